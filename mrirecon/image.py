@@ -1,0 +1,71 @@
+"""Small operations on images: coil combination, cropping, padding and interpolation.
+
+Everything keeps the convention that index ``n // 2`` is the centre of an axis.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Complex, Float, Shaped
+from torch import Tensor
+
+from mrirecon.errors import ShapeError
+from mrirecon.fourier import fft, ifft
+
+Shape = tuple[int, int]
+
+
+def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Tensor, "*b h w"]:
+    """Combine coils without sensitivities (Roemer et al., Magn Reson Med 16:192, 1990).
+
+    The gradient at an empty pixel is zero, not NaN.
+    """
+    return torch.linalg.vector_norm(coil_images, dim=-3)
+
+
+def center_crop(image: Shaped[Tensor, "*b h w"], shape: Shape) -> Shaped[Tensor, "*b y x"]:
+    """Keep the central ``shape`` of the last two axes.
+
+    Raises:
+        ShapeError: When ``shape`` is larger than the image; :func:`center_pad` enlarges.
+    """
+    if any(new > old for old, new in zip(image.shape[-2:], shape, strict=True)):
+        raise ShapeError(f"cannot crop an image of {tuple(image.shape[-2:])} to the larger {shape}")
+    return center_fit(image, shape)
+
+
+def center_pad(image: Shaped[Tensor, "*b h w"], shape: Shape) -> Shaped[Tensor, "*b y x"]:
+    """Surround the last two axes with zeros up to ``shape``.
+
+    Raises:
+        ShapeError: When ``shape`` is smaller than the image; :func:`center_crop` cuts.
+    """
+    if any(new < old for old, new in zip(image.shape[-2:], shape, strict=True)):
+        raise ShapeError(f"cannot pad an image of {tuple(image.shape[-2:])} to the smaller {shape}")
+    return center_fit(image, shape)
+
+
+def center_fit(x: Shaped[Tensor, "..."], shape: Sequence[int]) -> Shaped[Tensor, "..."]:
+    """Crop or zero-pad each of the last ``len(shape)`` axes, keeping the centre at ``n // 2``."""
+    first = x.ndim - len(shape)
+    for axis, new in enumerate(shape, start=first):
+        old = x.shape[axis]
+        shift = new // 2 - old // 2
+        x = x.narrow(axis, max(0, -shift), min(old, new - shift) - max(0, -shift))
+        if new > old:
+            padded = x.new_zeros((*x.shape[:axis], new, *x.shape[axis + 1 :]))
+            padded.narrow(axis, shift, old).copy_(x)
+            x = padded
+    return x
+
+
+def interpolate(image: Complex[Tensor, "*b h w"], shape: Shape) -> Complex[Tensor, "*b y x"]:
+    """Resample the same field of view to ``shape`` pixels by cropping or zero-filling k-space.
+
+    Intensities are kept: a constant image keeps its value.
+    """
+    h, w = image.shape[-2:]
+    if (h, w) == shape:
+        return image
+    gain = (shape[0] * shape[1] / (h * w)) ** 0.5
+    return ifft(center_fit(fft(image), shape)) * gain

@@ -1,0 +1,56 @@
+"""What every undersampling pattern is, and how it is seeded."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool
+from torch import Tensor
+
+Shape = tuple[int, int]
+
+
+@dataclass(frozen=True)
+class DrawnMask:
+    """One realisation of a pattern.
+
+    Attributes:
+        mask: True where k-space is kept; line patterns have a single row.
+        acs: Size ``(h, w)`` of the fully sampled centre.
+        nominal: The acceleration that was asked for.
+    """
+
+    mask: Bool[Tensor, "#h w"]
+    acs: Shape
+    nominal: float
+
+    @property
+    def achieved(self) -> float:
+        """All positions divided by the kept ones; what a paper should report."""
+        return achieved_acceleration(self.mask)
+
+
+class SamplingPattern(ABC):
+    """Chooses which k-space positions to keep.
+
+    Patterns draw from numpy's ``RandomState``, because the published fastMRI masks are defined by
+    its stream.
+    """
+
+    @abstractmethod
+    def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
+        """Draw a mask for a k-space of ``shape`` ``(h, w)``."""
+
+
+def scan_rng(name: str) -> np.random.RandomState:
+    """Seed from a scan's *name*: the same mask in every run, on every machine, in every folder.
+
+    ``name`` is the file name with its suffix and without folders, as fastMRI seeds its masks.
+    """
+    return np.random.RandomState(tuple(map(ord, name)))
+
+
+def achieved_acceleration(mask: Bool[Tensor, "..."]) -> float:
+    """Return positions divided by sampled positions; infinite for an empty mask."""
+    kept = int(mask.sum())
+    return mask.numel() / kept if kept else float("inf")

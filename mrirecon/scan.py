@@ -1,0 +1,140 @@
+"""What a raw file becomes: a read-only sequence of Samples with a header.
+
+Coordinates are those of DICOM and ISMRMRD: LPS (left, posterior, superior), millimetres.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from mrirecon.types import Sample
+
+Vector = tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where a stack of parallel slices lies in the patient.
+
+    Attributes:
+        positions: Centre of each slice in LPS mm: the point that pixel ``(y // 2, x // 2)`` shows.
+        row_direction: Unit vector along increasing ``y`` (readout).
+        column_direction: Unit vector along increasing ``x`` (phase encoding).
+        slice_direction: Unit vector normal to the slices.
+    """
+
+    positions: tuple[Vector, ...]
+    row_direction: Vector
+    column_direction: Vector
+    slice_direction: Vector
+
+
+@dataclass(frozen=True)
+class SequenceParameters:
+    """How the contrast was made; None where the file does not tell.
+
+    Attributes:
+        repetition_time: ms.
+        echo_time: ms.
+        inversion_time: ms.
+        flip_angle: degrees.
+        field_strength: T.
+    """
+
+    repetition_time: float | None = None
+    echo_time: float | None = None
+    inversion_time: float | None = None
+    flip_angle: float | None = None
+    field_strength: float | None = None
+
+
+@dataclass(frozen=True)
+class ScanHeader:
+    """What a raw file tells without its k-space having to be processed.
+
+    Attributes:
+        name: File name with its suffix, without folders; seeds masks and is the key of Samples.
+        format: What the file was recognised as, for instance ``ISMRMRD``.
+        slices: Number of slices.
+        coils: Number of receive channels.
+        grid: Size ``(h, w)`` of the Samples' k-space, readout oversampling removed.
+        canvas: Size to which the image is interpolated before it is cropped; equals ``grid``
+            unless the reconstruction voxel differs from the encoded one.
+        matrix: Size ``(y, x)`` of the reconstructed image, cut out of the canvas.
+        voxel: Pixel spacing along y and x, and slice thickness, in mm; None when unknown.
+        geometry: Position and orientation; None when the file does not tell.
+        subject: Pseudonym of the patient; splits never share one.
+        acquisition: Name of the protocol or contrast, as the file gives it.
+        sequence: Sequence parameters.
+        whitened: Whether the coils' noise is white with unit variance per real component.
+        notes: What a user should know about how this file was read, one sentence each.
+    """
+
+    name: str
+    format: str
+    slices: int
+    coils: int
+    grid: tuple[int, int]
+    canvas: tuple[int, int]
+    matrix: tuple[int, int]
+    voxel: Vector | None = None
+    geometry: Geometry | None = None
+    subject: str | None = None
+    acquisition: str = ""
+    sequence: SequenceParameters = SequenceParameters()
+    whitened: bool = False
+    notes: tuple[str, ...] = ()
+
+    def affine(self) -> Float64[np.ndarray, "4 4"]:
+        """Return the NIfTI affine (RAS mm) of a volume indexed ``(x, y, slice)``.
+
+        The third column is the step between neighbouring slice *positions*, so gaps count. Without
+        geometry the voxel sizes stand on the diagonal.
+        """
+        dy, dx, dz = self.voxel or (1.0, 1.0, 1.0)
+        y, x = self.matrix
+        affine = np.eye(4)
+        if self.geometry is None:
+            affine[:3, :3] = np.diag([dx, dy, dz])
+            affine[:3, 3] = [-dx * (x // 2), -dy * (y // 2), -dz * ((self.slices - 1) / 2)]
+            return affine
+        row, column, normal = (
+            np.asarray(direction, float)
+            for direction in (
+                self.geometry.row_direction,
+                self.geometry.column_direction,
+                self.geometry.slice_direction,
+            )
+        )
+        positions = np.asarray(self.geometry.positions, float)
+        step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else None
+        affine[:3, 0], affine[:3, 1] = column * dx, row * dy
+        affine[:3, 2] = normal * dz if step is None else step
+        affine[:3, 3] = positions[0] - column * dx * (x // 2) - row * dy * (y // 2)
+        return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+class Scan(ABC):
+    """A read-only, lazy, picklable sequence of slices; ``scan[i]`` is a Sample.
+
+    A Scan keeps no file open between calls, so that DataLoader workers may share it.
+    """
+
+    header: ScanHeader
+
+    @abstractmethod
+    def __getitem__(self, index: int) -> Sample:
+        """Return slice ``index`` as it was acquired.
+
+        Raises:
+            IndexError: When ``index`` is outside ``range(len(self))``.
+        """
+
+    def __len__(self) -> int:
+        return self.header.slices
+
+    def __iter__(self) -> Iterator[Sample]:
+        return (self[index] for index in range(len(self)))

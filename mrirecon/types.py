@@ -1,0 +1,85 @@
+"""The one record that travels from a raw file to an image, and the names of its axes.
+
+====== =============================================================================
+axis   meaning
+====== =============================================================================
+*b     any number of leading batch axes, usually one; none inside a data set
+coil   receive channels
+h      readout; fully sampled in Cartesian scans
+w      phase encoding; the axis that line patterns undersample
+y x    rows and columns of the reconstructed image, after interpolation and cropping
+====== =============================================================================
+
+k-space and image share ``h w`` because every transform is orthonormal and keeps the grid.
+Index ``n // 2`` is the centre of every axis, for odd sizes too. Complex data is native
+``torch.complex64``; real and imaginary channels exist only in :mod:`mrirecon.networks.channels`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from jaxtyping import Bool, Complex64, Float32, Int64
+from torch import Tensor
+
+KSpace = Complex64[Tensor, "*b coil h w"]
+Maps = Complex64[Tensor, "*b coil h w"]
+Image = Complex64[Tensor, "*b h w"]
+Mask = Bool[Tensor, "*b #h #w"]
+Magnitude = Float32[Tensor, "*b y x"]
+Volume = Float32[Tensor, "slice y x"]
+Extent = Int64[Tensor, "*b 2"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One slice, or a batch of slices, of one scan or of several; never modified in place.
+
+    Attributes:
+        kspace: Measured k-space, zero where ``mask`` is False.
+        mask: True where the scanner acquired a sample and the pattern kept it: an unmeasured zero
+            (partial Fourier, zero padding) is not a measurement of zero. A line pattern has a
+            single row and broadcasts.
+        maps: Precomputed coil sensitivities with unit root-sum-of-squares, or None when the
+            reconstructor estimates its own.
+        calibration: A separate reference scan on a grid of its own, or None.
+        target: Reference magnitude image on the reconstruction matrix, or None.
+        peak: Maximum of the reference volume, in the units of ``target``; the data range of SSIM.
+        scale: ``physical k-space = scale * kspace``; None before normalisation.
+        acs: Size ``(h, w)`` of the fully sampled centre; None when nobody has told it.
+        key: ``(scan name, slice index)``; in a batch, a tuple of these.
+    """
+
+    kspace: KSpace
+    mask: Mask
+    maps: Maps | None = None
+    calibration: Complex64[Tensor, "*b coil hc wc"] | None = None
+    target: Magnitude | None = None
+    peak: Float32[Tensor, "*b"] | None = None
+    scale: Float32[Tensor, "*b"] | None = None
+    acs: Extent | None = None
+    key: tuple[Any, ...] = ()
+
+    def replace(self, **changes: Any) -> "Sample":
+        """Return a copy with the given fields changed."""
+        return replace(self, **changes)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the fields that hold tensors, by name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Sample":
+        """Return a copy with ``function`` applied to every tensor."""
+        return self.replace(**{name: function(value) for name, value in self.tensors().items()})
+
+    def to(self, *args: Any, **kwargs: Any) -> "Sample":
+        """Move every tensor, as ``Tensor.to`` does; Lightning calls this on each batch."""
+        return self.map(lambda tensor: tensor.to(*args, **kwargs))
+
+    def pin_memory(self) -> "Sample":
+        """Pin every tensor; the DataLoader calls this when ``pin_memory=True``."""
+        return self.map(lambda tensor: tensor.pin_memory())
+
+
+Transform = Callable[[Sample], Sample]
