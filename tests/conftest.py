@@ -2,4 +2,6 @@
 
 from jaxtyping import install_import_hook
 
-install_import_hook("mrirecon", "beartype.beartype")
+install_import_hook(  # an int is welcome where a float is expected, as PEP 484 has it
+    "mrirecon", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
+)

@@ -1,0 +1,25 @@
+"""Undersampling patterns."""
+
+from mrirecon.sampling.base import DrawnMask, SamplingPattern, achieved_acceleration, scan_rng
+from mrirecon.sampling.grid import Gaussian2d, PoissonDisc
+from mrirecon.sampling.lines import (
+    EquispacedFractionLines,
+    EquispacedLines,
+    MagicFractionLines,
+    MagicLines,
+    RandomLines,
+)
+
+__all__ = [
+    "DrawnMask",
+    "EquispacedFractionLines",
+    "EquispacedLines",
+    "Gaussian2d",
+    "MagicFractionLines",
+    "MagicLines",
+    "PoissonDisc",
+    "RandomLines",
+    "SamplingPattern",
+    "achieved_acceleration",
+    "scan_rng",
+]
