@@ -1,0 +1,42 @@
+"""Stack Samples into a batch."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import torch
+from torch import Tensor
+
+from mrirecon.errors import ShapeError
+from mrirecon.types import Sample
+
+
+def collate(samples: Sequence[Sample]) -> Sample:
+    """Add a leading batch axis to every tensor of equally shaped Samples.
+
+    A line mask (one row) and a full mask may meet in one batch; the row is repeated.
+
+    Raises:
+        ShapeError: When a field differs in shape, or is missing from some members.
+    """
+    first = samples[0]
+    stacked: dict[str, Tensor] = {}
+    for field in fields(Sample):
+        values = [getattr(sample, field.name) for sample in samples]
+        present = [isinstance(value, Tensor) for value in values]
+        if not any(present):
+            continue
+        if not all(present):
+            missing = [s.key for s, p in zip(samples, present, strict=True) if not p]
+            raise ShapeError(f"cannot batch: {missing} have no {field.name}, the others do")
+        if field.name == "mask" and len({v.shape for v in values}) > 1:
+            values = [v.expand(*s.kspace.shape[-2:]) for v, s in zip(values, samples, strict=True)]
+        if len({v.shape for v in values}) > 1:
+            shapes = ", ".join(
+                f"{s.key}: {tuple(v.shape)}" for s, v in zip(samples, values, strict=True)
+            )
+            raise ShapeError(
+                f"cannot batch Samples whose {field.name} differ in shape ({shapes}); "
+                "set data.batch_size=1"
+            )
+        stacked[field.name] = torch.stack(values)
+    return first.replace(**stacked, key=tuple(sample.key for sample in samples))

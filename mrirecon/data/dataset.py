@@ -1,0 +1,40 @@
+"""Every slice of a collection of scans, transformed."""
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from itertools import accumulate
+
+from torch.utils.data import Dataset
+
+from mrirecon.errors import ConfigError
+from mrirecon.scan import Scan
+from mrirecon.types import Sample, Transform
+
+
+class SliceDataset(Dataset[Sample]):
+    """Slices of ``scans`` in order, read on demand.
+
+    Args:
+        scans: For instance :class:`~mrirecon.data.folder.Folder` or simulated scans.
+        transform: Applied to every slice.
+    """
+
+    def __init__(self, scans: Sequence[Scan], transform: Transform) -> None:
+        if not len(scans):
+            raise ConfigError("there is no scan in this data set")
+        self.scans, self.transform = scans, transform
+        self._ends = list(accumulate(len(scan) for scan in scans))
+
+    def __len__(self) -> int:
+        return self._ends[-1]
+
+    def __getitem__(self, index: int) -> Sample:
+        if not 0 <= index < len(self):
+            raise IndexError(f"slice {index} of {len(self)}")
+        scan = bisect_right(self._ends, index)
+        return self.transform(self.scans[scan][index - ([0, *self._ends][scan])])
+
+    @property
+    def subjects(self) -> set[str]:
+        """Pseudonyms of the patients; scans that do not tell are left out."""
+        return {scan.header.subject for scan in self.scans if scan.header.subject}

@@ -1,0 +1,73 @@
+"""The readable scans of a folder."""
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+from mrirecon.errors import RawDataError
+from mrirecon.readers import open_scan
+from mrirecon.scan import Scan
+
+
+def raw_files(path: str | Path) -> list[Path]:
+    """Return ``path`` itself when it is a file, else the files in it (not below), sorted.
+
+    Raises:
+        RawDataError: When there is no such path, or no file in it.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
+    if path.is_file():
+        return [path]
+    files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+    if not files:
+        raise RawDataError(f"{path.resolve()}: the folder holds no file; expected raw MRI files")
+    return files
+
+
+class Folder(Sequence[Scan]):
+    """Opens every file of a folder; all headers are read once, k-space on demand.
+
+    Args:
+        path: The folder.
+        pattern: Which files belong, as a shell pattern.
+        skip_unreadable: Report and leave out files that cannot be read, instead of refusing.
+
+    Raises:
+        RawDataError: Naming every unreadable file with its reason.
+    """
+
+    def __init__(self, path: str | Path, pattern: str = "*", skip_unreadable: bool = False) -> None:
+        self._scans: list[Scan] = []
+        files = [file for file in raw_files(path) if file.match(pattern)]
+        problems = []
+        for file in files:
+            try:
+                self._scans.append(open_scan(file))
+            except RawDataError as error:
+                problems.append(str(error))
+        report = "\n".join(f"  {problem}" for problem in problems)
+        if problems and not (skip_unreadable and self._scans):
+            raise RawDataError(
+                f"{path}: {len(problems)} of {len(files)} files cannot be read:\n{report}\n"
+                "Remove them, or set skip_unreadable=true to leave them out."
+            )
+        if not self._scans:
+            raise RawDataError(f"{path}: no file matches {pattern!r}")
+        if problems:
+            print(f"{path}: left out {len(problems)} files:\n{report}", file=sys.stderr)  # noqa: T201
+
+    @overload
+    def __getitem__(self, index: int) -> Scan: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Scan]: ...
+    def __getitem__(self, index: int | slice) -> Scan | list[Scan]:
+        return self._scans[index]
+
+    def __len__(self) -> int:
+        return len(self._scans)
+
+    def __iter__(self) -> Iterator[Scan]:
+        return iter(self._scans)
