@@ -1,0 +1,82 @@
+"""Scores as tables: CSV, JSON and text."""
+
+import csv
+import io
+import json
+import statistics
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from mrirecon.evaluation.protocol import Score
+from mrirecon.metrics import METRICS
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Mean and standard deviation (over volumes, n - 1) of each metric for one method."""
+
+    method: str
+    volumes: int
+    mean: dict[str, float]
+    std: dict[str, float]
+
+
+def summarize(scores: Sequence[Score]) -> list[Summary]:
+    """Summarise each method, in the order of first appearance."""
+    summaries = []
+    for method in dict.fromkeys(score.method for score in scores):
+        own = [score for score in scores if score.method == method]
+        columns = {name: [getattr(score, name) for score in own] for name in METRICS}
+        summaries.append(
+            Summary(
+                method,
+                len(own),
+                {name: statistics.fmean(values) for name, values in columns.items()},
+                {
+                    name: statistics.stdev(values) if len(values) > 1 else 0.0
+                    for name, values in columns.items()
+                },
+            )
+        )
+    return summaries
+
+
+def scores_csv(scores: Sequence[Score]) -> str:
+    """One row per method and volume."""
+    names = [field.name for field in fields(Score)]
+    return _csv(names, [[getattr(score, name) for name in names] for score in scores])
+
+
+def summary_csv(summaries: Sequence[Summary]) -> str:
+    """One row per method: the means over volumes."""
+    rows = [[s.method, *(s.mean[name] for name in METRICS)] for s in summaries]
+    return _csv(["method", *METRICS], rows)
+
+
+def report_json(scores: Sequence[Score], summaries: Sequence[Summary], **facts: object) -> str:
+    """Everything, for programs."""
+    content = {
+        **facts,
+        "summary": [asdict(summary) for summary in summaries],
+        "scores": [asdict(score) for score in scores],
+    }
+    return json.dumps(content, indent=2) + "\n"
+
+
+def table(summaries: Sequence[Summary]) -> str:
+    """Mean ± standard deviation over volumes, for people."""
+    head = f"{'method':<16}{'volumes':>8}{'NMSE':>20}{'PSNR / dB':>18}{'SSIM':>20}"
+    rows = [
+        f"{s.method:<16}{s.volumes:>8}"
+        f"{s.mean['nmse']:>11.5f} ± {s.std['nmse']:.4f}"
+        f"{s.mean['psnr']:>10.2f} ± {s.std['psnr']:>5.2f}"
+        f"{s.mean['ssim']:>11.4f} ± {s.std['ssim']:.4f}"
+        for s in summaries
+    ]
+    return "\n".join([head, *rows])
+
+
+def _csv(head: list[str], rows: list[list[object]]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    return text.getvalue()

@@ -1,0 +1,50 @@
+"""Find and read the volumes to compare."""
+
+from pathlib import Path
+
+import h5py
+import torch
+
+from mrirecon.errors import RawDataError
+from mrirecon.types import Volume
+
+# In the order in which they are looked for; the first two are fastMRI's references.
+DATASETS = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
+
+
+def volume_files(path: Path) -> dict[str, Path]:
+    """Return the HDF5 files of a folder, or one file, by stem.
+
+    Raises:
+        RawDataError: When there is none.
+    """
+    if not path.exists():
+        raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
+    files = [path] if path.is_file() else sorted(path.glob("*.h5"))
+    if not files:
+        raise RawDataError(f"{path}: the folder holds no .h5 file; expected reconstructed volumes")
+    return {file.stem: file for file in files}
+
+
+def read_volume(path: Path) -> Volume:
+    """Read the magnitude volume (slice, y, x) of an HDF5 file.
+
+    Raises:
+        RawDataError: When the file cannot be read or holds no volume.
+    """
+    try:
+        with h5py.File(path, "r") as file:
+            name = next((n for n in DATASETS if n in file), None)
+            if name is None:
+                raise RawDataError(
+                    f"{path}: found {', '.join(file) or 'nothing'}, expected one of the data sets "
+                    f"{', '.join(DATASETS)}"
+                )
+            volume = torch.from_numpy(file[name][()]).abs().float()
+    except OSError as error:
+        raise RawDataError(f"{path}: not a readable HDF5 file ({error})") from error
+    if volume.ndim != 3 or not volume.isfinite().all():
+        raise RawDataError(
+            f"{path}: {name} must be finite and (slice, y, x), but has shape {tuple(volume.shape)}"
+        )
+    return volume

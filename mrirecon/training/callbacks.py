@@ -1,0 +1,63 @@
+"""What happens around the training loop besides training."""
+
+from pathlib import Path
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from mrirecon.figures import Panel, comparison
+from mrirecon.fourier import ifft
+from mrirecon.image import center_crop, root_sum_of_squares
+from mrirecon.training.module import ReconstructionModule
+from mrirecon.types import Sample
+
+
+class SamplePictures(pl.Callback):
+    """After each validation, draw the same slices: reference, zero-filled and reconstruction.
+
+    Pictures go to ``folder`` and, when there is one, to TensorBoard.
+
+    Args:
+        folder: Where ``epoch0003_0.png`` is written.
+        slices: How many validation batches to draw, spread over the set.
+    """
+
+    def __init__(self, folder: str, slices: int = 2) -> None:
+        self.folder, self.slices = Path(folder), slices
+
+    def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
+        if trainer.sanity_checking or not trainer.is_global_zero:
+            return
+        loaders = trainer.val_dataloaders
+        dataset, collate = loaders.dataset, loaders.collate_fn
+        indices = np.linspace(0, len(dataset) - 1, self.slices + 2)[1:-1].round().astype(int)
+        for place, index in enumerate(indices.tolist()):
+            self._draw(trainer, module, collate([dataset[index]]), place)
+
+    def _draw(
+        self, trainer: pl.Trainer, module: pl.LightningModule, sample: Sample, place: int
+    ) -> None:
+        assert isinstance(module, ReconstructionModule) and sample.target is not None
+        shape = sample.target.shape[-2:]
+        sample = sample.to(module.device)
+        with torch.inference_mode():
+            image = module.reconstructor(sample).abs()
+            zero_filled = root_sum_of_squares(ifft(sample.kspace))
+        (name, index), step = sample.key[0], trainer.current_epoch
+        panels = [
+            Panel(center_crop(x, shape)[0].float().cpu().numpy(), title)
+            for title, x in (("zero-filled", zero_filled), ("reconstruction", image))
+        ]
+        figure = comparison(
+            Panel(sample.target[0].float().cpu().numpy(), "reference"),
+            panels,
+            title=f"{name}, slice {index + 1}, epoch {step}",
+        )
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self.folder / f"epoch{step:04d}_{place}.png"
+        figure.savefig(path, dpi=110, bbox_inches="tight")
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_figure(f"val/slice{place}", figure, step, close=False)

@@ -1,0 +1,50 @@
+"""Collect slices into volumes, so that validation scores what ``evaluate`` scores."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from mrirecon.image import center_crop
+from mrirecon.metrics import METRICS
+from mrirecon.types import Image, Sample
+
+
+@dataclass
+class VolumeScores:
+    """Scores volumes one by one while their slices arrive in order; holds one volume at a time."""
+
+    scores: list[dict[str, float]] = field(default_factory=list)
+    _name: str | None = None
+    _slices: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+
+    def add(self, sample: Sample, images: Image) -> None:
+        """Take a batch of reconstructions, in the units of ``sample``."""
+        for name, image, target in _members(sample, images):
+            if name != self._name:
+                self._finish()
+                self._name = name
+            self._slices.append((image, target))
+
+    def mean(self) -> dict[str, float]:
+        """Finish the last volume, return the mean over volumes and start again."""
+        self._finish()
+        scores, self.scores, self._name = self.scores, [], None
+        return {name: sum(s[name] for s in scores) / len(scores) for name in METRICS if scores}
+
+    def _finish(self) -> None:
+        if self._slices:
+            image, reference = (torch.stack(v) for v in zip(*self._slices, strict=True))
+            self.scores.append({name: metric(image, reference) for name, metric in METRICS.items()})
+            self._slices = []
+
+
+def _members(sample: Sample, images: Image) -> Iterator[tuple[str, Tensor, Tensor]]:
+    assert sample.target is not None
+    magnitudes = center_crop(images, sample.target.shape[-2:]).abs().float()
+    scales = images.new_ones(len(images)).real if sample.scale is None else sample.scale
+    for (name, _), image, target, scale in zip(
+        sample.key, magnitudes, sample.target, scales, strict=True
+    ):
+        yield name, (scale * image).cpu(), (scale * target).cpu()

@@ -1,0 +1,35 @@
+"""Outputs appear complete or not at all, and never replace a file without being asked."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mrirecon.errors import OutputError
+
+
+def refuse_existing(path: Path, overwrite: bool) -> None:
+    """Raise OutputError when ``path`` exists and may not be overwritten."""
+    if path.exists() and not overwrite:
+        raise OutputError(f"{path} exists already; choose another output or set overwrite=true")
+
+
+@contextmanager
+def atomic(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Yield a temporary path beside ``path`` that takes its name when the block succeeds.
+
+    Raises:
+        OutputError: When ``path`` exists already, or its folder cannot be written.
+    """
+    refuse_existing(path, overwrite)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}.partial{''.join(path.suffixes[-2:])}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        temporary.replace(path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path} cannot be written: {error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,36 @@
+"""HDF5 volumes in fastMRI's submission layout, with facts and provenance as attributes."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import h5py
+
+from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.atomic import atomic
+
+
+def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
+    """Write ``reconstruction`` (slice, y, x) float32, as fastMRI's tools expect it.
+
+    Header facts that are known become attributes of the file (lengths in mm, times in ms); the
+    group ``provenance`` tells how the volume was made.
+    """
+    header, volume = result.header, result.volume.numpy()
+    facts = {
+        "name": header.name,
+        "format": header.format,
+        "acquisition": header.acquisition,
+        "patient_id": header.subject,
+        "voxel_y_x_slice_mm": header.voxel,
+        "affine_ras_mm": header.affine(),
+        "has_geometry": header.geometry is not None,
+        "notes": "\n".join(header.notes),
+        "max": float(volume.max()),
+        **{f"sequence_{name}": value for name, value in asdict(header.sequence).items()},
+    }
+    with atomic(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        file["reconstruction"] = volume
+        file.attrs.update({name: value for name, value in facts.items() if value is not None})
+        group = file.create_group("provenance")
+        for name, value in asdict(result.provenance).items():
+            group.attrs[name] = "\n".join(value) if isinstance(value, tuple) else value

@@ -1,0 +1,27 @@
+"""NIfTI-1 volumes with the scanner's coordinates."""
+
+from pathlib import Path
+
+import nibabel
+import numpy as np
+
+from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.atomic import atomic
+
+
+def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
+    """Write a float32 ``.nii.gz`` indexed (x, y, slice).
+
+    qform and sform carry code 1 (scanner) when the raw file told where the slices lie; else code
+    0, and voxel sizes are all that can be relied on.
+    """
+    data = np.ascontiguousarray(result.volume.numpy().transpose(2, 1, 0))
+    affine = result.header.affine()
+    code = int(result.header.geometry is not None)
+    image = nibabel.Nifti1Image(data, affine)
+    image.set_qform(affine, code)
+    image.set_sform(affine, code)
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["descrip"] = f"mrirecon {result.header.acquisition}".encode()[:79]
+    with atomic(path, overwrite=overwrite) as temporary:
+        nibabel.save(image, temporary)
