@@ -33,13 +33,30 @@ class Compose:
 class RssTarget:
     """Set a missing ``target`` to the root-sum-of-squares of all that the scanner acquired.
 
-    Place it before :class:`Undersample`. A target that the file brought stays.
+    Place it before :class:`Undersample`. A target that the file brought stays. What partial Fourier
+    or zero padding left out at the edges of k-space is missing from the target too.
+
+    Raises:
+        ConfigError: When the scan has gaps inside: its RSS image is aliased and no reference.
     """
 
     def __call__(self, sample: Sample) -> Sample:
         if sample.target is not None:
             return sample
+        mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
+        inside = _between(mask.any(-1))[..., :, None] & _between(mask.any(-2))[..., None, :]
+        if (inside & ~mask).any():
+            raise ConfigError(
+                f"{sample.key} is undersampled, so it cannot serve as its own reference; "
+                "train on fully sampled scans, or on files that bring a reconstruction"
+            )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
+
+
+def _between(acquired: torch.Tensor) -> torch.Tensor:
+    """True from the first to the last acquired row or column."""
+    started = acquired.cumsum(-1) > 0
+    return started & (acquired.flip(-1).cumsum(-1) > 0).flip(-1)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,65 @@
+"""Command line: ``mrirecon train | reconstruct | evaluate | simulate [key=value ...]``.
+
+Only the standard library is imported until a command is known, so that help is instant.
+"""
+
+import importlib
+import re
+import sys
+
+from mrirecon import __version__
+
+COMMANDS = {
+    "simulate": "make raw scanner files of simulated subjects",
+    "train": "train a learned method; mrirecon train experiment=demo",
+    "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
+    "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
+}
+# Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
+PATHS = ("input", "output", "checkpoint", "resume", "reference")
+
+
+def main() -> None:
+    """Run one command; every error that mrirecon raises on purpose is printed as one message."""
+    command, *overrides = sys.argv[1:] or ["--help"]
+    if command in ("-h", "--help", "help"):
+        print(_usage())
+        return
+    if command in ("-V", "--version"):
+        print(f"mrirecon {__version__}")
+        return
+    if command not in COMMANDS:
+        sys.exit(f"mrirecon: unknown command {command!r}\n\n{_usage()}")
+    sys.argv = [f"mrirecon {command}", *map(adapt, overrides)]
+    importlib.import_module(f"mrirecon.commands.{command}").main()
+
+
+def adapt(override: str) -> str:
+    """Translate what a user types to Hydra's grammar.
+
+    ``a.b=c`` may set an argument that the YAML leaves at its default, because the signature is the
+    schema and is checked later; and paths need no quotes.
+    """
+    key, equals, value = override.partition("=")
+    if not equals:
+        return override
+    if key in PATHS and value not in ("", "null") and value[0] not in "'\"[":
+        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+        return f"{key}='{quoted}'"
+    if re.fullmatch(r"\w+(\.\w+)+", key) and not key.startswith("hydra."):
+        return f"++{override}"
+    return override
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:<12} {what}" for name, what in COMMANDS.items())
+    return (
+        f"mrirecon {__version__}: from undersampled k-space to an image you can trust\n\n"
+        f"usage: mrirecon COMMAND [key=value ...]\n\n{rows}\n\n"
+        "mrirecon COMMAND --help     what can be configured\n"
+        "mrirecon COMMAND --cfg job  the configuration that a command would run with"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Build objects from configuration, checking every ``_target_`` against its signature first.
+
+The signature is the schema: no config class repeats a constructor's arguments and defaults.
+"""
+
+import difflib
+import importlib
+import inspect
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar, get_type_hints
+
+import hydra
+from beartype import BeartypeConf
+from beartype.door import is_bearable
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from mrirecon.errors import ConfigError
+
+T = TypeVar("T")
+_RESERVED = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
+_INT_IS_FLOAT = BeartypeConf(is_pep484_tower=True)  # YAML writes 1 for 1.0
+
+
+def conf_folder() -> Path:
+    """Return the folder of the shipped configuration: inside the wheel, or beside the package."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "conf"
+    return shipped if shipped.is_dir() else package.parent / "conf"
+
+
+def build(config: DictConfig, role: type[T], key: str, **given: Any) -> T:
+    """Instantiate ``config`` and make sure that the result plays ``role``.
+
+    Args:
+        config: A node with a ``_target_``.
+        role: The type that the result must have, for instance ``Reconstructor``.
+        key: Where the node sits, for the error message (``model``, ``data.train`` ...).
+        given: Arguments that no configuration can hold, such as objects built before.
+
+    Raises:
+        ConfigError: Naming every wrong target, argument and type below ``key`` at once.
+    """
+    tree = plain(config, key)
+    if not isinstance(tree, dict) or "_target_" not in tree:
+        raise ConfigError(f"{key}: expected a node with a _target_, got {tree!r}")
+    problems = list(_problems(tree, key, set(given)))
+    if problems:
+        raise ConfigError(
+            "the configuration cannot be built:\n" + "\n".join(f"  {p}" for p in problems)
+        )
+    try:
+        result = hydra.utils.instantiate(tree, _convert_="all", **given)
+    except InstantiationException as error:
+        where = re.search(r"full_key: (\S+)", str(error))
+        place = f"{key}.{where[1]}" if where else key
+        raise ConfigError(f"{place}: {error.__cause__ or error}") from error
+    if not isinstance(result, role):
+        raise ConfigError(
+            f"{key}: expected a {role.__name__}, but {tree['_target_']} is a "
+            f"{type(result).__name__}"
+        )
+    return result
+
+
+def build_all(config: DictConfig | None, role: type[T], key: str) -> list[T]:
+    """Build every node of a group such as ``callbacks``; null nodes are left out."""
+    return [
+        build(node, role, f"{key}.{name}")
+        for name, node in (config or {}).items()
+        if node is not None
+    ]
+
+
+def plain(config: Any, key: str) -> Any:
+    """Return ``config`` as resolved containers.
+
+    Raises:
+        ConfigError: When an interpolation or a mandatory value is missing.
+    """
+    if not OmegaConf.is_config(config):
+        return config
+    try:
+        return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from error
+
+
+def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
+    if isinstance(node, list):
+        for index, child in enumerate(node):
+            yield from _problems(child, f"{key}[{index}]", set())
+    if not isinstance(node, dict):
+        return
+    for name, child in node.items():
+        yield from _problems(child, f"{key}.{name}", set())
+    if "_target_" not in node:
+        return
+    target = _locate(node["_target_"])
+    if target is None:
+        path = str(node["_target_"])
+        hint = _suggest(path.rsplit(".", 1)[-1], _siblings(path))
+        yield f"{key}: cannot find {path}{hint}"
+        return
+    arguments = {name: value for name, value in node.items() if name not in _RESERVED}
+    yield from _wrong_arguments(node, target, arguments, key, given)
+    hints = _hints(target)
+    for name, value in arguments.items():
+        if name in hints and not _holds_node(value) and not _fits(value, hints[name]):
+            expected = getattr(hints[name], "__name__", None) or str(hints[name])
+            yield f"{key}.{name}: expected {expected}, got {value!r}"
+
+
+def _wrong_arguments(
+    node: dict[str, Any], target: Any, arguments: dict[str, Any], key: str, given: set[str]
+) -> Iterator[str]:
+    parameters = inspect.signature(target).parameters.values()
+    names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        for name in arguments:
+            if name not in names:
+                yield (
+                    f"{key}.{name}: {target.__name__} has no such argument{_suggest(name, names)}"
+                )
+    if node.get("_partial_") or "_args_" in node:
+        return
+    for p in parameters:
+        required = p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        if required and p.name not in arguments and p.name not in given:
+            yield f"{key}.{p.name}: missing; {target.__name__} requires it"
+
+
+def _locate(path: Any) -> Any:
+    module, _, name = str(path).rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError):
+        return None
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if isinstance(value, list) and is_bearable(tuple(value), hint, conf=_INT_IS_FLOAT):
+        return True
+    return is_bearable(value, hint, conf=_INT_IS_FLOAT)
+
+
+def _hints(target: Any) -> dict[str, Any]:
+    try:
+        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
+    except (NameError, TypeError, AttributeError):  # annotations of other packages may not resolve
+        return {}
+
+
+def _holds_node(value: Any) -> bool:
+    """Whether a value still is configuration, so that its type is not known before it is built."""
+    if isinstance(value, list):
+        return any(_holds_node(v) for v in value)
+    return isinstance(value, dict)
+
+
+def _siblings(path: str) -> list[str]:
+    """Public names of the module that ``path`` points into, or modules of the package above."""
+    module = path.rpartition(".")[0]
+    while module:
+        try:
+            return dir(importlib.import_module(module))
+        except ImportError:
+            module = module.rpartition(".")[0]
+    return []
+
+
+def _suggest(name: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(name, [c for c in choices if not c.startswith("_")], n=1)
+    if close:
+        return f"; did you mean {close[0]}?"
+    return f"; it takes {', '.join(choices)}" if 0 < len(choices) < 15 else ""
