@@ -1,0 +1,90 @@
+"""Imports point downwards only, and heavy packages stay where they belong."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
+LAYERS = [
+    {"errors"},
+    {"types", "fourier"},
+    {"image"},
+    {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures"},
+    {"sensitivity", "raw", "reconstruction"},
+    {"readers", "simulation", "reconstructors"},
+    {"data"},
+    {"training", "inference", "evaluation", "writers"},
+    {"config"},
+    {"commands"},
+    {"cli"},
+]
+RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
+# Who may know the framework; everything else must be usable in a notebook with torch alone.
+FRAMEWORKS = {
+    "pytorch_lightning": {"training", "commands", "data"},
+    "hydra": {"config", "commands"},
+    "omegaconf": {"config", "commands"},
+}
+
+
+def _imports(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or ""
+        elif isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+
+
+def _modules():
+    for file in sorted(ROOT.rglob("*.py")):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        if parts != ("__init__",):
+            yield file, parts
+
+
+def test_every_module_has_a_layer():
+    assert {parts[0] for _, parts in _modules()} == RANK.keys()
+
+
+def test_imports_point_downwards():
+    wrong = [
+        f"{'/'.join(parts)} (layer {RANK[parts[0]]}) imports {name} (layer {RANK[other]})"
+        for file, parts in _modules()
+        for name in _imports(file)
+        if name.startswith("mrirecon.")
+        and (other := name.split(".")[1]) != parts[0]
+        and RANK[other] >= RANK[parts[0]]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_frameworks_stay_outside():
+    wrong = [
+        f"{'/'.join(parts)} imports {name}"
+        for file, parts in _modules()
+        for name in _imports(file)
+        if parts[0] not in FRAMEWORKS.get(name.split(".")[0], RANK)
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_one_module_calls_the_fft_of_torch():
+    users = ["/".join(parts) for file, parts in _modules() if "torch.fft" in file.read_text()]
+    assert users == ["fourier"]
+
+
+@pytest.mark.parametrize(
+    ("module", "unwanted"),
+    [
+        ("mrirecon.cli", {"torch", "numpy", "hydra", "pytorch_lightning"}),
+        ("mrirecon.reconstructors.cg_sense", {"hydra", "pytorch_lightning", "matplotlib", "h5py"}),
+        ("mrirecon.readers", {"hydra", "pytorch_lightning", "matplotlib"}),
+    ],
+)
+def test_an_import_pulls_in_no_more_than_it_needs(module, unwanted):
+    code = f"import sys, {module}; print(*(set(sys.modules) & {unwanted}))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not found.stdout.strip()
