@@ -1,0 +1,63 @@
+"""Raw files to Scans: :func:`open_scan` recognises a file by its content.
+
+A new format is one file in this folder with a :class:`~mrirecon.readers.base.FileScan`, and one
+line in ``READERS``.
+"""
+
+from pathlib import Path
+
+from mrirecon.errors import RawDataError
+from mrirecon.readers.base import FileScan
+from mrirecon.readers.fastmri import FastMriScan
+from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
+from mrirecon.readers.ismrmrd import IsmrmrdScan
+
+READERS: tuple[type[FileScan], ...] = (IsmrmrdScan, FastMriScan)
+"""The supported formats; the first that recognises a file reads it."""
+
+
+def open_scan(path: str | Path) -> FileScan:
+    """Open a raw file; only its header is read, k-space follows slice by slice.
+
+    Raises:
+        RawDataError: When the file is missing, unreadable, damaged or of no supported format.
+    """
+    path = Path(path)
+    _check_file(path)
+    for reader in READERS:
+        if reader.detect(path):
+            return reader(path)
+    found = "neither HDF5 nor another supported format"
+    if looks_like_hdf5(path):
+        with open_hdf5(path) as file:
+            found = f"an HDF5 file with {contents(file)}"
+    else:
+        with path.open("rb") as stream:
+            start = stream.read(32)
+        found = f"no HDF5 file, it starts with {start!r}"
+    raise RawDataError(f"{path}: found {found}; expected {supported_formats()}")
+
+
+def supported_formats() -> str:
+    """Return what :func:`open_scan` understands, in words."""
+    return "; or ".join(f"{reader.format} ({reader.layout})" for reader in READERS)
+
+
+def _check_file(path: Path) -> None:
+    if path.is_dir():
+        files = sorted(item.name for item in path.iterdir() if item.is_file())
+        some = f" ({', '.join(files[:3])}{', …' if len(files) > 3 else ''})" if files else ""
+        raise RawDataError(
+            f"{path}: is a folder with {len(files)} files{some}, expected one raw file; "
+            "give a file in it"
+        )
+    if not path.exists():
+        raise RawDataError(f"{path}: no such file; check the path (working folder: {Path.cwd()})")
+    try:
+        empty = path.stat().st_size == 0
+        with path.open("rb"):
+            pass
+    except OSError as error:
+        raise RawDataError(f"{path}: cannot be read ({error}); check its permissions") from error
+    if empty:
+        raise RawDataError(f"{path}: the file is empty; copy or download it again")

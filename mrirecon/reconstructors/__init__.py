@@ -1,0 +1,1 @@
+"""Reconstruction methods, classical and learned: one file each."""

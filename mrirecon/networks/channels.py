@@ -1,0 +1,15 @@
+"""The only place where complex images become real and imaginary channels for a CNN."""
+
+import torch
+from jaxtyping import Complex64, Float
+from torch import Tensor
+
+
+def to_channels(image: Complex64[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
+    """View a complex image as the channels (real, imaginary), without a copy."""
+    return torch.view_as_real(image).movedim(-1, -3)
+
+
+def from_channels(channels: Float[Tensor, "b 2 h w"]) -> Complex64[Tensor, "b h w"]:
+    """Return the complex image of the channels (real, imaginary), also after autocast."""
+    return torch.view_as_complex(channels.movedim(-3, -1).float().contiguous())

@@ -1,0 +1,119 @@
+"""What this version refuses, by name, and what a user should know about how a scan was sampled."""
+
+import numpy as np
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.grid import Grid
+from mrirecon.raw.header import Encoding, MeasurementHeader
+from mrirecon.raw.mrd import COMPRESSION_MASK
+from mrirecon.raw.oversampling import windows
+from mrirecon.raw.readouts import Heads, LineKinds
+
+SINGLE_COUNTERS = {
+    "kspace_encode_step_2": "3-D partitions",
+    "contrast": "several contrasts or echoes",
+    "phase": "several cardiac or respiratory phases",
+    "repetition": "several repetitions",
+    "set": "several sets (flow encodings, for instance)",
+}
+"""Counters that must not vary yet; varying ones would overwrite each other's lines."""
+
+
+def select_encoding(header: MeasurementHeader, heads: Heads) -> Encoding:
+    """Return the encoding that the imaging lines refer to.
+
+    Raises:
+        RawDataError: When they refer to several encodings, or to one that the header lacks.
+    """
+    used = np.unique(heads["encoding_space_ref"]).tolist()
+    if len(used) > 1:
+        raise RawDataError(
+            f"the imaging lines use several encodings (encoding_space_ref {used}), expected one; "
+            "this is not supported yet"
+        )
+    if used[0] >= len(header.encodings):
+        raise RawDataError(
+            f"the imaging lines use encoding {used[0]}, the XML header describes only "
+            f"{len(header.encodings)}; the file is inconsistent, convert it again"
+        )
+    return header.encodings[used[0]]
+
+
+def refuse_unsupported(encoding: Encoding, heads: Heads) -> None:
+    """Refuse imaging lines that this version would sort wrongly.
+
+    Raises:
+        RawDataError: Naming the feature or the counter, and what was found.
+    """
+    if encoding.trajectory != "cartesian":
+        raise RawDataError(
+            f"the trajectory is {encoding.trajectory!r}, expected 'cartesian'; "
+            "EPI and non-Cartesian data are not supported yet"
+        )
+    if (heads["flags"] & np.uint64(COMPRESSION_MASK)).any():
+        raise RawDataError(
+            "readouts are compressed (flags 53 to 56), expected plain samples; "
+            "export the scan without compression"
+        )
+    if encoding.multiband is not None and encoding.multiband > 1:
+        raise RawDataError(
+            f"{encoding.multiband} slices were excited at once (multiband), expected one; "
+            "this is not supported yet"
+        )
+    for counter, meaning in SINGLE_COUNTERS.items():
+        values = np.unique(heads["idx"][counter]).tolist()
+        if len(values) > 1:
+            raise RawDataError(
+                f"the counter '{counter}' takes {len(values)} values ({_listed(values)}): "
+                f"{meaning}, expected one value; this is not supported yet. "
+                "Export or select a single one"
+            )
+    reverse = windows(heads, recorded=False).reverse
+    if 0 < reverse.sum() < len(heads) and (encoding.echo_train_length or 1) > 1:
+        raise RawDataError(
+            f"{int(reverse.sum())} of {len(heads)} lines are reversed and the echo train has "
+            f"{encoding.echo_train_length} echoes: this looks like EPI, which needs a phase "
+            "correction and is not supported yet"
+        )
+    channels = np.unique(heads["active_channels"]).tolist()
+    if len(channels) > 1 or channels[0] == 0:
+        raise RawDataError(
+            f"imaging lines have different or no channels ({_listed(channels)}), expected the same "
+            "number in each"
+        )
+
+
+def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
+    """Describe partial Fourier, asymmetric echoes and the readouts that take no part."""
+    notes = []
+    if kinds.dropped:
+        text = ", ".join(f"{count} {name}" for name, count in kinds.dropped.items())
+        notes.append(f"Readouts that are no image lines were left out: {text}.")
+    if kinds.merged:
+        notes.append(f"{kinds.merged} embedded calibration lines were merged into k-space.")
+    if len(kinds.calibration):
+        notes.append(f"{len(kinds.calibration)} separate calibration lines were kept apart.")
+    lines = np.unique(grid.rows(heads)) - grid.shape[1] // 2
+    low, high = -int(lines[0]), int(lines[-1])  # an even grid has one line more below the centre
+    step = int(np.diff(lines).max()) if len(lines) > 1 else 1
+    if abs(low - high) > max(step, 1) and max(low, high) > 0:
+        fraction = (low + high + 1) / (2 * max(low, high))
+        notes.append(
+            f"Partial Fourier along the phase encoding: {fraction:.0%} of k-space, from {-low} to "
+            f"{high} lines off the centre; the rest is unmeasured."
+        )
+    placed = windows(heads, grid.recorded)
+    left, right = -int(placed.start.min()), int(placed.stop.max())
+    if abs(left - right) > 1:
+        notes.append(
+            f"Asymmetric echo: {left} samples before and {right} after the centre, of "
+            f"{grid.full // 2}; the rest is unmeasured."
+        )
+    if placed.reverse.any():
+        notes.append(f"{int(placed.reverse.sum())} reversed readouts were turned around.")
+    return notes
+
+
+def _listed(values: list[int]) -> str:
+    text = ", ".join(map(str, values[:8]))
+    return text + ", …" if len(values) > 8 else text

@@ -1,0 +1,81 @@
+"""Where the slices lie, from the headers of their readouts."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float64
+
+from mrirecon.raw.readouts import Heads
+from mrirecon.scan import Geometry, Vector
+
+
+@dataclass(frozen=True)
+class SliceStack:
+    """The slices in anatomical order.
+
+    Attributes:
+        order: Value of the slice counter of each slice, sorted by position.
+        geometry: Positions in that order, or None when the headers do not tell.
+        notes: What was noticed, one sentence each.
+    """
+
+    order: tuple[int, ...]
+    geometry: Geometry | None
+    notes: tuple[str, ...] = ()
+
+
+def slice_stack(heads: Heads) -> SliceStack:
+    """Order slices along ``slice_dir``, which undoes any interleave, and keep their positions.
+
+    ``position`` is the centre of the slice: with centred transforms the point of pixel
+    ``(y // 2, x // 2)``. ``patient_table_position`` is not added: vendors disagree on its unit.
+    """
+    counters, first = np.unique(heads["idx"]["slice"], return_index=True)
+    order = tuple(int(counter) for counter in counters)
+    one = heads[first]
+    directions = np.stack(
+        [one[name].astype(np.float64) for name in ("read_dir", "phase_dir", "slice_dir")], axis=1
+    )
+    positions = one["position"].astype(np.float64)
+    problem = _problem(directions, positions)
+    if problem:
+        return SliceStack(order, None, (f"{problem}: the orientation of the image is unknown.",))
+    row, column, normal = (_unit(direction) for direction in directions[0])
+    along = positions @ np.asarray(normal)
+    sequence = np.argsort(along, kind="stable")
+    notes = []
+    if (sequence != np.arange(len(order))).any():
+        notes.append("Slices were not stored in the order of their positions and were sorted.")
+    gaps = np.diff(along[sequence])
+    if len(gaps) and gaps.min() < 0.01:
+        problem = "Several slices have the same position"
+        return SliceStack(order, None, (f"{problem}: the orientation of the image is unknown.",))
+    if len(gaps) > 1 and np.ptp(gaps) > 0.01 * gaps.mean():
+        notes.append(f"Slice distances differ: {gaps.min():.2f} to {gaps.max():.2f} mm.")
+    places: list[Vector] = [_vector(positions[i]) for i in sequence]
+    geometry = Geometry(tuple(places), row, column, normal)
+    return SliceStack(tuple(order[i] for i in sequence), geometry, tuple(notes))
+
+
+def _problem(
+    directions: Float64[np.ndarray, "slice axis 3"], positions: Float64[np.ndarray, "slice 3"]
+) -> str | None:
+    if not (np.isfinite(directions).all() and np.isfinite(positions).all()):
+        return "Slice positions or directions are not finite"
+    if not directions.any():
+        return "Slice directions are all zero"
+    gram = directions @ directions.transpose(0, 2, 1)
+    if np.abs(gram - np.eye(3)).max() > 0.02:
+        return "Slice directions are not orthogonal unit vectors"
+    if np.abs(directions - directions[0]).max() > 1e-3:
+        return "Slices are not parallel"
+    return None
+
+
+def _unit(direction: np.ndarray) -> Vector:
+    return _vector(direction / np.linalg.norm(direction))
+
+
+def _vector(values: np.ndarray) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return (x, y, z)

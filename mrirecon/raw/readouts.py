@@ -1,0 +1,109 @@
+"""Readouts as they come from a file or from a scanner, and their sorting into kinds."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Complex64, Int64
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.mrd import NOT_IMAGE, NOT_IMAGE_MASK, AcquisitionFlag, flag_mask
+
+Heads = np.ndarray
+"""Structured array of :data:`mrirecon.raw.mrd.ACQUISITION_HEADER`, one element per readout."""
+Index = Int64[np.ndarray, "readout"]
+
+
+@dataclass(frozen=True)
+class Readouts:
+    """Some readouts: their headers and, in the same order, their samples (coil, sample)."""
+
+    heads: Heads
+    samples: Sequence[Complex64[np.ndarray, "_ _"]]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def select(self, index: Index) -> "Readouts":
+        """Return the readouts at ``index``."""
+        return Readouts(self.heads[index], [self.samples[i] for i in index])
+
+
+def flagged(heads: Heads, *flags: AcquisitionFlag) -> Bool[np.ndarray, "readout"]:
+    """Return which readouts carry at least one of ``flags``."""
+    return (heads["flags"] & np.uint64(flag_mask(*flags))) != 0
+
+
+@dataclass(frozen=True)
+class LineKinds:
+    """Which readouts do what; each is a sorted index into the heads.
+
+    Attributes:
+        imaging: Lines of the image, embedded calibration lines included.
+        calibration: Lines of a separate reference scan.
+        noise: Noise samples.
+        dropped: How many readouts of each other kind take no part, by flag name.
+        merged: How many calibration-only lines ``imaging`` includes.
+    """
+
+    imaging: Int64[np.ndarray, "line"]
+    calibration: Int64[np.ndarray, "reference"]
+    noise: Int64[np.ndarray, "noise"]
+    dropped: dict[str, int]
+    merged: int = 0
+
+
+def classify(heads: Heads, calibration_mode: str | None) -> LineKinds:
+    """Sort readouts into kinds by their flags.
+
+    Lines flagged as calibration only belong to the image when the calibration is ``embedded``:
+    Siemens marks just those on the undersampled raster as calibration *and* imaging. In every other
+    mode contrast or timing may differ, so they are kept apart.
+    """
+    image = (heads["flags"] & np.uint64(NOT_IMAGE_MASK)) == 0
+    both = flagged(heads, AcquisitionFlag.PARALLEL_CALIBRATION_AND_IMAGING)
+    calibration_only = image & flagged(heads, AcquisitionFlag.PARALLEL_CALIBRATION) & ~both
+    noise = flagged(heads, AcquisitionFlag.NOISE_MEASUREMENT)
+    # a body-coil prescan may carry the noise flag too, and is no noise
+    noise &= ~flagged(heads, AcquisitionFlag.SURFACECOILCORRECTIONSCAN_DATA)
+    embedded = calibration_mode == "embedded"
+    dropped: dict[str, int] = {}
+    rest = ~image & ~noise
+    for flag in reversed(NOT_IMAGE):  # a navigator may also be flagged as feedback: count it once
+        hit = rest & flagged(heads, flag)
+        if hit.any():
+            dropped[flag.name] = int(hit.sum())
+        rest &= ~hit
+    return LineKinds(
+        imaging=np.flatnonzero(image if embedded else image & ~calibration_only),
+        calibration=np.flatnonzero(calibration_only & (not embedded)),
+        noise=np.flatnonzero(noise),
+        dropped=dropped,
+        merged=int(calibration_only.sum()) if embedded else 0,
+    )
+
+
+def unpack(heads: Heads, data: Sequence[np.ndarray], first: Index) -> Readouts:
+    """Turn interleaved (real, imaginary) float32 vectors into complex readouts.
+
+    Args:
+        heads: Headers of these readouts.
+        data: One flat vector each, in the order channel, sample, part.
+        first: Numbers of these readouts in the file, for error messages.
+
+    Raises:
+        RawDataError: When a vector does not have the length that its header announces.
+    """
+    samples = []
+    shapes = zip(heads["active_channels"], heads["number_of_samples"], strict=True)
+    for number, values, (coils, count) in zip(first, data, shapes, strict=True):
+        coils, count = int(coils), int(count)
+        if values.size != 2 * coils * count:
+            raise RawDataError(
+                f"readout {number} holds {values.size} numbers, but its header announces "
+                f"{coils} channels x {count} complex samples = {2 * coils * count} numbers; "
+                "the file is damaged or compressed"
+            )
+        values = np.ascontiguousarray(values, np.float32)
+        samples.append(values.view(np.complex64).reshape(coils, count))
+    return Readouts(heads, samples)

@@ -1,0 +1,52 @@
+"""What every file reader is."""
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+from mrirecon.errors import RawDataError
+from mrirecon.scan import Scan
+
+
+class FileScan(Scan):
+    """A Scan that reads one file format, recognised by content and never by suffix.
+
+    Constructing one reads the header; k-space is read slice by slice.
+
+    Attributes:
+        format: Short name, shown to users and kept in the header.
+        layout: What the file must hold, for the message that lists supported formats.
+    """
+
+    format: ClassVar[str]
+    layout: ClassVar[str]
+
+    @abstractmethod
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    @abstractmethod
+    def detect(cls, path: Path) -> bool:
+        """Tell whether the file looks like this format; never raises for a readable file."""
+
+    def __repr__(self) -> str:
+        return f"<{self.format} scan {self.path}: {len(self)} slices>"
+
+    def check(self, index: int) -> None:
+        """Raise IndexError unless ``index`` is a slice of this scan."""
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path} has slices 0..{len(self) - 1}, not {index}")
+
+
+@contextmanager
+def blaming(path: Path) -> Iterator[None]:
+    """Put the path in front of the message of every RawDataError raised inside."""
+    try:
+        yield
+    except RawDataError as error:
+        if str(error).startswith(str(path)):
+            raise
+        raise RawDataError(f"{path}: {error}") from error

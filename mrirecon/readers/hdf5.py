@@ -1,0 +1,101 @@
+"""Opening HDF5 files read-only, with errors that a user can act upon."""
+
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mrirecon.errors import RawDataError
+
+LISTED = 12
+
+
+@contextmanager
+def open_hdf5(path: Path) -> Iterator[h5py.File]:
+    """Open a file read-only; a raw file is never written to.
+
+    Raises:
+        RawDataError: When it is no HDF5 file or a damaged one, also when the damage shows only
+            while the file is in use.
+    """
+    try:
+        file = h5py.File(path, "r")
+    except OSError as error:
+        reason = str(error)
+        if "truncated" in reason:
+            advice = "the file is truncated; copy or download it again"
+        elif isinstance(error, PermissionError):
+            advice = "you may not read it; change its permissions"
+        else:
+            advice = "the file is damaged or no HDF5 file; copy or download it again"
+        raise RawDataError(f"{path}: cannot be opened as HDF5 ({reason}): {advice}") from error
+    with file:
+        try:
+            yield file
+        except (OSError, RuntimeError, LookupError, TypeError, ValueError) as error:
+            if isinstance(error, RawDataError) or not _raised_by_h5py(error):
+                raise
+            raise RawDataError(
+                f"{path}: the HDF5 structure is damaged ({error}); copy or download the file again"
+            ) from error
+
+
+def _raised_by_h5py(error: BaseException) -> bool:
+    """Tell damage, which h5py reports as almost any type, from a mistake in our own code."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return any("h5py" in Path(frame.filename).parts for frame in frames)
+
+
+def read(dataset: h5py.Dataset | Any, selection: Any = ()) -> Any:
+    """Read from a dataset, or from some fields of it.
+
+    Raises:
+        RawDataError: When the data cannot be read; names the dataset.
+    """
+    try:
+        return dataset[selection]
+    except (OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
+        name = getattr(dataset, "name", "data")
+        raise RawDataError(
+            f"dataset '{name}' cannot be read ({error}): the file is damaged, or compressed with a "
+            "filter that is not installed; copy it again or export it uncompressed"
+        ) from error
+
+
+def text(value: Any) -> str:
+    """Turn what HDF5 gives for a string (bytes, str, an array of one) into a str."""
+    while isinstance(value, np.ndarray | list | tuple):
+        if len(np.atleast_1d(value)) == 0:
+            return ""
+        value = np.asarray(value).ravel()[0]
+    return value.decode("utf-8", errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def looks_like_hdf5(path: Path) -> bool:
+    """Tell whether the file starts like HDF5; it may still be damaged."""
+    return bool(h5py.is_hdf5(path))
+
+
+def contents(file: h5py.File) -> str:
+    """List groups and datasets with shapes, for error messages."""
+    found: list[str] = []
+
+    def visit(name: str, item: h5py.Group | h5py.Dataset) -> bool | None:
+        if isinstance(item, h5py.Dataset):
+            kind = "compound" if item.dtype.names else str(item.dtype)
+            found.append(f"{name} {item.shape} {kind}")
+        elif isinstance(item, h5py.Group) and not len(item):
+            found.append(f"{name}/ (empty)")
+        return True if len(found) > LISTED else None
+
+    try:
+        file.visititems(visit)
+    except (OSError, RuntimeError) as error:
+        found.append(f"an unreadable part ({error})")
+    if not found:
+        return "nothing"
+    return ", ".join(found[:LISTED]) + (", …" if len(found) > LISTED else "")

@@ -1,0 +1,73 @@
+"""The end-to-end variational network (Sriram et al., MICCAI 2020), as in fastMRI."""
+
+import torch
+from torch import nn
+
+from mrirecon.fourier import ifft
+from mrirecon.image import root_sum_of_squares
+from mrirecon.networks.norm_unet import NormUnet
+from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.sensitivity.learned import LearnedMaps
+from mrirecon.types import Image, KSpace, Sample
+
+
+class VarNet(Reconstructor):
+    r"""Unrolled gradient steps on multi-coil k-space, each with a U-Net of its own.
+
+    .. math:: k_{t+1} = k_t - \eta_t M (k_t - y) - E\,D_t(E^H k_t), \qquad E = F S
+
+    The output is the root-sum-of-squares of :math:`F^H k_T`. With the default arguments the
+    parameters have the names and shapes of fastMRI's public weights.
+
+    Args:
+        cascades: Number of unrolled steps.
+        channels: Features of the first level of each U-Net.
+        pools: Number of halvings of each U-Net.
+        sensitivity: Estimator of the coil sensitivities; :class:`LearnedMaps` when None, trained
+            together with the steps.
+    """
+
+    def __init__(
+        self,
+        cascades: int = 12,
+        channels: int = 18,
+        pools: int = 4,
+        sensitivity: SensitivityEstimator | None = None,
+    ) -> None:
+        super().__init__()
+        if cascades < 1:
+            raise ValueError(f"cascades must be at least 1, got {cascades}")
+        self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
+        self.cascades = nn.ModuleList(Cascade(NormUnet(channels, pools)) for _ in range(cascades))
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the magnitude, as a complex image."""
+        M = Sampling(sample.mask)
+        E = Fourier() @ Coils(self.sens_net(sample))
+        kspace = sample.kspace
+        for cascade in self.cascades:
+            kspace = cascade(kspace, sample.kspace, M, E)
+        magnitude = root_sum_of_squares(ifft(kspace))
+        return torch.complex(magnitude, torch.zeros_like(magnitude))
+
+
+class Cascade(nn.Module):
+    """One unrolled step: soft data consistency and a denoiser, whose keys are fastMRI's.
+
+    Args:
+        model: Maps a complex image to a correction of it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.dc_weight = nn.Parameter(torch.ones(1))
+
+    def forward(
+        self, kspace: KSpace, measured: KSpace, M: LinearOperator, E: LinearOperator
+    ) -> KSpace:
+        """Return the next k-space."""
+        consistency = self.dc_weight * M(kspace - measured)
+        return kspace - consistency - E(self.model(E.H(kspace)))

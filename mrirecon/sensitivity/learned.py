@@ -1,0 +1,66 @@
+"""Coil sensitivities from a small network that is trained with the reconstruction."""
+
+import torch
+from jaxtyping import Bool, Int64
+from torch import Tensor
+
+from mrirecon.fourier import ifft
+from mrirecon.networks.norm_unet import NormUnet
+from mrirecon.sensitivity.base import (
+    SensitivityEstimator,
+    calibration_extent,
+    in_center,
+    unit_norm,
+)
+from mrirecon.types import Extent, Maps, Sample
+
+
+class LearnedMaps(SensitivityEstimator):
+    r"""The sensitivity network of the end-to-end VarNet (Sriram et al., MICCAI 2020).
+
+    .. math:: S = N\big(U(F^H M_{center}\,y)\big)
+
+    One normalized U-Net :math:`U` runs on every coil image of the central k-space, and :math:`N`
+    divides by the root-sum-of-squares. The centre is ``sample.acs`` when told. Else, for line
+    patterns, it is found by fastMRI's rule, which its public weights were used with: the largest
+    *even* number of lines; for other patterns it is the fully sampled central block.
+
+    Args:
+        channels: Features of the first level of the U-Net.
+        pools: Number of halvings.
+        dropout: Probability of zeroing a feature map.
+    """
+
+    def __init__(self, channels: int = 8, pools: int = 4, dropout: float = 0.0) -> None:
+        super().__init__()
+        self.norm_unet = NormUnet(channels, pools, dropout)
+
+    def forward(self, sample: Sample) -> Maps:
+        """Return the maps; zero for an empty slice."""
+        h, w = sample.kspace.shape[-2:]
+        extent = _center(sample)
+        rows = in_center(h, extent[..., 0])[..., None, :, None]
+        columns = in_center(w, extent[..., 1])[..., None, None, :]
+        return unit_norm(self.norm_unet(ifft(sample.kspace * (rows & columns))))
+
+
+def _center(sample: Sample) -> Extent:
+    if sample.acs is not None:
+        return sample.acs.clamp(min=1)
+    *batch, _, h, w = sample.kspace.shape
+    mask = sample.mask.expand(*batch, sample.mask.shape[-2], w)
+    width = _even_width(mask[..., 0, :])
+    lines = torch.stack([torch.full_like(width, h), width], -1)
+    if mask.shape[-2] == 1:
+        return lines
+    of_lines = (mask == mask[..., :1, :]).all(-1).all(-1, keepdim=True)
+    return torch.where(of_lines, lines, calibration_extent(sample).clamp(min=1))
+
+
+def _even_width(lines: Bool[Tensor, "*b w"]) -> Int64[Tensor, "*b"]:
+    """Return fastMRI's automatic number of central lines; all of them when all are sampled."""
+    w = lines.shape[-1]
+    left = lines[..., : w // 2].flip(-1).long().cumprod(-1).sum(-1)
+    right = lines[..., w // 2 :].long().cumprod(-1).sum(-1)
+    width = (2 * torch.minimum(left, right)).clamp(min=1)
+    return torch.where(lines.all(-1), w, width)

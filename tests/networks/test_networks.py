@@ -1,0 +1,92 @@
+import pytest
+import torch
+
+from mrirecon.errors import ShapeError
+from mrirecon.networks import NormUnet, ResidualCnn, Unet
+from mrirecon.networks.channels import from_channels, to_channels
+from tests.golden.formula import SHAPES
+from tests.golden.reference import coil_images, filled, golden
+
+
+def count(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize(
+    ("channels", "parameters"), [(32, 7_756_097), (64, 31_023_745), (256, 496_372_225)]
+)
+def test_unet_is_as_large_as_published(channels, parameters):
+    with torch.device("meta"):
+        assert count(Unet(1, 1, channels=channels)) == parameters
+
+
+def test_unet_has_the_published_keys():
+    with torch.device("meta"):
+        assert list(Unet().state_dict()) == golden("keys/unet").tolist()
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_norm_unet_agrees_with_fastmri(name):
+    expected = torch.from_numpy(golden(f"norm_unet/{name}"))
+    result = filled(NormUnet(4, 2))(coil_images(name)[0])
+    assert torch.linalg.vector_norm(result - expected) < 1e-5 * torch.linalg.vector_norm(expected)
+
+
+def test_channels_are_real_then_imaginary_and_return():
+    image = torch.complex(torch.full((2, 3, 5), 1.0), torch.full((2, 3, 5), 2.0))
+    channels = to_channels(image)
+    assert (channels[:, 0] == 1).all()
+    assert (channels[:, 1] == 2).all()
+    assert torch.equal(from_channels(channels), image)
+    assert from_channels(channels.bfloat16()).dtype == torch.complex64
+
+
+@pytest.mark.parametrize("shape", [(16, 32), (37, 45), (33, 17)])
+@pytest.mark.parametrize("network", [NormUnet(2, 2), ResidualCnn(4, 3)])
+def test_networks_keep_any_size_and_batch(network, shape):
+    image = torch.randn(2, 3, *shape, dtype=torch.complex64)
+    assert network(image).shape == image.shape
+    torch.testing.assert_close(network(image)[1, 2], network(image[1, 2]), rtol=1e-4, atol=1e-5)
+
+
+def test_unet_pads_odd_sizes_at_every_level():
+    assert Unet(1, 1, channels=2, pools=3)(torch.randn(1, 1, 37, 23)).shape == (1, 1, 37, 23)
+
+
+@pytest.mark.parametrize("value", [0, 3 - 4j, 1e-6])
+def test_constant_image_comes_back_with_finite_gradients(value):
+    image = torch.full((2, 20, 20), value, dtype=torch.complex64, requires_grad=True)
+    network = NormUnet(2, 2)
+    result = network(image)
+    torch.testing.assert_close(result, image, rtol=1e-4, atol=0)
+    result.abs().sum().backward()
+    assert torch.isfinite(torch.view_as_real(image.grad)).all()
+    assert all(torch.isfinite(p.grad).all() for p in network.parameters() if p.grad is not None)
+
+
+def test_scale_of_the_data_does_not_matter():
+    image, network = torch.randn(1, 20, 20, dtype=torch.complex64), NormUnet(2, 2)
+    torch.testing.assert_close(network(1e-6 * image), 1e-6 * network(image), rtol=1e-4, atol=1e-11)
+
+
+def test_autocast_keeps_complex64():
+    with torch.autocast("cpu", torch.bfloat16):
+        assert NormUnet(2, 2)(torch.randn(1, 20, 20, dtype=torch.complex64)).isfinite().all()
+
+
+def test_image_too_small_for_the_pools_is_named():
+    with pytest.raises(ShapeError, match=r"\(16, 8\) is too small for a U-Net with 4 pools"):
+        Unet()(torch.zeros(1, 1, 16, 8))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Unet(channels=0), "channels must be at least 1, got 0"),
+        (lambda: Unet(dropout=1.0), "dropout must lie in"),
+        (lambda: ResidualCnn(layers=1), "layers must be at least 2, got 1"),
+    ],
+)
+def test_wrong_arguments_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

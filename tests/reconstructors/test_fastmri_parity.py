@@ -1,0 +1,88 @@
+import pytest
+import torch
+
+from mrirecon.reconstructors.unet import UNet
+from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.weights import strip_prefixes
+from mrirecon.sensitivity import LearnedMaps
+from tests.golden.formula import SHAPES
+from tests.golden.reference import filled, golden, sample
+
+CASES = [(name, rule) for name in SHAPES for rule in ("told", "auto")]
+
+
+def small_varnet():
+    return VarNet(cascades=2, channels=4, pools=2, sensitivity=LearnedMaps(2, 2))
+
+
+def assert_same(result, expected):
+    error = torch.linalg.vector_norm(result - expected) / torch.linalg.vector_norm(expected)
+    assert error < 1e-5
+
+
+@pytest.mark.parametrize(("name", "rule"), CASES)
+def test_varnet_agrees_with_fastmri(name, rule):
+    with torch.no_grad():
+        image = filled(small_varnet())(sample(name, rule))
+    assert_same(image.real, torch.from_numpy(golden(f"varnet/{name}/{rule}")))
+
+
+@pytest.mark.parametrize(("name", "rule"), CASES)
+def test_learned_maps_agree_with_fastmri(name, rule):
+    with torch.no_grad():
+        maps = filled(small_varnet()).sens_net(sample(name, rule))
+    assert_same(maps, torch.from_numpy(golden(f"maps/{name}/{rule}")))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_unet_agrees_with_fastmri_and_its_transform(name):
+    with torch.no_grad():
+        image = filled(UNet(channels=4, pools=3), "unet.")(sample(name))
+    assert_same(image.real, torch.from_numpy(golden(f"unet/{name}")))
+
+
+@pytest.mark.parametrize(
+    ("cascades", "parameters"), [(12, 29_936_966), (8, 20_119_610), (6, 15_210_932)]
+)
+def test_varnet_is_as_large_as_published(cascades, parameters):
+    with torch.device("meta"):
+        model = VarNet(cascades=cascades)
+    assert sum(p.numel() for p in model.parameters()) == parameters
+    assert sum(p.numel() for p in model.sens_net.parameters()) == 484_898
+    assert sum(p.numel() for p in model.cascades[0].parameters()) == 2_454_339
+
+
+def test_varnet_has_the_published_keys():
+    with torch.device("meta"):
+        state = VarNet().state_dict()
+    assert list(state) == golden("keys/varnet").tolist()
+    assert len(state) == 324
+    assert state["cascades.11.dc_weight"].shape == (1,)
+    assert state["cascades.0.model.unet.conv.layers.0.weight"].shape == (288, 144, 3, 3)
+    assert state["sens_net.norm_unet.unet.down_sample_layers.0.layers.0.weight"].shape[0] == 8
+
+
+EXTRAS = {"loss.w": torch.ones(1, 1, 7, 7), "NMSE.quantity": torch.zeros(1)}
+
+
+def test_lightning_checkpoint_of_a_varnet_loads():
+    model = small_varnet()
+    state = {f"varnet.{name}": value for name, value in model.state_dict().items()}
+    model.load_state_dict(strip_prefixes({"epoch": 3, "state_dict": {**state, **EXTRAS}}))
+
+
+@pytest.mark.parametrize("prefix", ["", "unet."])
+def test_published_weights_of_a_unet_load(prefix):
+    model = UNet(channels=2, pools=2)
+    state = {f"{prefix}{name}": value for name, value in model.unet.state_dict().items()}
+    model.load_state_dict(strip_prefixes({**state, **EXTRAS}))
+
+
+def test_our_own_names_pass_unchanged():
+    for model in (small_varnet(), UNet(channels=2, pools=2)):
+        assert strip_prefixes(model.state_dict()).keys() == model.state_dict().keys()
+
+
+def test_foreign_weights_are_refused():
+    with pytest.raises(ValueError, match="found layer1"):
+        strip_prefixes({"layer1.weight": torch.zeros(1)})
