@@ -1,27 +1,27 @@
 """Build objects from configuration, checking every ``_target_`` against its signature first.
 
-The signature is the schema: no config class repeats a constructor's arguments and defaults.
+The signature is the schema: no config class repeats a constructor's arguments and defaults. Nodes
+are written as for ``hydra.utils.instantiate`` (``_target_``, ``_partial_``); building them here
+lets a list serve where the signature wants a tuple, and gives every error its key.
 """
 
 import difflib
+import functools
 import importlib
 import inspect
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
-import hydra
 from beartype import BeartypeConf
 from beartype.door import is_bearable
-from hydra.errors import InstantiationException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from mrirecon.errors import ConfigError
+from mrirecon.errors import ConfigError, MriReconError
 
 T = TypeVar("T")
-_RESERVED = {"_target_", "_partial_", "_args_", "_recursive_", "_convert_"}
+_RESERVED = {"_target_", "_partial_"}
 _INT_IS_FLOAT = BeartypeConf(is_pep484_tower=True)  # YAML writes 1 for 1.0
 
 
@@ -52,12 +52,7 @@ def build(config: DictConfig, role: type[T], key: str, **given: Any) -> T:
         raise ConfigError(
             "the configuration cannot be built:\n" + "\n".join(f"  {p}" for p in problems)
         )
-    try:
-        result = hydra.utils.instantiate(tree, _convert_="all", **given)
-    except InstantiationException as error:
-        where = re.search(r"full_key: (\S+)", str(error))
-        place = f"{key}.{where[1]}" if where else key
-        raise ConfigError(f"{place}: {error.__cause__ or error}") from error
+    result = _instantiate(tree, key, given)
     if not isinstance(result, role):
         raise ConfigError(
             f"{key}: expected a {role.__name__}, but {tree['_target_']} is a "
@@ -87,6 +82,36 @@ def plain(config: Any, key: str) -> Any:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
         raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from error
+
+
+def _instantiate(node: Any, key: str, given: dict[str, Any]) -> Any:
+    if isinstance(node, list):
+        return [_instantiate(child, f"{key}[{i}]", {}) for i, child in enumerate(node)]
+    if not isinstance(node, dict):
+        return node
+    children = {
+        name: _instantiate(child, f"{key}.{name}", {})
+        for name, child in node.items()
+        if name not in _RESERVED
+    }
+    if "_target_" not in node:
+        return children
+    target = _locate(node["_target_"])
+    hints = _hints(target)
+    arguments = {name: _as_hinted(value, hints.get(name)) for name, value in children.items()}
+    if node.get("_partial_"):
+        return functools.partial(target, **arguments, **given)
+    try:
+        return target(**arguments, **given)
+    except (MriReconError, ValueError, TypeError) as error:
+        raise ConfigError(f"{key}: {error}") from error
+
+
+def _as_hinted(value: Any, hint: Any) -> Any:
+    """YAML knows no tuples: turn a list into one where the signature wants that."""
+    if not isinstance(value, list) or hint is None:
+        return value
+    return value if is_bearable(value, hint, conf=_INT_IS_FLOAT) else tuple(value)
 
 
 def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
@@ -125,7 +150,7 @@ def _wrong_arguments(
                 yield (
                     f"{key}.{name}: {target.__name__} has no such argument{_suggest(name, names)}"
                 )
-    if node.get("_partial_") or "_args_" in node:
+    if node.get("_partial_"):
         return
     for p in parameters:
         required = p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)

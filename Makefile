@@ -1,0 +1,33 @@
+# make demo   set up, simulate, train, reconstruct raw files, evaluate: pictures and a table in demo/
+# make test   set up, run the tests
+# make lint   set up, ruff and mypy
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint setup clean
+.DEFAULT_GOAL := test
+
+# Torch comes first and alone, so that whatever build `torch==` resolves to is what the rest gets.
+$(VENV)/ready: pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "mrirecon needs Python 3.11 or newer, found %d.%d; set PYTHON=python3.12" % sys.version_info[:2])'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check "$$(grep '^torch==' constraints.txt)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+setup: $(VENV)/ready
+
+demo: setup
+	$(BIN)/python data_scripts/demo.py demo
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo outputs
