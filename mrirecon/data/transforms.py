@@ -14,7 +14,8 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.sampling import SamplingPattern, scan_rng
-from mrirecon.types import Sample, Transform
+from mrirecon.sampling.calibration import center_slice, central_block
+from mrirecon.types import Extent, Sample, Transform
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Undersample:
         drawn = self.pattern((h, w), self._rng(sample))
         mask = drawn.mask.to(sample.mask.device) & sample.mask
         return sample.replace(
-            kspace=sample.kspace * mask, mask=mask, acs=_overlap(drawn.acs, sample.acs, mask)
+            kspace=sample.kspace * mask, mask=mask, acs=_fully_sampled(drawn.acs, mask, (h, w))
         )
 
     def _rng(self, sample: Sample) -> np.random.RandomState:
@@ -92,12 +93,11 @@ class Undersample:
         return np.random.RandomState(int(torch.randint(2**31, ())))
 
 
-def _overlap(
-    drawn: tuple[int, int], acquired: torch.Tensor | None, mask: torch.Tensor
-) -> torch.Tensor:
-    """The centre that the pattern keeps, as far as the scanner acquired it."""
-    acs = torch.tensor(drawn, dtype=torch.int64, device=mask.device)
-    return acs if acquired is None else torch.minimum(acs, acquired)
+def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int, int]) -> Extent:
+    """The centre that the pattern keeps, or what partial Fourier has left of it."""
+    rows, columns = (center_slice(n, count) for n, count in zip(shape, drawn, strict=True))
+    whole = bool(mask.expand(shape)[rows, columns].all())
+    return torch.tensor(drawn if whole else central_block(mask, shape), device=mask.device)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from jaxtyping import Bool, Float
 
 from mrirecon.errors import ConfigError
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, Shape
+from mrirecon.sampling.calibration import center_slice
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class GridPattern(SamplingPattern):
         if any(a > n for a, n in zip(self.acs, shape, strict=True)):
             raise ConfigError(f"acs {self.acs} is larger than the k-space of {shape}")
         center = np.zeros(shape, bool)
-        center[tuple(slice((n - a + 1) // 2, (n - a + 1) // 2 + a)
-                     for n, a in zip(shape, self.acs, strict=True))] = True  # fmt: skip
+        rows, columns = (center_slice(n, a) for n, a in zip(shape, self.acs, strict=True))
+        center[rows, columns] = True
         inside = _radius(shape) <= 1 if self.elliptical else np.ones(shape, bool)
         return center, inside & ~center
 

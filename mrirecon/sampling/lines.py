@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool
 
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, Shape
+from mrirecon.sampling.calibration import center_slice
 
 Lines = Bool[np.ndarray, " w"]
 
@@ -58,8 +59,7 @@ class LinePattern(SamplingPattern):
         acceleration, fraction = self._choose(rng)
         center = min(self.acs or round(w * fraction), w)
         center, outer = self.outer(w, center, acceleration, rng)
-        start = (w - center + 1) // 2
-        outer[start : start + center] = True
+        outer[center_slice(w, center)] = True
         return DrawnMask(torch.from_numpy(outer)[None], (shape[0], center), float(acceleration))
 
     @abstractmethod

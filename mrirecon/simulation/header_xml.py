@@ -1,0 +1,100 @@
+"""The XML header of simulated raw files, valid against ``ismrmrd.xsd``."""
+
+from typing import Any
+from xml.etree import ElementTree
+
+from mrirecon.simulation.acquisition import NOISE_BANDWIDTH, AcquisitionOptions, LinePlan
+from mrirecon.simulation.scan import SimulatedScan
+
+_NAMESPACE = "http://www.ismrm.org/ISMRMRD"
+_PROTON = 42.577478  # MHz / T
+
+
+def header_xml(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) -> bytes:
+    """Describe an acquisition of ``scan``, UTF-8 encoded."""
+    header = scan.header
+    field = scan.protocol.field_strength
+    root = _tree(
+        "ismrmrdHeader",
+        {
+            "subjectInformation": {"patientID": header.subject},
+            "measurementInformation": {
+                "patientPosition": "HFS",
+                "protocolName": header.acquisition,
+            },
+            "acquisitionSystemInformation": {
+                "systemVendor": "mrirecon",
+                "systemModel": "simulation",
+                "systemFieldStrength_T": field,
+                "relativeReceiverNoiseBandwidth": NOISE_BANDWIDTH,
+                "receiverChannels": header.coils,
+                "coilLabel": [
+                    {"coilNumber": coil, "coilName": f"Loop{coil + 1:02d}"}
+                    for coil in range(header.coils)
+                ],
+            },
+            "experimentalConditions": {"H1resonanceFrequency_Hz": round(field * _PROTON * 1e6)},
+            "encoding": _encoding(scan, options, plan),
+            "sequenceParameters": {
+                "TR": header.sequence.repetition_time,
+                "TE": header.sequence.echo_time,
+                "TI": header.sequence.inversion_time,
+                "flipAngle_deg": header.sequence.flip_angle,
+            },
+        },
+    )
+    root.set("xmlns", _NAMESPACE)
+    ElementTree.indent(root)
+    return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
+
+
+def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) -> dict[str, Any]:
+    h, w = scan.header.grid
+    fov = scan.protocol.prescription.fov
+    thickness = scan.protocol.prescription.thickness
+    slices = scan.header.slices
+    parallel = None
+    if plan.drawn is not None:
+        parallel = {
+            "accelerationFactor": {
+                "kspace_encoding_step_1": max(1, round(plan.drawn.nominal)),
+                "kspace_encoding_step_2": 1,
+            },
+            "calibrationMode": "embedded",
+        }
+    return {
+        "encodedSpace": {
+            "matrixSize": {"x": plan.samples, "y": w, "z": 1},
+            "fieldOfView_mm": {"x": options.oversampling * fov[0], "y": fov[1], "z": thickness},
+        },
+        "reconSpace": {
+            "matrixSize": {"x": h, "y": w, "z": 1},
+            "fieldOfView_mm": {"x": fov[0], "y": fov[1], "z": thickness},
+        },
+        "encodingLimits": {
+            "kspace_encoding_step_0": _limits(plan.samples - 1, plan.samples // 2),
+            "kspace_encoding_step_1": _limits(plan.last - plan.first, plan.center),
+            "kspace_encoding_step_2": _limits(0, 0),
+            "average": _limits(options.averages - 1, 0),
+            "slice": _limits(slices - 1, slices // 2),
+        },
+        "trajectory": "cartesian",
+        "parallelImaging": parallel,
+    }
+
+
+def _limits(maximum: int, center: int) -> dict[str, int]:
+    return {"minimum": 0, "maximum": maximum, "center": center}
+
+
+def _tree(name: str, content: Any) -> ElementTree.Element:
+    """Build an element from nested dictionaries; lists repeat an element, None leaves it out."""
+    element = ElementTree.Element(name)
+    if not isinstance(content, dict):
+        element.text = str(content)
+        return element
+    for child, value in content.items():
+        for item in value if isinstance(value, list) else [value]:
+            if item is not None:
+                element.append(_tree(child, item))
+    return element

@@ -1,0 +1,127 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
+
+from mrirecon.cli import adapt
+from mrirecon.config import build, conf_folder
+from mrirecon.errors import ConfigError
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sampling import SamplingPattern
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.training.objective import Objective
+
+CONF = conf_folder()
+
+
+def choices(group):
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
+def composed(command, *overrides):
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return compose(command, overrides=list(overrides))
+
+
+def test_all_mistakes_are_named_at_once():
+    config = composed(
+        "reconstruct",
+        "++model.regularisation=0.1",
+        "++model.iterations=ten",
+        "++model.sensitivity={_target_: mrirecon.sensitivity.GivenMap}",
+    )
+    with pytest.raises(ConfigError) as error:
+        build(config.model, Reconstructor, "model")
+    for part in (
+        "model.regularisation: CgSense has no such argument; did you mean regularization?",
+        "model.iterations: expected int, got 'ten'",
+        "model.sensitivity: cannot find mrirecon.sensitivity.GivenMap; did you mean GivenMaps?",
+    ):
+        assert part in str(error.value)
+
+
+def test_constructor_errors_carry_their_key():
+    config = composed("reconstruct", "++model.iterations=-1")
+    with pytest.raises(ConfigError, match=r"model: iterations must .*-1"):
+        build(config.model, Reconstructor, "model")
+
+
+def test_the_role_is_checked():
+    config = composed("reconstruct").sensitivity
+    with pytest.raises(ConfigError, match=r"model: expected a Reconstructor, but .*Espirit"):
+        build(config, Reconstructor, "model")
+
+
+def test_missing_and_wrong_nodes():
+    with pytest.raises(ConfigError, match="model: expected a node with a _target_"):
+        build(OmegaConf.create({"iterations": 3}), Reconstructor, "model")
+    with pytest.raises(ConfigError, match=r"center: missing; f requires it"):
+        build(OmegaConf.create({"_target_": f"{__name__}.f"}), object, "x")
+    with pytest.raises(ConfigError, match="Interpolation key 'nowhere' not found"):
+        build(OmegaConf.create({"_target_": f"{__name__}.f", "center": "${nowhere}"}), object, "x")
+    assert build(OmegaConf.create({"_target_": f"{__name__}.f"}), tuple, "x", center=1) == (1, 2.0)
+
+
+def f(center: int, width: float = 2):
+    return center, float(width)
+
+
+def test_ints_serve_as_floats_and_lists_as_tuples():
+    assert build(
+        OmegaConf.create({"_target_": f"{__name__}.f", "center": 1, "width": 3}), tuple, "x"
+    )
+    pattern = OmegaConf.create(
+        {"_target_": "mrirecon.sampling.PoissonDisc", "acceleration": 4, "acs": [16, 16]}
+    )
+    assert tuple(build(pattern, SamplingPattern, "sampling").acs) == (16, 16)
+
+
+@pytest.mark.parametrize(
+    ("group", "role"),
+    [
+        ("sampling", SamplingPattern),
+        ("model", Reconstructor),
+        ("sensitivity", SensitivityEstimator),
+        ("preprocessing", Callable),
+    ],
+)
+def test_every_choice_builds(group, role):
+    for choice in choices(group):
+        config = composed("reconstruct", f"{group}={choice}")
+        assert build(config[group], role, group) is not None
+
+
+def test_every_training_choice_builds():
+    for group, role in (("objective", Objective), ("optimizer", Callable), ("scheduler", Callable)):
+        for choice in choices(group):
+            config = composed("train", f"{group}={choice}")
+            assert build(config[group], role, group) is not None
+
+
+def test_every_experiment_composes_and_its_model_builds():
+    for experiment in choices("experiment"):
+        config = composed("train", f"experiment={experiment}")
+        assert build(config.model, Reconstructor, "model").trainable
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("model=varnet", "model=varnet"),
+        ("model.iterations=3", "++model.iterations=3"),
+        ("hydra.run.dir=x", "hydra.run.dir=x"),
+        ("input=/data/a (1), b=c.h5", "input='/data/a (1), b=c.h5'"),
+        ("input=it's.h5", r"input='it\'s.h5'"),
+        ("output=null", "output=null"),
+        ("sensitivity@model.sensitivity=given", "sensitivity@model.sensitivity=given"),
+        ("--cfg", "--cfg"),
+    ],
+)
+def test_overrides_are_adapted_to_hydra(typed, meant):
+    assert adapt(typed) == meant
+
+
+def test_conf_is_where_the_clone_has_it():
+    assert Path(CONF / "train.yaml").is_file()
