@@ -9,7 +9,7 @@ import difflib
 import functools
 import importlib
 import inspect
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
@@ -32,7 +32,7 @@ def conf_folder() -> Path:
     return shipped if shipped.is_dir() else package.parent / "conf"
 
 
-def build(config: DictConfig, role: type[T], key: str, **given: Any) -> T:
+def build(config: Any, role: type[T], key: str, **given: Any) -> T:
     """Instantiate ``config`` and make sure that the result plays ``role``.
 
     Args:
@@ -44,27 +44,27 @@ def build(config: DictConfig, role: type[T], key: str, **given: Any) -> T:
     Raises:
         ConfigError: Naming every wrong target, argument and type below ``key`` at once.
     """
-    tree = plain(config, key)
-    if not isinstance(tree, dict) or "_target_" not in tree:
-        raise ConfigError(f"{key}: expected a node with a _target_, got {tree!r}")
-    problems = list(_problems(tree, key, set(given)))
-    if problems:
-        raise ConfigError(
-            "the configuration cannot be built:\n" + "\n".join(f"  {p}" for p in problems)
-        )
-    result = _instantiate(tree, key, given)
+    result = _build(config, key, given)
     if not isinstance(result, role):
         raise ConfigError(
-            f"{key}: expected a {role.__name__}, but {tree['_target_']} is a "
+            f"{key}: expected a {role.__name__}, but {config['_target_']} is a "
             f"{type(result).__name__}"
         )
+    return result
+
+
+def build_function(config: Any, key: str) -> Callable[..., Any]:
+    """Like :func:`build` for what is only ever called: transforms, ``_partial_`` optimizers."""
+    result = _build(config, key, {})
+    if not callable(result):
+        raise ConfigError(f"{key}: {config['_target_']} is a {type(result).__name__}, not callable")
     return result
 
 
 def build_all(config: DictConfig | None, role: type[T], key: str) -> list[T]:
     """Build every node of a group such as ``callbacks``; null nodes are left out."""
     return [
-        build(node, role, f"{key}.{name}")
+        build(node, role, f"{key}.{name!s}")
         for name, node in (config or {}).items()
         if node is not None
     ]
@@ -81,7 +81,18 @@ def plain(config: Any, key: str) -> Any:
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
     except OmegaConfBaseException as error:
-        raise ConfigError(f"{key}: {str(error).splitlines()[0]}") from error
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"{key}: {reason}") from error
+
+
+def _build(config: Any, key: str, given: dict[str, Any]) -> Any:
+    tree = plain(config, key)
+    if not isinstance(tree, dict) or "_target_" not in tree:
+        raise ConfigError(f"{key}: expected a node with a _target_, got {tree!r}")
+    if problems := list(_problems(tree, key, set(given))):
+        listed = "\n".join(f"  {problem}" for problem in problems)
+        raise ConfigError(f"the configuration cannot be built:\n{listed}")
+    return _instantiate(tree, key, given)
 
 
 def _instantiate(node: Any, key: str, given: dict[str, Any]) -> Any:

@@ -14,7 +14,7 @@ Volume = Float[np.ndarray, "slice y x"]
 Image = Float[np.ndarray, "y x"]
 
 # A dark page of its own, so that the picture looks the same wherever it is shown.
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "figure.facecolor": "#101214",
     "savefig.facecolor": "#101214",
     "axes.facecolor": "#101214",

@@ -12,7 +12,7 @@ from torch import Tensor
 from mrirecon.errors import ShapeError
 from mrirecon.fourier import fft, ifft
 
-Shape = tuple[int, int]
+Shape = Sequence[int]
 
 
 def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Tensor, "*b h w"]:
@@ -65,7 +65,7 @@ def interpolate(image: Complex[Tensor, "*b h w"], shape: Shape) -> Complex[Tenso
     Intensities are kept: a constant image keeps its value.
     """
     h, w = image.shape[-2:]
-    if (h, w) == shape:
+    if (h, w) == tuple(shape):
         return image
     gain = (shape[0] * shape[1] / (h * w)) ** 0.5
     return ifft(center_fit(fft(image), shape)) * gain

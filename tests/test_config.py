@@ -1,4 +1,3 @@
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -6,7 +5,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mrirecon.cli import adapt
-from mrirecon.config import build, conf_folder
+from mrirecon.config import build, build_function, conf_folder
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
@@ -84,7 +83,6 @@ def test_ints_serve_as_floats_and_lists_as_tuples():
         ("sampling", SamplingPattern),
         ("model", Reconstructor),
         ("sensitivity", SensitivityEstimator),
-        ("preprocessing", Callable),
     ],
 )
 def test_every_choice_builds(group, role):
@@ -93,11 +91,17 @@ def test_every_choice_builds(group, role):
         assert build(config[group], role, group) is not None
 
 
-def test_every_training_choice_builds():
-    for group, role in (("objective", Objective), ("optimizer", Callable), ("scheduler", Callable)):
+def test_every_function_builds():
+    for group in ("preprocessing", "optimizer", "scheduler"):
         for choice in choices(group):
-            config = composed("train", f"{group}={choice}")
-            assert build(config[group], role, group) is not None
+            assert build_function(composed("train", f"{group}={choice}")[group], group)
+    with pytest.raises(ConfigError, match=r"x: tests.test_config.f is a tuple, not callable"):
+        build_function({"_target_": f"{__name__}.f", "center": 1}, "x")
+
+
+def test_every_training_choice_builds():
+    for choice in choices("objective"):
+        assert build(composed("train", f"objective={choice}").objective, Objective, "objective")
 
 
 def test_every_experiment_composes_and_its_model_builds():

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
     {"errors"},
-    {"types", "fourier"},
+    {"types", "fourier", "files"},
     {"image"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures"},
     {"sensitivity", "raw", "reconstruction"},

@@ -12,8 +12,9 @@ from mrirecon.evaluation.protocol import Score, score, square
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.figures import Panel, bars, comparison
+from mrirecon.files import atomic, refuse_existing
 from mrirecon.metrics import METRICS
-from mrirecon.writers import atomic, refuse_existing, save_figure
+from mrirecon.writers import save_figure
 
 TABLES = ("scores.csv", "summary.csv", "scores.json")
 

@@ -2,7 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -10,10 +9,11 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.base import command, command_line, versions
-from mrirecon.config import build
+from mrirecon.config import build, build_function
 from mrirecon.data.folder import raw_files
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError
+from mrirecon.files import refuse_existing
 from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, Reconstruction
@@ -22,7 +22,7 @@ from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.sampling import SamplingPattern, achieved_acceleration
 from mrirecon.training.checkpoint import read_checkpoint
 from mrirecon.types import Transform
-from mrirecon.writers import WRITERS, refuse_existing
+from mrirecon.writers import WRITERS
 
 
 @command
@@ -75,7 +75,7 @@ def _method(config: DictConfig) -> tuple[Reconstructor, Transform]:
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
             "train one with `mrirecon train`, or choose model=cg_sense"
         )
-    return reconstructor, build(preprocessing, Callable, "preprocessing")  # type: ignore[type-abstract]
+    return reconstructor, build_function(preprocessing, "preprocessing")
 
 
 def _transform(config: DictConfig, preprocessing: Transform) -> Transform:

@@ -31,7 +31,9 @@ def simulate(config: DictConfig) -> None:
     write = FORMATS[config.format]
     for scan in tqdm(scans, unit="scan", leave=False, disable=None, file=sys.stderr):
         write(raw / scan.header.name, scan, options, overwrite=config.overwrite)
-        write_reference(reference / scan.header.name, scan, overwrite=config.overwrite)
+        write_reference(
+            reference / scan.header.name, scan, options.averages, overwrite=config.overwrite
+        )
     print(
         f"wrote {len(scans)} simulated scans as {config.format} to {raw}, "
         f"and what a noise-free scanner would have seen to {reference}"

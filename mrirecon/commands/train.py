@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -12,7 +11,7 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
 
 from mrirecon.commands.base import command, command_line, versions
-from mrirecon.config import build, build_all, plain
+from mrirecon.config import build, build_all, build_function, plain
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe
@@ -31,9 +30,9 @@ def train(config: DictConfig) -> None:
     module = ReconstructionModule(
         build(config.model, Reconstructor, "model"),
         build(config.objective, Objective, "objective"),
-        build(config.optimizer, Callable, "optimizer"),  # type: ignore[type-abstract]
+        build_function(config.optimizer, "optimizer"),
         recipe,
-        build(config.scheduler, Callable, "scheduler") if config.scheduler else None,  # type: ignore[type-abstract]
+        build_function(config.scheduler, "scheduler") if config.scheduler else None,
     )
     data = build(config.data, pl.LightningDataModule, "data")
     callbacks = build_all(config.callbacks, pl.Callback, "callbacks")

@@ -16,13 +16,16 @@ class SliceDataset(Dataset[Sample]):
 
     Args:
         scans: For instance :class:`~mrirecon.data.folder.Folder` or simulated scans.
-        transform: Applied to every slice.
+        transform: Applied to every slice, every time.
+        cache: Keep the slices in memory once they have been read (or simulated), so that later
+            epochs only transform them; in each worker process its own.
     """
 
-    def __init__(self, scans: Sequence[Scan], transform: Transform) -> None:
+    def __init__(self, scans: Sequence[Scan], transform: Transform, cache: bool = False) -> None:
         if not len(scans):
             raise ConfigError("there is no scan in this data set")
         self.scans, self.transform = scans, transform
+        self._cache: dict[int, Sample] | None = {} if cache else None
         self._ends = list(accumulate(len(scan) for scan in scans))
 
     def __len__(self) -> int:
@@ -31,8 +34,15 @@ class SliceDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(f"slice {index} of {len(self)}")
+        if self._cache is None:
+            return self.transform(self._read(index))
+        if index not in self._cache:
+            self._cache[index] = self._read(index)
+        return self.transform(self._cache[index])
+
+    def _read(self, index: int) -> Sample:
         scan = bisect_right(self._ends, index)
-        return self.transform(self.scans[scan][index - ([0, *self._ends][scan])])
+        return self.scans[scan][index - ([0, *self._ends][scan])]
 
     @property
     def subjects(self) -> set[str]:

@@ -46,7 +46,8 @@ class Sampling(LinearOperator):
     def forward(self, x: Complex[Tensor, "*b coil h w"]) -> Complex[Tensor, "*b coil h w"]:
         return x * self.mask.unsqueeze(-3)
 
-    adjoint = forward
+    def adjoint(self, y: Complex[Tensor, "*b coil h w"]) -> Complex[Tensor, "*b coil h w"]:
+        return self.forward(y)
 
 
 def sense(maps: Complex[Tensor, "*b coil h w"], mask: Mask) -> LinearOperator:

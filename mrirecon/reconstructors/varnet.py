@@ -1,5 +1,7 @@
 """The end-to-end variational network (Sriram et al., MICCAI 2020), as in fastMRI."""
 
+from typing import Literal
+
 import torch
 from torch import nn
 
@@ -18,8 +20,9 @@ class VarNet(Reconstructor):
 
     .. math:: k_{t+1} = k_t - \eta_t M (k_t - y) - E\,D_t(E^H k_t), \qquad E = F S
 
-    The output is the root-sum-of-squares of :math:`F^H k_T`. With the default arguments the
-    parameters have the names and shapes of fastMRI's public weights.
+    The output is the root-sum-of-squares of :math:`F^H k_T`, as in fastMRI, or the coil combination
+    :math:`E^H k_T`: complex, and free of the noise that no sensitivity explains. With the default
+    arguments the parameters have the names and shapes of fastMRI's public weights.
 
     Args:
         cascades: Number of unrolled steps.
@@ -27,6 +30,8 @@ class VarNet(Reconstructor):
         pools: Number of halvings of each U-Net.
         sensitivity: Estimator of the coil sensitivities; :class:`LearnedMaps` when None, trained
             together with the steps.
+        combination: ``"rss"`` suits references that are root-sum-of-squares of noisy coils,
+            ``"sense"`` suits noise-free or coil-combined ones.
     """
 
     def __init__(
@@ -35,20 +40,24 @@ class VarNet(Reconstructor):
         channels: int = 18,
         pools: int = 4,
         sensitivity: SensitivityEstimator | None = None,
+        combination: Literal["rss", "sense"] = "rss",
     ) -> None:
         super().__init__()
         if cascades < 1:
             raise ValueError(f"cascades must be at least 1, got {cascades}")
+        self.combination = combination
         self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
         self.cascades = nn.ModuleList(Cascade(NormUnet(channels, pools)) for _ in range(cascades))
 
     def forward(self, sample: Sample) -> Image:
-        """Return the magnitude, as a complex image."""
+        """Return the image; with the RSS combination it is real and positive."""
         M = Sampling(sample.mask)
         E = Fourier() @ Coils(self.sens_net(sample))
         kspace = sample.kspace
         for cascade in self.cascades:
             kspace = cascade(kspace, sample.kspace, M, E)
+        if self.combination == "sense":
+            return E.H(kspace)
         magnitude = root_sum_of_squares(ifft(kspace))
         return torch.complex(magnitude, torch.zeros_like(magnitude))
 

@@ -3,10 +3,6 @@
 Files appear complete or not at all, and an existing file is replaced on request only.
 """
 
-import os
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -14,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Complex64
 
-from mrirecon.errors import OutputError
+from mrirecon.files import atomic
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag
@@ -52,7 +48,7 @@ def write_ismrmrd(
     """
     options = options or AcquisitionOptions()
     plan = plan_lines(scan, options)
-    with _new_file(path, overwrite) as file:
+    with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
         parts = [_noise_part(scan, options)] if options.noise_readouts else []
         for index in (*range(0, len(scan), 2), *range(1, len(scan), 2)):
             parts += [
@@ -103,7 +99,7 @@ def write_fastmri(
         kspace[index] = sum(raw_slice(scan, index, options)) / np.float32(options.averages)
     kspace[..., ~plan.kept] = 0
     kspace[..., : plan.skipped, :] = 0
-    with _new_file(path, overwrite) as file:
+    with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
         file["kspace"] = kspace
         file["ismrmrd_header"] = header_xml(scan, options, plan)
         file.attrs["acquisition"] = scan.header.acquisition
@@ -120,14 +116,19 @@ def write_fastmri(
         file.attrs["norm"] = np.linalg.norm(volume)
 
 
-def write_reference(path: str | Path, scan: SimulatedScan, overwrite: bool = False) -> None:
+def write_reference(
+    path: str | Path, scan: SimulatedScan, averages: int = 1, overwrite: bool = False
+) -> None:
     """Write the noise-free truth as ``reconstruction`` (slice, y, x), float32, whitened units.
+
+    The unit is the noise of the averaged data, so the signal grows with the root of ``averages``.
 
     Raises:
         OutputError: When the file exists and ``overwrite`` is False, or cannot be written.
     """
     volume = torch.stack([scan.target(index) for index in range(len(scan))]).numpy()
-    with _new_file(path, overwrite) as file:
+    volume *= np.float32(np.sqrt(averages))
+    with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
         file["reconstruction"] = volume
         file.attrs["simulated"] = True
         file.attrs["noise_free"] = True
@@ -195,27 +196,3 @@ def _heads(
 
 def _bits(*flags: AcquisitionFlag) -> np.uint64:
     return np.uint64(sum(flag.mask for flag in flags))
-
-
-@contextmanager
-def _new_file(path: str | Path, overwrite: bool) -> Iterator[h5py.File]:
-    """Open a temporary file beside ``path`` and rename it when everything has been written."""
-    path = Path(path)
-    if path.exists() and not overwrite:
-        raise OutputError(f"{path} exists; choose another name or set overwrite=true")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        os.close(handle)
-    except OSError as error:
-        raise OutputError(f"cannot write {path}: {error}") from error
-    temporary = Path(name)
-    try:
-        with h5py.File(temporary, "w") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

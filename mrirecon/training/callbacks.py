@@ -6,7 +6,10 @@ import numpy as np
 import pytorch_lightning as pl
 import torch
 from pytorch_lightning.loggers import TensorBoardLogger
+from torch.utils.data import DataLoader
 
+from mrirecon.data.collate import collate
+from mrirecon.data.dataset import SliceDataset
 from mrirecon.figures import Panel, comparison
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
@@ -30,8 +33,9 @@ class SamplePictures(pl.Callback):
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         if trainer.sanity_checking or not trainer.is_global_zero:
             return
-        loaders = trainer.val_dataloaders
-        dataset, collate = loaders.dataset, loaders.collate_fn
+        loader = trainer.val_dataloaders
+        assert isinstance(loader, DataLoader)
+        assert isinstance(dataset := loader.dataset, SliceDataset)
         indices = np.linspace(0, len(dataset) - 1, self.slices + 2)[1:-1].round().astype(int)
         for place, index in enumerate(indices.tolist()):
             self._draw(trainer, module, collate([dataset[index]]), place)
@@ -41,6 +45,7 @@ class SamplePictures(pl.Callback):
     ) -> None:
         assert isinstance(module, ReconstructionModule) and sample.target is not None
         shape = sample.target.shape[-2:]
+        target = sample.target[0].float().cpu().numpy()
         sample = sample.to(module.device)
         with torch.inference_mode():
             image = module.reconstructor(sample).abs()
@@ -51,7 +56,7 @@ class SamplePictures(pl.Callback):
             for title, x in (("zero-filled", zero_filled), ("reconstruction", image))
         ]
         figure = comparison(
-            Panel(sample.target[0].float().cpu().numpy(), "reference"),
+            Panel(target, "reference"),
             panels,
             title=f"{name}, slice {index + 1}, epoch {step}",
         )

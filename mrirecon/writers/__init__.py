@@ -1,6 +1,5 @@
 """Volumes into files; each writer takes ``(path, reconstruction, overwrite=...)``."""
 
-from mrirecon.writers.atomic import atomic, refuse_existing
 from mrirecon.writers.hdf5 import write_hdf5
 from mrirecon.writers.nifti import write_nifti
 from mrirecon.writers.png import save_figure, write_png
@@ -9,8 +8,6 @@ WRITERS = {".h5": write_hdf5, ".nii.gz": write_nifti, ".png": write_png}
 
 __all__ = [
     "WRITERS",
-    "atomic",
-    "refuse_existing",
     "save_figure",
     "write_hdf5",
     "write_nifti",

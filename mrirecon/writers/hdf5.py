@@ -5,8 +5,8 @@ from pathlib import Path
 
 import h5py
 
+from mrirecon.files import atomic
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.writers.atomic import atomic
 
 
 def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:

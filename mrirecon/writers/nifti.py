@@ -5,8 +5,8 @@ from pathlib import Path
 import nibabel
 import numpy as np
 
+from mrirecon.files import atomic
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.writers.atomic import atomic
 
 
 def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from mrirecon.figures import montage
+from mrirecon.files import atomic
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.writers.atomic import atomic
 
 
 def write_png(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
