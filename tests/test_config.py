@@ -104,6 +104,11 @@ def test_every_training_choice_builds():
         assert build(composed("train", f"objective={choice}").objective, Objective, "objective")
 
 
+def test_every_data_choice_composes():
+    for choice in choices("data"):
+        assert composed("train", f"data={choice}").data._target_.endswith("DataModule")
+
+
 def test_every_experiment_composes_and_its_model_builds():
     for experiment in choices("experiment"):
         config = composed("train", f"experiment={experiment}")

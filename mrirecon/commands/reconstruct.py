@@ -33,6 +33,7 @@ def reconstruct(config: DictConfig) -> None:
             raise ConfigError(
                 f"{key} is missing; usage: mrirecon reconstruct input=FILE_OR_FOLDER output=FOLDER"
             )
+    device = _device(config.device)
     files = raw_files(config.input)
     _refuse_equal_stems(files)
     reconstructor, preprocessing = _method(config)
@@ -40,7 +41,7 @@ def reconstruct(config: DictConfig) -> None:
     failed = 0
     for file in files:
         try:
-            _reconstruct_file(config, file, reconstructor, transform)
+            _reconstruct_file(config, file, reconstructor, transform, device)
         except MriReconError as error:
             failed += 1
             print(f"FAILED {file.name}: {error}", file=sys.stderr)
@@ -63,8 +64,9 @@ def _method(config: DictConfig) -> tuple[Reconstructor, Transform]:
     reconstructor = build(model, Reconstructor, "model")
     if checkpoint:
         try:
-            reconstructor.load_state_dict(strip_prefixes(checkpoint.weights))
-        except RuntimeError as error:
+            named = checkpoint.weights if checkpoint.recipe else strip_prefixes(checkpoint.weights)
+            reconstructor.load_state_dict(named)
+        except (RuntimeError, ConfigError) as error:
             lines = "\n".join(str(error).splitlines()[:6])
             raise ConfigError(
                 f"checkpoint: {config.checkpoint} does not fit {type(reconstructor).__name__}; "
@@ -87,7 +89,11 @@ def _transform(config: DictConfig, preprocessing: Transform) -> Transform:
 
 
 def _reconstruct_file(
-    config: DictConfig, file: Path, reconstructor: Reconstructor, transform: Transform
+    config: DictConfig,
+    file: Path,
+    reconstructor: Reconstructor,
+    transform: Transform,
+    device: torch.device,
 ) -> None:
     folder, stem = Path(config.output), _stem(file)
     outputs = {folder / f"{stem}{suffix}": write for suffix, write in WRITERS.items()}
@@ -111,7 +117,7 @@ def _reconstruct_file(
         reconstructor,
         transform,
         batch_size=config.batch_size,
-        device=_device(config.device),
+        device=device,
         progress=sys.stderr.isatty(),
     )
     provenance = Provenance(

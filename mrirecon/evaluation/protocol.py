@@ -2,9 +2,14 @@
 
 from dataclasses import dataclass
 
+from jaxtyping import Float32
+from torch import Tensor
+
 from mrirecon.errors import ShapeError
 from mrirecon.metrics import METRICS
-from mrirecon.types import Volume
+
+Image = Float32[Tensor, "slice h w"]
+Reference = Float32[Tensor, "slices y x"]  # of another size before the crop
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class Score:
     ssim: float
 
 
-def score(method: str, name: str, image: Volume, reference: Volume) -> Score:
+def score(method: str, name: str, image: Image, reference: Reference) -> Score:
     """Score as fastMRI's ``evaluate.py`` does, after its square crop."""
     if len(image) != len(reference):
         raise ShapeError(
@@ -28,7 +33,7 @@ def score(method: str, name: str, image: Volume, reference: Volume) -> Score:
     return Score(method, name, **{n: metric(image, reference) for n, metric in METRICS.items()})
 
 
-def square(volume: Volume, reference: Volume) -> Volume:
+def square(volume: Image, reference: Reference) -> Float32[Tensor, "slice height width"]:
     """Crop to the reference's width in both directions, as fastMRI places the crop.
 
     A reference that is wider than high is cropped to its own shape; fastMRI refuses it.

@@ -13,12 +13,15 @@ from mrirecon.metrics import METRICS
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and standard deviation (over volumes, n - 1) of each metric for one method."""
+    """Mean and standard deviation of each metric over the volumes of one method.
+
+    The standard deviation is the sample's (n - 1); None for a single volume.
+    """
 
     method: str
     volumes: int
     mean: dict[str, float]
-    std: dict[str, float]
+    std: dict[str, float | None]
 
 
 def summarize(scores: Sequence[Score]) -> list[Summary]:
@@ -33,7 +36,7 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
                 len(own),
                 {name: statistics.fmean(values) for name, values in columns.items()},
                 {
-                    name: statistics.stdev(values) if len(values) > 1 else 0.0
+                    name: statistics.stdev(values) if len(values) > 1 else None
                     for name, values in columns.items()
                 },
             )
@@ -65,15 +68,18 @@ def report_json(scores: Sequence[Score], summaries: Sequence[Summary], **facts: 
 
 def table(summaries: Sequence[Summary]) -> str:
     """Mean ± standard deviation over volumes, for people."""
-    head = f"{'method':<16}{'volumes':>8}{'NMSE':>20}{'PSNR / dB':>18}{'SSIM':>20}"
+    head = f"{'method':<16}{'volumes':>8}{'NMSE':>20}{'PSNR / dB':>18}{'SSIM':>18}"
     rows = [
         f"{s.method:<16}{s.volumes:>8}"
-        f"{s.mean['nmse']:>11.5f} ± {s.std['nmse']:.4f}"
-        f"{s.mean['psnr']:>10.2f} ± {s.std['psnr']:>5.2f}"
-        f"{s.mean['ssim']:>11.4f} ± {s.std['ssim']:.4f}"
+        f"{_cell(s, 'nmse', 5):>20}{_cell(s, 'psnr', 2):>18}{_cell(s, 'ssim', 4):>18}"
         for s in summaries
     ]
     return "\n".join([head, *rows])
+
+
+def _cell(summary: Summary, metric: str, digits: int) -> str:
+    mean, std = summary.mean[metric], summary.std[metric]
+    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
 
 
 def _csv(head: list[str], rows: list[list[object]]) -> str:

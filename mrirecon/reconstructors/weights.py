@@ -5,6 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
+from mrirecon.errors import ConfigError
+
 VARNET = ("sens_net.", "cascades.")
 UNET = ("down_sample_layers.", "conv.", "up_conv.", "up_transpose_conv.")
 
@@ -14,10 +16,10 @@ def strip_prefixes(state: Mapping[str, Any]) -> dict[str, Tensor]:
 
     Takes a plain state dict as fastMRI publishes it, or the whole of a Lightning checkpoint
     (``state_dict`` in it, prefixes ``varnet.`` or ``unet.``); the loss window and the states of
-    metrics are left out. Our own names pass unchanged.
+    metrics are left out.
 
     Raises:
-        ValueError: When no parameter is left: these are not weights of a VarNet or a U-Net.
+        ConfigError: When no parameter is left: these are not weights of a VarNet or a U-Net.
     """
     parameters = state.get("state_dict", state)
     named = {}
@@ -30,7 +32,7 @@ def strip_prefixes(state: Mapping[str, Any]) -> dict[str, Tensor]:
             named[f"unet.{bare}"] = value
     if not named:
         some = ", ".join(list(parameters)[:3]) or "nothing"
-        raise ValueError(
+        raise ConfigError(
             f"these are not the weights of fastMRI's VarNet or U-Net: found {some}, expected names "
             f"that start with one of {', '.join(VARNET + UNET)}"
         )

@@ -35,7 +35,8 @@ class SamplePictures(pl.Callback):
             return
         loader = trainer.val_dataloaders
         assert isinstance(loader, DataLoader)
-        assert isinstance(dataset := loader.dataset, SliceDataset)
+        dataset = loader.dataset
+        assert isinstance(dataset, SliceDataset)
         indices = np.linspace(0, len(dataset) - 1, self.slices + 2)[1:-1].round().astype(int)
         for place, index in enumerate(indices.tolist()):
             self._draw(trainer, module, collate([dataset[index]]), place)

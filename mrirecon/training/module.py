@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 import pytorch_lightning as pl
-import torch
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
@@ -72,9 +71,3 @@ class ReconstructionModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = asdict(self.recipe)
-
-    def transfer_batch_to_device(
-        self, batch: Sample, device: torch.device, dataloader_idx: int
-    ) -> Sample:
-        del dataloader_idx
-        return batch.to(device, non_blocking=True)

@@ -228,7 +228,7 @@ def test_a_failed_write_leaves_nothing_behind(tmp_path):
     with pytest.raises(ConfigError, match="no brain"):
         write_ismrmrd(tmp_path / "scan.h5", broken)
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="cannot write"):
+    with pytest.raises(OutputError, match="cannot be written"):
         write_ismrmrd(tmp_path / "file" / "scan.h5", SCAN)
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
 

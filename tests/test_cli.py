@@ -1,0 +1,220 @@
+"""The program as a user runs it: every command in a process of its own."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import h5py
+import nibabel
+import numpy as np
+import pytest
+import torch
+
+from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
+from tests import scenes
+
+
+def mrirecon(*arguments, folder, fails=False):
+    done = subprocess.run(
+        [sys.executable, "-m", "mrirecon.cli", *map(str, arguments)],
+        capture_output=True, text=True, cwd=folder, check=False,
+    )  # fmt: skip
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr if fails else done.stdout
+
+
+@pytest.fixture(scope="module")
+def raw(tmp_path_factory):
+    """Two prospectively undersampled raw files of different people, and their references."""
+    folder = tmp_path_factory.mktemp("scans")
+    options = AcquisitionOptions(sampling=scenes.PATTERN)
+    for subject in (0, 1):
+        scan = scenes.scan(subject)
+        write_ismrmrd(folder / "raw" / scan.header.name, scan, options)
+        write_reference(folder / "reference" / scan.header.name, scan)
+    return folder
+
+
+TINY = [
+    "protocol.prescription.matrix=[40,36]",
+    "protocol.prescription.slices=1",
+    "protocol.coils=3",
+    "sampling=equispaced",
+    "sampling.acs=12",
+    "model.cascades=1",
+    "model.channels=4",
+    "model.pools=2",
+    "model.sensitivity.channels=2",
+    "model.sensitivity.pools=2",
+    "data.workers=0",
+    "data.train.scans.count=2",
+    "data.val.scans.count=1",
+    "trainer.accelerator=cpu",
+    "trainer.enable_progress_bar=false",
+]
+
+
+def test_help_names_the_commands(tmp_path):
+    shown = mrirecon("--help", folder=tmp_path)
+    assert all(name in shown for name in ("train", "reconstruct", "evaluate", "simulate"))
+    assert "unknown command 'recon'" in mrirecon("recon", folder=tmp_path, fails=True)
+
+
+def test_reconstruct_and_evaluate(raw, tmp_path):
+    for model in ("zero_filled", "cg_sense"):
+        shown = mrirecon(
+            "reconstruct", f"input={raw / 'raw'}", f"output={model}", f"model={model}",
+            folder=tmp_path,
+        )  # fmt: skip
+        assert "ISMRMRD, 2 slices, 4 coils" in shown and "R = 1.5" in shown
+    with h5py.File(tmp_path / "cg_sense" / "subject0000_t2.h5") as file:
+        volume = file["reconstruction"][()]
+        assert volume.shape == (2, 40, 36) and volume.dtype == np.float32
+        assert file["provenance"].attrs["acceleration"] == pytest.approx(1.5, abs=0.1)
+        assert "CgSense" in file["provenance"].attrs["config"]
+    image = nibabel.load(tmp_path / "cg_sense" / "subject0000_t2.nii.gz")
+    np.testing.assert_array_equal(image.get_fdata().transpose(2, 1, 0), volume)
+    np.testing.assert_allclose(image.affine, scenes.scan().header.affine(), atol=1e-4)
+    assert image.header["qform_code"] == image.header["sform_code"] == 1
+    assert (tmp_path / "cg_sense" / "subject0000_t2.png").stat().st_size > 10_000
+
+    shown = mrirecon(
+        "evaluate", f"reference={raw / 'reference'}", "reconstruction=[zero_filled,cg_sense]",
+        "output=scores", folder=tmp_path,
+    )  # fmt: skip
+    assert "cg_sense" in shown
+    rows = list(csv.DictReader((tmp_path / "scores" / "summary.csv").read_text().splitlines()))
+    assert [row["method"] for row in rows] == ["zero_filled", "cg_sense"]
+    assert float(rows[1]["psnr"]) > float(rows[0]["psnr"]) + 3
+    report = json.loads((tmp_path / "scores" / "scores.json").read_text())
+    assert len(report["scores"]) == 4 and report["summary"][0]["volumes"] == 2
+    assert len(list((tmp_path / "scores").glob("comparison_*.png"))) == 2
+
+    error = mrirecon(
+        "evaluate", f"reference={raw / 'reference'}", "reconstruction=cg_sense", "output=scores",
+        folder=tmp_path, fails=True,
+    )  # fmt: skip
+    assert "exists already; choose another output or set overwrite=true" in error
+
+
+def test_bad_files_fail_one_by_one_and_nothing_is_overwritten(raw, tmp_path):
+    folder = tmp_path / "mixed (1), a=b"
+    folder.mkdir()
+    good = raw / "raw" / "subject0000_t2.h5"
+    (folder / "good.h5").write_bytes(good.read_bytes())
+    (folder / "text.h5").write_text("this is not HDF5")
+    (folder / "cut.h5").write_bytes(good.read_bytes()[:5000])
+    before = {f.name: f.read_bytes() for f in folder.iterdir()}
+    error = mrirecon("reconstruct", f"input={folder}", "output=out", folder=tmp_path, fails=True)
+    assert "FAILED text.h5" in error and "FAILED cut.h5" in error
+    assert "2 of 3 files failed" in error
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {"good.h5", "good.nii.gz", "good.png"}
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
+    error = mrirecon(
+        "reconstruct", f"input={folder / 'good.h5'}", "output=out", folder=tmp_path, fails=True
+    )
+    assert "exists already" in error
+    mrirecon(
+        "reconstruct", f"input={folder / 'good.h5'}", "output=out", "overwrite=true",
+        folder=tmp_path,
+    )  # fmt: skip
+
+
+def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
+    scan = scenes.scan()
+    mask = np.zeros(36, bool)
+    mask[::2] = mask[12:24] = True
+    kspace = np.stack([sample.kspace.numpy() for sample in scan]) * mask
+    with h5py.File(tmp_path / "own.h5", "w") as file:
+        file["kspace"], file["mask"] = kspace, mask
+    with h5py.File(tmp_path / "full.h5", "w") as file:
+        file["kspace"] = np.stack([sample.kspace.numpy() for sample in scan])
+    shown = mrirecon("reconstruct", "input=own.h5", "output=a", folder=tmp_path)
+    assert "R = 1.50" in shown
+    shown = mrirecon(
+        "reconstruct", "input=full.h5", "output=a", "sampling=equispaced_fraction",
+        "sampling.acs=12", "sampling.acceleration=2", folder=tmp_path,
+    )  # fmt: skip
+    assert "R = 2.12" in shown  # 17 of 36 lines
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["reconstruct"], "input is missing; usage: mrirecon reconstruct input="),
+        (["reconstruct", "input=nowhere.h5", "output=o"], "nowhere.h5: no such file"),
+        (["reconstruct", "input=.", "output=o", "model.iteration=3"], "did you mean iterations?"),
+        (["reconstruct", "input=.", "output=o", "model=cgsense"], "Could not find 'model/cgsense'"),
+        (["reconstruct", "input=.", "output=o", "model=varnet"], "needs checkpoint=FILE"),
+        (["reconstruct", "input=.", "output=o", "checkpoint=no.ckpt"], "no.ckpt is not a file"),
+        (["reconstruct", "input=.", "output=o", "device=quantum"], "'quantum' cannot be used"),
+        (["evaluate", "reference=.", "reconstruction=."], "holds no .h5 file"),
+        (["simulate", "output=o", "format=dicom"], "expected one of ismrmrd, fastmri"),
+        (["simulate", "output=o", "contrasts=[t3]"], "contrasts has 't3'"),
+        (["train", "model=cg_sense", *TINY[:5]], "CgSense has nothing to train"),
+        (["train", "resume=no.ckpt"], "no.ckpt is not a checkpoint file"),
+        (["train", "data=folder", "data.train.scans.path=x"], "Missing mandatory value"),
+        (["train", "trainer.max_epoch=3"], "did you mean max_epochs?"),
+    ],
+    ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "",
+)
+def test_mistakes_are_explained(arguments, message, tmp_path):
+    (tmp_path / "a.txt").write_text("nothing")
+    assert message in mrirecon(*arguments, folder=tmp_path, fails=True)
+
+
+def test_train_resume_and_reconstruct(raw, tmp_path):
+    shown = mrirecon("train", *TINY, "trainer.max_epochs=1", "output=run", folder=tmp_path)
+    assert "best checkpoint" in shown
+    run = tmp_path / "run"
+    assert {"config.yaml", "run.json", "metrics.csv", "pictures", "checkpoints"} <= {
+        f.name for f in run.iterdir()
+    }
+    assert list((run / "pictures").glob("*.png")) and list(run.glob("tensorboard/events*"))
+    again = mrirecon("train", *TINY, "output=run", folder=tmp_path, fails=True)
+    assert "holds the checkpoints of an earlier run; continue it with resume=" in again
+    last = run / "checkpoints" / "last.ckpt"
+    mrirecon(
+        "train", *TINY, "trainer.max_epochs=2", "output=run", f"resume={last}", folder=tmp_path
+    )
+    assert torch.load(last, weights_only=True)["epoch"] == 1  # counted from zero
+
+    best = run / "checkpoints" / "best.ckpt"
+    mrirecon(
+        "reconstruct", f"input={raw / 'raw'}", "output=varnet", f"checkpoint={best}",
+        folder=tmp_path,
+    )  # fmt: skip
+    with h5py.File(tmp_path / "varnet" / "subject0000_t2.h5") as file:
+        assert file["provenance"].attrs["checkpoint"] == str(best)
+    error = mrirecon(
+        "reconstruct", f"input={raw / 'raw'}", "output=x", f"checkpoint={best}", "model=unet",
+        folder=tmp_path, fails=True,
+    )  # fmt: skip
+    assert "brings its own model; leave out model=unet" in error
+    torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
+    error = mrirecon(
+        "reconstruct", f"input={raw / 'raw'}", "output=x", "checkpoint=other.pt", "model=varnet",
+        folder=tmp_path, fails=True,
+    )  # fmt: skip
+    assert "other.pt" in error
+
+
+def test_train_on_a_folder_of_raw_files(tmp_path):
+    for subject, split in ((0, "train"), (1, "val")):
+        write_fastmri(tmp_path / split / f"file{subject}.h5", scenes.scan(subject, slices=1))
+    model = [key for key in TINY if not key.startswith(("protocol", "data.train", "data.val"))]
+    model.remove("model.cascades=1")
+    common = ["train", "data=folder", *model, "model.cascades=1", "trainer.max_epochs=1"]
+    shown = mrirecon(
+        *common, "data.train.scans.path=train", "data.val.scans.path=val", "objective=ssim_l1",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert "val/ssim" in shown
+    error = mrirecon(
+        *common, "data.train.scans.path=train", "data.val.scans.path=train", folder=tmp_path,
+        fails=True,
+    )  # fmt: skip
+    assert "share the subjects subject0000" in error and "split by patient" in error

@@ -1,0 +1,40 @@
+import pytest
+import torch
+
+from mrirecon import metrics
+from mrirecon.training.volumes import VolumeScores
+from mrirecon.types import Sample
+
+
+def sample(keys, target, scale):
+    n = len(keys)
+    return Sample(
+        kspace=torch.zeros(n, 1, 9, 9, dtype=torch.complex64),
+        mask=torch.ones(n, 1, 9, dtype=torch.bool),
+        target=target,
+        scale=scale,
+        key=tuple(keys),
+    )
+
+
+def test_scores_volumes_whatever_the_batches():
+    g = torch.Generator().manual_seed(0)
+    reference = {"a": torch.rand(3, 8, 8, generator=g), "b": 5 * torch.rand(2, 8, 8, generator=g)}
+    image = {n: r + 0.1 * torch.rand(r.shape, generator=g) for n, r in reference.items()}
+    slices = [(n, i) for n, r in reference.items() for i in range(len(r))]
+    expected = {
+        name: sum(metric(image[n], reference[n]) for n in reference) / 2
+        for name, metric in metrics.METRICS.items()
+    }
+    for size in (1, 2, 5):
+        scores = VolumeScores()
+        for start in range(0, 5, size):
+            keys = slices[start : start + size]
+            scale = torch.rand(len(keys), generator=g) + 0.5  # undone before scoring
+            s = scale[:, None, None]
+            target = torch.stack([reference[n][i] for n, i in keys]) / s
+            padded = torch.zeros(len(keys), 9, 9)
+            padded[:, :8, :8] = torch.stack([image[n][i] for n, i in keys]) / s
+            scores.add(sample(keys, target, scale), torch.complex(padded, torch.zeros(1)))
+        assert scores.mean() == pytest.approx(expected, rel=1e-5)
+        assert scores.mean() == {}  # starts again
