@@ -1,7 +1,9 @@
 """``mrirecon train``: fit a learned method to a data set."""
 
 import json
+import logging
 import subprocess
+import warnings
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,6 +19,14 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objective import Objective
+
+# Remarks of Lightning that no user can act on: its own deprecated calls, advertisements, and that
+# the folder of the run, which it shares with other outputs, is not empty.
+for remark in (".*LeafSpec.*", "Experiment logs directory.*"):
+    warnings.filterwarnings("ignore", message=remark)
+logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
+    lambda record: "Tip:" not in record.getMessage()
+)
 
 
 @command
