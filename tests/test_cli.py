@@ -100,6 +100,25 @@ def test_reconstruct_and_evaluate(raw, tmp_path):
     assert "exists already; choose another output or set overwrite=true" in error
 
 
+def test_methods_are_compared_on_the_same_volumes(raw, tmp_path):
+    for method in ("a", "b"):
+        (tmp_path / method).mkdir()
+        for file in (raw / "reference").iterdir():
+            (tmp_path / method / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "b" / "subject0001_t2.h5").rename(tmp_path / "b" / "other.h5")
+    error = mrirecon(
+        "evaluate", f"reference={raw / 'reference'}", "reconstruction=[a,b]", folder=tmp_path,
+        fails=True,
+    )  # fmt: skip
+    for problem in ("no reference for other", "a lacks other", "b lacks subject0001_t2"):
+        assert problem in error
+    shown = mrirecon(
+        "evaluate", f"reference={raw / 'reference'}", "reconstruction={perfect: a}",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert "perfect" in shown and "1.0000" in shown
+
+
 def test_bad_files_fail_one_by_one_and_nothing_is_overwritten(raw, tmp_path):
     folder = tmp_path / "mixed (1), a=b"
     folder.mkdir()

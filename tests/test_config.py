@@ -109,6 +109,13 @@ def test_every_data_choice_composes():
         assert composed("train", f"data={choice}").data._target_.endswith("DataModule")
 
 
+def test_callbacks_want_what_is_better():
+    better = {"nmse": "min", "psnr": "max", "ssim": "max"}
+    for name, node in composed("train").callbacks.items():
+        if "monitor" in node:
+            assert node.mode == better[node.monitor.removeprefix("val/")], name
+
+
 def test_every_experiment_composes_and_its_model_builds():
     for experiment in choices("experiment"):
         config = composed("train", f"experiment={experiment}")

@@ -31,9 +31,13 @@ FRAMEWORKS = {
 
 
 def _imports(file):
+    """Every name that a file imports, in full; ``from mrirecon import readers`` included."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom):
-            yield node.module or ""
+            assert not node.level, f"{file}: write absolute imports"
+            yield node.module
+            if node.module == "mrirecon":
+                yield from (f"mrirecon.{a.name}" for a in node.names if a.name in RANK)
         elif isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -15,7 +16,8 @@ from mrirecon.metrics import METRICS
 class Summary:
     """Mean and standard deviation of each metric over the volumes of one method.
 
-    The standard deviation is the sample's (n - 1); None for a single volume.
+    The standard deviation is the sample's (n - 1); None for a single volume, or when the PSNR of a
+    perfect volume is infinite.
     """
 
     method: str
@@ -35,10 +37,7 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
                 method,
                 len(own),
                 {name: statistics.fmean(values) for name, values in columns.items()},
-                {
-                    name: statistics.stdev(values) if len(values) > 1 else None
-                    for name, values in columns.items()
-                },
+                {name: _stdev(values) for name, values in columns.items()},
             )
         )
     return summaries
@@ -63,7 +62,16 @@ def report_json(scores: Sequence[Score], summaries: Sequence[Summary], **facts: 
         "summary": [asdict(summary) for summary in summaries],
         "scores": [asdict(score) for score in scores],
     }
-    return json.dumps(content, indent=2) + "\n"
+    return json.dumps(_without_infinity(content), indent=2, allow_nan=False) + "\n"
+
+
+def _without_infinity(value: object) -> object:
+    """JSON knows no infinity: a PSNR without error becomes null."""
+    if isinstance(value, dict):
+        return {key: _without_infinity(child) for key, child in value.items()}
+    if isinstance(value, list | tuple):
+        return [_without_infinity(child) for child in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def table(summaries: Sequence[Summary]) -> str:
@@ -75,6 +83,12 @@ def table(summaries: Sequence[Summary]) -> str:
         for s in summaries
     ]
     return "\n".join([head, *rows])
+
+
+def _stdev(values: list[float]) -> float | None:
+    if len(values) < 2 or not all(map(math.isfinite, values)):
+        return None
+    return statistics.stdev(values)
 
 
 def _cell(summary: Summary, metric: str, digits: int) -> str:

@@ -73,6 +73,12 @@ def test_normalisation_works_on_batches_and_spares_empty_slices():
     assert out.scale[1] == 1 and out.kspace.isfinite().all()
 
 
+def test_a_separate_calibration_scan_is_scaled_along():
+    sample = scenes.scan()[0]
+    out = Normalize()(sample.replace(calibration=sample.kspace[:, 10:30, 10:30]))
+    torch.testing.assert_close(out.calibration, out.kspace[:, 10:30, 10:30])
+
+
 def test_rss_target_is_made_only_of_scans_without_gaps():
     sample = scenes.scan()[0].replace(target=None)
     target = RssTarget()(sample).target
