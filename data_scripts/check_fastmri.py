@@ -33,7 +33,7 @@ def main() -> None:
     headers, damaged = _read(files, deep=arguments.deep)
     patients = _report(headers)
     for file, reason in damaged.items():
-        print(f"DAMAGED {file}: {reason}")
+        print(f"DAMAGED {reason if str(file) in reason else f'{file}: {reason}'}")
     leaks = _leaks(patients)
     for leak in leaks:
         print(f"LEAK {leak}")
@@ -55,11 +55,11 @@ def _read(files: list[Path], *, deep: bool) -> tuple[dict[Path, ScanHeader], dic
     return headers, damaged
 
 
-def _report(headers: dict[Path, ScanHeader]) -> dict[str, set[str]]:
-    """Print a line per split; return the patients of each."""
-    splits: dict[str, list[ScanHeader]] = defaultdict(list)
+def _report(headers: dict[Path, ScanHeader]) -> dict[Path, set[str]]:
+    """Print a line per split, which is a folder of files; return the patients of each."""
+    splits: dict[Path, list[ScanHeader]] = defaultdict(list)
     for file, header in headers.items():
-        splits[file.parent.name].append(header)
+        splits[file.parent].append(header)
     patients = {}
     for split, members in sorted(splits.items()):
         patients[split] = {h.subject for h in members if h.subject}
@@ -77,12 +77,19 @@ def _report(headers: dict[Path, ScanHeader]) -> dict[str, set[str]]:
     return patients
 
 
-def _leaks(patients: dict[str, set[str]]) -> list[str]:
+def _leaks(patients: dict[Path, set[str]]) -> list[str]:
+    """Compare the splits of one collection; single- and multicoil data show the same people."""
     return [
         f"{a} and {b} share {len(shared)} patients, for instance {min(shared)}"
         for a, b in combinations(sorted(patients), 2)
-        if (shared := patients[a] & patients[b])
+        if (a.parent, _collection(a)) == (b.parent, _collection(b))
+        and (shared := patients[a] & patients[b])
     ]
+
+
+def _collection(split: Path) -> str:
+    """``multicoil`` of ``multicoil_train``."""
+    return split.name.rpartition("_")[0]
 
 
 if __name__ == "__main__":

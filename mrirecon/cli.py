@@ -6,8 +6,10 @@ Only the standard library is imported until a command is known, so that help is 
 import importlib
 import re
 import sys
+from collections.abc import Collection
 
 from mrirecon import __version__
+from mrirecon.files import conf_folder
 
 COMMANDS = {
     "simulate": "make raw scanner files of simulated subjects",
@@ -16,7 +18,7 @@ COMMANDS = {
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
 }
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
-PATHS = ("input", "output", "checkpoint", "resume", "reference")
+PATHS = ("input", "output", "checkpoint", "resume", "reference", "reconstruction")
 
 
 def main() -> None:
@@ -30,23 +32,34 @@ def main() -> None:
         return
     if command not in COMMANDS:
         sys.exit(f"mrirecon: unknown command {command!r}\n\n{_usage()}")
-    sys.argv = [f"mrirecon {command}", *map(adapt, overrides)]
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    for override in overrides:
+        if "=" not in override and not override.startswith(("-", "~")):
+            sys.exit(f"mrirecon {command}: expected key=value, got {override!r}\n\n{_usage()}")
+    sys.argv = [f"mrirecon {command}", *(adapt(override, groups) for override in overrides)]
     importlib.import_module(f"mrirecon.commands.{command}").main()
 
 
-def adapt(override: str) -> str:
+def adapt(override: str, groups: Collection[str]) -> str:
     """Translate what a user types to Hydra's grammar.
 
     ``a.b=c`` may set an argument that the YAML leaves at its default, because the signature is the
-    schema and is checked later; and paths need no quotes.
+    schema; unknown keys are refused later, with a suggestion. Paths need no quotes.
+
+    Args:
+        override: One argument of the command line.
+        groups: Keys that choose a YAML file.
     """
     key, equals, value = override.partition("=")
     if not equals:
         return override
-    if key in PATHS and value not in ("", "null") and value[0] not in "'\"[":
-        quoted = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"{key}='{quoted}'"
-    if re.fullmatch(r"\w+(\.\w+)+", key) and not key.startswith("hydra."):
+    is_path = key in PATHS or key.endswith(".path")
+    if is_path and value not in ("", "null") and value[0] not in "'\"[{":
+        quoted = value.replace("'", "\\'").replace("${", "\\${")
+        override = f"{key}='{quoted}'"
+    if key in groups:
+        return f"~{key}" if value == "null" else override
+    if re.fullmatch(r"\w+(\.\w+)*", key) and not key.startswith("hydra."):
         return f"++{override}"
     return override
 

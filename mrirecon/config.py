@@ -10,7 +10,6 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 from beartype import BeartypeConf
@@ -25,11 +24,64 @@ _RESERVED = {"_target_", "_partial_"}
 _INT_IS_FLOAT = BeartypeConf(is_pep484_tower=True)  # YAML writes 1 for 1.0
 
 
-def conf_folder() -> Path:
-    """Return the folder of the shipped configuration: inside the wheel, or beside the package."""
-    package = Path(__file__).resolve().parent
-    shipped = package / "conf"
-    return shipped if shipped.is_dir() else package.parent / "conf"
+def settings(config: DictConfig, schema: type[T], groups: tuple[str, ...]) -> T:
+    """Return the plain values of a command, checked against the fields of a dataclass.
+
+    Args:
+        config: The composed configuration.
+        schema: The dataclass; its fields are the keys, its hints their types, the first line of
+            its docstring the usage.
+        groups: The other keys that the command knows; they hold nodes.
+
+    Raises:
+        ConfigError: Naming every unknown key and every value of the wrong type at once.
+    """
+    hints = get_type_hints(schema)
+    known = [*hints, *groups]
+    problems = [
+        f"{key}: there is no such key{_suggest(key, known)}"
+        for key in map(str, config)
+        if key not in known
+    ]
+    values = {name: plain(config.get(name), name) for name in hints}
+    values = {name: None if value == "" else value for name, value in values.items()}
+    usage = (schema.__doc__ or "").splitlines()[0]
+    problems += [
+        f"{name} is missing; usage: {usage}"
+        if value is None
+        else f"{name}: expected {_name(hints[name])}, got {value!r}"
+        for name, value in values.items()
+        if not _fits(value, hints[name])
+    ]
+    if problems:
+        raise ConfigError("\n".join(problems))
+    try:
+        return schema(**{name: _as_hinted(value, hints[name]) for name, value in values.items()})
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def check_targets(node: Any, key: str) -> None:
+    """Refuse nodes of a file from elsewhere that name anything but this package's classes.
+
+    Raises:
+        ConfigError: Naming the target.
+    """
+    if isinstance(node, list):
+        for child in node:
+            check_targets(child, key)
+    if not isinstance(node, dict):
+        return
+    for child in node.values():
+        check_targets(child, key)
+    path = str(node.get("_target_", "mrirecon"))
+    if "_target_" in node:
+        known = path.startswith(("mrirecon.", "torch.nn."))
+        if not known or not inspect.isclass(_locate(path)) or node.get("_partial_"):
+            raise ConfigError(
+                f"{key}: {path} is not a class of mrirecon or torch.nn; a file from elsewhere may "
+                "not name anything else, because building it would run it"
+            )
 
 
 def build(config: Any, role: type[T], key: str, **given: Any) -> T:
@@ -44,6 +96,9 @@ def build(config: Any, role: type[T], key: str, **given: Any) -> T:
     Raises:
         ConfigError: Naming every wrong target, argument and type below ``key`` at once.
     """
+    target = _locate(config.get("_target_")) if isinstance(config, dict | DictConfig) else None
+    if inspect.isclass(target) and not issubclass(target, role):
+        raise ConfigError(f"{key}: expected a {role.__name__}, but {target.__name__} is none")
     result = _build(config, key, given)
     if not isinstance(result, role):
         raise ConfigError(
@@ -64,7 +119,7 @@ def build_function(config: Any, key: str) -> Callable[..., Any]:
 def build_all(config: DictConfig | None, role: type[T], key: str) -> list[T]:
     """Build every node of a group such as ``callbacks``; null nodes are left out."""
     return [
-        build(node, role, f"{key}.{name!s}")
+        build(node, role, f"{key}.{name!r}".replace("'", ""))
         for name, node in (config or {}).items()
         if node is not None
     ]
@@ -110,6 +165,11 @@ def _instantiate(node: Any, key: str, given: dict[str, Any]) -> Any:
     target = _locate(node["_target_"])
     hints = _hints(target)
     arguments = {name: _as_hinted(value, hints.get(name)) for name, value in children.items()}
+    for name, value in arguments.items():
+        if name in hints and _holds_node(node[name]) and not _fits(value, hints[name]):
+            raise ConfigError(
+                f"{key}.{name}: expected {_name(hints[name])}, got a {type(value).__name__}"
+            )
     if node.get("_partial_"):
         return functools.partial(target, **arguments, **given)
     try:
@@ -146,8 +206,7 @@ def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
     hints = _hints(target)
     for name, value in arguments.items():
         if name in hints and not _holds_node(value) and not _fits(value, hints[name]):
-            expected = getattr(hints[name], "__name__", None) or str(hints[name])
-            yield f"{key}.{name}: expected {expected}, got {value!r}"
+            yield f"{key}.{name}: expected {_name(hints[name])}, got {value!r}"
 
 
 def _wrong_arguments(
@@ -181,6 +240,10 @@ def _fits(value: Any, hint: Any) -> bool:
     if isinstance(value, list) and is_bearable(tuple(value), hint, conf=_INT_IS_FLOAT):
         return True
     return is_bearable(value, hint, conf=_INT_IS_FLOAT)
+
+
+def _name(hint: Any) -> str:
+    return hint.__name__ if inspect.isclass(hint) else str(hint).replace("NoneType", "null")
 
 
 def _hints(target: Any) -> dict[str, Any]:

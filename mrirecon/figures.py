@@ -127,8 +127,9 @@ def bars(scores: Mapping[str, Mapping[str, Sequence[float]]], *, title: str = ""
         axes = figure.subplots(1, len(scores), squeeze=False)
         for axis, (metric, methods) in zip(axes.flat, scores.items(), strict=True):
             light = {"color": "#e8e8e8"}
+            finite = [[v for v in values if np.isfinite(v)] for values in methods.values()]
             axis.boxplot(
-                list(methods.values()), boxprops=light, whiskerprops=light, capprops=light,
+                finite, boxprops=light, whiskerprops=light, capprops=light,
                 medianprops={"color": "#ffb000"}, flierprops={"markeredgecolor": "#e8e8e8"},
             )  # fmt: skip
             axis.set_xticks(range(1, len(methods) + 1), list(methods), rotation=20, ha="right")

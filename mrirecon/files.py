@@ -1,4 +1,4 @@
-"""Outputs appear complete or not at all, and never replace a file without being asked."""
+"""Where configuration lies, and outputs that appear complete or not at all."""
 
 import os
 from collections.abc import Iterator
@@ -6,6 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from mrirecon.errors import OutputError
+
+
+def conf_folder() -> Path:
+    """Return the folder of the shipped configuration: inside the wheel, or beside the package."""
+    package = Path(__file__).resolve().parent
+    shipped = package / "conf"
+    return shipped if shipped.is_dir() else package.parent / "conf"
 
 
 def refuse_existing(path: Path, overwrite: bool) -> None:

@@ -20,7 +20,7 @@ def reconstruct_scan(
     transform: Transform,
     *,
     batch_size: int = 1,
-    device: str | torch.device = "cpu",
+    device: torch.device | None = None,
     progress: bool = False,
 ) -> Volume:
     """Reconstruct every slice of ``scan``.
@@ -30,13 +30,15 @@ def reconstruct_scan(
         reconstructor: In evaluation mode afterwards.
         transform: Applied to every slice first; normalisation is undone here.
         batch_size: Slices computed at once.
-        device: Where to compute.
+        device: Where to compute; where the reconstructor's parameters are when None.
         progress: Whether to show a progress bar.
 
     Returns:
         Magnitude images on ``scan.header.matrix``, in the units of the raw file.
     """
-    reconstructor = reconstructor.to(device).eval()
+    reconstructor = reconstructor.eval()
+    if device is None:
+        device = next((p.device for p in reconstructor.parameters()), torch.device("cpu"))
     images: list[Tensor] = []
     starts: Iterable[int] = range(0, len(scan), batch_size)
     if progress:

@@ -12,6 +12,7 @@ class Provenance:
 
     Attributes:
         source: Path of the raw file.
+        method: Name of the reconstructor.
         command: The command line.
         config: The resolved configuration, as YAML.
         checkpoint: Path of the weights; empty for a classical method.
@@ -20,6 +21,7 @@ class Provenance:
     """
 
     source: str
+    method: str = ""
     command: str = ""
     config: str = ""
     checkpoint: str = ""

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 
@@ -128,7 +129,7 @@ def test_bad_files_fail_one_by_one_and_nothing_is_overwritten(raw, tmp_path):
     (folder / "cut.h5").write_bytes(good.read_bytes()[:5000])
     before = {f.name: f.read_bytes() for f in folder.iterdir()}
     error = mrirecon("reconstruct", f"input={folder}", "output=out", folder=tmp_path, fails=True)
-    assert "FAILED text.h5" in error and "FAILED cut.h5" in error
+    assert error.count("FAILED") == 2 and "text.h5: found" in error and "cut.h5: " in error
     assert "2 of 3 files failed" in error
     assert {f.name for f in (tmp_path / "out").iterdir()} == {"good.h5", "good.nii.gz", "good.png"}
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
@@ -136,6 +137,13 @@ def test_bad_files_fail_one_by_one_and_nothing_is_overwritten(raw, tmp_path):
         "reconstruct", f"input={folder / 'good.h5'}", "output=out", folder=tmp_path, fails=True
     )
     assert "exists already" in error
+    for pattern in ("*", "good*"):
+        error = mrirecon(
+            "reconstruct", f"input={folder}", f"output={folder}", "overwrite=true",
+            f"pattern={pattern}", folder=tmp_path, fails=True,
+        )  # fmt: skip
+        assert "would replace the raw file" in error
+    assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
     mrirecon(
         "reconstruct", f"input={folder / 'good.h5'}", "output=out", "overwrite=true",
         folder=tmp_path,
@@ -164,6 +172,15 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
     ("arguments", "message"),
     [
         (["reconstruct"], "input is missing; usage: mrirecon reconstruct input="),
+        (["reconstruct", "scan.h5"], "expected key=value, got 'scan.h5'"),
+        (
+            ["reconstruct", "inptu=a", "output=o"],
+            "inptu: there is no such key; did you mean input?",
+        ),
+        (["reconstruct", "input=.", "output=o", "modle.iterations=3"], "did you mean model?"),
+        (["reconstruct", "input=.", "output=o", "overwrite=no"], "overwrite: expected bool"),
+        (["reconstruct", "input=.", "output=o", "model=null"], "model: expected a node"),
+        (["evaluate", "reference=."], "reconstruction is missing; usage: mrirecon evaluate"),
         (["reconstruct", "input=nowhere.h5", "output=o"], "nowhere.h5: no such file"),
         (["reconstruct", "input=.", "output=o", "model.iteration=3"], "did you mean iterations?"),
         (["reconstruct", "input=.", "output=o", "model=cgsense"], "Could not find 'model/cgsense'"),
@@ -174,9 +191,12 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
         (["simulate", "output=o", "format=dicom"], "expected one of ismrmrd, fastmri"),
         (["simulate", "output=o", "contrasts=[t3]"], "contrasts has 't3'"),
         (["train", "model=cg_sense", *TINY[:5]], "CgSense has nothing to train"),
-        (["train", "resume=no.ckpt"], "no.ckpt is not a checkpoint file"),
+        (["train", "resume=no.ckpt"], "no.ckpt is not a file"),
         (["train", "data=folder", "data.train.scans.path=x"], "Missing mandatory value"),
         (["train", "trainer.max_epoch=3"], "did you mean max_epochs?"),
+        (["train", "trainer.accelerator=gpu", *TINY[:5]], "trainer: "),
+        (["train", "trainer.precision=64-true"], "trainer.precision: expected one of"),
+        (["train", "data.batch_size=0", *TINY[:5]], "batch_size must be at least 1"),
     ],
     ids=lambda v: " ".join(v)[:60] if isinstance(v, list) else "",
 )
@@ -186,39 +206,69 @@ def test_mistakes_are_explained(arguments, message, tmp_path):
 
 
 def test_train_resume_and_reconstruct(raw, tmp_path):
-    shown = mrirecon("train", *TINY, "trainer.max_epochs=1", "output=run", folder=tmp_path)
-    assert "best checkpoint" in shown
+    first = ["train", *TINY, "output=run"]
+    shown = mrirecon(*first, "trainer.max_epochs=1", folder=tmp_path)
     run = tmp_path / "run"
-    assert {"config.yaml", "run.json", "metrics.csv", "pictures", "checkpoints"} <= {
+    last, best = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
+    assert f"checkpoint: {best}" in shown
+    assert {"config.yaml", "run.json", "csv", "pictures", "tensorboard", "checkpoints"} == {
         f.name for f in run.iterdir()
     }
     assert list((run / "pictures").glob("*.png")) and list(run.glob("tensorboard/events*"))
-    again = mrirecon("train", *TINY, "output=run", folder=tmp_path, fails=True)
-    assert "holds the checkpoints of an earlier run; continue it with resume=" in again
-    last = run / "checkpoints" / "last.ckpt"
-    mrirecon(
-        "train", *TINY, "trainer.max_epochs=2", "output=run", f"resume={last}", folder=tmp_path
-    )
-    assert torch.load(last, weights_only=True)["epoch"] == 1  # counted from zero
+    typed = json.loads((run / "run.json").read_text())["command"]
+    assert typed == shlex.join(["mrirecon", *first, "trainer.max_epochs=1"])
 
-    best = run / "checkpoints" / "best.ckpt"
+    again = mrirecon(*first, folder=tmp_path, fails=True)
+    assert "holds the checkpoints of an earlier run; continue it with resume=" in again
+    wrong = mrirecon(*first, "model.channels=5", f"resume={last}", folder=tmp_path, fails=True)
+    assert "was trained with another model" in wrong
+    wrong = mrirecon(*first, "scheduler=cosine", f"resume={last}", folder=tmp_path, fails=True)
+    assert "learning-rate schedule" in wrong
+    (tmp_path / "text.ckpt").write_text("text")
+    wrong = mrirecon(*first, "resume=text.ckpt", folder=tmp_path, fails=True)
+    assert "text.ckpt is not a readable PyTorch checkpoint" in wrong
+    mrirecon(*first, "trainer.max_epochs=2", f"resume={last}", folder=tmp_path)
+    assert torch.load(last, weights_only=True)["epoch"] == 1  # counted from zero
+    histories = sorted(run.glob("csv/version_*/metrics.csv"))
+    assert len(histories) == 2 and (run / "run_1.json").exists()
+
     mrirecon(
         "reconstruct", f"input={raw / 'raw'}", "output=varnet", f"checkpoint={best}",
         folder=tmp_path,
     )  # fmt: skip
     with h5py.File(tmp_path / "varnet" / "subject0000_t2.h5") as file:
-        assert file["provenance"].attrs["checkpoint"] == str(best)
-    error = mrirecon(
-        "reconstruct", f"input={raw / 'raw'}", "output=x", f"checkpoint={best}", "model=unet",
-        folder=tmp_path, fails=True,
-    )  # fmt: skip
-    assert "brings its own model; leave out model=unet" in error
+        made = dict(file["provenance"].attrs)
+    assert made["checkpoint"] == str(best) and made["method"] == "VarNet"
+    assert "VarNet" in made["config"] and "CgSense" not in made["config"]
+    for other in ("model=unet", "sensitivity=given", "model.cascades=2"):
+        error = mrirecon(
+            "reconstruct", f"input={raw / 'raw'}", "output=x", f"checkpoint={best}", other,
+            folder=tmp_path, fails=True,
+        )  # fmt: skip
+        assert f"brings its own model and preprocessing; leave out {other}" in error
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")
-    error = mrirecon(
-        "reconstruct", f"input={raw / 'raw'}", "output=x", "checkpoint=other.pt", "model=varnet",
-        folder=tmp_path, fails=True,
-    )  # fmt: skip
-    assert "other.pt" in error
+    state = torch.load(best, weights_only=True)
+    state["recipe"]["model"] = {"_target_": "os.system", "command": "touch pwned"}
+    torch.save(state, tmp_path / "evil.ckpt")
+    for file, options, message in (
+        ("other.pt", ["model=varnet"], "other.pt"),
+        ("evil.ckpt", [], "os.system is not a class of mrirecon"),
+    ):
+        error = mrirecon(
+            "reconstruct", f"input={raw / 'raw'}", "output=x", f"checkpoint={file}", *options,
+            folder=tmp_path, fails=True,
+        )  # fmt: skip
+        assert message in error
+    assert not (tmp_path / "pwned").exists()
+
+
+def test_the_last_checkpoint_is_the_last(tmp_path):
+    """Also when the run gets worse and the best checkpoint stays behind."""
+    mrirecon("train", *TINY, "trainer.max_epochs=3", "output=run", "optimizer.lr=100",
+             folder=tmp_path)  # fmt: skip
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert {f.name for f in checkpoints.iterdir()} == {"best.ckpt", "last.ckpt"}
+    assert torch.load(checkpoints / "last.ckpt", weights_only=True)["epoch"] == 2
 
 
 def test_train_on_a_folder_of_raw_files(tmp_path):

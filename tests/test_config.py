@@ -1,3 +1,4 @@
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -5,8 +6,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mrirecon.cli import adapt
-from mrirecon.config import build, build_function, conf_folder
+from mrirecon.config import build, build_function, check_targets, settings
 from mrirecon.errors import ConfigError
+from mrirecon.files import conf_folder
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -109,10 +111,66 @@ def test_every_data_choice_composes():
         assert composed("train", f"data={choice}").data._target_.endswith("DataModule")
 
 
+def test_training_draws_masks_anew_and_validation_does_not():
+    for choice in choices("data"):
+        data = composed("train", f"data={choice}").data
+        assert data.train.transform.transforms[1].seed == "random"
+        assert data.val.transform.transforms[1].seed == "scan"
+
+
+def test_nested_roles_are_checked():
+    config = composed("reconstruct", "++model.sensitivity={_target_: mrirecon.sampling.MagicLines}")
+    with pytest.raises(ConfigError, match=r"model.sensitivity: expected SensitivityEstimator"):
+        build(config.model, Reconstructor, "model")
+
+
+def test_settings_are_checked_all_at_once():
+    @dataclass(frozen=True)
+    class Example:
+        """mrirecon example input=FILE."""
+
+        input: str
+        overwrite: bool
+        count: int
+
+    config = OmegaConf.create({"input": "", "overwrite": "no", "count": "x", "modle": {}})
+    with pytest.raises(ConfigError) as error:
+        settings(config, Example, ("model",))
+    for problem in (
+        "input is missing; usage: mrirecon example input=FILE",
+        "overwrite: expected bool, got 'no'",
+        "count: expected int, got 'x'",
+        "modle: there is no such key; did you mean model?",
+    ):
+        assert problem in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        {"_target_": "os.system", "command": "true"},
+        {"_target_": "torch.nn.ReLU", "x": [{"_target_": "os.getcwd"}]},
+        {"_target_": "mrirecon.files.conf_folder"},
+        {"_target_": "torch.nn.functional.relu"},
+        {"_target_": "torch.nn.ReLU", "_partial_": True},
+    ],
+    ids=lambda node: node["_target_"],
+)  # fmt: skip
+def test_recipes_from_elsewhere_run_nothing(node):
+    with pytest.raises(ConfigError, match=r"is not a class of mrirecon or torch.nn"):
+        check_targets(node, "model")
+    check_targets(OmegaConf.to_container(composed("train").preprocessing), "preprocessing")
+
+
+def test_a_function_does_not_run_in_place_of_a_class():
+    with pytest.raises(ConfigError, match="expected a Reconstructor"):
+        build({"_target_": "mrirecon.sensitivity.GivenMaps"}, Reconstructor, "model")
+
+
 def test_callbacks_want_what_is_better():
     better = {"nmse": "min", "psnr": "max", "ssim": "max"}
     for name, node in composed("train").callbacks.items():
-        if "monitor" in node:
+        if node.get("monitor"):
             assert node.mode == better[node.monitor.removeprefix("val/")], name
 
 
@@ -126,17 +184,22 @@ def test_every_experiment_composes_and_its_model_builds():
     ("typed", "meant"),
     [
         ("model=varnet", "model=varnet"),
+        ("model=null", "~model"),
         ("model.iterations=3", "++model.iterations=3"),
         ("hydra.run.dir=x", "hydra.run.dir=x"),
-        ("input=/data/a (1), b=c.h5", "input='/data/a (1), b=c.h5'"),
-        ("input=it's.h5", r"input='it\'s.h5'"),
-        ("output=null", "output=null"),
+        ("input=/data/a (1), b=c.h5", "++input='/data/a (1), b=c.h5'"),
+        ("input=it's.h5", r"++input='it\'s.h5'"),
+        ("input=a${x}.h5", r"++input='a\${x}.h5'"),
+        ("reconstruction=[a,b]", "++reconstruction=[a,b]"),
+        ("data.train.scans.path=a b", "++data.train.scans.path='a b'"),
+        ("output=null", "++output=null"),
+        ("seed=3", "++seed=3"),
         ("sensitivity@model.sensitivity=given", "sensitivity@model.sensitivity=given"),
         ("--cfg", "--cfg"),
     ],
 )
 def test_overrides_are_adapted_to_hydra(typed, meant):
-    assert adapt(typed) == meant
+    assert adapt(typed, {"model", "data"}) == meant
 
 
 def test_conf_is_where_the_clone_has_it():

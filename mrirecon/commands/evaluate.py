@@ -1,9 +1,11 @@
 """``mrirecon evaluate``: compare reconstructions with references."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-from omegaconf import DictConfig, ListConfig
+from matplotlib.figure import Figure
+from omegaconf import DictConfig
 from tqdm import tqdm
 
 from mrirecon.commands.base import command, command_line, versions
@@ -14,73 +16,98 @@ from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.figures import Panel, bars, comparison
 from mrirecon.files import atomic, refuse_existing
 from mrirecon.metrics import METRICS
+from mrirecon.types import Volume
 from mrirecon.writers import save_figure
 
 TABLES = ("scores.csv", "summary.csv", "scores.json")
+BOXES = "scores.png"
 
 
-@command
-def evaluate(config: DictConfig) -> None:
+@dataclass(frozen=True)
+class Settings:
+    """mrirecon evaluate reference=FOLDER reconstruction=[FOLDER,FOLDER] [output=FOLDER]."""
+
+    reference: str
+    reconstruction: str | list[str] | dict[str, str]
+    output: str | None
+    pictures: int
+    overwrite: bool
+
+
+@command(Settings)
+def evaluate(_: DictConfig, settings: Settings) -> None:
     """Score every method on the same volumes; write tables and pictures."""
-    for key in ("reference", "reconstruction"):
-        if config[key] is None:
-            raise ConfigError(
-                f"{key} is missing; usage: mrirecon evaluate reference=FOLDER "
-                "reconstruction=FOLDER or reconstruction=[FOLDER,FOLDER] [output=FOLDER]"
-            )
-    references = volume_files(Path(config.reference))
-    methods = _methods(config.reconstruction)
+    references = volume_files(Path(settings.reference).expanduser())
+    methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
-    output = Path(config.output) if config.output else None
-    if output:
-        for name in TABLES:
-            refuse_existing(output / name, config.overwrite)
+    drawn = names[: settings.pictures] if settings.output else []
+    output = Path(settings.output or ".").expanduser()
+    if settings.output:
+        for file in (*TABLES, BOXES, *map(_picture, drawn)):
+            refuse_existing(output / file, settings.overwrite)
     scores: list[Score] = []
-    for place, name in enumerate(tqdm(names, unit="volume", leave=False, disable=None)):
+    for name in tqdm(names, unit="volume", leave=False, disable=None):
         reference = read_volume(references[name])
         images = {method: read_volume(files[name]) for method, files in methods.items()}
         own = [score(method, name, image, reference) for method, image in images.items()]
         scores += own
-        if output and place < config.pictures:
-            middle = len(reference) // 2
-            shown = {
-                method: square(image, reference)[middle].numpy() for method, image in images.items()
-            }
-            figure = comparison(
-                Panel(square(reference, reference)[middle].numpy(), "reference"),
-                [
-                    Panel(shown[s.method], s.method, f"{s.psnr:.1f} dB, SSIM {s.ssim:.3f}")
-                    for s in own
-                ],
-                title=f"{name}, slice {middle + 1}; scores of the whole volume",
+        if name in drawn:
+            path = output / _picture(name)
+            save_figure(path, _compare(name, reference, images, own), overwrite=settings.overwrite)
+    print(table(summarize(scores)))
+    if settings.output:
+        _write(output, scores, settings.overwrite)
+
+
+def _picture(name: str) -> str:
+    return f"comparison_{name}.png"
+
+
+def _compare(
+    name: str, reference: Volume, images: dict[str, Volume], scores: list[Score]
+) -> Figure:
+    """Draw the middle slice of every method."""
+    middle = len(reference) // 2
+    return comparison(
+        Panel(square(reference, reference)[middle].numpy(), "reference"),
+        [
+            Panel(
+                square(images[s.method], reference)[middle].numpy(),
+                s.method,
+                f"{s.psnr:.1f} dB, SSIM {s.ssim:.3f}",
             )
-            save_figure(output / f"comparison_{name}.png", figure, overwrite=config.overwrite)
+            for s in scores
+        ],
+        title=f"{name}, slice {middle + 1}; scores of the whole volume",
+    )
+
+
+def _write(output: Path, scores: list[Score], overwrite: bool) -> None:
     summaries = summarize(scores)
-    print(table(summaries))
-    if output:
-        facts = {"command": command_line(), "versions": versions(), "protocol": "fastMRI"}
-        contents = (
-            scores_csv(scores), summary_csv(summaries), report_json(scores, summaries, **facts)
-        )  # fmt: skip
-        for name, content in zip(TABLES, contents, strict=True):
-            with atomic(output / name, overwrite=config.overwrite) as temporary:
-                temporary.write_text(content)
-        figure = bars(
-            {m: {s.method: [getattr(x, m) for x in scores if x.method == s.method]
-                 for s in summaries} for m in METRICS},
-            title=f"{len(names)} volumes",
-        )  # fmt: skip
-        save_figure(output / "scores.png", figure, overwrite=config.overwrite)
-        print(f"wrote {', '.join(TABLES)}, scores.png and comparisons to {output}")
+    facts = {"command": command_line(), "versions": versions(), "protocol": "fastMRI"}
+    contents = (scores_csv(scores), summary_csv(summaries), report_json(scores, summaries, **facts))
+    for name, content in zip(TABLES, contents, strict=True):
+        with atomic(output / name, overwrite=overwrite) as temporary:
+            temporary.write_text(content, encoding="utf-8")
+    boxes = {
+        metric: {
+            s.method: [getattr(x, metric) for x in scores if x.method == s.method]
+            for s in summaries
+        }
+        for metric in METRICS
+    }
+    figure = bars(boxes, title=f"{summaries[0].volumes} volumes")
+    save_figure(output / BOXES, figure, overwrite=overwrite)
+    print(f"wrote {', '.join(TABLES)}, {BOXES} and comparisons to {output}")
 
 
-def _methods(reconstruction: str | ListConfig | DictConfig) -> dict[str, dict[str, Path]]:
+def _methods(reconstruction: str | list[str] | dict[str, str]) -> dict[str, dict[str, Path]]:
     """Return the volumes of each method; a folder names its method unless the user does."""
-    if isinstance(reconstruction, DictConfig):
-        folders = {str(name): Path(path) for name, path in reconstruction.items()}
+    if isinstance(reconstruction, dict):
+        folders = {name: Path(path) for name, path in reconstruction.items()}
     else:
-        paths = [reconstruction] if isinstance(reconstruction, str) else list(reconstruction)
-        folders = {Path(path).stem: Path(path) for path in paths}
+        paths = [reconstruction] if isinstance(reconstruction, str) else reconstruction
+        folders = {_label(Path(path)): Path(path) for path in paths}
         if len(folders) < len(paths):
             raise ConfigError(
                 f"reconstruction: {', '.join(paths)} have the same name; name the methods: "
@@ -89,8 +116,12 @@ def _methods(reconstruction: str | ListConfig | DictConfig) -> dict[str, dict[st
     return {method: volume_files(folder) for method, folder in folders.items()}
 
 
+def _label(path: Path) -> str:
+    return path.stem if path.is_file() else path.resolve().name
+
+
 def _common_names(references: dict[str, Path], methods: dict[str, dict[str, Path]]) -> list[str]:
-    """Return the volumes that every method must have: those of the first that has a reference."""
+    """Return the volumes of all methods; each method must have each, and a reference."""
     wanted = sorted(set().union(*methods.values()))
     problems = [f"no reference for {name}" for name in wanted if name not in references]
     problems += [
@@ -101,10 +132,8 @@ def _common_names(references: dict[str, Path], methods: dict[str, dict[str, Path
     ]
     if problems:
         shown = "\n".join(f"  {problem}" for problem in problems[:20])
-        raise RawDataError(
-            f"methods can only be compared on the same volumes:\n{shown}"
-            + (f"\n  ... and {len(problems) - 20} more" if len(problems) > 20 else "")
-        )
+        more = f"\n  ... and {len(problems) - 20} more" if len(problems) > 20 else ""
+        raise RawDataError(f"methods can only be compared on the same volumes:\n{shown}{more}")
     if extra := sorted(references.keys() - wanted):
         print(f"note: {len(extra)} references have no reconstruction", file=sys.stderr)
     return wanted

@@ -1,7 +1,9 @@
 """``mrirecon reconstruct``: raw files to volumes."""
 
+import re
 import sys
 import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -9,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.base import command, command_line, versions
-from mrirecon.config import build, build_function
+from mrirecon.config import build, build_function, check_targets
 from mrirecon.data.folder import raw_files
 from mrirecon.data.transforms import Compose, Undersample
-from mrirecon.errors import ConfigError, MriReconError
+from mrirecon.errors import ConfigError, MriReconError, OutputError, RawDataError
 from mrirecon.files import refuse_existing
 from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import open_scan
@@ -20,117 +22,174 @@ from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.sampling import SamplingPattern, achieved_acceleration
-from mrirecon.training.checkpoint import read_checkpoint
+from mrirecon.training.checkpoint import Checkpoint, read_checkpoint
 from mrirecon.types import Transform
 from mrirecon.writers import WRITERS
 
+METHOD = ("model", "preprocessing", "sensitivity")
 
-@command
-def reconstruct(config: DictConfig) -> None:
+
+@dataclass(frozen=True)
+class Settings:
+    """mrirecon reconstruct input=FILE_OR_FOLDER output=FOLDER [model=... | checkpoint=FILE]."""
+
+    input: str
+    output: str
+    pattern: str
+    checkpoint: str | None
+    overwrite: bool
+    device: str
+    batch_size: int
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
+
+
+@dataclass(frozen=True)
+class Method:
+    """What turns every file into a volume, and how it was made.
+
+    Attributes:
+        reconstructor: On ``device``.
+        transform: Undersampling, if asked for, and preprocessing.
+        config: The configuration that both were built from, as YAML.
+        device: Where to compute.
+        undersamples: Whether the transform takes measured samples away.
+    """
+
+    reconstructor: Reconstructor
+    transform: Transform
+    config: str
+    device: torch.device
+    undersamples: bool
+
+
+@command(Settings, groups=(*METHOD, "sampling"))
+def reconstruct(config: DictConfig, settings: Settings) -> None:
     """Reconstruct every file, go on after a bad one, and fail at the end if any failed."""
-    for key in ("input", "output"):
-        if config[key] is None:
-            raise ConfigError(
-                f"{key} is missing; usage: mrirecon reconstruct input=FILE_OR_FOLDER output=FOLDER"
-            )
-    device = _device(config.device)
-    files = raw_files(config.input)
+    device = _device(settings.device)
+    files = [f for f in raw_files(Path(settings.input).expanduser()) if f.match(settings.pattern)]
+    if not files:
+        raise ConfigError(f"{settings.input}: no file matches pattern={settings.pattern}")
     _refuse_equal_stems(files)
-    reconstructor, preprocessing = _method(config)
-    transform = _transform(config, preprocessing)
+    _refuse_inputs_as_outputs(files, Path(settings.output).expanduser())
+    method = _method(config, settings, device)
     failed = 0
     for file in files:
         try:
-            _reconstruct_file(config, file, reconstructor, transform, device)
+            _reconstruct_file(settings, file, method)
         except MriReconError as error:
             failed += 1
-            print(f"FAILED {file.name}: {error}", file=sys.stderr)
+            named = "" if str(file) in str(error) else f"{file}: "
+            print(f"FAILED {named}{error}", file=sys.stderr)
+        except Exception as error:  # noqa: BLE001 - out of memory, say: the other files may do
+            failed += 1
+            print(f"FAILED {file}: {type(error).__name__}: {error}", file=sys.stderr)
     if failed:
         sys.exit(f"mrirecon reconstruct: {failed} of {len(files)} files failed")
 
 
-def _method(config: DictConfig) -> tuple[Reconstructor, Transform]:
+def _method(config: DictConfig, settings: Settings, device: torch.device) -> Method:
     """Build the reconstructor and the preprocessing that its input expects."""
-    model, preprocessing = config.model, config.preprocessing
-    checkpoint = read_checkpoint(config.checkpoint) if config.checkpoint else None
+    config = config.copy()
+    checkpoint = read_checkpoint(settings.checkpoint) if settings.checkpoint else None
     if checkpoint and checkpoint.recipe:
-        chosen = [o for o in HydraConfig.get().overrides.task if o.lstrip("+").startswith("model")]
-        if chosen:
-            raise ConfigError(
-                f"{config.checkpoint} brings its own model; leave out {' '.join(chosen)}"
-            )
-        model = OmegaConf.create(checkpoint.recipe.model)
-        preprocessing = OmegaConf.create(checkpoint.recipe.preprocessing)
-    reconstructor = build(model, Reconstructor, "model")
+        _refuse_other_choices(settings)
+        for key, node in asdict(checkpoint.recipe).items():
+            check_targets(node, f"{settings.checkpoint}: {key}")
+            config[key] = node
+    reconstructor = build(config.model, Reconstructor, "model")
     if checkpoint:
-        try:
-            named = checkpoint.weights if checkpoint.recipe else strip_prefixes(checkpoint.weights)
-            reconstructor.load_state_dict(named)
-        except (RuntimeError, ConfigError) as error:
-            lines = "\n".join(str(error).splitlines()[:6])
-            raise ConfigError(
-                f"checkpoint: {config.checkpoint} does not fit {type(reconstructor).__name__}; "
-                f"weights without a recipe need the model= they were trained with.\n{lines}"
-            ) from error
+        _load_weights(reconstructor, checkpoint, settings)
     elif reconstructor.trainable:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
             "train one with `mrirecon train`, or choose model=cg_sense"
         )
-    return reconstructor, build_function(preprocessing, "preprocessing")
-
-
-def _transform(config: DictConfig, preprocessing: Transform) -> Transform:
-    if config.sampling is None:
-        return preprocessing
-    return Compose(
-        [Undersample(build(config.sampling, SamplingPattern, "sampling")), preprocessing]
+    transform = build_function(config.preprocessing, "preprocessing")
+    if config.sampling is not None:
+        pattern = build(config.sampling, SamplingPattern, "sampling")
+        transform = Compose([Undersample(pattern), transform])
+    resolved = OmegaConf.to_yaml(config, resolve=True)
+    return Method(
+        reconstructor.to(device), transform, resolved, device, config.sampling is not None
     )
 
 
-def _reconstruct_file(
-    config: DictConfig,
-    file: Path,
-    reconstructor: Reconstructor,
-    transform: Transform,
-    device: torch.device,
-) -> None:
-    folder, stem = Path(config.output), _stem(file)
+def _refuse_other_choices(settings: Settings) -> None:
+    """A checkpoint of ours brings its model and preprocessing; nothing else may be asked for."""
+    chosen = [
+        override
+        for override in HydraConfig.get().overrides.task
+        if re.split(r"[.=@]", override.lstrip("+~"))[0] in METHOD
+    ]
+    if chosen:
+        raise ConfigError(
+            f"{settings.checkpoint} brings its own model and preprocessing; "
+            f"leave out {' '.join(override.lstrip('+') for override in chosen)}"
+        )
+
+
+def _load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, settings: Settings) -> None:
+    try:
+        named = checkpoint.weights if checkpoint.recipe else strip_prefixes(checkpoint.weights)
+        reconstructor.load_state_dict(named)
+    except (RuntimeError, ConfigError) as error:
+        lines = "\n".join(str(error).splitlines()[:6])
+        raise ConfigError(
+            f"checkpoint: {settings.checkpoint} does not fit {type(reconstructor).__name__}; "
+            f"weights without a recipe need the model= they were trained with.\n{lines}"
+        ) from error
+
+
+def _reconstruct_file(settings: Settings, file: Path, method: Method) -> None:
+    folder, stem = Path(settings.output).expanduser(), _stem(file)
     outputs = {folder / f"{stem}{suffix}": write for suffix, write in WRITERS.items()}
     for path in outputs:
-        refuse_existing(path, config.overwrite)
+        refuse_existing(path, settings.overwrite)
     started = time.perf_counter()
     scan = open_scan(file)
     header = scan.header
-    sample = transform(scan[0])
+    raw = scan[0]
+    sample = method.transform(raw)
     h, w = header.grid
     acceleration = achieved_acceleration(sample.mask.expand(h, w))
     print(
         f"{file.name}: {header.format}, {header.slices} slices, {header.coils} coils, "
         f"k-space {h} x {w}, image {header.matrix[0]} x {header.matrix[1]}, "
-        f"R = {acceleration:.2f}; {type(reconstructor).__name__}"
+        f"R = {acceleration:.2f}; {type(method.reconstructor).__name__}"
     )
     for note in header.notes:
         print(f"  note: {note}")
+    if method.undersamples and not raw.mask.expand(h, w).all():
+        measured = achieved_acceleration(raw.mask.expand(h, w))
+        print(f"  note: The scan itself has R = {measured:.2f}; sampling= takes away from that.")
     volume = reconstruct_scan(
         scan,
-        reconstructor,
-        transform,
-        batch_size=config.batch_size,
-        device=device,
+        method.reconstructor,
+        method.transform,
+        batch_size=settings.batch_size,
+        device=method.device,
         progress=sys.stderr.isatty(),
     )
+    if not volume.isfinite().all():
+        raise RawDataError(
+            f"{file}: the reconstruction holds values that are not finite; nothing was written. "
+            "Are the values of the k-space absurdly large?"
+        )
     provenance = Provenance(
         source=str(file.resolve()),
+        method=type(method.reconstructor).__name__,
         command=command_line(),
-        config=OmegaConf.to_yaml(config, resolve=True),
-        checkpoint=str(config.checkpoint or ""),
+        config=method.config,
+        checkpoint=settings.checkpoint or "",
         acceleration=acceleration,
         versions=versions(),
     )
     result = Reconstruction(volume, header, provenance)
     for path, write in outputs.items():
-        write(path, result, overwrite=config.overwrite)
+        write(path, result, overwrite=settings.overwrite)
     names = ", ".join(path.name for path in outputs)
     print(f"  {time.perf_counter() - started:.1f} s; wrote {names} to {folder}")
 
@@ -148,6 +207,17 @@ def _device(name: str) -> torch.device:
 
 def _stem(file: Path) -> str:
     return file.name.removesuffix(file.suffix)
+
+
+def _refuse_inputs_as_outputs(files: list[Path], folder: Path) -> None:
+    """Raw files are never written, whatever ``overwrite`` says."""
+    inputs = {file.resolve() for file in files}
+    for file in files:
+        for suffix in WRITERS:
+            if (folder / f"{_stem(file)}{suffix}").resolve() in inputs:
+                raise OutputError(
+                    f"output={folder} would replace the raw file {file}; choose another folder"
+                )
 
 
 def _refuse_equal_stems(files: list[Path]) -> None:

@@ -1,6 +1,7 @@
 """``mrirecon simulate``: raw scanner files of subjects that do not exist."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from omegaconf import DictConfig
@@ -8,7 +9,6 @@ from tqdm import tqdm
 
 from mrirecon.commands.base import command
 from mrirecon.config import build
-from mrirecon.errors import ConfigError
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.protocol import SimulationProtocol
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
@@ -17,25 +17,45 @@ from mrirecon.simulation.scan import simulated_scans
 FORMATS = {"ismrmrd": write_ismrmrd, "fastmri": write_fastmri}
 
 
-@command
-def simulate(config: DictConfig) -> None:
+@dataclass(frozen=True)
+class Settings:
+    """mrirecon simulate output=FOLDER subjects=4."""
+
+    output: str
+    format: str
+    subjects: int
+    first: int
+    contrasts: list[str] | tuple[str, ...]
+    overwrite: bool
+
+    def __post_init__(self) -> None:
+        if self.format not in FORMATS:
+            raise ValueError(f"format: expected one of {', '.join(FORMATS)}, got {self.format!r}")
+        if self.subjects < 1:
+            raise ValueError(f"subjects: expected at least 1, got {self.subjects}")
+
+
+@command(Settings, groups=("sampling", "protocol", "acquisition"))
+def simulate(config: DictConfig, settings: Settings) -> None:
     """Write one raw file per subject and the noise-free image beside it."""
-    if config.output is None:
-        raise ConfigError("output is missing; usage: mrirecon simulate output=FOLDER subjects=4")
-    if config.format not in FORMATS:
-        raise ConfigError(f"format: expected one of {', '.join(FORMATS)}, got {config.format!r}")
     protocol = build(config.protocol, SimulationProtocol, "protocol")
     options = build(config.acquisition, AcquisitionOptions, "acquisition")
-    scans = simulated_scans(config.first, config.subjects, protocol, tuple(config.contrasts))
-    raw, reference = Path(config.output) / "raw", Path(config.output) / "reference"
-    write = FORMATS[config.format]
+    scans = simulated_scans(settings.first, settings.subjects, protocol, settings.contrasts)
+    output = Path(settings.output).expanduser()
+    raw, reference = output / "raw", output / "reference"
+    write = FORMATS[settings.format]
     for scan in tqdm(scans, unit="scan", leave=False, disable=None, file=sys.stderr):
-        write(raw / scan.header.name, scan, options, overwrite=config.overwrite)
+        write(raw / scan.header.name, scan, options, overwrite=settings.overwrite)
         write_reference(
-            reference / scan.header.name, scan, options.averages, overwrite=config.overwrite
+            reference / scan.header.name,
+            scan,
+            options.averages,
+            # fastMRI files have no noise scan, so that they are read in raw units
+            whitened=settings.format == "ismrmrd" and options.noise_readouts > 0,
+            overwrite=settings.overwrite,
         )
     print(
-        f"wrote {len(scans)} simulated scans as {config.format} to {raw}, "
+        f"wrote {len(scans)} simulated scans as {settings.format} to {raw}, "
         f"and what a noise-free scanner would have seen to {reference}"
     )
 

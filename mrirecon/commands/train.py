@@ -2,83 +2,136 @@
 
 import json
 import logging
-import subprocess
 import warnings
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mrirecon.commands.base import command, command_line, versions
 from mrirecon.config import build, build_all, build_function, plain
+from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.checkpoint import Recipe
+from mrirecon.training.checkpoint import Recipe, read_state
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objective import Objective
 
-# Remarks of Lightning that no user can act on: its own deprecated calls, advertisements, and that
-# the folder of the run, which it shares with other outputs, is not empty.
-for remark in (".*LeafSpec.*", "Experiment logs directory.*"):
-    warnings.filterwarnings("ignore", message=remark)
+# Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
+warnings.filterwarnings("ignore", message=".*LeafSpec.*")
 logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
     lambda record: "Tip:" not in record.getMessage()
 )
+GROUPS = (
+    "data", "protocol", "sampling", "sensitivity", "preprocessing", "model", "objective",
+    "optimizer", "scheduler", "trainer", "callbacks", "logger",
+)  # fmt: skip
+PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 
-@command
-def train(config: DictConfig) -> None:
+@dataclass(frozen=True)
+class Settings:
+    """mrirecon train [experiment=NAME] [model=NAME] [data=NAME] [output=FOLDER]."""
+
+    seed: int
+    output: str
+    resume: str | None
+
+
+@command(Settings, GROUPS)
+def train(config: DictConfig, settings: Settings) -> None:
     """Build everything, fit, and say where the checkpoints lie."""
     folder = Path(HydraConfig.get().runtime.output_dir)
-    _check_paths(config, folder)
-    pl.seed_everything(config.seed, workers=True, verbose=False)
-    recipe = Recipe(plain(config.model, "model"), plain(config.preprocessing, "preprocessing"))
+    precision = str(config.trainer.get("precision", PRECISIONS[0]))
+    if precision not in PRECISIONS:
+        raise ConfigError(f"trainer.precision: expected one of {', '.join(PRECISIONS)}, "
+                          f"got {precision}; k-space stays in complex64")  # fmt: skip
+    _check_folder(settings, folder)
+    pl.seed_everything(settings.seed, workers=True, verbose=False)
     # Everything is built before anything is written: a wrong key costs a second, not a night.
-    module = ReconstructionModule(
-        build(config.model, Reconstructor, "model"),
-        build(config.objective, Objective, "objective"),
-        build_function(config.optimizer, "optimizer"),
-        recipe,
-        build_function(config.scheduler, "scheduler") if config.scheduler else None,
-    )
-    data = build(config.data, pl.LightningDataModule, "data")
+    module = _module(config)
+    if settings.resume:
+        _check_resume(settings.resume, module)
+    data = build(config.data, DataModule, "data")
+    for slices in data.sets.values():
+        slices[0]  # what is wrong with the data is told now, not by a worker process
     callbacks = build_all(config.callbacks, pl.Callback, "callbacks")
     loggers = build_all(config.logger, Logger, "logger")
-    trainer = build(
-        config.trainer, pl.Trainer, "trainer", callbacks=callbacks, logger=loggers or False
-    )
+    try:
+        trainer = build(
+            config.trainer, pl.Trainer, "trainer", callbacks=callbacks, logger=loggers or False
+        )
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {error}") from error
+    if trainer.world_size > 1:
+        raise ConfigError(
+            f"trainer: {trainer.world_size} processes were asked for; training runs on one device "
+            "so far, because validation scores whole volumes. Set trainer.devices=1"
+        )
     _write_record(config, folder)
     parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
     print(
         f"training {type(module.reconstructor).__name__} ({parameters:,} parameters), "
         f"everything goes to {folder}"
     )
-    trainer.fit(module, data, ckpt_path=config.resume)
+    try:
+        trainer.fit(module, data, ckpt_path=settings.resume)
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {error}") from error
     _report(trainer)
 
 
-def _check_paths(config: DictConfig, folder: Path) -> None:
-    if config.resume is not None and not Path(config.resume).is_file():
-        raise ConfigError(f"resume: {config.resume} is not a checkpoint file")
-    if config.resume is None and any(folder.glob("checkpoints/*.ckpt")):
+def _module(config: DictConfig) -> ReconstructionModule:
+    recipe = Recipe(plain(config.model, "model"), plain(config.preprocessing, "preprocessing"))
+    schedule = plain(config.scheduler, "scheduler")
+    return ReconstructionModule(
+        build(config.model, Reconstructor, "model"),
+        build(config.objective, Objective, "objective"),
+        build_function(config.optimizer, "optimizer"),
+        recipe,
+        build_function(config.scheduler, "scheduler") if schedule else None,
+        schedule,
+    )
+
+
+def _check_folder(settings: Settings, folder: Path) -> None:
+    if settings.resume is None and any(folder.glob("checkpoints/*.ckpt")):
         raise OutputError(
             f"{folder} holds the checkpoints of an earlier run; continue it with "
             f"resume={folder / 'checkpoints' / 'last.ckpt'}, or choose another output"
         )
 
 
+def _check_resume(path: str, module: ReconstructionModule) -> None:
+    """A resumed run must be the run that was interrupted."""
+    state = read_state(path)
+    if "recipe" not in state or "optimizer_states" not in state:
+        raise ConfigError(f"resume: {path} is not a checkpoint of mrirecon train")
+    if state["recipe"] != asdict(module.recipe):
+        raise ConfigError(
+            f"resume: {path} was trained with another model or preprocessing; "
+            "give the settings of that run (its config.yaml)"
+        )
+    if state["schedule"] != module.schedule:
+        raise ConfigError(
+            f"resume: {path} has the learning-rate schedule {state['schedule']}, this run "
+            f"{module.schedule}; resume with the same trainer.max_epochs and scheduler"
+        )
+
+
 def _write_record(config: DictConfig, folder: Path) -> None:
-    """Keep what is needed to repeat the run beside its results."""
-    commit = subprocess.run(
-        ["git", "-C", Path(__file__).parent, "describe", "--always", "--dirty"],
-        capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
-    facts = {"command": command_line(), "versions": versions(), "commit": commit or "unknown"}
-    (folder / "run.json").write_text(json.dumps(facts, indent=2) + "\n")
-    (folder / "config.yaml").write_text(OmegaConf.to_yaml(config, resolve=True))
+    """Keep what is needed to repeat the run beside its results; a resumed run adds its own."""
+    count = len(list(folder.glob("run*.json")))
+    suffix = f"_{count}" if count else ""
+    facts = {"command": command_line(), "versions": versions()}
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"run{suffix}.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    resolved = OmegaConf.to_yaml(config, resolve=True)
+    (folder / f"config{suffix}.yaml").write_text(resolved, "utf-8")
 
 
 def _report(trainer: pl.Trainer) -> None:
@@ -88,9 +141,9 @@ def _report(trainer: pl.Trainer) -> None:
         if name.startswith("val/")
     )
     print(f"last epoch: {scores}")
-    checkpoint = trainer.checkpoint_callback
-    if isinstance(checkpoint, ModelCheckpoint) and checkpoint.best_model_path:
-        print(f"best checkpoint: {checkpoint.best_model_path}")
+    for checkpoint in trainer.checkpoint_callbacks:
+        if best := getattr(checkpoint, "best_model_path", ""):
+            print(f"checkpoint: {best}")
 
 
 main = train

@@ -34,6 +34,10 @@ class DataModule(pl.LightningDataModule):
         workers: int = 0,
     ) -> None:
         super().__init__()
+        if batch_size < 1 or workers < 0:
+            raise ValueError(
+                f"batch_size must be at least 1 and workers at least 0, got {batch_size}, {workers}"
+            )
         self.sets = {"train": train, "val": val} | ({"test": test} if test else {})
         for (a, first), (b, second) in combinations(self.sets.items(), 2):
             if shared := first.subjects & second.subjects:

@@ -52,7 +52,8 @@ class Folder(Sequence[Scan]):
         if problems and not (skip_unreadable and self._scans):
             raise RawDataError(
                 f"{path}: {len(problems)} of {len(files)} files cannot be read:\n{report}\n"
-                "Remove them, or set skip_unreadable=true to leave them out."
+                "Remove them, or leave them out with skip_unreadable=true (on the command line "
+                "data.train.scans.skip_unreadable=true)."
             )
         if not self._scans:
             raise RawDataError(f"{path}: no file matches {pattern!r}")

@@ -29,7 +29,10 @@ def score(method: str, name: str, image: Image, reference: Reference) -> Score:
         raise ShapeError(
             f"{name}: {method} has {len(image)} slices, its reference {len(reference)}"
         )
-    image, reference = square(image, reference), square(reference, reference)
+    try:
+        image, reference = square(image, reference), square(reference, reference)
+    except ShapeError as error:
+        raise ShapeError(f"{name}, {method}: {error}") from error
     return Score(method, name, **{n: metric(image, reference) for n, metric in METRICS.items()})
 
 

@@ -24,6 +24,7 @@ from mrirecon.simulation.acquisition import (
     raw_slice,
 )
 from mrirecon.simulation.header_xml import header_xml
+from mrirecon.simulation.noise import apply_channels, coloring
 from mrirecon.simulation.scan import SimulatedScan
 
 _ROWS_PER_CHUNK = 256
@@ -117,22 +118,30 @@ def write_fastmri(
 
 
 def write_reference(
-    path: str | Path, scan: SimulatedScan, averages: int = 1, overwrite: bool = False
+    path: str | Path,
+    scan: SimulatedScan,
+    averages: int = 1,
+    whitened: bool = True,
+    overwrite: bool = False,
 ) -> None:
-    """Write the noise-free truth as ``reconstruction`` (slice, y, x), float32, whitened units.
+    """Write the noise-free truth as ``reconstruction`` (slice, y, x), float32.
 
-    The unit is the noise of the averaged data, so the signal grows with the root of ``averages``.
+    Whitened, as a reader makes it of a file with a noise scan, its unit is the noise of the
+    averaged data, so the signal grows with the root of ``averages``. Else it is in the raw units.
 
     Raises:
         OutputError: When the file exists and ``overwrite`` is False, or cannot be written.
     """
-    volume = torch.stack([scan.target(index) for index in range(len(scan))]).numpy()
-    volume *= np.float32(np.sqrt(averages))
+    channels = np.sqrt(averages) * np.eye(scan.header.coils, dtype=np.complex128)
+    channels = channels if whitened else coloring(scan.covariance)
+    coils = [apply_channels(channels, scan.noise_free(index)) for index in range(len(scan))]
+    volume = torch.stack([root_sum_of_squares(ifft(kspace)) for kspace in coils]).numpy()
     with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
         file["reconstruction"] = volume
         file.attrs["simulated"] = True
         file.attrs["noise_free"] = True
-        file.attrs["units"] = "standard deviations of the noise's real component"
+        noise = "standard deviations of the noise's real component"
+        file.attrs["units"] = noise if whitened else "as in the raw file"
         file.attrs["acquisition"] = scan.header.acquisition
         file.attrs["patient_id"] = scan.header.subject
         file.attrs["max"] = volume.max()

@@ -1,6 +1,6 @@
 """A checkpoint: the weights and the recipe that rebuilds what they belong to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,28 @@ class Recipe:
     preprocessing: dict[str, Any]
 
 
+def recipe_of(state: dict[str, Any], path: Path) -> Recipe | None:
+    """Return the recipe in a checkpoint, None when it has none.
+
+    Raises:
+        ConfigError: When it has another form.
+    """
+    recipe = state.get("recipe")
+    if recipe is None:
+        return None
+    names = {field.name for field in fields(Recipe)}
+    if (
+        not isinstance(recipe, dict)
+        or recipe.keys() != names
+        or not all(isinstance(node, dict) and "_target_" in node for node in recipe.values())
+    ):
+        raise ConfigError(
+            f"checkpoint: the recipe in {path} is not one of mrirecon; expected the nodes "
+            f"{', '.join(sorted(names))}"
+        )
+    return Recipe(**recipe)
+
+
 @dataclass(frozen=True)
 class Checkpoint:
     """What a checkpoint file holds; ``recipe`` is None for weights from elsewhere."""
@@ -34,10 +56,30 @@ class Checkpoint:
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint of ``mrirecon train``, or a bare state dict such as fastMRI's.
 
-    Nothing in the file is executed (``weights_only=True``).
+    Reading executes nothing (``weights_only=True``); whoever builds the recipe must check what it
+    names, with :func:`mrirecon.config.check_targets`.
 
     Raises:
         ConfigError: When the file is missing or holds no weights.
+    """
+    state, path = read_state(path), Path(path)
+    recipe = recipe_of(state, path)
+    weights = state.get("state_dict", state)
+    weights = weights if isinstance(weights, dict) else {}
+    weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
+    if recipe:
+        prefix = "reconstructor."
+        weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
+    if not weights:
+        raise ConfigError(f"checkpoint: {path} holds no weights")
+    return Checkpoint(weights, recipe)
+
+
+def read_state(path: str | Path) -> dict[str, Any]:
+    """Read all that a checkpoint file holds.
+
+    Raises:
+        ConfigError: When the file is missing or no checkpoint.
     """
     path = Path(path)
     if not path.is_file():
@@ -45,16 +87,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated types
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
             f"checkpoint: {path} is not a readable PyTorch checkpoint: {reason}"
         ) from error
-    recipe = state.get("recipe") if isinstance(state, dict) else None
-    weights = state.get("state_dict", state) if isinstance(state, dict) else {}
-    weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
-    if not weights:
-        raise ConfigError(f"checkpoint: {path} holds no weights")
-    if recipe:
-        prefix = "reconstructor."
-        weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
-    return Checkpoint(weights, Recipe(**recipe) if recipe else None)
+    if not isinstance(state, dict):
+        raise ConfigError(f"checkpoint: {path} holds a {type(state).__name__}, not weights")
+    return state

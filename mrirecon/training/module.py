@@ -28,6 +28,8 @@ class ReconstructionModule(pl.LightningModule):
             keeps the rate constant.
         recipe: How to rebuild the reconstructor; stored in the checkpoint, so that a checkpoint
             alone is enough to reconstruct.
+        schedule: The node that ``scheduler`` was built from; stored in the checkpoint, because a
+            run can only be resumed with the schedule that it began with.
     """
 
     def __init__(
@@ -37,6 +39,7 @@ class ReconstructionModule(pl.LightningModule):
         optimizer: Callable[[Iterable[Tensor]], Optimizer],
         recipe: Recipe,
         scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        schedule: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not reconstructor.trainable:
@@ -46,7 +49,7 @@ class ReconstructionModule(pl.LightningModule):
             )
         self.reconstructor, self.objective = reconstructor, objective
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.recipe = recipe
+        self.recipe, self.schedule = recipe, schedule
         self._volumes = VolumeScores()
 
     def training_step(self, sample: Sample, _: int) -> Tensor:
@@ -71,3 +74,4 @@ class ReconstructionModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = asdict(self.recipe)
+        checkpoint["schedule"] = self.schedule

@@ -36,7 +36,8 @@ class VolumeScores:
     def _finish(self) -> None:
         if self._slices:
             image, reference = (torch.stack(v) for v in zip(*self._slices, strict=True))
-            self.scores.append({name: metric(image, reference) for name, metric in METRICS.items()})
+            if reference.any():  # no metric is defined against an empty volume
+                self.scores.append({n: metric(image, reference) for n, metric in METRICS.items()})
             self._slices = []
 
 

@@ -14,7 +14,8 @@ def write_png(path: Path, result: Reconstruction, *, overwrite: bool = False) ->
     header = result.header
     voxel = header.voxel[:2] if header.voxel else (1.0, 1.0)
     acceleration = f"R = {result.provenance.acceleration:.2f}"
-    title = f"{header.name}   {header.acquisition}   {acceleration}"
+    facts = (header.name, header.acquisition, result.provenance.method, acceleration)
+    title = "   ".join(fact for fact in facts if fact)
     save_figure(path, montage(result.volume.numpy(), title=title, voxel=voxel), overwrite=overwrite)
 
 

@@ -5,8 +5,9 @@ import pytest
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.folder import Folder
-from mrirecon.data.transforms import Compose
+from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, RawDataError
+from mrirecon.sampling import RandomLines
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
 from tests import scenes
 
@@ -30,6 +31,22 @@ def test_slices_of_a_folder_in_order(folder):
     with pytest.raises(IndexError):
         dataset[6]
     assert pickle.loads(pickle.dumps(dataset))[5].key == ("b.h5", 1)
+
+
+def test_a_cache_keeps_slices_but_draws_masks_anew():
+    reads = []
+
+    class Counts(type(scenes.scan())):
+        def __getitem__(self, index):
+            reads.append(index)
+            return super().__getitem__(index)
+
+    scan = scenes.scan()
+    scan.__class__ = Counts
+    transform = Undersample(RandomLines(4, acs=4), seed="random")
+    dataset = SliceDataset([scan], transform, cache=True)
+    masks = {tuple(dataset[0].mask[0].tolist()) for _ in range(6)}
+    assert reads == [0] and len(masks) > 3
 
 
 def test_unreadable_files_are_all_named_or_left_out_on_request(folder, capsys):

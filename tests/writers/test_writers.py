@@ -17,7 +17,9 @@ def result():
     header = scenes.scan(slices=3).header
     generator = torch.Generator().manual_seed(0)
     return Reconstruction(
-        torch.rand(3, 40, 36, generator=generator), header, Provenance("a.h5", "mrirecon x")
+        torch.rand(3, 40, 36, generator=generator),
+        header,
+        Provenance("a.h5", "CgSense", "mrirecon x"),
     )
 
 
@@ -56,6 +58,7 @@ def test_hdf5_holds_facts_and_provenance(result, tmp_path):
     with h5py.File(tmp_path / "a.h5") as file:
         np.testing.assert_array_equal(file["reconstruction"][()], result.volume.numpy())
         assert file.attrs["patient_id"] == "subject0000" and file.attrs["has_geometry"]
+        assert file.attrs["max"] == pytest.approx(result.volume.max().item())
         np.testing.assert_allclose(file.attrs["affine_ras_mm"], result.header.affine())
         assert file["provenance"].attrs["command"] == "mrirecon x"
 

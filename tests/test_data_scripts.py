@@ -1,0 +1,45 @@
+"""The scripts beside the package, run as a user runs them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from mrirecon.simulation.raw_files import write_fastmri
+from tests import scenes
+
+SCRIPTS = Path(__file__).parents[1] / "data_scripts"
+
+
+def check(folder):
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "check_fastmri.py", folder],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.returncode, done.stdout
+
+
+def test_check_fastmri_reports_damage_and_leaks(tmp_path):
+    for split, subject in (
+        ("multicoil_train", 0),
+        ("multicoil_val", 1),
+        ("singlecoil_train", 0),
+    ):
+        write_fastmri(tmp_path / split / f"file{subject}.h5", scenes.scan(subject))
+    code, report = check(tmp_path)
+    assert code == 0 and "3 readable files, 0 damaged, 0 leaks" in report
+    assert "multicoil_train: 1 volumes, 2 slices, 1 patients" in report and "AXT2 1" in report
+    write_fastmri(tmp_path / "multicoil_val" / "again.h5", scenes.scan(0))
+    (tmp_path / "multicoil_val" / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
+    code, report = check(tmp_path)
+    assert code == 1 and report.count("DAMAGED") == 1 and "cut.h5" in report
+    assert "share 1 patients, for instance subject0000" in report
+
+
+def test_the_demo_clears_nothing_but_its_own(tmp_path):
+    (tmp_path / "precious.txt").write_text("keep")
+    done = subprocess.run(
+        [sys.executable, SCRIPTS / "demo.py", tmp_path], capture_output=True, text=True, check=False
+    )
+    assert done.returncode != 0 and "holds files that no demo made" in done.stderr
+    assert (tmp_path / "precious.txt").exists()
