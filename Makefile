@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 .PHONY: demo test lint setup clean
 .DEFAULT_GOAL := test
 
-# Torch comes first and alone, so that whatever build `torch==` resolves to is what the rest gets.
+# Torch comes first and alone, so that its build (CPU or CUDA) is kept by what follows.
 $(VENV)/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "mrirecon needs Python 3.11 or newer, found %d.%d; set PYTHON=python3.12" % sys.version_info[:2])'
 	$(PYTHON) -m venv $(VENV)

@@ -1,5 +1,6 @@
 """Fixtures shared by all tests; shapes and types are checked at run time in every test."""
 
+import ismrmrd  # noqa: F401  # importing it resets the warning filters; here pytest restores them
 from jaxtyping import install_import_hook
 
 install_import_hook(  # an int is welcome where a float is expected, as PEP 484 has it

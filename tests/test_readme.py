@@ -1,0 +1,67 @@
+"""What the README shows is what the program does."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from mrirecon.cli import COMMANDS, adapt
+from mrirecon.files import conf_folder
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sensitivity import LowResolutionMaps
+from mrirecon.simulation.raw_files import write_ismrmrd
+from tests import scenes
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+LINES = [
+    line.split("  #")[0].strip()
+    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for line in block.splitlines()
+    if line.startswith("mrirecon ") and "--" not in line
+]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_every_command_composes(line):
+    _, command, *overrides = shlex.split(line)
+    assert command in COMMANDS
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose(command, overrides=[adapt(o, groups) for o in overrides])
+    known = compose_keys(command)
+    assert {o.split("=")[0].split(".")[0] for o in overrides} <= known | {"experiment"}
+    assert config is not None
+
+
+def compose_keys(command):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return {*compose(command), "sampling", "scheduler"}
+
+
+def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
+    write_ismrmrd(tmp_path / "full/raw/subject0000_t1.h5", scenes.scan(matrix=(48, 48)))
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    exec(PYTHON[0], names)
+    assert names["volume"].shape == (2, 48, 48) and names["volume"].isfinite().all()
+    assert "ISMRMRD" in capsys.readouterr().out
+
+
+def test_the_example_method_is_one():
+    names = {}
+    exec(PYTHON[1], names)
+    method = names["Landweber"](LowResolutionMaps())
+    assert isinstance(method, Reconstructor) and len(PYTHON[1].splitlines()) <= 30
+    image = method(scenes.batch())
+    assert image.shape == (2, 40, 36) and image.dtype == torch.complex64
+
+
+def test_pictures_exist_and_nothing_is_left_to_fill_in():
+    for picture in re.findall(r"!\[.*?\]\((.*?)\)", README):
+        assert (ROOT / picture).is_file(), picture
+    assert "<!--" not in README
