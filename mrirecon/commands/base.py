@@ -33,7 +33,9 @@ def command(
     def decorate(function: Command[Settings]) -> Callable[[], None]:
         @functools.wraps(function)
         def wrapped(config: DictConfig) -> None:
-            OmegaConf.set_struct(config, False)  # a group set to null is simply None
+            config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
+            for group in groups:  # one that was set to null is simply None
+                config.setdefault(group, None)
             try:
                 function(config, settings(config, schema, groups))
             except MriReconError as error:
