@@ -115,10 +115,20 @@ def measured_mask(
     """
     known = np.broadcast_to(told.numpy(), array.grid)
     nonzero = np.zeros(array.grid, bool)
+    lines: set[bytes] = set()
     for block in _probe(dataset, array):
-        nonzero |= np.any(block != 0, axis=0)
-        if nonzero[known].all() and known.any():
+        sampled = np.any(block != 0, axis=0)
+        nonzero |= sampled
+        if nonzero[known].all() and known.any() and not lines:
             return told
+        if len(block) == array.coils and sampled.any():  # a whole slice, and not an empty one
+            lines.add(sampled.any(axis=0).tobytes())
+    if len(lines) > 1:
+        raise RawDataError(
+            "the slices of 'kspace' have zeros in different columns: each was sampled in its own "
+            "way, but one mask must hold for all; store them in files of their own, or fill in a "
+            "'mask' of shape (w) that all share"
+        )
     found = nonzero & known
     if not found.any():
         if nonzero.any():

@@ -153,6 +153,14 @@ def test_zeros_inside_are_prospective_undersampling(write):
     assert any("scattered" in note for note in scan.header.notes)
 
 
+def test_slices_with_different_lines_are_refused(write):
+    kspace = random(3, 2, 16, 12)
+    for index in range(3):
+        kspace[index, :, :, index::3] = 0  # together the slices cover every line
+    with pytest.raises(RawDataError, match="zeros in different columns"):
+        open_scan(write(kspace=kspace))
+
+
 def test_a_mask_explains_zeros_and_padding_is_found_within_it(write):
     mask = np.arange(20) % 2 == 0
     kspace = random(2, 2, 32, 20) * mask
