@@ -1,4 +1,4 @@
-"""Command line: ``mrirecon train | reconstruct | evaluate | simulate [key=value ...]``.
+"""Command line: ``mrirecon inspect | simulate | train | reconstruct | evaluate``.
 
 Only the standard library is imported until a command is known, so that help is instant.
 """
@@ -12,6 +12,7 @@ from mrirecon import __version__
 from mrirecon.files import conf_folder
 
 COMMANDS = {
+    "inspect": "say what is in a raw file; mrirecon inspect FILE [FILE ...] [--json]",
     "simulate": "make raw scanner files of simulated subjects",
     "train": "train a learned method; mrirecon train experiment=demo",
     "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
@@ -32,6 +33,10 @@ def main() -> None:
         return
     if command not in COMMANDS:
         sys.exit(f"mrirecon: unknown command {command!r}\n\n{_usage()}")
+    if command == "inspect":  # nothing to configure: plain arguments
+        sys.argv = ["mrirecon inspect", *overrides]
+        importlib.import_module("mrirecon.commands.inspect").main()
+        return
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
     for override in overrides:
         if "=" not in override and not override.startswith(("-", "~")):

@@ -16,7 +16,7 @@ LAYERS = [
     {"sensitivity", "raw", "reconstruction"},
     {"readers", "simulation", "reconstructors"},
     {"data"},
-    {"training", "inference", "evaluation", "writers"},
+    {"training", "inference", "inspection", "evaluation", "writers"},
     {"config"},
     {"commands"},
     {"cli"},

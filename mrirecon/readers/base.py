@@ -32,6 +32,10 @@ class FileScan(Scan):
     def detect(cls, path: Path) -> bool:
         """Tell whether the file looks like this format; never raises for a readable file."""
 
+    def content(self) -> tuple[tuple[str, str], ...]:
+        """Tell what the file holds besides the header, as ``(what, value)``."""
+        return ()
+
     def __repr__(self) -> str:
         return f"<{self.format} scan {self.path}: {len(self)} slices>"
 

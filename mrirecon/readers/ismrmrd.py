@@ -67,6 +67,32 @@ class IsmrmrdScan(FileScan):
             sample = acquisition.sample(index, fetch)
         return sample.replace(key=(self.header.name, index))
 
+    def content(self) -> tuple[tuple[str, str], ...]:
+        """Count the readouts by what they are for, and give the ranges of their counters."""
+        _, acquisition = self._loaded or self._reload()
+        kinds, heads = acquisition.kinds, acquisition.heads
+        counts = {
+            "imaging": len(kinds.imaging),
+            "of these embedded calibration": kinds.merged,
+            "separate calibration": len(kinds.calibration),
+            "noise": len(kinds.noise),
+            **kinds.dropped,
+        }
+        readouts = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        counters = heads["idx"][kinds.imaging]
+        ranges = {
+            name: (int(counters[name].min()), int(counters[name].max()))
+            for name in counters.dtype.names
+            if name != "user"
+        }
+        varying = ", ".join(f"{n} {a}..{b}" for n, (a, b) in ranges.items() if a != b)
+        dwell = sorted({float(t) for t in heads["sample_time_us"][kinds.imaging]})
+        return (
+            ("readouts", readouts),
+            ("counters", varying or "none varies"),
+            ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
+        )
+
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}
 

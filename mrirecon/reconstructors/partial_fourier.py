@@ -29,7 +29,7 @@ class PartialFourier(Reconstructor):
     def forward(self, sample: Sample) -> Image:
         """Return the image; a member of the batch with nothing missing is left as it is."""
         image = self.reconstructor(sample)
-        h, w = image.shape[-2:]
+        h = image.shape[-2]
         mask = sample.mask.expand(*image.shape[:-2], *sample.mask.shape[-2:])
         rows, columns = _hull(mask.any(-1)), _hull(mask.any(-2))
         if rows.shape[-1] == 1:
@@ -143,5 +143,3 @@ def _ramp(hull: Bool[Tensor, "*b n"]) -> Float32[Tensor, "*b n"]:
     toward = torch.where(high > low, position, -position)
     ramp = (1 + toward / reach).clamp(0, 2).float() * hull
     return torch.where(low == high, torch.ones_like(ramp), ramp)
-
-

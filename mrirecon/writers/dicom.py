@@ -19,10 +19,10 @@ from mrirecon.scan import ScanHeader
 LARGEST = 32767  # fits signed and unsigned 16-bit readers alike
 NOTICE = "Research reconstruction, not for diagnostic use"
 PATIENT_TAGS = (
-    "PatientID PatientName PatientBirthDate PatientSex PatientAge PatientWeight PatientPosition "
-    "StudyInstanceUID StudyID StudyDate StudyTime StudyDescription AccessionNumber "
-    "ReferringPhysicianName FrameOfReferenceUID InstitutionName"
-).split()
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight",
+    "PatientPosition", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription",
+    "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID", "InstitutionName",
+)  # fmt: skip
 
 
 def write_dicom(

@@ -1,0 +1,32 @@
+"""``mrirecon inspect``: what is in a raw file, before anything is computed."""
+
+import argparse
+import json
+import sys
+
+from mrirecon.data.folder import raw_files
+from mrirecon.errors import MriReconError
+from mrirecon.inspection import as_dict, as_text, inspect_file
+
+
+def main() -> None:
+    """Report on each file; go on after a bad one, and fail at the end if any failed."""
+    parser = argparse.ArgumentParser("mrirecon inspect", description=__doc__)
+    parser.add_argument("path", nargs="+", help="raw files, or folders of them")
+    parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    arguments = parser.parse_args()
+    failed = 0
+    for path in arguments.path:
+        try:
+            files = raw_files(path)
+        except MriReconError as error:
+            sys.exit(f"mrirecon inspect: {error}")
+        for file in files:
+            try:
+                report = inspect_file(file)
+            except MriReconError as error:
+                failed += 1
+                print(f"FAILED {error}", file=sys.stderr)
+                continue
+            print(json.dumps(as_dict(report)) if arguments.json else as_text(report))
+    sys.exit(1 if failed else 0)
