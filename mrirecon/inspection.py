@@ -77,7 +77,7 @@ def describe_sampling(sample: Sample) -> Sampling:
     """Say how a slice was sampled."""
     h, w = sample.kspace.shape[-2:]
     mask = sample.mask.expand(h, w).numpy()
-    rows, columns = mask.any(1), mask.any(0)
+    rows, columns = np.asarray(mask.any(1)), np.asarray(mask.any(0))
     acs = (0, 0) if sample.acs is None else (int(sample.acs[0]), int(sample.acs[1]))
     extent = (_extent(rows), _extent(columns))
     if mask.all():

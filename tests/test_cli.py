@@ -101,6 +101,33 @@ def test_reconstruct_and_evaluate(raw, tmp_path):
     assert "exists already; choose another output or set overwrite=true" in error
 
 
+def test_partial_fourier_and_dicom(tmp_path):
+    scan = scenes.scan(matrix=(48, 48), snr=200.0)
+    write_ismrmrd(tmp_path / "a.h5", scan, AcquisitionOptions(partial_fourier=0.625))
+    write_reference(tmp_path / "reference" / "a.h5", scan)
+    mrirecon("reconstruct", "input=a.h5", "output=zero_fill", folder=tmp_path)
+    mrirecon(
+        "reconstruct", "input=a.h5", "output=pocs", "partial_fourier=pocs",
+        "formats=[hdf5,dicom]", folder=tmp_path,
+    )  # fmt: skip
+    assert {f.name for f in (tmp_path / "pocs").iterdir()} == {"a.h5", "a_dicom"}
+    assert len(list((tmp_path / "pocs" / "a_dicom").glob("*.dcm"))) == 2
+    mrirecon(
+        "evaluate", "reference=reference", "reconstruction=[zero_fill,pocs]", "output=scores",
+        folder=tmp_path,
+    )  # fmt: skip
+    rows = list(csv.DictReader((tmp_path / "scores" / "summary.csv").read_text().splitlines()))
+    assert float(rows[1]["nmse"]) < 0.5 * float(rows[0]["nmse"])
+    error = mrirecon(
+        "reconstruct", "input=a.h5", "output=x", "partial_fourier=pocs", "model=zero_filled",
+        folder=tmp_path, fails=True,
+    )  # fmt: skip
+    assert "returns magnitudes" in error
+    error = mrirecon("reconstruct", "input=a.h5", "output=x", "formats=[jpg]", folder=tmp_path,
+                     fails=True)  # fmt: skip
+    assert "formats: expected some of hdf5, nifti, png, dicom, got jpg" in error
+
+
 def test_methods_are_compared_on_the_same_volumes(raw, tmp_path):
     for method in ("a", "b"):
         (tmp_path / method).mkdir()

@@ -22,7 +22,7 @@ LINES = [
     line.split("  #")[0].strip()
     for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
     for line in block.splitlines()
-    if line.startswith("mrirecon ") and "--" not in line
+    if line.startswith("mrirecon ") and "--" not in line and not line.startswith("mrirecon inspect")
 ]
 
 

@@ -20,6 +20,7 @@ from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.partial_fourier import PartialFourier
 from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.sampling import SamplingPattern, achieved_acceleration
 from mrirecon.training.checkpoint import Checkpoint, read_checkpoint
@@ -40,8 +41,14 @@ class Settings:
     overwrite: bool
     device: str
     batch_size: int
+    formats: list[str] | tuple[str, ...]
 
     def __post_init__(self) -> None:
+        unknown = [name for name in self.formats if name not in WRITERS]
+        if unknown or not self.formats:
+            raise ValueError(
+                f"formats: expected some of {', '.join(WRITERS)}, got {', '.join(self.formats)}"
+            )
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
 
@@ -65,7 +72,7 @@ class Method:
     undersamples: bool
 
 
-@command(Settings, groups=(*METHOD, "sampling"))
+@command(Settings, groups=(*METHOD, "sampling", "partial_fourier"))
 def reconstruct(config: DictConfig, settings: Settings) -> None:
     """Reconstruct every file, go on after a bad one, and fail at the end if any failed."""
     device = _device(settings.device)
@@ -107,6 +114,16 @@ def _method(config: DictConfig, settings: Settings, device: torch.device) -> Met
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
             "train one with `mrirecon train`, or choose model=cg_sense"
         )
+    if config.partial_fourier is not None:
+        if reconstructor.trainable:
+            raise ConfigError(
+                f"partial_fourier: {type(reconstructor).__name__} is told what was not measured "
+                "and fills it in itself; use partial_fourier with classical methods"
+            )
+        step = "partial_fourier"
+        reconstructor = build(
+            config.partial_fourier, PartialFourier, step, reconstructor=reconstructor
+        )
     transform = build_function(config.preprocessing, "preprocessing")
     if config.sampling is not None:
         pattern = build(config.sampling, SamplingPattern, "sampling")
@@ -145,7 +162,8 @@ def _load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, settings
 
 def _reconstruct_file(settings: Settings, file: Path, method: Method) -> None:
     folder, stem = Path(settings.output).expanduser(), _stem(file)
-    outputs = {folder / f"{stem}{suffix}": write for suffix, write in WRITERS.items()}
+    chosen = [WRITERS[name] for name in settings.formats]
+    outputs = {folder / f"{stem}{suffix}": write for suffix, write in chosen}
     for path in outputs:
         refuse_existing(path, settings.overwrite)
     started = time.perf_counter()
@@ -213,7 +231,7 @@ def _refuse_inputs_as_outputs(files: list[Path], folder: Path) -> None:
     """Raw files are never written, whatever ``overwrite`` says."""
     inputs = {file.resolve() for file in files}
     for file in files:
-        for suffix in WRITERS:
+        for suffix, _ in WRITERS.values():
             if (folder / f"{_stem(file)}{suffix}").resolve() in inputs:
                 raise OutputError(
                     f"output={folder} would replace the raw file {file}; choose another folder"

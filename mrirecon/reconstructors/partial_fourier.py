@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
+from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Image, Sample
@@ -27,8 +28,17 @@ class PartialFourier(Reconstructor):
         self.reconstructor = reconstructor
 
     def forward(self, sample: Sample) -> Image:
-        """Return the image; a member of the batch with nothing missing is left as it is."""
+        """Return the image; a member of the batch with nothing missing is left as it is.
+
+        Raises:
+            ConfigError: When the reconstructor returns magnitudes, whose phase is lost.
+        """
         image = self.reconstructor(sample)
+        if image.real.any() and not image.imag.any():
+            raise ConfigError(
+                f"{type(self.reconstructor).__name__} returns magnitudes, but partial Fourier "
+                "needs the phase of the image; use model=cg_sense"
+            )
         h = image.shape[-2]
         mask = sample.mask.expand(*image.shape[:-2], *sample.mask.shape[-2:])
         rows, columns = _hull(mask.any(-1)), _hull(mask.any(-2))

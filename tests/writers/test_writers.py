@@ -8,7 +8,7 @@ from matplotlib.image import imread
 from mrirecon.errors import OutputError
 from mrirecon.files import atomic
 from mrirecon.reconstruction import Provenance, Reconstruction
-from mrirecon.writers import WRITERS, write_hdf5, write_nifti
+from mrirecon.writers import WRITERS, write_hdf5, write_nifti, write_png
 from tests import scenes
 
 
@@ -64,19 +64,20 @@ def test_hdf5_holds_facts_and_provenance(result, tmp_path):
 
 
 def test_png_is_a_picture(result, tmp_path):
-    WRITERS[".png"](tmp_path / "a.png", result)
+    write_png(tmp_path / "a.png", result)
     picture = imread(tmp_path / "a.png")
     assert min(picture.shape[:2]) > 200 and picture[..., :3].std() > 0.05
 
 
-@pytest.mark.parametrize("suffix", WRITERS)
-def test_nothing_is_overwritten_unasked(suffix, result, tmp_path):
+@pytest.mark.parametrize("name", ["hdf5", "nifti", "png"])
+def test_nothing_is_overwritten_unasked(name, result, tmp_path):
+    suffix, write = WRITERS[name]
     path = tmp_path / f"a{suffix}"
     path.write_text("precious")
     with pytest.raises(OutputError, match="exists already"):
-        WRITERS[suffix](path, result)
+        write(path, result)
     assert path.read_text() == "precious"
-    WRITERS[suffix](path, result, overwrite=True)
+    write(path, result, overwrite=True)
     assert path.read_bytes()[:8] != b"precious" and [f.name for f in tmp_path.iterdir()] == [
         path.name
     ]

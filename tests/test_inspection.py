@@ -1,0 +1,59 @@
+import json
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from mrirecon.errors import RawDataError
+from mrirecon.inspection import as_dict, as_text, inspect_file
+from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.raw_files import write_ismrmrd
+from tests import scenes
+
+
+def test_an_undersampled_raw_file(tmp_path):
+    scan = scenes.scan(matrix=(64, 60), slices=3)
+    path = tmp_path / "a.h5"
+    write_ismrmrd(path, scan, AcquisitionOptions(sampling=scenes.PATTERN, partial_fourier=0.75))
+    report = inspect_file(path)
+    assert report.header.slices == 3 and report.sampling.acs[1] >= 12
+    assert "every 2. line" in report.sampling.pattern
+    assert report.sampling.partial_fourier[1] == pytest.approx(0.75, abs=0.04)
+    assert report.sampling.partial_fourier[0] == 1
+    mask = scan_mask(path)
+    assert report.sampling.acceleration == pytest.approx(mask.size / mask.sum())
+    shown = as_text(report)
+    for part in ("ISMRMRD", "axial", "kspace_encode_step_1", "32 noise"):
+        assert part in shown
+    assert any("Partial Fourier" in warning for warning in report.warnings)
+    assert f"input={path}" in report.command and "model=cg_sense" in report.command
+    assert json.loads(json.dumps(as_dict(report)))["header"]["coils"] == 4
+
+
+def scan_mask(path):
+    from mrirecon.readers import open_scan
+
+    return open_scan(path)[0].mask.numpy()
+
+
+def test_a_file_that_tells_nothing(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = np.ones((1, 1, 8, 8), np.complex64)
+    report = inspect_file(tmp_path / "a.h5")
+    assert report.sampling.pattern == "fully sampled" and "model=zero_filled" in report.command
+    assert "position         unknown" in as_text(report)
+
+
+def test_the_command_names_bad_files_and_goes_on(tmp_path):
+    write_ismrmrd(tmp_path / "a.h5", scenes.scan())
+    (tmp_path / "b.h5").write_text("text")
+    done = subprocess.run(
+        [sys.executable, "-m", "mrirecon.cli", "inspect", tmp_path, "--json"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "b.h5" in done.stderr and "Traceback" not in done.stderr
+    assert json.loads(done.stdout)["sampling"]["acceleration"] == 1
+    with pytest.raises(RawDataError):
+        inspect_file(tmp_path / "b.h5")
