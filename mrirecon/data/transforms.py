@@ -14,7 +14,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.sampling import SamplingPattern, scan_rng
-from mrirecon.sampling.calibration import center_slice, central_block
+from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
 from mrirecon.types import Extent, Sample, Transform
 
 
@@ -45,19 +45,14 @@ class RssTarget:
         if sample.target is not None:
             return sample
         mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
-        inside = _between(mask.any(-1))[..., :, None] & _between(mask.any(-2))[..., None, :]
+        rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
+        inside = rows[..., :, None] & columns[..., None, :]
         if (inside & ~mask).any():
             raise ConfigError(
                 f"{sample.key} is undersampled, so it cannot serve as its own reference; "
                 "train on fully sampled scans, or on files that bring a reconstruction"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
-
-
-def _between(acquired: torch.Tensor) -> torch.Tensor:
-    """True from the first to the last acquired row or column."""
-    started = acquired.cumsum(-1) > 0
-    return started & (acquired.flip(-1).cumsum(-1) > 0).flip(-1)
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sampling.calibration import measured_interval
 from mrirecon.types import Image, Sample
 
 
@@ -41,7 +42,7 @@ class PartialFourier(Reconstructor):
             )
         h = image.shape[-2]
         mask = sample.mask.expand(*image.shape[:-2], *sample.mask.shape[-2:])
-        rows, columns = _hull(mask.any(-1)), _hull(mask.any(-2))
+        rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
         if rows.shape[-1] == 1:
             rows = rows.expand(*rows.shape[:-1], h)
         sides = [_sides(rows), _sides(columns)]
@@ -121,11 +122,6 @@ class Homodyne(PartialFourier):
         weight = _ramp(rows)[..., :, None] * _ramp(columns)[..., None, :]
         detected = (phase.conj() * ifft(fft(image) * weight)).real.clamp_min(0)
         return phase * detected
-
-
-def _hull(line: Bool[Tensor, "*b n"]) -> Bool[Tensor, "*b n"]:
-    """True from the first to the last measured position."""
-    return (line.cumsum(-1) > 0) & (line.flip(-1).cumsum(-1) > 0).flip(-1)
 
 
 def _sides(hull: Bool[Tensor, "*b n"]) -> tuple[Tensor, Tensor]:

@@ -43,6 +43,12 @@ def central_block(mask: Bool[Tensor, "#h w"], shape: Shape | None = None) -> Sha
     return best
 
 
+def measured_interval(line: Bool[Tensor, "*b n"]) -> Bool[Tensor, "*b n"]:
+    """Mark everything from the first to the last sampled position of an axis."""
+    started = line.cumsum(-1) > 0
+    return started & (line.flip(-1).cumsum(-1) > 0).flip(-1)
+
+
 def _widths(sampled: np.ndarray, columns: int) -> np.ndarray:
     """Return, for each row, how many columns its largest sampled centred block has."""
     order = [_added(columns, count) for count in range(1, columns + 1)]
