@@ -21,6 +21,21 @@ def refuse_existing(path: Path, overwrite: bool) -> None:
         raise OutputError(f"{path} exists already; choose another output or set overwrite=true")
 
 
+def output_folder(path: str | Path) -> Path:
+    """Return an output folder, before anything is computed for it; ``~`` is the home folder.
+
+    Raises:
+        OutputError: When it is a file, or cannot be written.
+    """
+    folder = Path(path).expanduser()
+    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    if not existing.is_dir():
+        raise OutputError(f"output: {existing} is a file, expected a folder")
+    if not os.access(existing, os.W_OK):
+        raise OutputError(f"output: {existing} cannot be written; check its permissions")
+    return folder
+
+
 @contextmanager
 def atomic(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
     """Yield a temporary path beside ``path`` that takes its name when the block succeeds.

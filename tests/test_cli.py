@@ -206,6 +206,7 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
         ),
         (["reconstruct", "input=.", "output=o", "modle.iterations=3"], "did you mean model?"),
         (["reconstruct", "input=.", "output=o", "overwrite=no"], "overwrite: expected bool"),
+        (["reconstruct", "input=.", "output=a.txt"], "a.txt is a file, expected a folder"),
         (["reconstruct", "input=.", "output=o", "model=null"], "model: expected a node"),
         (["evaluate", "reference=."], "reconstruction is missing; usage: mrirecon evaluate"),
         (["reconstruct", "input=nowhere.h5", "output=o"], "nowhere.h5: no such file"),

@@ -14,7 +14,7 @@ from mrirecon.evaluation.protocol import Score, score, square
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.figures import Panel, bars, comparison
-from mrirecon.files import atomic, refuse_existing
+from mrirecon.files import atomic, output_folder, refuse_existing
 from mrirecon.metrics import METRICS
 from mrirecon.types import Volume
 from mrirecon.writers import save_figure
@@ -41,7 +41,7 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
     methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
     drawn = names[: settings.pictures] if settings.output else []
-    output = Path(settings.output or ".").expanduser()
+    output = output_folder(settings.output or ".")
     if settings.output:
         for file in (*TABLES, BOXES, *map(_picture, drawn)):
             refuse_existing(output / file, settings.overwrite)

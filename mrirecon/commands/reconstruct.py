@@ -15,7 +15,7 @@ from mrirecon.config import build, build_function, check_targets
 from mrirecon.data.folder import raw_files
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError, OutputError, RawDataError
-from mrirecon.files import refuse_existing
+from mrirecon.files import output_folder, refuse_existing
 from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, Reconstruction
@@ -75,17 +75,17 @@ class Method:
 @command(Settings, groups=(*METHOD, "sampling", "partial_fourier"))
 def reconstruct(config: DictConfig, settings: Settings) -> None:
     """Reconstruct every file, go on after a bad one, and fail at the end if any failed."""
-    device = _device(settings.device)
+    device, folder = _device(settings.device), output_folder(settings.output)
     files = [f for f in raw_files(Path(settings.input).expanduser()) if f.match(settings.pattern)]
     if not files:
         raise ConfigError(f"{settings.input}: no file matches pattern={settings.pattern}")
     _refuse_equal_stems(files)
-    _refuse_inputs_as_outputs(files, Path(settings.output).expanduser())
+    _refuse_inputs_as_outputs(files, folder)
     method = _method(config, settings, device)
     failed = 0
     for file in files:
         try:
-            _reconstruct_file(settings, file, method)
+            _reconstruct_file(settings, file, folder, method)
         except MriReconError as error:
             failed += 1
             named = "" if str(file) in str(error) else f"{file}: "
@@ -160,8 +160,8 @@ def _load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, settings
         ) from error
 
 
-def _reconstruct_file(settings: Settings, file: Path, method: Method) -> None:
-    folder, stem = Path(settings.output).expanduser(), _stem(file)
+def _reconstruct_file(settings: Settings, file: Path, folder: Path, method: Method) -> None:
+    stem = _stem(file)
     chosen = [WRITERS[name] for name in settings.formats]
     outputs = {folder / f"{stem}{suffix}": write for suffix, write in chosen}
     for path in outputs:

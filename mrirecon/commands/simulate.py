@@ -2,13 +2,13 @@
 
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
 from omegaconf import DictConfig
 from tqdm import tqdm
 
 from mrirecon.commands.base import command
 from mrirecon.config import build
+from mrirecon.files import output_folder
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.protocol import SimulationProtocol
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
@@ -41,7 +41,7 @@ def simulate(config: DictConfig, settings: Settings) -> None:
     protocol = build(config.protocol, SimulationProtocol, "protocol")
     options = build(config.acquisition, AcquisitionOptions, "acquisition")
     scans = simulated_scans(settings.first, settings.subjects, protocol, settings.contrasts)
-    output = Path(settings.output).expanduser()
+    output = output_folder(settings.output)
     raw, reference = output / "raw", output / "reference"
     write = FORMATS[settings.format]
     for scan in tqdm(scans, unit="scan", leave=False, disable=None, file=sys.stderr):
