@@ -116,10 +116,10 @@ def build_function(config: Any, key: str) -> Callable[..., Any]:
     return result
 
 
-def build_all(config: DictConfig | None, role: type[T], key: str) -> list[T]:
+def build_all(config: Any, role: type[T], key: str) -> list[T]:
     """Build every node of a group such as ``callbacks``; null nodes are left out."""
     return [
-        build(node, role, f"{key}.{name!r}".replace("'", ""))
+        build(node, role, f"{key}.{name}")
         for name, node in (config or {}).items()
         if node is not None
     ]

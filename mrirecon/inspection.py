@@ -7,6 +7,7 @@ import numpy as np
 
 from mrirecon.readers import open_scan
 from mrirecon.sampling import achieved_acceleration
+from mrirecon.sampling.calibration import center_slice
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
 
@@ -96,10 +97,10 @@ def _extent(line: np.ndarray) -> float:
 
 def _lines(columns: np.ndarray, acs: int) -> str:
     measured = np.flatnonzero(columns)
-    start = (len(columns) - acs + 1) // 2
+    center = center_slice(len(columns), acs)
     steps = [
         step
-        for side in (measured[measured < start], measured[measured >= start + acs])
+        for side in (measured[measured < center.start], measured[measured >= center.stop])
         for step in np.diff(side)
     ]
     if not steps or max(steps) == 1:

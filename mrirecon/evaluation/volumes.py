@@ -6,10 +6,8 @@ import h5py
 import torch
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.fastmri import TARGETS
 from mrirecon.types import Volume
-
-# In the order in which they are looked for; the first two are fastMRI's references.
-DATASETS = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
 
 
 def volume_files(path: Path) -> dict[str, Path]:
@@ -34,11 +32,11 @@ def read_volume(path: Path) -> Volume:
     """
     try:
         with h5py.File(path, "r") as file:
-            name = next((n for n in DATASETS if n in file), None)
+            name = next((n for n in TARGETS if n in file), None)
             if name is None:
                 raise RawDataError(
                     f"{path}: found {', '.join(file) or 'nothing'}, expected one of the data sets "
-                    f"{', '.join(DATASETS)}"
+                    f"{', '.join(TARGETS)}"
                 )
             volume = torch.from_numpy(file[name][()]).abs().float()
     except OSError as error:

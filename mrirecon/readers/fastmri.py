@@ -27,6 +27,7 @@ from mrirecon.types import Sample
 Shape = tuple[int, int]
 _NO_HEADER = MeasurementHeader()
 TARGETS = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
+"""Where a volume may be, in the order in which it is looked for; the first two are fastMRI's."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_pad
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, scan_rng
+from mrirecon.sampling.calibration import center_slice
 from mrirecon.simulation.noise import apply_channels, coloring, white_noise
 from mrirecon.simulation.scan import SimulatedScan
 
@@ -116,8 +117,7 @@ def plan_lines(scan: SimulatedScan, options: AcquisitionOptions) -> LinePlan:
                 "scans need a line pattern"
             )
         lines = drawn.mask[0].numpy()
-        start = (w - drawn.acs[1] + 1) // 2
-        calibration[start : start + drawn.acs[1]] = True
+        calibration[center_slice(w, drawn.acs[1])] = True
         raster = _raster(lines, calibration, drawn.nominal)
         kept = measured & lines
         calibration &= kept
