@@ -1,9 +1,15 @@
-"""What a reconstruction run yields: a volume, where it lies, and how it came about."""
+"""What a reconstruction run yields: volumes, where they lie, and how they came about."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mrirecon.scan import ScanHeader
+import numpy as np
+from jaxtyping import Float32
+from torch import Tensor
+
+from mrirecon.scan import Geometry, ScanHeader, Vector
 from mrirecon.types import Volume
+
+Series = Float32[Tensor, "frame slice y x"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,88 @@ class Provenance:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """A magnitude volume on the header's matrix, in the units of the raw file."""
+    """Magnitude volumes that belong together: the phases or repetitions of one contrast.
 
-    volume: Volume
+    Attributes:
+        volume: On the header's matrix, in the units of the raw file, one frame or several.
+        header: Of these frames.
+        provenance: How they were made.
+        suffix: What tells this series from the others of the same scan: empty, or ``_echo-2``.
+    """
+
+    volume: Series
     header: ScanHeader
     provenance: Provenance
+    suffix: str = ""
+
+
+def series_of(header: ScanHeader) -> dict[str, tuple[int, ...]]:
+    """Group the frames of a scan into series; returns the numbers of each one's frames by suffix.
+
+    Contrasts and sets are series of their own; phases and repetitions are a series' frames.
+    """
+    contrasts = {frame.contrast for frame in header.frames}
+    sets = {frame.set for frame in header.frames}
+    groups: dict[str, tuple[int, ...]] = {}
+    for number, frame in enumerate(header.frames):
+        suffix = f"_echo-{frame.contrast + 1}" if len(contrasts) > 1 else ""
+        suffix += f"_set-{frame.set + 1}" if len(sets) > 1 else ""
+        groups[suffix] = (*groups.get(suffix, ()), number)
+    return groups
+
+
+def split_series(
+    planes: Volume, header: ScanHeader, provenance: Provenance
+) -> list[Reconstruction]:
+    """Make series of all reconstructed planes of a scan, in the order of its Samples.
+
+    The volume of a 3-D scan, whose planes are perpendicular to the readout, is turned into slices.
+    """
+    frames = planes.unflatten(0, (len(header.frames), header.slices))
+    result = []
+    for suffix, numbers in series_of(header).items():
+        chosen = tuple(header.frames[number] for number in numbers)
+        sequence = header.sequence
+        if chosen[0].contrast < len(header.echo_times):
+            echo = header.echo_times[chosen[0].contrast]
+            sequence = replace(sequence, echo_time=echo)
+        volume = frames[list(numbers)]
+        of_series = replace(header, frames=chosen, sequence=sequence)
+        if header.volumetric:
+            volume, of_series = volume.permute(0, 3, 1, 2).contiguous(), as_slices(of_series)
+        result.append(Reconstruction(volume, of_series, provenance, suffix))
+    return result
+
+
+def as_slices(header: ScanHeader) -> ScanHeader:
+    """Describe a 3-D scan as slices along its second phase encoding instead of along the readout.
+
+    A volume ``(x, y, z)`` of planes becomes ``(z, x, y)``: rows go along the readout, as in a 2-D
+    scan.
+    """
+    y, z = header.matrix
+    voxel, geometry = None, None
+    if header.voxel is not None:
+        dy, dz, dx = header.voxel
+        voxel = (dx, dy, dz)
+    if header.geometry is not None:
+        planes = header.geometry
+        dz = 1.0 if voxel is None else voxel[2]
+        center = np.asarray(planes.positions[header.slices // 2])
+        step = np.asarray(planes.column_direction) * dz
+        geometry = Geometry(
+            positions=tuple(_vector(center + step * (i - z // 2)) for i in range(z)),
+            row_direction=planes.slice_direction,
+            column_direction=planes.row_direction,
+            slice_direction=planes.column_direction,
+        )
+    matrix = (header.slices, y)
+    return replace(
+        header, slices=z, grid=matrix, canvas=matrix, matrix=matrix,
+        voxel=voxel, geometry=geometry, volumetric=False,
+    )  # fmt: skip
+
+
+def _vector(values: np.ndarray) -> Vector:
+    x, y, z = (float(value) for value in values)
+    return (x, y, z)

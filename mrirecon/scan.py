@@ -51,6 +51,27 @@ class SequenceParameters:
     field_strength: float | None = None
 
 
+@dataclass(frozen=True, order=True)
+class Frame:
+    """One of the volumes of a scan, by the counters that tell it from the others.
+
+    Attributes:
+        contrast: Echo, from 0.
+        set: For instance a flow encoding, from 0.
+        phase: Cardiac or respiratory phase, from 0.
+        repetition: From 0.
+    """
+
+    contrast: int = 0
+    set: int = 0
+    phase: int = 0
+    repetition: int = 0
+
+    def __str__(self) -> str:
+        counters = ("contrast", "set", "phase", "repetition")
+        return ", ".join(f"{name} {getattr(self, name)}" for name in counters)
+
+
 @dataclass(frozen=True)
 class ScanHeader:
     """What a raw file tells without its k-space having to be processed.
@@ -58,7 +79,7 @@ class ScanHeader:
     Attributes:
         name: File name with its suffix, without folders; seeds masks and is the key of Samples.
         format: What the file was recognised as, for instance ``ISMRMRD``.
-        slices: Number of slices.
+        slices: Number of planes of one frame: slices, or cuts through a 3-D scan.
         coils: Number of receive channels.
         grid: Size ``(h, w)`` of the Samples' k-space, readout oversampling removed.
         canvas: Size to which the image is interpolated before it is cropped; equals ``grid``
@@ -68,7 +89,14 @@ class ScanHeader:
         geometry: Position and orientation; None when the file does not tell.
         subject: Pseudonym of the patient; splits never share one.
         acquisition: Name of the protocol or contrast, as the file gives it.
-        sequence: Sequence parameters.
+        sequence: Sequence parameters; the echo time is that of the first contrast.
+        echo_times: Echo time in ms of each contrast, as far as the file tells.
+        vendor: Manufacturer of the scanner.
+        model: Model of the scanner.
+        patient_position: How the patient lay, for instance ``HFS``.
+        frames: The volumes of the scan, in the order in which its Samples come.
+        volumetric: The planes are cuts perpendicular to the readout of a 3-D scan, their axes
+            ``h w`` its two phase encodings; :func:`as_slices` turns such volumes around.
         whitened: Whether the coils' noise is white with unit variance per real component.
         notes: What a user should know about how this file was read, one sentence each.
     """
@@ -85,6 +113,12 @@ class ScanHeader:
     subject: str | None = None
     acquisition: str = ""
     sequence: SequenceParameters = SequenceParameters()
+    echo_times: tuple[float, ...] = ()
+    vendor: str = ""
+    model: str = ""
+    patient_position: str | None = None
+    frames: tuple[Frame, ...] = (Frame(),)
+    volumetric: bool = False
     whitened: bool = False
     notes: tuple[str, ...] = ()
 
@@ -120,6 +154,8 @@ class ScanHeader:
 class Scan(ABC):
     """A read-only, lazy, picklable sequence of slices; ``scan[i]`` is a Sample.
 
+    The slices of the first frame come first, then those of the second, and so on.
+
     A Scan keeps no file open between calls, so that DataLoader workers may share it.
     """
 
@@ -134,7 +170,7 @@ class Scan(ABC):
         """
 
     def __len__(self) -> int:
-        return self.header.slices
+        return self.header.slices * len(self.header.frames)
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))

@@ -12,7 +12,7 @@ LAYERS = [
     {"errors"},
     {"types", "fourier", "files"},
     {"image"},
-    {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures"},
+    {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},
     {"sensitivity", "raw", "reconstruction"},
     {"readers", "simulation", "reconstructors"},
     {"data"},

@@ -18,14 +18,16 @@ from mrirecon.errors import ConfigError, MriReconError, OutputError, RawDataErro
 from mrirecon.files import output_folder, refuse_existing
 from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import open_scan
-from mrirecon.reconstruction import Provenance, Reconstruction
+from mrirecon.reading import Reading
+from mrirecon.reconstruction import Provenance, series_of, split_series
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.partial_fourier import PartialFourier
 from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.sampling import SamplingPattern, achieved_acceleration
+from mrirecon.scan import ScanHeader
 from mrirecon.training.checkpoint import Checkpoint, read_checkpoint
 from mrirecon.types import Transform
-from mrirecon.writers import WRITERS
+from mrirecon.writers import WRITERS, Writer
 
 METHOD = ("model", "preprocessing", "sensitivity")
 
@@ -63,6 +65,7 @@ class Method:
         config: The configuration that both were built from, as YAML.
         device: Where to compute.
         undersamples: Whether the transform takes measured samples away.
+        reading: What to override of what the files say.
     """
 
     reconstructor: Reconstructor
@@ -70,9 +73,10 @@ class Method:
     config: str
     device: torch.device
     undersamples: bool
+    reading: Reading
 
 
-@command(Settings, groups=(*METHOD, "sampling", "partial_fourier"))
+@command(Settings, groups=(*METHOD, "sampling", "partial_fourier", "reading"))
 def reconstruct(config: DictConfig, settings: Settings) -> None:
     """Reconstruct every file, go on after a bad one, and fail at the end if any failed."""
     device, folder = _device(settings.device), output_folder(settings.output)
@@ -130,7 +134,12 @@ def _method(config: DictConfig, settings: Settings, device: torch.device) -> Met
         transform = Compose([Undersample(pattern), transform])
     resolved = OmegaConf.to_yaml(config, resolve=True)
     return Method(
-        reconstructor.to(device), transform, resolved, device, config.sampling is not None
+        reconstructor.to(device),
+        transform,
+        resolved,
+        device,
+        config.sampling is not None,
+        build(config.reading, Reading, "reading"),
     )
 
 
@@ -161,20 +170,17 @@ def _load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, settings
 
 
 def _reconstruct_file(settings: Settings, file: Path, folder: Path, method: Method) -> None:
-    stem = _stem(file)
-    chosen = [WRITERS[name] for name in settings.formats]
-    outputs = {folder / f"{stem}{suffix}": write for suffix, write in chosen}
-    for path in outputs:
-        refuse_existing(path, settings.overwrite)
     started = time.perf_counter()
-    scan = open_scan(file)
+    scan = open_scan(file, method.reading)
     header = scan.header
+    outputs = _outputs(settings, file, folder, header)
     raw = scan[0]
     sample = method.transform(raw)
     h, w = header.grid
     acceleration = achieved_acceleration(sample.mask.expand(h, w))
+    frames = f"{len(header.frames)} frames of " if len(header.frames) > 1 else ""
     print(
-        f"{file.name}: {header.format}, {header.slices} slices, {header.coils} coils, "
+        f"{file.name}: {header.format}, {frames}{header.slices} slices, {header.coils} coils, "
         f"k-space {h} x {w}, image {header.matrix[0]} x {header.matrix[1]}, "
         f"R = {acceleration:.2f}; {type(method.reconstructor).__name__}"
     )
@@ -183,7 +189,7 @@ def _reconstruct_file(settings: Settings, file: Path, folder: Path, method: Meth
     if method.undersamples and not raw.mask.expand(h, w).all():
         measured = achieved_acceleration(raw.mask.expand(h, w))
         print(f"  note: The scan itself has R = {measured:.2f}; sampling= takes away from that.")
-    volume = reconstruct_scan(
+    planes = reconstruct_scan(
         scan,
         method.reconstructor,
         method.transform,
@@ -191,7 +197,7 @@ def _reconstruct_file(settings: Settings, file: Path, folder: Path, method: Meth
         device=method.device,
         progress=sys.stderr.isatty(),
     )
-    if not volume.isfinite().all():
+    if not planes.isfinite().all():
         raise RawDataError(
             f"{file}: the reconstruction holds values that are not finite; nothing was written. "
             "Are the values of the k-space absurdly large?"
@@ -205,11 +211,27 @@ def _reconstruct_file(settings: Settings, file: Path, folder: Path, method: Meth
         acceleration=acceleration,
         versions=versions(),
     )
-    result = Reconstruction(volume, header, provenance)
-    for path, write in outputs.items():
-        write(path, result, overwrite=settings.overwrite)
-    names = ", ".join(path.name for path in outputs)
+    for result in split_series(planes, header, provenance):
+        for path, write in outputs[result.suffix].items():
+            write(path, result, overwrite=settings.overwrite)
+    names = ", ".join(path.name for paths in outputs.values() for path in paths)
     print(f"  {time.perf_counter() - started:.1f} s; wrote {names} to {folder}")
+
+
+def _outputs(
+    settings: Settings, file: Path, folder: Path, header: ScanHeader
+) -> dict[str, dict[Path, Writer]]:
+    """Return what to write for each series, having made sure that it may be written."""
+    outputs = {
+        series: {
+            folder / f"{_stem(file)}{series}{WRITERS[name][0]}": WRITERS[name][1]
+            for name in settings.formats
+        }
+        for series in series_of(header)
+    }
+    for path in (path for paths in outputs.values() for path in paths):
+        refuse_existing(path, settings.overwrite)
+    return outputs
 
 
 def _device(name: str) -> torch.device:

@@ -25,7 +25,7 @@ def volume_files(path: Path) -> dict[str, Path]:
 
 
 def read_volume(path: Path) -> Volume:
-    """Read the magnitude volume (slice, y, x) of an HDF5 file.
+    """Read the magnitude volume (slice, y, x) of an HDF5 file; frames follow one another.
 
     Raises:
         RawDataError: When the file cannot be read or holds no volume.
@@ -41,6 +41,8 @@ def read_volume(path: Path) -> Volume:
             volume = torch.from_numpy(file[name][()]).abs().float()
     except OSError as error:
         raise RawDataError(f"{path}: not a readable HDF5 file ({error})") from error
+    if volume.ndim == 4:
+        volume = volume.flatten(0, 1)
     if volume.ndim != 3 or not volume.isfinite().all():
         raise RawDataError(
             f"{path}: {name} must be finite and (slice, y, x), but has shape {tuple(volume.shape)}"

@@ -17,7 +17,7 @@ from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encod
 from mrirecon.raw.geometry import SliceStack, slice_stack
 from mrirecon.raw.grid import Grid, plan_grid
 from mrirecon.raw.header import MeasurementHeader
-from mrirecon.raw.noise import whitening
+from mrirecon.raw.noise import NoiseScan, noise_scan, whitening
 from mrirecon.raw.oversampling import center_recorded, nearest_sample, required_size, windows
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts, classify
 from mrirecon.raw.sorting import SortedLines, check_repeats, sort_lines
@@ -97,8 +97,24 @@ class CartesianAcquisition:
         return index[self.heads["idx"]["slice"][index] == counter]
 
 
-def understand(header: MeasurementHeader, heads: Heads, fetch: Fetch) -> CartesianAcquisition:
+def understand(
+    header: MeasurementHeader,
+    heads: Heads,
+    fetch: Fetch,
+    *,
+    noise: NoiseScan | None = None,
+    center: int | None = None,
+    fourier_sign: int | None = None,
+) -> CartesianAcquisition:
     """Decide how readouts make an image; only noise samples are fetched.
+
+    Args:
+        header: What is known about the measurement as a whole.
+        heads: Headers of all readouts.
+        fetch: Returns readouts by number.
+        noise: Used instead of the noise readouts among ``heads``.
+        center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
+        fourier_sign: 1 as here, -1 the opposite; the vendor's when None.
 
     Raises:
         RawDataError: When there are no imaging lines, or something varies that is not supported.
@@ -117,18 +133,20 @@ def understand(header: MeasurementHeader, heads: Heads, fetch: Fetch) -> Cartesi
     lines = heads[kinds.imaging]
     encoding = select_encoding(header, lines)
     refuse_unsupported(encoding, lines)
-    grid = plan_grid(encoding, lines, header.vendor)
+    grid = plan_grid(encoding, lines, header.vendor, center)
     stack = slice_stack(lines)
     notes = [*grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
     embedded = classify(lines, None).calibration
     averages, note = check_repeats(lines, np.isin(np.arange(len(lines)), embedded))
     notes += [note] if note else []
-    matrix = _whiten(header, heads, kinds, fetch, notes)
+    matrix = _whiten(header, heads, kinds, fetch, notes, noise)
     if matrix is not None and averages > 1:
         # the mean of n lines has 1/n of the noise variance; whitened means unit variance
         matrix = (matrix * np.sqrt(averages)).astype(np.complex64)
     conjugate = "siemens" in (header.vendor or "").lower()
-    if conjugate:
+    if fourier_sign is not None:
+        conjugate = fourier_sign < 0
+    elif conjugate:
         notes.append("Siemens' Fourier sign was converted: k-space is conjugated.")
     return CartesianAcquisition(
         heads=heads,
@@ -151,24 +169,31 @@ def _complete(grid: Grid, lines: Heads) -> bool:
 
 
 def _whiten(
-    header: MeasurementHeader, heads: Heads, kinds: LineKinds, fetch: Fetch, notes: list[str]
+    header: MeasurementHeader,
+    heads: Heads,
+    kinds: LineKinds,
+    fetch: Fetch,
+    notes: list[str],
+    noise: NoiseScan | None,
 ) -> Complex64[np.ndarray, "coil coil"] | None:
-    if not len(kinds.noise):
+    if noise is None and not len(kinds.noise):
         elsewhere = [name for kind, name in header.dependencies if kind.lower() == "noise"]
         where = f" (it refers to measurement {elsewhere[0]})" if elsewhere else ""
-        notes.append(f"The file has no noise scan{where}: k-space is not whitened.")
-        return None
-    coils = int(heads["active_channels"][kinds.imaging[0]])
-    noise_coils = np.unique(heads["active_channels"][kinds.noise]).tolist()
-    if noise_coils != [coils]:
         notes.append(
-            f"The noise scan has {noise_coils} channels, the image {coils}: k-space is not "
-            "whitened."
+            f"The file has no noise scan{where}: k-space is not whitened; "
+            "reading.noise=FILE takes one from another file."
         )
         return None
-    dwell = float(np.median(heads["sample_time_us"][kinds.imaging]))
+    lines = heads[kinds.imaging]
+    dwell = float(np.median(lines["sample_time_us"]))
+    labels = header.coil_labels
     try:
-        result = whitening(fetch(kinds.noise), dwell, header.noise_bandwidth)
+        if noise is None:
+            noise = noise_scan(fetch(kinds.noise), labels, "of the same measurement")
+        else:
+            notes.append(f"The noise scan was taken from {noise.origin}.")
+        coils = int(lines["active_channels"][0])
+        result = whitening(noise, coils, labels, dwell, header.noise_bandwidth)
     except RawDataError as error:
         notes.append(f"K-space is not whitened: {error}.")
         return None

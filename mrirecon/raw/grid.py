@@ -58,8 +58,13 @@ class Grid:
         return lines
 
 
-def plan_grid(encoding: Encoding, heads: Heads, vendor: str | None) -> Grid:
-    """Derive the grid of imaging lines from the header and from the readouts themselves."""
+def plan_grid(
+    encoding: Encoding, heads: Heads, vendor: str | None, center: int | None = None
+) -> Grid:
+    """Derive the grid of imaging lines from the header and from the readouts themselves.
+
+    A ``center`` that is given replaces whatever the file says.
+    """
     notes: list[str] = []
     recorded = center_recorded(heads, encoding.encoded.matrix[0])
     if not recorded:
@@ -70,7 +75,8 @@ def plan_grid(encoding: Encoding, heads: Heads, vendor: str | None) -> Grid:
     if w is None:
         w = int(steps.max()) + 1
         notes.append(f"The header has no encoded matrix: {w} lines are taken from the readouts.")
-    center = _center(encoding.limits.get("kspace_encoding_step_1"), heads, vendor, w, notes)
+    if center is None:
+        center = _center(encoding.limits.get("kspace_encoding_step_1"), heads, vendor, w, notes)
     canvas, matrix, voxel = _image((h, w), view_h, encoding, notes)
     return Grid(full, (h, w), center, recorded, canvas, matrix, voxel, tuple(notes))
 

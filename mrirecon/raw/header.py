@@ -79,6 +79,7 @@ class MeasurementHeader:
         subject: Patient id.
         measurement: Id of this measurement.
         dependencies: ``(kind, measurement id)``, for instance of the noise scan.
+        patient_position: For instance ``HFS``.
     """
 
     encodings: tuple[Encoding, ...] = (Encoding(),)
@@ -95,6 +96,7 @@ class MeasurementHeader:
     subject: str | None = None
     measurement: str | None = None
     dependencies: tuple[tuple[str, str], ...] = ()
+    patient_position: str | None = None
 
     @property
     def sequence(self) -> SequenceParameters:
@@ -161,6 +163,7 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
         subject=_text(root, "subjectInformation/patientID"),
         measurement=_text(root, "measurementInformation/measurementID"),
         dependencies=dependencies,
+        patient_position=_text(root, "measurementInformation/patientPosition"),
     )
 
 

@@ -11,13 +11,18 @@ from mrirecon.readers.base import FileScan
 from mrirecon.readers.fastmri import FastMriScan
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
 from mrirecon.readers.ismrmrd import IsmrmrdScan
+from mrirecon.reading import Reading
 
 READERS: tuple[type[FileScan], ...] = (IsmrmrdScan, FastMriScan)
 """The supported formats; the first that recognises a file reads it."""
 
 
-def open_scan(path: str | Path) -> FileScan:
+def open_scan(path: str | Path, reading: Reading | None = None) -> FileScan:
     """Open a raw file; only its header is read, k-space follows slice by slice.
+
+    Args:
+        path: The file.
+        reading: What to override.
 
     Raises:
         RawDataError: When the file is missing, unreadable, damaged or of no supported format.
@@ -26,7 +31,7 @@ def open_scan(path: str | Path) -> FileScan:
     _check_file(path)
     for reader in READERS:
         if reader.detect(path):
-            return reader(path)
+            return reader(path, reading)
     found = "neither HDF5 nor another supported format"
     if looks_like_hdf5(path):
         with open_hdf5(path) as file:

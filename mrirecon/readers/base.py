@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from mrirecon.errors import RawDataError
+from mrirecon.reading import Reading
 from mrirecon.scan import Scan
 
 
@@ -18,14 +19,23 @@ class FileScan(Scan):
     Attributes:
         format: Short name, shown to users and kept in the header.
         layout: What the file must hold, for the message that lists supported formats.
+        choices: Fields of :class:`~mrirecon.reading.Reading` that this format understands.
     """
 
     format: ClassVar[str]
     layout: ClassVar[str]
+    choices: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+        self.path, self.reading = path, reading or Reading()
+        other = [name for name in self.reading.chosen() if name not in self.choices]
+        if other:
+            known = ", ".join(f"reading.{name}" for name in self.choices) or "none"
+            raise RawDataError(
+                f"{path}: reading.{other[0]} does not apply to {self.format} files; "
+                f"leave it out (what applies: {known})"
+            )
 
     @classmethod
     @abstractmethod
@@ -42,7 +52,7 @@ class FileScan(Scan):
     def check(self, index: int) -> None:
         """Raise IndexError unless ``index`` is a slice of this scan."""
         if not 0 <= index < len(self):
-            raise IndexError(f"{self.path} has slices 0..{len(self) - 1}, not {index}")
+            raise IndexError(f"{self.path} has Samples 0..{len(self) - 1}, not {index}")
 
 
 @contextmanager

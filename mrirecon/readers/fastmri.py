@@ -20,6 +20,7 @@ from mrirecon.raw.header import Encoding, MeasurementHeader, parse_header
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5, read, text
 from mrirecon.readers.kspace_array import KSpaceArray, measured_mask, stored_mask
+from mrirecon.reading import Reading
 from mrirecon.sampling.calibration import center_slice, central_block
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
@@ -55,8 +56,8 @@ class FastMriScan(FileScan):
     format = "fastMRI"
     layout = "a dataset 'kspace' (slice, coil, h, w) or (slice, h, w), 'ismrmrd_header' optional"
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
+    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+        super().__init__(path, reading)
         with blaming(path), open_hdf5(path) as file:
             self.header, self._facts = _look(path.name, file)
 

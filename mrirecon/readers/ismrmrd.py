@@ -5,34 +5,22 @@ slower than a selection of many. Headers are read once; the samples of a slice a
 when the slice is asked for, and nothing but the noise covariance stays in memory.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import CartesianAcquisition, understand
 from mrirecon.raw.header import MeasurementHeader, parse_header
 from mrirecon.raw.mrd import ACQUISITION_HEADER, NOT_IMAGE_MASK
-from mrirecon.raw.readouts import Heads, Index, Readouts, unpack
-from mrirecon.readers.base import FileScan, blaming
+from mrirecon.raw.noise import NoiseScan, noise_scan
+from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
+from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5, read, text
-from mrirecon.scan import ScanHeader
-from mrirecon.types import Sample
 
 
-@dataclass(frozen=True)
-class _Source:
-    group: str
-    header: MeasurementHeader
-    heads: Heads
-    notes: tuple[str, ...]
-
-
-class IsmrmrdScan(FileScan):
-    """Cartesian 2-D multi-slice acquisitions of any vendor.
+class IsmrmrdScan(AcquisitionScan):
+    """Cartesian acquisitions of any vendor, converted to ISMRMRD.
 
     Raises:
         RawDataError: When the file is damaged, or holds something that is not supported.
@@ -41,14 +29,6 @@ class IsmrmrdScan(FileScan):
     format = "ISMRMRD"
     layout = "a group with 'xml' (the header) and 'data' (acquisitions)"
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(path)
-        self._loaded: tuple[str, CartesianAcquisition] | None = None
-        with blaming(path):
-            source = _load(path)
-            acquisition = self._understand(source)
-            self.header = _scan_header(path.name, source, acquisition)
-
     @classmethod
     def detect(cls, path: Path) -> bool:
         if not looks_like_hdf5(path):
@@ -56,57 +36,27 @@ class IsmrmrdScan(FileScan):
         with open_hdf5(path) as file:
             return bool(_groups(file))
 
-    def __getitem__(self, index: int) -> Sample:
-        self.check(index)
-        with blaming(self.path):
-            group, acquisition = self._loaded or self._reload()
+    def measurement(self) -> Measurement:
+        with open_hdf5(self.path) as file:
+            groups = _groups(file)
+            if not groups:
+                raise RawDataError(f"expected {self.layout}; found {contents(file)}")
+            name, heads, notes = _choose(file, groups, self.reading.measurement)
+            header = _header(file[name])
+            kinds = classify(heads, None)
+            noise = None
+            if not len(kinds.noise):
+                noise = _noise_elsewhere(self.path, file, [g for g in groups if g != name])
+        return Measurement(name, header, heads, noise, notes)
 
-            def fetch(numbers: Index) -> Readouts:
-                return _fetch(self.path, group, acquisition.heads, numbers)
+    def fetch(self, measurement: Measurement, numbers: Index) -> Readouts:
+        return _fetch(self.path, measurement.name, measurement.heads, numbers)
 
-            sample = acquisition.sample(index, fetch)
-        return sample.replace(key=(self.header.name, index))
-
-    def content(self) -> tuple[tuple[str, str], ...]:
-        """Count the readouts by what they are for, and give the ranges of their counters."""
-        _, acquisition = self._loaded or self._reload()
-        kinds, heads = acquisition.kinds, acquisition.heads
-        counts = {
-            "imaging": len(kinds.imaging),
-            "of these embedded calibration": kinds.merged,
-            "separate calibration": len(kinds.calibration),
-            "noise": len(kinds.noise),
-            **kinds.dropped,
-        }
-        readouts = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        counters = heads["idx"][kinds.imaging]
-        ranges = {
-            name: (int(counters[name].min()), int(counters[name].max()))
-            for name in counters.dtype.names
-            if name != "user"
-        }
-        varying = ", ".join(f"{n} {a}..{b}" for n, (a, b) in ranges.items() if a != b)
-        dwell = sorted({float(t) for t in heads["sample_time_us"][kinds.imaging]})
-        return (
-            ("readouts", readouts),
-            ("counters", varying or "none varies"),
-            ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
-        )
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_loaded": None}
-
-    def _reload(self) -> tuple[str, CartesianAcquisition]:
-        source = _load(self.path)
-        return source.group, self._understand(source)
-
-    def _understand(self, source: _Source) -> CartesianAcquisition:
-        def fetch(numbers: Index) -> Readouts:
-            return _fetch(self.path, source.group, source.heads, numbers)
-
-        acquisition = understand(source.header, source.heads, fetch)
-        self._loaded = (source.group, acquisition)
-        return acquisition
+    @classmethod
+    def noise_scan(cls, path: Path) -> NoiseScan | None:
+        """Return the last noise scan in a file, or None when there is none."""
+        with open_hdf5(path) as file:
+            return _noise_elsewhere(path, file, _groups(file))
 
 
 def _groups(file: h5py.File) -> list[str]:
@@ -120,27 +70,55 @@ def _groups(file: h5py.File) -> list[str]:
     return found
 
 
-def _load(path: Path) -> _Source:
-    """Read the header and the heads of the only group, or of the last one with imaging lines."""
-    with open_hdf5(path) as file:
-        groups = _groups(file)
-        if not groups:
-            raise RawDataError(f"expected {IsmrmrdScan.layout}; found {contents(file)}")
-        chosen, heads = groups[-1], None
-        for name in reversed(groups):
-            heads = _heads(file[name])
-            chosen = name
-            if ((heads["flags"] & np.uint64(NOT_IMAGE_MASK)) == 0).any():
-                break
-        notes: tuple[str, ...] = ()
-        if len(groups) > 1:
-            notes = (
-                f"Of the measurements {', '.join(groups)} the last one with imaging lines was "
-                f"read: {chosen}.",
-            )
-        header = parse_header(text(read(file[chosen]["xml"])))
-        assert heads is not None
-        return _Source(chosen, header, heads, notes)
+def _named(groups: list[str], chosen: str | int) -> str:
+    try:
+        return groups[int(chosen)]
+    except (ValueError, IndexError):
+        name = f"/{str(chosen).strip('/')}"
+        if name in groups:
+            return name
+    raise RawDataError(
+        f"there is no measurement {chosen!r}; expected a number or one of {', '.join(groups)} "
+        "for reading.measurement"
+    )
+
+
+def _choose(
+    file: h5py.File, groups: list[str], wanted: str | int | None
+) -> tuple[str, Heads, tuple[str, ...]]:
+    """Return the wanted group; else the only one, or of several the last one with imaging lines."""
+    if wanted is not None:
+        name = _named(groups, wanted)
+        return name, _heads(file[name]), ()
+    chosen, heads = groups[-1], None
+    for name in reversed(groups):
+        heads = _heads(file[name])
+        chosen = name
+        if ((heads["flags"] & np.uint64(NOT_IMAGE_MASK)) == 0).any():
+            break
+    assert heads is not None
+    if len(groups) == 1:
+        return chosen, heads, ()
+    note = (
+        f"Of the measurements {', '.join(groups)} the last one with imaging lines was read: "
+        f"{chosen}; reading.measurement chooses another."
+    )
+    return chosen, heads, (note,)
+
+
+def _noise_elsewhere(path: Path, file: h5py.File, groups: list[str]) -> NoiseScan | None:
+    for name in reversed(groups):
+        heads = _heads(file[name])
+        numbers = classify(heads, None).noise
+        if len(numbers):
+            labels = _header(file[name]).coil_labels
+            readouts = _fetch(path, name, heads, numbers)
+            return noise_scan(readouts, labels, f"measurement {name} of {path.name}")
+    return None
+
+
+def _header(group: h5py.Group) -> MeasurementHeader:
+    return parse_header(text(read(group["xml"])))
 
 
 def _heads(group: h5py.Group) -> Heads:
@@ -179,23 +157,3 @@ def _fetch(path: Path, group: str, heads: Heads, numbers: Index) -> Readouts:
     with open_hdf5(path) as file:
         data = read(file[group]["data"].fields("data"), numbers)
     return unpack(heads[numbers], list(data), numbers)
-
-
-def _scan_header(name: str, source: _Source, acquisition: CartesianAcquisition) -> ScanHeader:
-    header, grid = source.header, acquisition.grid
-    return ScanHeader(
-        name=name,
-        format=IsmrmrdScan.format,
-        slices=len(acquisition.stack.order),
-        coils=acquisition.coils,
-        grid=grid.shape,
-        canvas=grid.canvas,
-        matrix=grid.matrix,
-        voxel=grid.voxel,
-        geometry=acquisition.stack.geometry,
-        subject=header.subject,
-        acquisition=header.protocol or "",
-        sequence=header.sequence,
-        whitened=acquisition.whitening is not None,
-        notes=(*source.notes, *acquisition.notes),
-    )

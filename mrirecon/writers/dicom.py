@@ -49,10 +49,11 @@ def write_dicom(
     try:
         shutil.rmtree(part, ignore_errors=True)
         part.mkdir(parents=True)
-        for index in range(len(result.volume)):
-            _slice(common, result, index).save_as(
-                part / f"{index + 1:04d}.dcm", enforce_file_format=True
-            )
+        frames, slices = result.volume.shape[:2]
+        for number in range(frames * slices):
+            frame, index = divmod(number, slices)
+            image = _slice(common, result, frame, index)
+            image.save_as(part / f"{number + 1:04d}.dcm", enforce_file_format=True)
         if path.exists():
             shutil.rmtree(path)
         part.rename(path)
@@ -138,9 +139,12 @@ def _pixels(series: Dataset, result: Reconstruction) -> None:
     series.SliceThickness = _decimal(dz)
 
 
-def _slice(common: Dataset, result: Reconstruction, index: int) -> Dataset:
+def _slice(common: Dataset, result: Reconstruction, frame: int, index: int) -> Dataset:
     image = Dataset()
     image.update(common)
+    frames, slices = result.volume.shape[:2]
+    if frames > 1:
+        image.TemporalPositionIdentifier, image.NumberOfTemporalPositions = frame + 1, frames
     # The columns of the LPS affine are the steps along x, y and slice.
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ result.header.affine()
     along_x, along_y, step = (affine[:3, axis] for axis in range(3))
@@ -154,10 +158,10 @@ def _slice(common: Dataset, result: Reconstruction, index: int) -> Dataset:
     image.ImagePositionPatient = [_decimal(v) for v in position]
     image.SliceLocation = _decimal(float(position @ np.cross(*directions)))
     image.SpacingBetweenSlices = _decimal(float(np.linalg.norm(step)))
-    image.InstanceNumber = index + 1
+    image.InstanceNumber = frame * slices + index + 1
     image.SOPInstanceUID = generate_uid()
     slope = float(common.RescaleSlope)
-    stored = np.clip(np.rint(result.volume[index].numpy() / slope), 0, LARGEST).astype("<u2")
+    stored = np.clip(np.rint(result.volume[frame, index].numpy() / slope), 0, LARGEST).astype("<u2")
     image.PixelData = stored.tobytes()
     image["PixelData"].VR = "OW"
     image.file_meta = FileMetaDataset()

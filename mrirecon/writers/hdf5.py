@@ -12,10 +12,14 @@ from mrirecon.reconstruction import Reconstruction
 def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write ``reconstruction`` (slice, y, x) float32, as fastMRI's tools expect it.
 
+    With several frames it has a leading axis for them, and the attribute ``frames`` names them.
+
     Header facts that are known become attributes of the file (lengths in mm, times in ms); the
     group ``provenance`` tells how the volume was made.
     """
     header, volume = result.header, result.volume.numpy()
+    if len(volume) == 1:
+        volume = volume[0]
     facts = {
         "name": header.name,
         "format": header.format,
@@ -24,6 +28,7 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         "voxel_y_x_slice_mm": header.voxel,
         "affine_ras_mm": header.affine(),
         "has_geometry": header.geometry is not None,
+        "frames": [str(frame) for frame in header.frames] if volume.ndim == 4 else None,
         "notes": "\n".join(header.notes),
         "max": float(volume.max()),
         **{f"sequence_{name}": value for name, value in asdict(header.sequence).items()},

@@ -16,7 +16,11 @@ def write_png(path: Path, result: Reconstruction, *, overwrite: bool = False) ->
     acceleration = f"R = {result.provenance.acceleration:.2f}"
     facts = (header.name, header.acquisition, result.provenance.method, acceleration)
     title = "   ".join(fact for fact in facts if fact)
-    save_figure(path, montage(result.volume.numpy(), title=title, voxel=voxel), overwrite=overwrite)
+    save_figure(
+        path,
+        montage(result.volume.flatten(0, 1).numpy(), title=title, voxel=voxel),
+        overwrite=overwrite,
+    )
 
 
 def save_figure(path: Path, figure: Figure, *, overwrite: bool = False) -> None:

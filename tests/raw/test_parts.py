@@ -7,11 +7,12 @@ import torch
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft
 from mrirecon.image import center_fit
+from mrirecon.raw import noise as raw_noise
 from mrirecon.raw.geometry import slice_stack
 from mrirecon.raw.grid import plan_grid
 from mrirecon.raw.header import Encoding, Space
 from mrirecon.raw.mrd import ACQUISITION_HEADER, AcquisitionFlag
-from mrirecon.raw.noise import noise_covariance, whitening
+from mrirecon.raw.noise import noise_covariance, noise_scan
 from mrirecon.raw.oversampling import (
     center_recorded,
     nearest_sample,
@@ -31,8 +32,14 @@ def heads(count=1, **fields):
     return result
 
 
-def noise(x, dwell=0.0):
-    return Readouts(heads(sample_time_us=dwell), [x.astype(np.complex64)])
+def noise(x, dwell=0.0, labels=()):
+    readouts = Readouts(heads(sample_time_us=dwell), [x.astype(np.complex64)])
+    return noise_scan(readouts, dict(enumerate(labels)), "here")
+
+
+def whitening(scan, dwell, bandwidth=None, labels=(), coils=None):
+    coils = coils or len(scan.covariance)
+    return raw_noise.whitening(scan, coils, dict(enumerate(labels)), dwell, bandwidth)
 
 
 def test_covariance_keeps_the_mean():
@@ -62,8 +69,22 @@ def test_degenerate_noise():
     assert "singular" in result.notes[0] and np.isfinite(result.matrix).all()
     assert result.matrix[2, 2] == 0 and np.allclose(result.matrix, np.diag(np.diag(result.matrix)))
     for bad in (np.zeros((2, 90)), np.full((2, 90), np.nan), np.ones((2, 1))):
-        with pytest.raises(RawDataError, match="empty, all zero or not finite"):
+        with pytest.raises(RawDataError, match="empty, zero or not finite"):
             whitening(noise(bad), 0.0)
+
+
+def test_coils_of_another_noise_scan_are_matched_by_name():
+    scale = np.array([1.0, 2.0, 4.0])[:, None]
+    x = np.random.default_rng(0).standard_normal((3, 900)) * scale
+    scan = noise(x, labels=("a", "b", "c"))
+    result = whitening(scan, 0.0, labels=("c", "a"), coils=2)
+    assert "by name" in result.notes[0]
+    ratio = abs(result.matrix[1, 1] / result.matrix[0, 0])
+    assert ratio == pytest.approx(4, rel=0.1)  # coil c has four times the noise of coil a
+    with pytest.raises(RawDataError, match="lacks the coils d"):
+        whitening(scan, 0.0, labels=("a", "d"), coils=2)
+    with pytest.raises(RawDataError, match="3 channels, the image 2"):
+        whitening(scan, 0.0, coils=2)
 
 
 @pytest.mark.parametrize("full", [31, 32])

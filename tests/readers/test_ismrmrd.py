@@ -44,7 +44,7 @@ def test_reads_what_was_written(path, shape):
         assert sample.mask.shape == (1, shape[3]) and sample.mask.all()
         assert sample.acs.tolist() == list(shape[2:])
         assert sample.key == ("scan.h5", index)
-    with pytest.raises(IndexError, match="slices 0"):
+    with pytest.raises(IndexError, match="Samples 0"):
         scan[shape[0]]
 
 
@@ -339,7 +339,7 @@ def test_a_poor_noise_scan_only_scales(path):
 
 def test_noise_with_other_channels_is_not_used(path):
     header = open_scan(MrdFile().noise(np.eye(3)).lines().write(path)).header
-    assert not header.whitened and any("[3] channels" in note for note in header.notes)
+    assert not header.whitened and any("has 3 channels, the image 2" in note for note in header.notes)
 
 
 def test_the_last_imaging_measurement_is_read(path):

@@ -26,7 +26,7 @@ def result(orientation="axial", tilt=(0.0, 0.0)):
         matrix=(24, 21), fov=(240.0, 180.0), slices=3, orientation=orientation, tilt=tilt
     )
     header = SimulatedScan(1, SimulationProtocol(prescription=prescription)).header
-    volume = torch.rand(3, 24, 21, generator=torch.Generator().manual_seed(0))
+    volume = torch.rand(1, 3, 24, 21, generator=torch.Generator().manual_seed(0))
     return Reconstruction(volume, header, Provenance("a.h5", "CgSense", "mrirecon x"))
 
 
@@ -48,7 +48,7 @@ def test_every_pixel_lies_where_nifti_says(orientation, tilt, tmp_path):
             )
             np.testing.assert_allclose(place, (affine @ [x, y, index, 1])[:3], atol=1e-3)
         stored = image.pixel_array * float(image.RescaleSlope)
-        np.testing.assert_allclose(stored, made.volume[index], atol=1e-4)
+        np.testing.assert_allclose(stored, made.volume[0, index], atol=1e-4)
         assert image.SpacingBetweenSlices == pytest.approx(6) and image.SliceThickness == 5
 
 

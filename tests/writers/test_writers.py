@@ -17,7 +17,7 @@ def result():
     header = scenes.scan(slices=3).header
     generator = torch.Generator().manual_seed(0)
     return Reconstruction(
-        torch.rand(3, 40, 36, generator=generator),
+        torch.rand(1, 3, 40, 36, generator=generator),
         header,
         Provenance("a.h5", "CgSense", "mrirecon x"),
     )
@@ -37,7 +37,7 @@ def test_nifti_shows_every_voxel_where_it_was(result, tmp_path):
         np.testing.assert_allclose(
             image.affine @ [x, y, s, 1], [*(lps * [-1, -1, 1]), 1], atol=1e-3
         )
-        assert image.get_fdata()[x, y, s] == pytest.approx(result.volume[s, y, x].item())
+        assert image.get_fdata()[x, y, s] == pytest.approx(result.volume[0, s, y, x].item())
     assert image.get_data_dtype() == np.float32
     assert image.header.get_xyzt_units()[0] == "mm"
 
@@ -56,7 +56,7 @@ def test_nifti_without_geometry_says_so(result, tmp_path):
 def test_hdf5_holds_facts_and_provenance(result, tmp_path):
     write_hdf5(tmp_path / "a.h5", result)
     with h5py.File(tmp_path / "a.h5") as file:
-        np.testing.assert_array_equal(file["reconstruction"][()], result.volume.numpy())
+        np.testing.assert_array_equal(file["reconstruction"][()], result.volume[0].numpy())
         assert file.attrs["patient_id"] == "subject0000" and file.attrs["has_geometry"]
         assert file.attrs["max"] == pytest.approx(result.volume.max().item())
         np.testing.assert_allclose(file.attrs["affine_ras_mm"], result.header.affine())

@@ -1,0 +1,168 @@
+"""What all files of single readouts share: from their headers to a Scan.
+
+A format of this kind only says where the header, the readouts' heads and their samples are; what
+they mean is understood in :mod:`mrirecon.raw`.
+"""
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.acquisition import CartesianAcquisition, understand
+from mrirecon.raw.header import MeasurementHeader
+from mrirecon.raw.noise import NoiseScan
+from mrirecon.raw.readouts import Heads, Index, Readouts
+from mrirecon.readers.base import FileScan, blaming
+from mrirecon.reading import Reading
+from mrirecon.scan import ScanHeader
+from mrirecon.types import Sample
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement of a file, of which only headers have been read.
+
+    Attributes:
+        name: Where it is in the file, for instance an HDF5 group.
+        header: What is known about the measurement as a whole.
+        heads: Headers of all readouts.
+        noise: A noise scan found elsewhere in the file; used when the measurement has none.
+        notes: What a user should know about the choice of this measurement.
+    """
+
+    name: str
+    header: MeasurementHeader
+    heads: Heads
+    noise: NoiseScan | None = None
+    notes: tuple[str, ...] = ()
+
+
+class AcquisitionScan(FileScan):
+    """A Cartesian acquisition made of single readouts."""
+
+    choices = ("measurement", "noise", "center", "fourier_sign")
+
+    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+        super().__init__(path, reading)
+        self._loaded: tuple[Measurement, CartesianAcquisition] | None = None
+        with blaming(path):
+            measurement, acquisition = self._load()
+            self.header = _scan_header(path.name, self.format, measurement, acquisition)
+
+    @abstractmethod
+    def measurement(self) -> Measurement:
+        """Read the headers of the measurement that ``reading`` chooses.
+
+        Raises:
+            RawDataError: When the file is damaged or has no such measurement.
+        """
+
+    @abstractmethod
+    def fetch(self, measurement: Measurement, numbers: Index) -> Readouts:
+        """Read the readouts with the given numbers, in that order.
+
+        Raises:
+            RawDataError: When they cannot be read.
+        """
+
+    @classmethod
+    @abstractmethod
+    def noise_scan(cls, path: Path) -> NoiseScan | None:
+        """Return the last noise scan in a file of this format, or None when there is none."""
+
+    def __getitem__(self, index: int) -> Sample:
+        self.check(index)
+        with blaming(self.path):
+            measurement, acquisition = self._loaded or self._load()
+            sample = acquisition.sample(index, lambda numbers: self.fetch(measurement, numbers))
+        return sample.replace(key=(self.header.name, index))
+
+    def content(self) -> tuple[tuple[str, str], ...]:
+        """Count the readouts by what they are for, and give the ranges of their counters."""
+        _, acquisition = self._loaded or self._load()
+        kinds, heads = acquisition.kinds, acquisition.heads
+        counts = {
+            "imaging": len(kinds.imaging),
+            "of these embedded calibration": kinds.merged,
+            "separate calibration": len(kinds.calibration),
+            "noise": len(kinds.noise),
+            **kinds.dropped,
+        }
+        readouts = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
+        counters = heads["idx"][kinds.imaging]
+        ranges = {
+            name: (int(counters[name].min()), int(counters[name].max()))
+            for name in counters.dtype.names
+            if name != "user"
+        }
+        varying = ", ".join(f"{n} {a}..{b}" for n, (a, b) in ranges.items() if a != b)
+        dwell = sorted({float(t) for t in heads["sample_time_us"][kinds.imaging]})
+        return (
+            ("readouts", readouts),
+            ("counters", varying or "none varies"),
+            ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
+        )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded": None}
+
+    def _load(self) -> tuple[Measurement, CartesianAcquisition]:
+        measurement = self.measurement()
+        told = _noise_of(Path(self.reading.noise)) if self.reading.noise else None
+        acquisition = understand(
+            measurement.header,
+            measurement.heads,
+            lambda numbers: self.fetch(measurement, numbers),
+            noise=told or measurement.noise,
+            center=self.reading.center,
+            fourier_sign=self.reading.fourier_sign,
+        )
+        if told and acquisition.whitening is None:
+            reason = next(note for note in acquisition.notes if "not whitened" in note)
+            raise RawDataError(f"reading.noise={self.reading.noise} cannot be used. {reason}")
+        self._loaded = (measurement, acquisition)
+        return self._loaded
+
+
+def _noise_of(path: Path) -> NoiseScan:
+    """Return the noise scan of another file, of any format that has some."""
+    from mrirecon.readers import READERS  # which imports the formats, and they this file
+
+    if not path.is_file():
+        raise RawDataError(f"reading.noise={path}: no such file (working folder: {Path.cwd()})")
+    for reader in READERS:
+        if issubclass(reader, AcquisitionScan) and reader.detect(path):
+            with blaming(path):
+                found = reader.noise_scan(path)
+            if found is not None:
+                return found
+            raise RawDataError(f"{path}: holds no readouts flagged as noise; expected a noise scan")
+    raise RawDataError(f"{path}: is no file of acquisitions; expected one with a noise scan")
+
+
+def _scan_header(
+    name: str, format_: str, measurement: Measurement, acquisition: CartesianAcquisition
+) -> ScanHeader:
+    header, grid = measurement.header, acquisition.grid
+    return ScanHeader(
+        name=name,
+        format=format_,
+        slices=len(acquisition.stack.order),
+        coils=acquisition.coils,
+        grid=grid.shape,
+        canvas=grid.canvas,
+        matrix=grid.matrix,
+        voxel=grid.voxel,
+        geometry=acquisition.stack.geometry,
+        subject=header.subject,
+        acquisition=header.protocol or "",
+        sequence=header.sequence,
+        echo_times=header.echo_times,
+        vendor=header.vendor or "",
+        model=header.model or "",
+        patient_position=header.patient_position,
+        whitened=acquisition.whitening is not None,
+        notes=(*measurement.notes, *acquisition.notes),
+    )
