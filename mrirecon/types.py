@@ -40,6 +40,8 @@ class Sample:
         mask: True where the scanner acquired a sample and the pattern kept it: an unmeasured zero
             (partial Fourier, zero padding) is not a measurement of zero. A line pattern has a
             single row and broadcasts.
+        weights: Inverse noise variance of each sample relative to the best one, in [0, 1]: how
+            often it was averaged. None when all measured samples are alike.
         maps: Precomputed coil sensitivities with unit root-sum-of-squares, or None when the
             reconstructor estimates its own.
         calibration: A separate reference scan on a grid of its own, or None.
@@ -52,6 +54,7 @@ class Sample:
 
     kspace: KSpace
     mask: Mask
+    weights: Float32[Tensor, "*b #h #w"] | None = None
     maps: Maps | None = None
     calibration: Complex64[Tensor, "*b coil hc wc"] | None = None
     target: Magnitude | None = None

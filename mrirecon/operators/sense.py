@@ -2,13 +2,13 @@ r"""The Cartesian multi-coil forward model :math:`A = M F S`."""
 
 from dataclasses import dataclass
 
-from jaxtyping import Complex
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mrirecon.errors import ShapeError
 from mrirecon.fourier import fft, ifft
 from mrirecon.operators.base import LinearOperator
-from mrirecon.types import Mask
+from mrirecon.types import KSpace, Maps, Mask, Sample
 
 
 @dataclass(frozen=True)
@@ -48,6 +48,32 @@ class Sampling(LinearOperator):
 
     def adjoint(self, y: Complex[Tensor, "*b coil h w"]) -> Complex[Tensor, "*b coil h w"]:
         return self.forward(y)
+
+
+@dataclass(frozen=True)
+class Weights(LinearOperator):
+    """Multiply each k-space sample of every coil by a real number."""
+
+    weights: Float[Tensor, "*b #h #w"]
+
+    def forward(self, x: Complex[Tensor, "*b coil h w"]) -> Complex[Tensor, "*b coil h w"]:
+        return x * self.weights.unsqueeze(-3)
+
+    def adjoint(self, y: Complex[Tensor, "*b coil h w"]) -> Complex[Tensor, "*b coil h w"]:
+        return self.forward(y)
+
+
+def least_squares(sample: Sample, maps: Maps) -> tuple[LinearOperator, KSpace]:
+    r"""Return :math:`A` and :math:`y` of the data term :math:`\|Ax - y\|^2` of a Sample.
+
+    Where samples were averaged differently, both carry the square root of the weights, which makes
+    the noise of :math:`y` white again. The norm of :math:`A` is at most one either way.
+    """
+    A = sense(maps, sample.mask)
+    if sample.weights is None:
+        return A, sample.kspace
+    root = Weights(sample.weights.sqrt())
+    return root @ A, root(sample.kspace)
 
 
 def sense(maps: Complex[Tensor, "*b coil h w"], mask: Mask) -> LinearOperator:

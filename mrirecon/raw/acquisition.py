@@ -1,31 +1,52 @@
-"""A Cartesian multi-slice acquisition: its readouts understood, and sorted one slice at a time.
+"""A Cartesian acquisition: its readouts understood, and sorted one slice or volume at a time.
 
 Nothing here opens a file. Readouts are asked for by number, so that a file reader fetches just
 those of one slice and a scanner server hands out what has arrived.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Complex64, Int64
+from jaxtyping import Bool, Complex64, Float32, Int64
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.centers import center_note, lines_through_center
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
-from mrirecon.raw.geometry import SliceStack, slice_stack
+from mrirecon.raw.frames import check_repeats, completeness_note, frames_of
+from mrirecon.raw.geometry import SliceStack, slice_stack, volume_stack
 from mrirecon.raw.grid import Grid, plan_grid
 from mrirecon.raw.header import MeasurementHeader
+from mrirecon.raw.memory import refuse_too_large, scratch
 from mrirecon.raw.noise import NoiseScan, noise_scan, whitening
 from mrirecon.raw.oversampling import center_recorded, nearest_sample, required_size, windows
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts, classify
-from mrirecon.raw.sorting import SortedLines, check_repeats, sort_lines
+from mrirecon.raw.sorting import SortedLines, average_lines, flat_places, sort_lines, to_planes
 from mrirecon.sampling.calibration import center_slice, central_block
+from mrirecon.scan import Frame
 from mrirecon.types import Sample
 
 Fetch = Callable[[Index], Readouts]
 """Returns the readouts with the given numbers, in that order."""
+CHUNK = 128 * 2**20
+"""Bytes of averaged readouts that are held at once while a 3-D scan is sorted."""
+
+
+@dataclass(frozen=True)
+class Planes:
+    """One frame of a 3-D scan, in image space along the readout.
+
+    Attributes:
+        kspace: One plane of phase encodings for each pixel along the readout.
+        counts: How many readouts went into each place.
+        calibration: The fully sampled centre of a separate reference scan, if any.
+    """
+
+    kspace: Complex64[np.ndarray, "x coil h w"]
+    counts: Float32[Tensor, "h w"]
+    calibration: Complex64[Tensor, "x coil hc wc"] | None
 
 
 @dataclass(frozen=True)
@@ -37,10 +58,13 @@ class CartesianAcquisition:
         kinds: Which readouts do what.
         grid: Where lines go.
         stack: Slices in anatomical order.
+        frames: The volumes, in order.
+        frame: The number of each imaging line's frame.
         coils: Number of channels.
         whitening: Matrix applied to every readout, or None without a noise scan.
         conjugate: The vendor's Fourier sign is the opposite of ours.
         line_mask: Every readout is complete, so that masks have a single row.
+        averages: Largest number of readouts at one place when the numbers differ, else None.
         notes: What was noticed, one sentence each.
     """
 
@@ -48,25 +72,77 @@ class CartesianAcquisition:
     kinds: LineKinds
     grid: Grid
     stack: SliceStack
+    frames: tuple[Frame, ...]
+    frame: Index
     coils: int
     whitening: Complex64[np.ndarray, "coil coil"] | None
     conjugate: bool
     line_mask: bool
+    averages: int | None
     notes: tuple[str, ...]
 
-    def sample(self, index: int, fetch: Fetch) -> Sample:
-        """Return slice ``index`` in anatomical order.
+    @property
+    def slices(self) -> int:
+        """Planes of one frame."""
+        return self.grid.readout.matrix if self.grid.partition else len(self.stack.order)
+
+    def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
+        """Return slice ``index``, in anatomical order, of a 2-D scan.
+
+        A slice that one frame lacks is all zero, with an empty mask.
 
         Raises:
             RawDataError: When its readouts are damaged.
         """
         counter = self.stack.order[index]
-        sorted_lines = self._sort(fetch(self._of_slice(self.kinds.imaging, counter)), self.grid)
-        mask = sorted_lines.mask[:1] if self.line_mask else sorted_lines.mask
+        lines = self.kinds.imaging[self.frame == frame]
+        lines = self._of_slice(lines, counter)
+        if len(lines):
+            found = self._sort(fetch(lines), self.grid)
+        else:
+            empty = torch.zeros(self.coils, *self.grid.shape, dtype=torch.complex64)
+            found = SortedLines(empty, torch.zeros(self.grid.shape))
+        return self._sample(found.kspace, found.counts, self._calibration(frame, counter, fetch))
+
+    def volume(self, frame: int, fetch: Fetch) -> Planes:
+        """Sort one frame of a 3-D scan; :meth:`plane` takes Samples from it.
+
+        Readouts are fetched in chunks. What does not fit into memory easily is kept on disk.
+
+        Raises:
+            RawDataError: When readouts are damaged.
+        """
+        lines = self.kinds.imaging[self.frame == frame]
+        kspace, counts = self._planes(lines, self.grid, fetch)
+        index = self._calibration_lines(frame)
+        if not len(index):
+            return Planes(kspace, counts, None)
+        grid = self._calibration_grid(index)
+        separate, measured = self._planes(index, grid, fetch)
+        (h, w), (rows, columns) = grid.shape, central_block(measured > 0)
+        block = separate[:, :, center_slice(h, rows), center_slice(w, columns)]
+        return Planes(kspace, counts, torch.from_numpy(block.copy()) if rows else None)
+
+    def plane(self, planes: Planes, index: int) -> Sample:
+        """Return the plane at position ``index`` of the readout."""
+        calibration = None if planes.calibration is None else planes.calibration[index]
+        return self._sample(torch.from_numpy(planes.kspace[index].copy()), planes.counts,
+                            calibration)  # fmt: skip
+
+    def _sample(
+        self,
+        kspace: Complex64[Tensor, "coil h w"],
+        counts: Float32[Tensor, "h w"],
+        calibration: Complex64[Tensor, "coil hc wc"] | None,
+    ) -> Sample:
+        if self.line_mask:
+            counts = counts[:1]
+        mask: Bool[Tensor, "#h w"] = counts > 0
         return Sample(
-            kspace=sorted_lines.kspace,
-            mask=mask,
-            calibration=self._calibration(counter, fetch),
+            kspace=kspace,
+            mask=mask.clone(),
+            weights=None if self.averages is None else counts / self.averages,
+            calibration=calibration,
             acs=torch.tensor(central_block(mask, self.grid.shape)),
         )
 
@@ -76,22 +152,65 @@ class CartesianAcquisition:
             return lines
         return replace(lines, kspace=lines.kspace.conj().resolve_conj())
 
-    def _calibration(self, counter: int, fetch: Fetch) -> Complex64[Tensor, "coil hc wc"] | None:
+    def _planes(
+        self, lines: Index, grid: Grid, fetch: Fetch
+    ) -> tuple[Complex64[np.ndarray, "x coil h w"], Float32[Tensor, "h w"]]:
+        """Take lines to image space along the readout, a chunk of k-space places at a time."""
+        h, w = grid.shape
+        result = scratch((grid.readout.matrix, self.coils, h * w))
+        counts = torch.zeros(h * w)
+        for chunk in self._chunks(lines, grid):
+            average = average_lines(fetch(chunk), grid, self.whitening)
+            if self.conjugate:
+                average = replace(average, kspace=average.kspace.conj())
+            image, measured = to_planes(average, grid)
+            result[:, :, average.places] = image.numpy()
+            counts[average.places] = measured
+        return result.reshape(*result.shape[:2], h, w), counts.reshape(h, w)
+
+    def _chunks(self, lines: Index, grid: Grid) -> Iterator[Index]:
+        """Divide lines so that the readouts of one place stay together, in the file's order."""
+        _, first, slot = np.unique(
+            flat_places(grid, self.heads[lines]), return_index=True, return_inverse=True
+        )
+        arrival = np.argsort(np.argsort(first))[slot.reshape(-1)]
+        per_chunk = max(1, CHUNK // (8 * self.coils * grid.full))
+        order = np.argsort(arrival // per_chunk, kind="stable")
+        ends = np.flatnonzero(np.diff(arrival[order] // per_chunk)) + 1
+        yield from np.split(lines[order], ends)
+
+    def _calibration(
+        self, frame: int, counter: int, fetch: Fetch
+    ) -> Complex64[Tensor, "coil hc wc"] | None:
         """Return the fully sampled centre of a separate reference scan of this slice."""
-        index = self._of_slice(self.kinds.calibration, counter)
+        index = self._of_slice(self._calibration_lines(frame), counter)
         if not len(index):
             return None
-        readouts = fetch(index)
-        recorded = center_recorded(readouts.heads, self.grid.full)
-        full = required_size(windows(readouts.heads, recorded))
-        h = max(1, round(full * self.grid.shape[0] / self.grid.full))
-        grid = replace(self.grid, full=full, shape=(h, self.grid.shape[1]), recorded=recorded)
-        lines = self._sort(readouts, grid)
+        grid = self._calibration_grid(index)
+        lines = self._sort(fetch(index), grid)
         rows, columns = central_block(lines.mask)
         if rows == 0:
             return None
-        block = lines.kspace[:, center_slice(h, rows), center_slice(grid.shape[1], columns)]
-        return block.contiguous()
+        h, w = grid.shape
+        return lines.kspace[:, center_slice(h, rows), center_slice(w, columns)].contiguous()
+
+    def _calibration_lines(self, frame: int) -> Index:
+        """Return the reference lines of a frame, or else those of the first frame that has some."""
+        index = self.kinds.calibration
+        frames, numbers = frames_of(self.heads[index])
+        if not frames:
+            return index
+        wanted = self.frames[frame]
+        return index[numbers == (frames.index(wanted) if wanted in frames else 0)]
+
+    def _calibration_grid(self, index: Index) -> Grid:
+        """Return the grid of a reference scan, whose readouts may have another length."""
+        grid, heads = self.grid, self.heads[index]
+        recorded = center_recorded(heads, grid.full)
+        full = required_size(windows(heads, recorded))
+        h = max(1, round(full * grid.readout.size / grid.full))
+        readout = replace(grid.readout, size=h)
+        return replace(grid, full=full, recorded=recorded, readout=readout)
 
     def _of_slice(self, index: Index, counter: int) -> Int64[np.ndarray, "line"]:
         return index[self.heads["idx"]["slice"][index] == counter]
@@ -106,7 +225,7 @@ def understand(
     center: int | None = None,
     fourier_sign: int | None = None,
 ) -> CartesianAcquisition:
-    """Decide how readouts make an image; only noise samples are fetched.
+    """Decide how readouts make images; only noise and the lines of one slice are fetched.
 
     Args:
         header: What is known about the measurement as a whole.
@@ -134,15 +253,22 @@ def understand(
     encoding = select_encoding(header, lines)
     refuse_unsupported(encoding, lines)
     grid = plan_grid(encoding, lines, header.vendor, center)
-    stack = slice_stack(lines)
-    notes = [*grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
+    stack = volume_stack(lines, grid) if grid.partition else slice_stack(lines)
+    frames, numbers = frames_of(lines)
+    notes = [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
+    if note := completeness_note(frames, len(stack.order), lines, numbers):
+        notes.append(note)
     embedded = classify(lines, None).calibration
-    averages, note = check_repeats(lines, np.isin(np.arange(len(lines)), embedded))
-    notes += [note] if note else []
+    repeats = check_repeats(lines, np.isin(np.arange(len(lines)), embedded))
+    notes += [repeats.note] if repeats.note else []
+    coils = int(lines["active_channels"][0])
+    refuse_too_large(grid, coils)
+    notes += _center_notes(grid, kinds.imaging, lines, numbers, stack, fetch)
     matrix = _whiten(header, heads, kinds, fetch, notes, noise)
-    if matrix is not None and averages > 1:
-        # the mean of n lines has 1/n of the noise variance; whitened means unit variance
-        matrix = (matrix * np.sqrt(averages)).astype(np.complex64)
+    if matrix is not None and repeats.most > 1:
+        # the mean of n lines has 1/n of the noise variance; whitened means unit variance, which
+        # lines that were averaged less often exceed: their weight says so
+        matrix = (matrix * np.sqrt(repeats.most)).astype(np.complex64)
     conjugate = "siemens" in (header.vendor or "").lower()
     if fourier_sign is not None:
         conjugate = fourier_sign < 0
@@ -153,10 +279,13 @@ def understand(
         kinds=kinds,
         grid=grid,
         stack=stack,
-        coils=int(lines["active_channels"][0]),
+        frames=frames,
+        frame=numbers,
+        coils=coils,
         whitening=matrix,
         conjugate=conjugate,
-        line_mask=_complete(grid, lines),
+        line_mask=grid.partition is None and _complete(grid, lines),
+        averages=None if repeats.equal else repeats.most,
         notes=tuple(notes),
     )
 
@@ -166,6 +295,20 @@ def _complete(grid: Grid, lines: Heads) -> bool:
     placed = windows(lines, grid.recorded)
     used = nearest_sample(grid.full, grid.shape[0]) - grid.full // 2
     return bool(placed.start.max() <= used.min() and placed.stop.min() > used.max())
+
+
+def _center_notes(
+    grid: Grid, imaging: Index, lines: Heads, numbers: Index, stack: SliceStack, fetch: Fetch
+) -> list[str]:
+    """Compare the encoding centres with the signal of the middle slice of the first frame."""
+    middle = stack.order[len(stack.order) // 2]
+    one = np.flatnonzero((numbers == 0) & (lines["idx"]["slice"] == middle))
+    notes = []
+    for axis in range(2 if grid.partition else 1):
+        chosen = lines_through_center(grid, lines, axis, one)
+        note = center_note(grid, fetch(imaging[chosen]), axis) if len(chosen) else None
+        notes += [note] if note else []
+    return notes
 
 
 def _whiten(

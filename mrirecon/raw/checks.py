@@ -3,20 +3,11 @@
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.grid import Grid
+from mrirecon.raw.grid import STEPS, Axis, Grid
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.mrd import COMPRESSION_MASK
 from mrirecon.raw.oversampling import windows
 from mrirecon.raw.readouts import Heads, LineKinds
-
-SINGLE_COUNTERS = {
-    "kspace_encode_step_2": "3-D partitions",
-    "contrast": "several contrasts or echoes",
-    "phase": "several cardiac or respiratory phases",
-    "repetition": "several repetitions",
-    "set": "several sets (flow encodings, for instance)",
-}
-"""Counters that must not vary yet; varying ones would overwrite each other's lines."""
 
 
 def select_encoding(header: MeasurementHeader, heads: Heads) -> Encoding:
@@ -60,14 +51,13 @@ def refuse_unsupported(encoding: Encoding, heads: Heads) -> None:
             f"{encoding.multiband} slices were excited at once (multiband), expected one; "
             "this is not supported yet"
         )
-    for counter, meaning in SINGLE_COUNTERS.items():
-        values = np.unique(heads["idx"][counter]).tolist()
-        if len(values) > 1:
-            raise RawDataError(
-                f"the counter '{counter}' takes {len(values)} values ({_listed(values)}): "
-                f"{meaning}, expected one value; this is not supported yet. "
-                "Export or select a single one"
-            )
+    slabs = np.unique(heads["idx"]["slice"]).tolist()
+    partitions = np.unique(heads["idx"][STEPS[1]]).tolist()
+    if len(slabs) > 1 and len(partitions) > 1:
+        raise RawDataError(
+            f"both 'slice' ({_listed(slabs)}) and '{STEPS[1]}' ({_listed(partitions)}) vary: "
+            "several 3-D slabs in one scan are not supported yet; export a single slab"
+        )
     reverse = windows(heads, recorded=False).reverse
     if 0 < reverse.sum() < len(heads) and (encoding.echo_train_length or 1) > 1:
         raise RawDataError(
@@ -93,25 +83,33 @@ def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
         notes.append(f"{kinds.merged} embedded calibration lines were merged into k-space.")
     if len(kinds.calibration):
         notes.append(f"{len(kinds.calibration)} separate calibration lines were kept apart.")
-    lines = np.unique(grid.rows(heads)) - grid.shape[1] // 2
-    low, high = -int(lines[0]), int(lines[-1])  # an even grid has one line more below the centre
-    step = int(np.diff(lines).max()) if len(lines) > 1 else 1
-    if abs(low - high) > max(step, 1) and max(low, high) > 0:
-        fraction = (low + high + 1) / (2 * max(low, high))
-        notes.append(
-            f"Partial Fourier along the phase encoding: {fraction:.0%} of k-space, from {-low} to "
-            f"{high} lines off the centre; the rest is unmeasured."
-        )
+    lines, partitions = grid.places(heads)
+    notes += _partial_fourier(lines, grid.phase, "phase encoding", "lines")
+    if grid.partition is not None:
+        notes += _partial_fourier(partitions, grid.partition, "partitions", "partitions")
     placed = windows(heads, grid.recorded)
     left, right = -int(placed.start.min()), int(placed.stop.max())
     if abs(left - right) > 1:
         notes.append(
             f"Asymmetric echo: {left} samples before and {right} after the centre, of "
-            f"{grid.full // 2}; the rest is unmeasured."
+            f"{grid.full // 2}; the rest is {'zero-filled' if grid.partition else 'unmeasured'}."
         )
     if placed.reverse.any():
         notes.append(f"{int(placed.reverse.sum())} reversed readouts were turned around.")
     return notes
+
+
+def _partial_fourier(places: np.ndarray, axis: Axis, what: str, unit: str) -> list[str]:
+    lines = np.unique(places) - axis.size // 2
+    low, high = -int(lines[0]), int(lines[-1])  # an even grid has one line more below the centre
+    step = int(np.diff(lines).max()) if len(lines) > 1 else 1
+    if abs(low - high) <= max(step, 1) or max(low, high) <= 0:
+        return []
+    fraction = (low + high + 1) / (2 * max(low, high))
+    return [
+        f"Partial Fourier along the {what}: {fraction:.0%} of k-space, from {-low} to {high} "
+        f"{unit} off the centre; the rest is unmeasured."
+    ]
 
 
 def _listed(values: list[int]) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from mrirecon.raw.grid import Grid
 from mrirecon.raw.readouts import Heads
 from mrirecon.scan import Geometry, Vector
 
@@ -55,6 +56,27 @@ def slice_stack(heads: Heads) -> SliceStack:
     places: list[Vector] = [_vector(positions[i]) for i in sequence]
     geometry = Geometry(tuple(places), row, column, normal)
     return SliceStack(tuple(order[i] for i in sequence), geometry, tuple(notes))
+
+
+def volume_stack(heads: Heads, grid: Grid) -> SliceStack:
+    """Return the planes perpendicular to the readout of a 3-D scan.
+
+    ``position`` is the centre of the slab; the planes' rows go along the phase encoding, their
+    columns along the partitions.
+    """
+    slab = slice_stack(heads)
+    if slab.geometry is None or grid.readout.spacing is None:
+        return slab
+    whole, count = slab.geometry, grid.readout.matrix
+    center, step = np.asarray(whole.positions[0]), np.asarray(whole.row_direction)
+    offsets = (np.arange(count) - count // 2) * grid.readout.spacing
+    geometry = Geometry(
+        positions=tuple(_vector(center + offset * step) for offset in offsets),
+        row_direction=whole.column_direction,
+        column_direction=whole.slice_direction,
+        slice_direction=whole.row_direction,
+    )
+    return SliceStack(slab.order, geometry, slab.notes)
 
 
 def _problem(

@@ -1,4 +1,4 @@
-"""The k-space grid, the image matrix and the encoding centre: header against readouts."""
+"""The k-space grid, the image matrix and the encoding centres: header against readouts."""
 
 from dataclasses import dataclass
 
@@ -6,56 +6,123 @@ import numpy as np
 from jaxtyping import Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.header import Encoding, Limits
+from mrirecon.raw.header import Encoding
 from mrirecon.raw.oversampling import center_recorded, required_size, windows
 from mrirecon.raw.readouts import Heads
 
 Shape = tuple[int, int]
-CENTER_LINE = 5
-"""``idx.user[5]`` is Siemens' KSpaceCentreLineNo."""
+STEPS = ("kspace_encode_step_1", "kspace_encode_step_2")
+"""Counters of the phase encodings; the header's limits call them ``kspace_encoding_step_n``."""
+CENTER_COUNTERS = (5, 6)
+"""``idx.user[5]`` and ``[6]`` are Siemens' KSpaceCentreLineNo and KSpaceCentrePartitionNo."""
+LARGEST_RATIO = 8
+"""A header whose matrix is more times larger than what was measured is taken to be wrong."""
+NEVER_TOO_LARGE = 256
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One encoded axis.
+
+    Attributes:
+        size: Samples of k-space, readout oversampling removed.
+        canvas: Pixels to which the image is interpolated before it is cropped.
+        matrix: Pixels of the image.
+        spacing: Of the pixels, in mm; None when unknown.
+        center: Value of the counter that encodes k = 0; of no meaning along the readout.
+    """
+
+    size: int
+    canvas: int
+    matrix: int
+    spacing: float | None
+    center: int = 0
+
+    def places(self, steps: Int64[np.ndarray, "readout"], counter: str) -> np.ndarray:
+        """Return the index on the k-space grid of each value of the counter.
+
+        Raises:
+            RawDataError: When one lies outside the grid.
+        """
+        places = steps - self.center + self.size // 2
+        outside = (places < 0) | (places >= self.size)
+        if outside.any():
+            raise RawDataError(
+                f"{int(outside.sum())} of {len(steps)} lines lie outside k-space: "
+                f"{counter} spans {steps.min()}..{steps.max()}, which with the encoding centre "
+                f"{self.center} is {places.min()}..{places.max()} of 0..{self.size - 1} encoded "
+                "lines. The header's matrix or centre is wrong; correct the file's XML, or the "
+                "centre with reading.center"
+            )
+        return places
 
 
 @dataclass(frozen=True)
 class Grid:
     """Where readouts go and what image they make.
 
+    In a 2-D scan a Sample's axes ``h w`` are readout and phase encoding. A 3-D scan is cut into
+    planes perpendicular to the readout, so ``h w`` are its two phase encodings.
+
     Attributes:
         full: Samples along the oversampled readout.
-        shape: k-space ``(h, w)`` without readout oversampling.
-        center: Value of ``kspace_encode_step_1`` that encodes k = 0.
         recorded: Whether ``center_sample`` can be believed.
-        canvas: Size to which the image is interpolated before it is cropped.
-        matrix: Size ``(y, x)`` of the image.
-        voxel: Pixel spacing along y and x and slice thickness in mm, or None.
+        readout, phase: The axes of a 2-D scan.
+        partition: The second phase encoding of a 3-D scan, else None.
+        thickness: Of a 2-D scan's slices in mm; None when unknown.
         notes: What was noticed, one sentence each.
     """
 
     full: int
-    shape: Shape
-    center: int
     recorded: bool
-    canvas: Shape
-    matrix: Shape
-    voxel: tuple[float, float, float] | None
+    readout: Axis
+    phase: Axis
+    partition: Axis | None = None
+    thickness: float | None = None
     notes: tuple[str, ...] = ()
 
-    def rows(self, heads: Heads) -> Int64[np.ndarray, "readout"]:
-        """Return the phase-encoding index of each line.
+    @property
+    def plane(self) -> tuple[Axis, Axis]:
+        """The axes ``h w`` of a Sample."""
+        return (self.readout, self.phase) if not self.partition else (self.phase, self.partition)
+
+    @property
+    def shape(self) -> Shape:
+        """Size ``(h, w)`` of a Sample."""
+        h, w = self.plane
+        return h.size, w.size
+
+    @property
+    def canvas(self) -> Shape:
+        """Size ``(h, w)`` to which a plane is interpolated before it is cropped."""
+        h, w = self.plane
+        return h.canvas, w.canvas
+
+    @property
+    def matrix(self) -> Shape:
+        """Size ``(y, x)`` of a plane's image."""
+        h, w = self.plane
+        return h.matrix, w.matrix
+
+    @property
+    def voxel(self) -> tuple[float, float, float] | None:
+        """Pixel spacing along y and x and distance of a volume's planes in mm, or None."""
+        h, w = self.plane
+        depth = self.thickness if not self.partition else self.readout.spacing
+        if h.spacing is None or w.spacing is None or depth is None:
+            return None
+        return h.spacing, w.spacing, depth
+
+    def places(self, heads: Heads) -> tuple[np.ndarray, np.ndarray]:
+        """Return the grid indices of each line along the phase encoding and the partitions.
 
         Raises:
             RawDataError: When a line lies outside the grid.
         """
-        steps = heads["idx"]["kspace_encode_step_1"].astype(np.int64)
-        lines = steps - self.center + self.shape[1] // 2
-        outside = (lines < 0) | (lines >= self.shape[1])
-        if outside.any():
-            raise RawDataError(
-                f"{int(outside.sum())} of {len(heads)} lines lie outside k-space: "
-                f"kspace_encode_step_1 spans {steps.min()}..{steps.max()}, which with the encoding "
-                f"centre {self.center} is {lines.min()}..{lines.max()} of 0..{self.shape[1] - 1} "
-                "encoded lines. The header's matrix or centre is wrong; correct the file's XML"
-            )
-        return lines
+        lines = self.phase.places(heads["idx"][STEPS[0]].astype(np.int64), STEPS[0])
+        if self.partition is None:
+            return lines, np.zeros_like(lines)
+        return lines, self.partition.places(heads["idx"][STEPS[1]].astype(np.int64), STEPS[1])
 
 
 def plan_grid(
@@ -64,21 +131,41 @@ def plan_grid(
     """Derive the grid of imaging lines from the header and from the readouts themselves.
 
     A ``center`` that is given replaces whatever the file says.
+
+    Raises:
+        RawDataError: When the header's matrix is absurdly larger than what was measured.
     """
     notes: list[str] = []
     recorded = center_recorded(heads, encoding.encoded.matrix[0])
     if not recorded:
         notes.append("center_sample is 0 in every readout: the middle is taken as the echo centre.")
-    full, h, view_h = _readout(encoding, required_size(windows(heads, recorded)), notes)
-    w = encoding.encoded.matrix[1]
-    steps = heads["idx"]["kspace_encode_step_1"]
-    if w is None:
-        w = int(steps.max()) + 1
-        notes.append(f"The header has no encoded matrix: {w} lines are taken from the readouts.")
-    if center is None:
-        center = _center(encoding.limits.get("kspace_encoding_step_1"), heads, vendor, w, notes)
-    canvas, matrix, voxel = _image((h, w), view_h, encoding, notes)
-    return Grid(full, (h, w), center, recorded, canvas, matrix, voxel, tuple(notes))
+    required = required_size(windows(heads, recorded))
+    full, base, view = _readout(encoding, required, notes)
+    refuse_absurd("readout", full, required)
+    readout = _image_axis(encoding, 0, base, view, 0, notes)
+    volumetric = len(np.unique(heads["idx"][STEPS[1]])) > 1
+    phase = _phase_axis(encoding, 1, heads, vendor, center, notes)
+    partition = _phase_axis(encoding, 2, heads, vendor, None, notes) if volumetric else None
+    thickness = encoding.recon.field_of_view[2] or encoding.encoded.field_of_view[2]
+    if encoding.recon.matrix[0] is None or encoding.recon.matrix[1] is None:
+        notes.append("The header has no reconstruction matrix: the image keeps the k-space grid.")
+    grid = Grid(full, recorded, readout, phase, partition, thickness)
+    if grid.voxel is None:
+        notes.append("The header has no field of view: voxel sizes are unknown.")
+    return Grid(full, recorded, readout, phase, partition, thickness, tuple(notes))
+
+
+def refuse_absurd(what: str, size: int, measured: int) -> None:
+    """Refuse a size that would only waste memory.
+
+    Raises:
+        RawDataError: When ``size`` is many times what was measured.
+    """
+    if size > max(NEVER_TOO_LARGE, LARGEST_RATIO * measured):
+        raise RawDataError(
+            f"the header's matrix along the {what} has {size} samples, the readouts span "
+            f"{measured}: that cannot be right; correct the file's XML header"
+        )
 
 
 def _readout(encoding: Encoding, required: int, notes: list[str]) -> tuple[int, int, float | None]:
@@ -120,55 +207,71 @@ def _readout(encoding: Encoding, required: int, notes: list[str]) -> tuple[int, 
     return full, base, pixel * base if pixel is not None else None
 
 
+def _phase_axis(
+    encoding: Encoding,
+    axis: int,
+    heads: Heads,
+    vendor: str | None,
+    center: int | None,
+    notes: list[str],
+) -> Axis:
+    steps = heads["idx"][STEPS[axis - 1]]
+    span = int(steps.max()) - int(steps.min()) + 1
+    size = encoding.encoded.matrix[axis]
+    what = ("lines", "partitions")[axis - 1]
+    if size is None:
+        size = int(steps.max()) + 1
+        notes.append(f"The header has no encoded matrix: {size} {what} are taken from the data.")
+    elif axis == 2 and size < span:
+        notes.append(
+            f"The header has {size} partitions, the readouts span {span}: these are believed."
+        )
+        size = span
+    refuse_absurd(("phase encoding", "partitions")[axis - 1], size, span)
+    if center is None:
+        center = _center(encoding, axis, heads, vendor, size, notes)
+    return _image_axis(encoding, axis, size, encoding.encoded.field_of_view[axis], center, notes)
+
+
 def _center(
-    limits: Limits | None, heads: Heads, vendor: str | None, w: int, notes: list[str]
+    encoding: Encoding, axis: int, heads: Heads, vendor: str | None, size: int, notes: list[str]
 ) -> int:
+    limits = encoding.limits.get(f"kspace_encoding_step_{axis}")
     told = limits.center if limits else None
+    what = ("line", "partition")[axis - 1]
     if vendor and "siemens" in vendor.lower():
         # the converter's header centre is half the lines, wrong with partial Fourier
-        counted = np.unique(heads["idx"]["user"][:, CENTER_LINE])
-        if len(counted) == 1 and 0 < counted[0] < w:
+        counted = np.unique(heads["idx"]["user"][:, CENTER_COUNTERS[axis - 1]])
+        if len(counted) == 1 and 0 < counted[0] < size:
             if told is not None and told != counted[0]:
                 notes.append(
-                    f"The header says that line {told} is the k-space centre, the readouts say "
+                    f"The header says that {what} {told} is the k-space centre, the readouts say "
                     f"{counted[0]}: the readouts are believed."
                 )
             return int(counted[0])
     if told is None:
-        notes.append(f"The header has no encoding centre: line {w // 2} of {w} is taken.")
-        return w // 2
+        notes.append(f"The header has no encoding centre: {what} {size // 2} of {size} is taken.")
+        return size // 2
     return told
 
 
-def _image(
-    grid: Shape, view_h: float | None, encoding: Encoding, notes: list[str]
-) -> tuple[Shape, Shape, tuple[float, float, float] | None]:
-    """Return canvas, matrix and voxel size: interpolate to the recon voxel, crop to its matrix."""
-    recon = encoding.recon
-    views = (view_h, encoding.encoded.field_of_view[1])
-    canvas, matrix, spacing = list(grid), list(grid), [0.0, 0.0]
-    for axis, view in enumerate(views):
-        wanted, wanted_view = recon.matrix[axis], recon.field_of_view[axis]
-        if view is not None and wanted is not None and wanted_view is not None:
-            canvas[axis] = _pixels(view * wanted / wanted_view)
-        if wanted is not None:
-            matrix[axis] = min(wanted, canvas[axis])
-        if wanted is not None and wanted > canvas[axis]:
-            notes.append(
-                f"The reconstruction matrix along {'yx'[axis]} is {wanted}, the encoded field of "
-                f"view holds {canvas[axis]} such pixels: the image has {canvas[axis]}."
-            )
-        if view is not None:
-            spacing[axis] = view / canvas[axis]
-    thickness = recon.field_of_view[2] or encoding.encoded.field_of_view[2]
-    if recon.matrix[0] is None or recon.matrix[1] is None:
-        notes.append("The header has no reconstruction matrix: the image keeps the k-space grid.")
-    voxel = None
-    if all(spacing) and thickness is not None:
-        voxel = (spacing[0], spacing[1], thickness)
-    else:
-        notes.append("The header has no field of view: voxel sizes are unknown.")
-    return (canvas[0], canvas[1]), (matrix[0], matrix[1]), voxel
+def _image_axis(
+    encoding: Encoding, axis: int, size: int, view: float | None, center: int, notes: list[str]
+) -> Axis:
+    """Interpolate to the reconstruction voxel, crop to its matrix."""
+    wanted = encoding.recon.matrix[axis]
+    wanted_view = encoding.recon.field_of_view[axis]
+    canvas = size
+    if view is not None and wanted is not None and wanted_view is not None:
+        canvas = _pixels(view * wanted / wanted_view)
+        refuse_absurd(f"image's axis {'xyz'[axis]}", canvas, size)
+    matrix = size if wanted is None else min(wanted, canvas)
+    if wanted is not None and wanted > canvas:
+        notes.append(
+            f"The reconstruction matrix along {'yxz'[axis]} is {wanted}, the encoded field of "
+            f"view holds {canvas} such pixels: the image has {canvas}."
+        )
+    return Axis(size, canvas, matrix, view / canvas if view is not None else None, center)
 
 
 def _pixels(exact: float) -> int:

@@ -12,6 +12,7 @@ from typing import TypeVar
 from xml.etree import ElementTree
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.schema import unknown_content
 from mrirecon.scan import SequenceParameters
 
 Number = TypeVar("Number", int, float)
@@ -80,6 +81,7 @@ class MeasurementHeader:
         measurement: Id of this measurement.
         dependencies: ``(kind, measurement id)``, for instance of the noise scan.
         patient_position: For instance ``HFS``.
+        notes: What in the header was ignored, one sentence each.
     """
 
     encodings: tuple[Encoding, ...] = (Encoding(),)
@@ -97,6 +99,7 @@ class MeasurementHeader:
     measurement: str | None = None
     dependencies: tuple[tuple[str, str], ...] = ()
     patient_position: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def sequence(self) -> SequenceParameters:
@@ -127,6 +130,7 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
             f"the XML header cannot be parsed ({error}); it starts with {text[:60]!r}. "
             "Expected an ISMRMRD header, <ismrmrdHeader>…; convert the file again"
         ) from error
+    notes = unknown_content(root)
     for element in root.iter():
         if isinstance(element.tag, str):
             element.tag = element.tag.rpartition("}")[2]
@@ -164,6 +168,7 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
         measurement=_text(root, "measurementInformation/measurementID"),
         dependencies=dependencies,
         patient_position=_text(root, "measurementInformation/patientPosition"),
+        notes=tuple(notes),
     )
 
 

@@ -1,31 +1,55 @@
-"""Readouts of one slice, sorted into k-space."""
+"""Readouts, averaged and sorted by their place in k-space."""
 
-from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex64
+from jaxtyping import Bool, Complex64, Float32, Int64
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
+from mrirecon.fourier import fft, ifft
+from mrirecon.image import center_fit
 from mrirecon.raw.grid import Grid
 from mrirecon.raw.oversampling import nearest_sample, remove_oversampling, windows
-from mrirecon.raw.readouts import Readouts
+from mrirecon.raw.readouts import Heads, Readouts
 
 
 @dataclass(frozen=True)
 class SortedLines:
-    """k-space of one slice: averaged, oversampling removed, zero where ``mask`` is False."""
+    """k-space of one slice: averaged, oversampling removed, zero where ``mask`` is False.
+
+    ``counts`` tells how many readouts went into each sample.
+    """
 
     kspace: Complex64[Tensor, "coil h w"]
-    mask: Bool[Tensor, "h w"]
+    counts: Float32[Tensor, "h w"]
+
+    @property
+    def mask(self) -> Bool[Tensor, "h w"]:
+        """Where something was measured."""
+        return self.counts > 0
 
 
-def sort_lines(
+@dataclass(frozen=True)
+class AveragedLines:
+    """The mean of the readouts at each place on the grid where there are any.
+
+    Attributes:
+        places: Index into the flattened grid of phase encoding and partitions.
+        kspace: On the oversampled readout; whitened, zero where nothing was measured.
+        counts: How many readouts went into each sample.
+    """
+
+    places: Int64[np.ndarray, "place"]
+    kspace: Complex64[np.ndarray, "place coil full"]
+    counts: Int64[np.ndarray, "place full"]
+
+
+def average_lines(
     readouts: Readouts, grid: Grid, whitening: Complex64[np.ndarray, "coil coil"] | None = None
-) -> SortedLines:
-    """Place lines by their encoding centre and average what was measured more than once.
+) -> AveragedLines:
+    """Place readouts by their echo centre and average what was measured more than once.
 
     The order matters: whiten, undo reversal and discard, place by the echo centre on the
     oversampled grid, accumulate, and only then remove the oversampling. The sum of every k-space
@@ -35,10 +59,9 @@ def sort_lines(
         RawDataError: When a line lies outside the grid, or a sample is not finite.
     """
     placed = windows(readouts.heads, grid.recorded)
-    rows = grid.rows(readouts.heads)
-    coils, (h, w) = readouts.samples[0].shape[0], grid.shape
-    total = np.zeros((w, coils, grid.full), np.complex64)
-    count = np.zeros((w, grid.full), np.int64)
+    places, slots = np.unique(flat_places(grid, readouts.heads), return_inverse=True)
+    total = np.zeros((len(places), readouts.samples[0].shape[0], grid.full), np.complex64)
+    count = np.zeros((len(places), grid.full), np.int64)
     for i, samples in enumerate(readouts.samples):
         if placed.reverse[i]:
             samples = samples[:, ::-1]
@@ -50,42 +73,60 @@ def sort_lines(
                 f"a readout spans samples {start}..{stop - 1} of a grid of {grid.full}; "
                 "calibration and imaging readouts differ in a way that is not supported"
             )
-        total[rows[i], :, start:stop] += samples
-        count[rows[i], start:stop] += 1
+        total[slots[i], :, start:stop] += samples
+        count[slots[i], start:stop] += 1
     if not np.isfinite(total.view(np.float32)).all():
         raise RawDataError("a readout holds values that are not finite (NaN or infinity)")
     total /= np.maximum(count, 1)[:, None, :]
     if whitening is not None:  # the same for every sample, hence once for their mean
         total = np.matmul(whitening, total)
-    lines = remove_oversampling(torch.from_numpy(total), h)
-    mask = torch.from_numpy(count[:, nearest_sample(grid.full, h)] > 0)
-    kspace = (lines * mask[:, None, :]).permute(1, 2, 0).contiguous()
-    return SortedLines(kspace, mask.T.contiguous())
+    return AveragedLines(places, total, count)
 
 
-def check_repeats(heads: np.ndarray, calibration_only: np.ndarray) -> tuple[int, str | None]:
-    """Return how often a line was typically acquired, and a note when lines were repeated.
+def sort_lines(
+    readouts: Readouts, grid: Grid, whitening: Complex64[np.ndarray, "coil coil"] | None = None
+) -> SortedLines:
+    """Sort the lines of one slice of a 2-D scan into k-space.
 
     Raises:
-        RawDataError: When the same line was acquired in several segments without any other counter
-            telling them apart: then they are no averages.
+        RawDataError: When a line lies outside the grid, or a sample is not finite.
     """
-    idx = heads["idx"]
-    keys = list(zip(idx["slice"].tolist(), idx["kspace_encode_step_1"].tolist(), strict=True))
-    full_keys = zip(keys, idx["average"].tolist(), calibration_only.tolist(), strict=True)
-    segments: dict[tuple, set[int]] = {}
-    for key, segment in zip(full_keys, idx["segment"].tolist(), strict=True):
-        segments.setdefault(key, set()).add(segment)
-    for ((slice_, line), average, _), seen in segments.items():
-        if len(seen) > 1:
-            raise RawDataError(
-                f"line {line} of slice {slice_}, average {average}, was acquired in segments "
-                f"{sorted(seen)}; expected one. Segments that repeat lines (navigators, EPI "
-                "polarities) are not supported"
-            )
-    counts = Counter(Counter(keys).values())
-    typical = counts.most_common(1)[0][0]
-    if set(counts) == {1}:
-        return 1, None
-    text = ", ".join(f"{lines} lines {n} times" for n, lines in sorted(counts.items()))
-    return typical, f"Lines were acquired more than once and averaged: {text}."
+    lines = average_lines(readouts, grid, whitening)
+    h, w = grid.shape
+    measured = torch.from_numpy(lines.counts[:, nearest_sample(grid.full, h)]).float()
+    kspace = remove_oversampling(torch.from_numpy(lines.kspace), h)
+    kspace = kspace * (measured > 0)[:, None, :]
+    result = torch.zeros(kspace.shape[1], h, w, dtype=kspace.dtype)
+    result[:, :, lines.places] = kspace.permute(1, 2, 0)
+    counts = torch.zeros(h, w)
+    counts[:, lines.places] = measured.T
+    return SortedLines(result, counts)
+
+
+def to_planes(
+    lines: AveragedLines, grid: Grid
+) -> tuple[Complex64[Tensor, "x coil place"], Float32[Tensor, "place"]]:
+    """Take lines of a 3-D scan to image space along the readout, on its image matrix.
+
+    Orthonormal up to a gain that keeps both the signal and the variance of the noise when the
+    readout is interpolated. An asymmetric echo is zero-filled. The counts are those at the echo
+    centre.
+    """
+    axis = grid.readout
+    image = center_fit(ifft(torch.from_numpy(lines.kspace), (-1,)), (axis.size,))
+    if axis.canvas != axis.size:
+        image = ifft(center_fit(fft(image, (-1,)), (axis.canvas,)), (-1,))
+        image = image * (axis.canvas / axis.size) ** 0.5
+    image = center_fit(image, (axis.matrix,))
+    counts = torch.from_numpy(lines.counts[:, grid.full // 2]).float()
+    return image.permute(2, 1, 0), counts
+
+
+def flat_places(grid: Grid, heads: Heads) -> Int64[np.ndarray, "readout"]:
+    """Return each line's index into the flattened grid of phase encoding and partitions.
+
+    Raises:
+        RawDataError: When a line lies outside the grid.
+    """
+    lines, partitions = grid.places(heads)
+    return lines * (grid.partition.size if grid.partition else 1) + partitions

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import CartesianAcquisition, understand
+from mrirecon.raw.acquisition import CartesianAcquisition, Planes, understand
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.noise import NoiseScan
 from mrirecon.raw.readouts import Heads, Index, Readouts
@@ -40,13 +43,18 @@ class Measurement:
 
 
 class AcquisitionScan(FileScan):
-    """A Cartesian acquisition made of single readouts."""
+    """A Cartesian acquisition made of single readouts.
+
+    A slice of a 2-D scan is read when it is asked for. Of a 3-D scan the whole frame is read and
+    kept, because its planes lie across all readouts.
+    """
 
     choices = ("measurement", "noise", "center", "fourier_sign")
 
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
         super().__init__(path, reading)
         self._loaded: tuple[Measurement, CartesianAcquisition] | None = None
+        self._planes: tuple[int, Planes] | None = None
         with blaming(path):
             measurement, acquisition = self._load()
             self.header = _scan_header(path.name, self.format, measurement, acquisition)
@@ -76,7 +84,18 @@ class AcquisitionScan(FileScan):
         self.check(index)
         with blaming(self.path):
             measurement, acquisition = self._loaded or self._load()
-            sample = acquisition.sample(index, lambda numbers: self.fetch(measurement, numbers))
+
+            def fetch(numbers: Index) -> Readouts:
+                return self.fetch(measurement, numbers)
+
+            frame, place = divmod(index, self.header.slices)
+            if not self.header.volumetric:
+                sample = acquisition.slice(frame, place, fetch)
+            else:
+                if self._planes is None or self._planes[0] != frame:
+                    self._planes = None  # frees the memory before more is taken
+                    self._planes = (frame, acquisition.volume(frame, fetch))
+                sample = acquisition.plane(self._planes[1], place)
         return sample.replace(key=(self.header.name, index))
 
     def content(self) -> tuple[tuple[str, str], ...]:
@@ -105,8 +124,19 @@ class AcquisitionScan(FileScan):
             ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
         )
 
+    def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
+        """Return the correlation that whitening removed; None without a noise scan."""
+        _, acquisition = self._loaded or self._load()
+        if acquisition.whitening is None:
+            return None
+        root = np.linalg.pinv(acquisition.whitening.astype(np.complex128))
+        covariance = np.abs(root @ root.conj().T)
+        deviation = np.sqrt(np.diag(covariance))
+        deviation = np.where(deviation > 0, deviation, 1.0)  # a channel that was switched off
+        return covariance / np.outer(deviation, deviation)
+
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_loaded": None}
+        return {**self.__dict__, "_loaded": None, "_planes": None}
 
     def _load(self) -> tuple[Measurement, CartesianAcquisition]:
         measurement = self.measurement()
@@ -149,7 +179,7 @@ def _scan_header(
     return ScanHeader(
         name=name,
         format=format_,
-        slices=len(acquisition.stack.order),
+        slices=acquisition.slices,
         coils=acquisition.coils,
         grid=grid.shape,
         canvas=grid.canvas,
@@ -163,6 +193,8 @@ def _scan_header(
         vendor=header.vendor or "",
         model=header.model or "",
         patient_position=header.patient_position,
+        frames=acquisition.frames,
+        volumetric=grid.partition is not None,
         whitened=acquisition.whitening is not None,
         notes=(*measurement.notes, *acquisition.notes),
     )

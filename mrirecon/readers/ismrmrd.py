@@ -155,5 +155,10 @@ def _by_name(records: np.ndarray, wanted: np.dtype) -> np.ndarray:
 
 def _fetch(path: Path, group: str, heads: Heads, numbers: Index) -> Readouts:
     with open_hdf5(path) as file:
-        data = read(file[group]["data"].fields("data"), numbers)
+        rows = file[group]["data"].fields("data")
+        first, last = int(numbers.min()), int(numbers.max())
+        if last - first < 2 * len(numbers):  # a slice is many times faster than a list of rows
+            data = read(rows, slice(first, last + 1))[numbers - first]
+        else:
+            data = read(rows, numbers)
     return unpack(heads[numbers], list(data), numbers)

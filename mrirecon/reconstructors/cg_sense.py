@@ -1,6 +1,6 @@
 """Iterative SENSE (Pruessmann et al., Magn Reson Med 46:638, 2001)."""
 
-from mrirecon.operators import sense
+from mrirecon.operators import least_squares
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import conjugate_gradient
@@ -12,6 +12,8 @@ class CgSense(Reconstructor):
 
     .. math:: \hat x = \arg\min_x \|Ax - y\|^2 + \lambda\|x\|^2
               \iff (A^HA + \lambda I)\,\hat x = A^Hy
+
+    Samples that were averaged less often than others weigh less.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
@@ -42,10 +44,10 @@ class CgSense(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the complex image; zero where the maps are."""
-        A = sense(self.sensitivity(sample), sample.mask)
+        A, y = least_squares(sample, self.sensitivity(sample))
         return conjugate_gradient(
             lambda x: A.gram(x) + self.regularization * x,
-            A.H(sample.kspace),
+            A.H(y),
             iterations=self.iterations,
             tolerance=self.tolerance,
         )

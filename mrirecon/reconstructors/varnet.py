@@ -8,7 +8,7 @@ from torch import nn
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.networks.norm_unet import NormUnet
-from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling
+from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.sensitivity.learned import LearnedMaps
@@ -20,7 +20,8 @@ class VarNet(Reconstructor):
 
     .. math:: k_{t+1} = k_t - \eta_t M (k_t - y) - E\,D_t(E^H k_t), \qquad E = F S
 
-    The output is the root-sum-of-squares of :math:`F^H k_T`, as in fastMRI, or the coil combination
+    :math:`M` zeroes what was not measured, and weighs what was averaged differently. The output is
+    the root-sum-of-squares of :math:`F^H k_T`, as in fastMRI, or the coil combination
     :math:`E^H k_T`: complex, and free of the noise that no sensitivity explains. With the default
     arguments the parameters have the names and shapes of fastMRI's public weights.
 
@@ -51,7 +52,9 @@ class VarNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
-        M = Sampling(sample.mask)
+        M: LinearOperator = Sampling(sample.mask)
+        if sample.weights is not None:
+            M = Weights(sample.weights) @ M
         E = Fourier() @ Coils(self.sens_net(sample))
         kspace = sample.kspace
         for cascade in self.cascades:

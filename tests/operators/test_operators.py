@@ -9,7 +9,7 @@ import torch
 import mrirecon.operators
 from mrirecon.errors import ShapeError
 from mrirecon.fourier import fft
-from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, sense
+from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights, sense
 from mrirecon.operators.base import Adjoint, Composition
 from tests.operators.adjointness import assert_adjoint, complex_randn
 
@@ -24,6 +24,7 @@ def _cases(h, w):
         Coils: (Coils(maps), image, coils),
         Fourier: (Fourier(), coils, coils),
         Sampling: (Sampling(rows), coils, coils),
+        Weights: (Weights(rows * 0.3), coils, coils),
         Adjoint: (Adjoint(Coils(maps)), coils, image),
         Composition: (sense(maps, rows), image, coils),
     }

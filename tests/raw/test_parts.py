@@ -148,7 +148,7 @@ def test_a_larger_recon_view_is_limited_and_told():
 def test_header_without_numbers():
     result = grid(Space(), Space())
     assert (result.shape, result.canvas, result.matrix) == ((32, 8),) * 3
-    assert result.voxel is None and result.center == 4 and len(result.notes) == 5
+    assert result.voxel is None and result.phase.center == 4 and len(result.notes) == 5
 
 
 def stack(positions, **fields):

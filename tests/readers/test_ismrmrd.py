@@ -11,6 +11,7 @@ from mrirecon.fourier import fft
 from mrirecon.image import center_fit
 from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.readers import open_scan
+from mrirecon.reading import Reading
 from tests.readers.mrd_files import PHASE, READ, SLICE, XML, MrdFile
 
 CALIBRATION = (AcquisitionFlag.PARALLEL_CALIBRATION,)
@@ -262,27 +263,19 @@ def test_reconstruction_matrix_and_phase_oversampling(path):
     assert header.voxel == pytest.approx((1.6, 1.6, 5.0))
 
 
-@pytest.mark.parametrize(
-    ("counter", "words"),
-    [
-        ("repetition", "several repetitions"),
-        ("contrast", "several contrasts"),
-        ("phase", "cardiac"),
-        ("set", "several sets"),
-        ("kspace_encode_step_2", "3-D partitions"),
-        ("encoding_space_ref", "several encodings"),
-    ],
-)
-def test_varying_counters_are_named_and_refused(path, counter, words):
-    file = MrdFile().lines(**{counter: 0}).lines(**{counter: 1})
-    with pytest.raises(RawDataError, match=words) as error:
+def test_several_encodings_are_refused(path):
+    file = MrdFile().lines(encoding_space_ref=0).lines(encoding_space_ref=1)
+    with pytest.raises(RawDataError, match="several encodings") as error:
         open_scan(file.write(path))
-    assert counter in str(error.value) and str(path) in str(error.value)
+    assert "encoding_space_ref" in str(error.value) and str(path) in str(error.value)
 
 
-def test_repeated_lines_in_other_segments_are_refused(path):
-    with pytest.raises(RawDataError, match=r"segments \[0, 1\]"):
-        open_scan(MrdFile().lines(segment=0).line(3, segment=1).write(path))
+@pytest.mark.parametrize("counter", ["segment", "user"])
+def test_lines_repeated_for_an_unknown_purpose_are_refused(path, counter):
+    other = {"segment": 1} if counter == "segment" else {"user": [0, 0, 7, 0, 0, 0, 0, 0]}
+    name = "segment" if counter == "segment" else r"user\[2\]"
+    with pytest.raises(RawDataError, match=f"line 3 .* slice 0.*counter '{name}'"):
+        open_scan(MrdFile().lines().line(3, **other).write(path))
 
 
 @pytest.mark.parametrize(
@@ -326,9 +319,9 @@ def test_damaged_readouts_are_named(path, damage):
         file.data[4][0, 3] = np.nan
     else:
         file.heads[4]["number_of_samples"] = 31
-    scan = open_scan(file.write(path))
+    file.write(path)
     with pytest.raises(RawDataError, match="readout 4 holds 128" if damage == "length" else "NaN"):
-        scan[0]
+        open_scan(path)[0]
 
 
 def test_a_poor_noise_scan_only_scales(path):
@@ -339,17 +332,106 @@ def test_a_poor_noise_scan_only_scales(path):
 
 def test_noise_with_other_channels_is_not_used(path):
     header = open_scan(MrdFile().noise(np.eye(3)).lines().write(path)).header
-    assert not header.whitened and any("has 3 channels, the image 2" in note for note in header.notes)
+    assert not header.whitened and any(
+        "has 3 channels, the image 2" in note for note in header.notes
+    )
 
 
 def test_the_last_imaging_measurement_is_read(path):
     MrdFile(seed=1).lines().write(path, "dataset_1")
     wanted = MrdFile(seed=2).lines()
     wanted.write(path, "dataset_2")
-    MrdFile().noise(COVARIANCE).write(path, "dataset_3")
     scan = open_scan(path)
     close(scan[0].kspace, wanted.kspace[0])
     assert any("dataset_1" in note and "read: /dataset_2" in note for note in scan.header.notes)
+
+
+@pytest.mark.parametrize("chosen", ["dataset_1", "/dataset_1", 0, "-2"])
+def test_another_measurement_can_be_chosen(path, chosen):
+    wanted = MrdFile(seed=1).lines()
+    wanted.write(path, "dataset_1")
+    MrdFile(seed=2).lines().write(path, "dataset_2")
+    close(open_scan(path, Reading(measurement=chosen))[0].kspace, wanted.kspace[0])
+
+
+def test_an_unknown_measurement_is_refused(path):
+    with pytest.raises(RawDataError, match=r"no measurement 'x'; expected .* /dataset"):
+        open_scan(MrdFile().lines().write(path), Reading(measurement="x"))
+
+
+def whitened_like(path, expected, **reading):
+    scan = open_scan(path, Reading(**reading))
+    close(scan[0].kspace, expected)
+    return scan.header
+
+
+def test_noise_of_another_measurement_or_file(path, tmp_path):
+    """The same as with the noise scan in the measurement itself."""
+    expected = open_scan(MrdFile().noise(COVARIANCE).lines().write(tmp_path / "own.h5"))[0].kspace
+    MrdFile().noise(COVARIANCE).write(path, "dataset_1")
+    MrdFile().lines().write(path, "dataset_2")
+    header = whitened_like(path, expected)
+    assert header.whitened and any("measurement /dataset_1 of" in note for note in header.notes)
+    image = MrdFile().lines().write(tmp_path / "image.h5")
+    noise = MrdFile().noise(COVARIANCE).write(tmp_path / "noise.h5")
+    header = whitened_like(image, expected, noise=str(noise))
+    assert any("noise.h5" in note for note in header.notes)
+    assert not open_scan(image).header.whitened
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda path: MrdFile().lines().write(path), "no readouts flagged as noise"),
+        (lambda path: MrdFile().noise(np.eye(3)).write(path), "has 3 channels, the image 2"),
+        (lambda path: path, "no such file"),
+        (lambda path: (path.write_text("text"), path)[1], "no file of acquisitions"),
+    ],
+)
+def test_noise_files_that_do_not_serve_are_refused(path, tmp_path, build, words):
+    MrdFile().lines().write(path)
+    with pytest.raises(RawDataError, match=words):
+        open_scan(path, Reading(noise=str(build(tmp_path / "noise.h5"))))
+
+
+def test_choices_that_do_not_apply_are_refused(path):
+    with pytest.raises(RawDataError, match=r"reading\.axes does not apply to ISMRMRD"):
+        open_scan(MrdFile().lines().write(path), Reading(axes="h w"))
+
+
+def test_the_fourier_sign_can_be_chosen(path):
+    file = MrdFile().lines()
+    file.write(path)
+    close(open_scan(path, Reading(fourier_sign=-1))[0].kspace, file.kspace[0].conj())
+
+
+def test_what_the_header_has_beyond_the_standard_is_told(path):
+    notes = open_scan(MrdFile(xml={"etl": "many"}).lines().write(path)).header.notes
+    assert any("unknownElement" in note for note in notes)
+    assert any("echoTrainLength 'many'" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", ["w", "full", "x"])
+def test_an_absurd_matrix_is_refused_before_memory_is_taken(path, name):
+    with pytest.raises(RawDataError, match=r"samples, the readouts span|more than half"):
+        open_scan(MrdFile(xml={name: 4_000_000}).lines().write(path))
+
+
+def bright_center(center, told):
+    """A file whose line ``center`` has most of the signal, and whose header tells ``told``."""
+    file = MrdFile(shape=(1, 2, 16, 32), xml={"center": told})
+    for row in range(32):
+        file.line(row, gain=20.0 if row == center else 1.0)
+    return file
+
+
+def test_a_center_away_from_the_signal_is_told_and_can_be_corrected(path, tmp_path):
+    notes = open_scan(bright_center(16, 16).write(path)).header.notes
+    assert not any("strongest" in note for note in notes)
+    file = bright_center(11, 16).write(tmp_path / "b.h5")
+    assert any("= 11, 5 from the encoding centre 16" in n for n in open_scan(file).header.notes)
+    with pytest.raises(RawDataError, match="lie outside"):  # 31 - 11 does not fit
+        open_scan(file, Reading(center=11))
 
 
 def test_a_file_written_by_the_reference_library(path):

@@ -139,8 +139,8 @@ def test_varnet_autocast_keeps_the_physics_in_complex64():
 
 def test_mask_may_be_shared_or_two_dimensional():
     sample, maps, _ = scene(lines=16)
-    plane = Sample(sample.kspace, sample.mask.expand(48, 40).clone(), maps)
-    row = Sample(sample.kspace, sample.mask, maps)
+    plane = Sample(sample.kspace, sample.mask.expand(48, 40).clone(), maps=maps)
+    row = Sample(sample.kspace, sample.mask, maps=maps)
     for method in (CgSense(Espirit()), VarNet(1, 2, 2, LearnedMaps(2, 2))):
         torch.testing.assert_close(method(plane), method(row), rtol=1e-4, atol=1e-5)
 

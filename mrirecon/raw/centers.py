@@ -1,0 +1,57 @@
+"""The encoding centre that a file tells, compared with where the signal is."""
+
+import numpy as np
+from jaxtyping import Int64
+
+from mrirecon.raw.grid import STEPS, Grid
+from mrirecon.raw.readouts import Heads, Index, Readouts
+
+LINES = 512
+"""At most so many lines are looked at."""
+PROMINENT = 8.0
+"""The strongest line counts as the centre when it has this many times the median energy."""
+TOLERANCE = 2
+
+
+def lines_through_center(
+    grid: Grid, heads: Heads, axis: int, frame: Index
+) -> Int64[np.ndarray, "chosen"]:
+    """Choose the lines along one phase encoding that cross the centre of the other.
+
+    Args:
+        grid: Where lines go.
+        heads: Of the imaging lines.
+        axis: 0 for the phase encoding, 1 for the partitions.
+        frame: Lines to choose from, for instance those of one frame and one slice.
+    """
+    if grid.partition is not None:
+        other = grid.places(heads[frame])[1 - axis]
+        center = ((grid.phase, grid.partition)[1 - axis]).size // 2
+        nearest = np.abs(other - center)
+        frame = frame[nearest == nearest.min()]
+    if len(frame) <= LINES:
+        return frame
+    return frame[np.linspace(0, len(frame) - 1, LINES).round().astype(np.int64)]
+
+
+def center_note(grid: Grid, readouts: Readouts, axis: int) -> str | None:
+    """Say by how much the strongest line misses the centre, when that is more than it may."""
+    counter = STEPS[axis]
+    steps = readouts.heads["idx"][counter].astype(np.int64)
+    values, inverse, counts = np.unique(steps, return_inverse=True, return_counts=True)
+    energy = [float(np.vdot(x, x).real) for x in readouts.samples]
+    mean = np.bincount(inverse.reshape(-1), energy) / counts
+    if len(values) < 8 or not np.isfinite(mean).all():
+        return None
+    peak = int(mean.argmax())
+    told = (grid.phase.center, grid.partition.center if grid.partition else 0)[axis]
+    step = int(np.median(np.diff(values)))
+    off = int(values[peak]) - told
+    if mean[peak] < PROMINENT * np.median(mean) or abs(off) <= max(TOLERANCE, step):
+        return None
+    remedy = f" (reading.center={values[peak]} overrides it)" if axis == 0 else ""
+    return (
+        f"The signal is strongest at {counter} = {values[peak]}, {abs(off)} from the encoding "
+        f"centre {told} that was used{remedy}: a wrong centre misplaces partial Fourier and the "
+        "calibration region."
+    )
