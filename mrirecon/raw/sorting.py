@@ -14,6 +14,9 @@ from mrirecon.raw.grid import Grid
 from mrirecon.raw.oversampling import nearest_sample, remove_oversampling, windows
 from mrirecon.raw.readouts import Heads, Readouts
 
+LARGEST = 1e30
+"""Larger numbers are damage, and their squares would overflow."""
+
 
 @dataclass(frozen=True)
 class SortedLines:
@@ -75,8 +78,11 @@ def average_lines(
             )
         total[slots[i], :, start:stop] += samples
         count[slots[i], start:stop] += 1
-    if not np.isfinite(total.view(np.float32)).all():
-        raise RawDataError("a readout holds values that are not finite (NaN or infinity)")
+    if not (np.abs(total.view(np.float32)) < LARGEST).all():  # which NaN is not either
+        raise RawDataError(
+            f"a readout holds values that are not finite (NaN or infinity) or above {LARGEST:g}; "
+            "the file is damaged"
+        )
     total /= np.maximum(count, 1)[:, None, :]
     if whitening is not None:  # the same for every sample, hence once for their mean
         total = np.matmul(whitening, total)

@@ -1,0 +1,119 @@
+"""A captured ISMRMRD / MRD version 1 stream: what a scanner sends, saved as it came.
+
+Standard input is read the same way, from a temporary copy, so a container can be piped through.
+"""
+
+import mmap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.header import parse_header
+from mrirecon.raw.messages import Message, MessageId, acquisition_head, messages
+from mrirecon.raw.mrd import ACQUISITION_HEADER
+from mrirecon.raw.noise import NoiseScan, noise_scan
+from mrirecon.raw.readouts import Index, Readouts, classify, unpack
+from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
+
+FIRST = (MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER)
+"""A stream begins with one of these."""
+
+
+class MrdStreamScan(AcquisitionScan):
+    """Cartesian acquisitions in the order in which a scanner sent them.
+
+    Raises:
+        RawDataError: When the stream is damaged, or holds something that is not supported.
+    """
+
+    format = "MRD stream"
+    layout = "messages of an ISMRMRD / MRD version 1 stream: a header and acquisitions"
+    choices = ("noise", "center", "fourier_sign")
+
+    @classmethod
+    def detect(cls, path: Path) -> bool:
+        with _mapped(path) as stream:
+            if stream is None:
+                return False
+            try:
+                for message in messages(stream):
+                    if message.id == MessageId.HEADER:
+                        start = stream[message.start + 4 : message.start + 4096]
+                        return start.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<")
+                    if message.id not in FIRST:
+                        return False
+            except RawDataError:
+                return False
+        return False
+
+    def measurement(self) -> Measurement:
+        measurement, self._starts = _scan(self.path)
+        return measurement
+
+    def fetch(self, measurement: Measurement, numbers: Index) -> Readouts:
+        heads = measurement.heads[numbers]
+        data = []
+        with self.path.open("rb") as file:
+            for start, head in zip(self._starts[numbers], heads, strict=True):
+                samples = int(head["number_of_samples"])
+                trajectory = 4 * samples * int(head["trajectory_dimensions"])
+                file.seek(int(start) + ACQUISITION_HEADER.itemsize + trajectory)
+                values = file.read(8 * samples * int(head["active_channels"]))
+                data.append(np.frombuffer(values, "<f4"))
+        return unpack(heads, data, numbers)
+
+    @classmethod
+    def noise_scan(cls, path: Path) -> NoiseScan | None:
+        scan = cls.__new__(cls)
+        scan.path = path
+        measurement = scan.measurement()
+        numbers = classify(measurement.heads, None).noise
+        if not len(numbers):
+            return None
+        labels = measurement.header.coil_labels
+        return noise_scan(scan.fetch(measurement, numbers), labels, path.name)
+
+
+def _scan(path: Path) -> tuple[Measurement, np.ndarray]:
+    """Walk through the messages once; returns where the acquisitions begin."""
+    header, found, closed = None, [], False
+    with _mapped(path) as stream:
+        if stream is None:
+            raise RawDataError("the stream is empty")
+        for message in messages(stream):
+            if message.id == MessageId.HEADER:
+                if header is not None:
+                    raise RawDataError(
+                        "the stream has several headers, expected one measurement; split it"
+                    )
+                header = parse_header(stream[message.start + 4 : message.stop])
+            found += [message] if message.id == MessageId.ACQUISITION else []
+            closed = message.id == MessageId.CLOSE
+        if header is None or not found:
+            raise RawDataError(
+                f"the stream has {'no' if header is None else 'a'} header and {len(found)} "
+                "acquisitions, expected both"
+            )
+        heads = np.array([acquisition_head(stream, m.start) for m in found], ACQUISITION_HEADER)
+    notes = () if closed else ("The stream was not closed: the measurement may be incomplete.",)
+    return Measurement("stream", header, heads, None, notes), _starts(found)
+
+
+def _starts(found: list[Message]) -> np.ndarray:
+    return np.array([message.start for message in found], np.int64)
+
+
+@contextmanager
+def _mapped(path: Path) -> Iterator[mmap.mmap | None]:
+    """Map a file for reading; None when it is empty or cannot be mapped."""
+    with path.open("rb") as file:
+        try:
+            stream = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (ValueError, OSError):
+            yield None
+            return
+        with stream:
+            yield stream
