@@ -1,8 +1,17 @@
 """Fixtures shared by all tests; shapes and types are checked at run time in every test."""
 
 import ismrmrd  # noqa: F401  # importing it resets the warning filters; here pytest restores them
+import pytest
 from jaxtyping import install_import_hook
 
 install_import_hook(  # an int is welcome where a float is expected, as PEP 484 has it
     "mrirecon", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 )
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _cache_folder(tmp_path_factory):
+    """Keep what tests cache out of the user's cache folder; subprocesses inherit it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        yield

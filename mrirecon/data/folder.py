@@ -5,8 +5,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
+from mrirecon.data.index import read_folder
 from mrirecon.errors import RawDataError
-from mrirecon.readers import open_scan
+from mrirecon.reading import Reading
 from mrirecon.scan import Scan
 
 
@@ -22,32 +23,41 @@ def raw_files(path: str | Path) -> list[Path]:
     if path.is_file():
         return [path]
     files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
+    # the two files of a BART array are one scan
+    files = [f for f in files if not (f.suffix == ".cfl" and f.with_suffix(".hdr") in files)]
     if not files:
         raise RawDataError(f"{path.resolve()}: the folder holds no file; expected raw MRI files")
     return files
 
 
 class Folder(Sequence[Scan]):
-    """Opens every file of a folder; all headers are read once, k-space on demand.
+    """The scans of a folder, sorted by name; k-space is read on demand.
+
+    Headers are kept in an index, so that only new and changed files are opened (see
+    :mod:`mrirecon.data.index`).
 
     Args:
         path: The folder.
         pattern: Which files belong, as a shell pattern.
         skip_unreadable: Report and leave out files that cannot be read, instead of refusing.
+        reading: What to override of what the files say.
 
     Raises:
         RawDataError: Naming every unreadable file with its reason.
     """
 
-    def __init__(self, path: str | Path, pattern: str = "*", skip_unreadable: bool = False) -> None:
-        self._scans: list[Scan] = []
+    def __init__(
+        self,
+        path: str | Path,
+        pattern: str = "*",
+        skip_unreadable: bool = False,
+        reading: Reading | None = None,
+    ) -> None:
         files = [file for file in raw_files(path) if file.match(pattern)]
-        problems = []
-        for file in files:
-            try:
-                self._scans.append(open_scan(file))
-            except RawDataError as error:
-                problems.append(str(error))
+        if not files:
+            raise RawDataError(f"{path}: no file matches {pattern!r}")
+        found = read_folder(files, reading or Reading())
+        self._scans, problems = found.scans, found.problems
         report = "\n".join(f"  {problem}" for problem in problems)
         if problems and not (skip_unreadable and self._scans):
             raise RawDataError(
@@ -55,16 +65,14 @@ class Folder(Sequence[Scan]):
                 "Remove them, or leave them out with skip_unreadable=true (on the command line "
                 "data.train.scans.skip_unreadable=true)."
             )
-        if not self._scans:
-            raise RawDataError(f"{path}: no file matches {pattern!r}")
         if problems:
             print(f"{path}: left out {len(problems)} files:\n{report}", file=sys.stderr)  # noqa: T201
 
     @overload
     def __getitem__(self, index: int) -> Scan: ...
     @overload
-    def __getitem__(self, index: slice) -> list[Scan]: ...
-    def __getitem__(self, index: int | slice) -> Scan | list[Scan]:
+    def __getitem__(self, index: slice) -> tuple[Scan, ...]: ...
+    def __getitem__(self, index: int | slice) -> Scan | tuple[Scan, ...]:
         return self._scans[index]
 
     def __len__(self) -> int:

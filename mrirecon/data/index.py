@@ -1,0 +1,138 @@
+"""An index of the headers of a folder's files, so that a large folder opens at once.
+
+Entries are JSON, keyed by file name, size, modification time and how the file is read, and are as
+old as the version of mrirecon that made them: a changed file or a new version is read again. The
+index lies in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``), not beside the data.
+"""
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
+from functools import lru_cache
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+from tqdm import tqdm
+
+from mrirecon import __version__
+from mrirecon.errors import OutputError, RawDataError
+from mrirecon.files import atomic
+from mrirecon.readers import open_scan
+from mrirecon.readers.base import FileScan
+from mrirecon.reading import Reading
+from mrirecon.scan import Scan, ScanHeader
+from mrirecon.types import Sample
+
+CONTENT = 1
+"""Raised when readers understand files differently within one version of mrirecon."""
+OPENED = 64
+"""Scans kept open per process; a scan of single readouts holds their headers."""
+
+
+class IndexedScan(Scan):
+    """A scan whose header is known; its file is opened when the first slice is asked for."""
+
+    def __init__(self, path: Path, reading: Reading, header: ScanHeader) -> None:
+        self.path, self.reading, self.header = path, reading, header
+
+    def __getitem__(self, index: int) -> Sample:
+        return _open(self.path, self.reading, self.path.stat().st_mtime_ns)[index]
+
+
+@lru_cache(maxsize=OPENED)
+def _open(path: Path, reading: Reading, _modified: int) -> FileScan:
+    return open_scan(path, reading)
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What is in a folder: readable scans, and for the other files the reason why they are not."""
+
+    scans: tuple[IndexedScan, ...]
+    problems: tuple[str, ...]
+
+
+def read_folder(files: Sequence[Path], reading: Reading) -> Contents:
+    """Return the scans among ``files``, in this order; reads only what the index does not know."""
+    place = index_path(files[0].parent, reading)
+    known = _load(place)
+    entries: dict[str, Any] = {}
+    unknown = [file for file in files if not _valid(known.get(file.name), file)]
+    progress = tqdm(
+        unknown, desc="reading headers", unit="file", leave=False,
+        disable=len(unknown) < 20 or not sys.stderr.isatty(),
+    )  # fmt: skip
+    for file in progress:
+        entries[file.name] = _describe(file, reading)
+    if entries:
+        _save(place, known | entries)
+    scans, problems = [], []
+    for file in files:
+        entry = entries.get(file.name) or known[file.name]
+        if "problem" in entry:
+            problems.append(entry["problem"])
+        else:
+            scans.append(IndexedScan(file, reading, _restore(ScanHeader, entry["header"])))
+    return Contents(tuple(scans), tuple(problems))
+
+
+def index_path(folder: Path, reading: Reading) -> Path:
+    """Return where the index of a folder is kept."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    name = f"{folder.resolve()} {reading} {__version__} {CONTENT}"
+    return caches / "mrirecon" / "index" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
+
+
+def _describe(file: Path, reading: Reading) -> dict[str, Any]:
+    stat = file.stat()
+    entry: dict[str, Any] = {"size": stat.st_size, "modified": stat.st_mtime_ns}
+    try:
+        return entry | {"header": asdict(open_scan(file, reading).header)}
+    except RawDataError as error:
+        return entry | {"problem": str(error)}
+
+
+def _valid(entry: Any, file: Path) -> bool:
+    stat = file.stat()
+    return (
+        isinstance(entry, dict)
+        and (entry.get("size"), entry.get("modified")) == (stat.st_size, stat.st_mtime_ns)
+        and ("problem" in entry or "header" in entry)
+    )
+
+
+def _load(place: Path) -> dict[str, Any]:
+    """Read an index; one that is missing or damaged is made anew."""
+    try:
+        found = json.loads(place.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _save(place: Path, entries: dict[str, Any]) -> None:
+    try:
+        with atomic(place, overwrite=True) as temporary:
+            temporary.write_text(json.dumps(dict(sorted(entries.items()))))
+    except OutputError as error:  # it only costs time: say so, and go on
+        print(f"The index of headers could not be kept: {error}", file=sys.stderr)  # noqa: T201
+
+
+def _restore(hint: Any, value: Any) -> Any:
+    """Turn JSON back into dataclasses and tuples, as the type hints say."""
+    if is_dataclass(hint) and isinstance(hint, type):
+        hints = get_type_hints(hint)
+        return hint(**{f.name: _restore(hints[f.name], value[f.name]) for f in fields(hint)})
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin in (Union, UnionType):
+        inner = [argument for argument in arguments if argument is not NoneType]
+        return None if value is None else _restore(inner[0], value)
+    if origin is tuple:
+        if len(arguments) == 2 and arguments[1] is Ellipsis:
+            return tuple(_restore(arguments[0], item) for item in value)
+        return tuple(_restore(a, item) for a, item in zip(arguments, value, strict=True))
+    return value
