@@ -1,11 +1,15 @@
 """What is in a raw file, told before anything is computed."""
 
+import shlex
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
+from mrirecon.fourier import fft
 from mrirecon.readers import open_scan
+from mrirecon.reading import Reading
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.scan import ScanHeader
@@ -13,6 +17,9 @@ from mrirecon.types import Sample
 
 BYTES = 8  # of a complex64
 COPIES = 14  # of a slice's coil images that CG-SENSE holds at its peak: 16 coils x 640 x 372, CPU
+TRANSFORMS = (
+    150  # Fourier transforms of a slice that take as long as ESPIRiT and CG-SENSE, on a CPU
+)
 
 
 @dataclass(frozen=True)
@@ -42,6 +49,7 @@ class Inspection:
         sampling: How the first slice was sampled.
         content: What else the format tells, as ``(what, value)``.
         memory: MB that CG-SENSE needs per slice, about.
+        seconds: That CG-SENSE takes for the scan on this machine's CPU, about.
         command: The line that reconstructs the file.
     """
 
@@ -50,6 +58,7 @@ class Inspection:
     sampling: Sampling
     content: tuple[tuple[str, str], ...]
     memory: float
+    seconds: float
     command: str
 
     @property
@@ -58,20 +67,47 @@ class Inspection:
         return self.header.notes
 
 
-def inspect_file(path: str | Path) -> Inspection:
+def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection:
     """Read the headers and one slice.
+
+    Args:
+        path: The file.
+        reading: What to override of what it says.
 
     Raises:
         RawDataError: When the file cannot be read.
     """
-    scan = open_scan(path)
+    reading = reading or Reading()
+    scan = open_scan(path, reading)
     sample = scan[0]
     header = scan.header
     sampling = describe_sampling(sample)
     memory = COPIES * BYTES * header.coils * header.grid[0] * header.grid[1] / 2**20
-    model = "cg_sense" if min(sampling.acs) >= 12 and header.coils > 1 else "zero_filled"
-    command = f"mrirecon reconstruct input={path} output=reconstruction model={model}"
-    return Inspection(str(path), header, sampling, scan.content(), memory, command)
+    seconds = TRANSFORMS * _transform_time(sample) * len(scan)
+    command = _command(path, reading, header, sampling)
+    return Inspection(
+        str(path), header, sampling, scan.content(), memory, seconds, command
+    )  # fmt: skip
+
+
+def _transform_time(sample: Sample) -> float:
+    """Seconds that one Fourier transform of all coils takes here, the best of a few."""
+    times = []
+    for _ in range(5):
+        started = time.perf_counter()
+        fft(sample.kspace)
+        times.append(time.perf_counter() - started)
+    return min(times)
+
+
+def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: Sampling) -> str:
+    calibrated = min(sampling.acs) >= 12 and header.coils > 1
+    words = ["mrirecon", "reconstruct", f"input={path}", "output=reconstruction"]
+    words.append(f"model={'cg_sense' if calibrated else 'zero_filled'}")
+    words += [f"reading.{name}={getattr(reading, name)}" for name in reading.chosen()]
+    if calibrated and min(sampling.partial_fourier) < 0.95:
+        words.append("partial_fourier=pocs")
+    return shlex.join(words)
 
 
 def describe_sampling(sample: Sample) -> Sampling:
@@ -121,27 +157,53 @@ def as_text(inspection: Inspection) -> str:
     h, w = header.grid
     voxel = " x ".join(f"{v:.2f}" for v in header.voxel) + " mm" if header.voxel else "unknown"
     geometry = header.geometry
+    axes = "two phase encodings" if header.volumetric else "readout x phase encoding"
+    h_name, w_name = axes.split(" x ") if " x " in axes else ("first", "second phase encoding")
     rows = [
         ("format", header.format),
         ("protocol", header.acquisition or "unknown"),
-        ("slices", str(header.slices)),
+        ("scanner", _scanner(header)),
+        ("slices", _slices(header)),
         ("coils", f"{header.coils}, noise {'whitened' if header.whitened else 'not whitened'}"),
-        ("k-space", f"{h} x {w} (readout x phase encoding), oversampling removed"),
+        ("k-space", f"{h} x {w} ({axes}), oversampling removed"),
         ("image", f"{header.matrix[0]} x {header.matrix[1]}, voxel {voxel} (y, x, slice)"),
         ("position", _vector(geometry.positions[0]) if geometry else "unknown"),
         ("orientation", _orientation(header)),
         ("sequence", _sequence(header)),
         ("acceleration", f"R = {sampling.acceleration:.2f}, {sampling.pattern}"),
         ("ACS", f"{sampling.acs[0]} x {sampling.acs[1]}"),
-        ("measured extent", "{:.0%} of readout, {:.0%} of phase encoding".format(
-            *sampling.partial_fourier)),
+        ("measured extent", f"{sampling.partial_fourier[0]:.0%} of {h_name}, "
+                            f"{sampling.partial_fourier[1]:.0%} of {w_name}"),
         *inspection.content,
-        ("memory", f"about {inspection.memory:.0f} MB per slice for CG-SENSE"),
+        ("CG-SENSE", f"about {inspection.memory:.0f} MB per slice, {_duration(inspection.seconds)} "
+                     "for the scan on this CPU"),
     ]  # fmt: skip
     width = max(len(name) for name, _ in rows)
     lines = [inspection.path, *(f"  {name:<{width}}  {value}" for name, value in rows)]
     lines += [f"  {i}. {warning}" for i, warning in enumerate(inspection.warnings, start=1)]
     return "\n".join([*lines, f"  $ {inspection.command}"])
+
+
+def _scanner(header: ScanHeader) -> str:
+    field = header.sequence.field_strength
+    parts = [header.vendor, header.model, f"{field:g} T" if field else ""]
+    return " ".join(part for part in parts if part) or "unknown"
+
+
+def _slices(header: ScanHeader) -> str:
+    planes = f"{header.slices}{' planes of a 3-D scan' if header.volumetric else ''}"
+    if len(header.frames) == 1:
+        return planes
+    varying = [
+        f"{len(values)} {name}s"
+        for name in ("contrast", "set", "phase", "repetition")
+        if len(values := {getattr(frame, name) for frame in header.frames}) > 1
+    ]
+    return f"{planes} in {len(header.frames)} frames ({', '.join(varying)})"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 
 def _vector(values: tuple[float, float, float]) -> str:

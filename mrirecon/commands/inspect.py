@@ -3,10 +3,12 @@
 import argparse
 import json
 import sys
+from dataclasses import fields
 
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError
 from mrirecon.inspection import as_dict, as_text, inspect_file
+from mrirecon.reading import Reading
 
 
 def main() -> None:
@@ -14,7 +16,15 @@ def main() -> None:
     parser = argparse.ArgumentParser("mrirecon inspect", description=__doc__)
     parser.add_argument("path", nargs="+", help="raw files, or folders of them")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    choices = parser.add_argument_group("how to read", "as reading.… of mrirecon reconstruct")
+    choices.add_argument("--measurement", help="of several: an HDF5 group or a number")
+    choices.add_argument("--noise", help="another file with the noise scan")
+    choices.add_argument("--center", type=int, help="phase-encoding counter of k = 0")
+    choices.add_argument("--fourier-sign", type=int, choices=(1, -1))
+    choices.add_argument("--axes", help="of a plain array, for instance 'slice coil h w'")
     arguments = parser.parse_args()
+    names = (field.name for field in fields(Reading))
+    reading = Reading(**{name: getattr(arguments, name) for name in names})
     failed = 0
     for path in arguments.path:
         try:
@@ -23,7 +33,7 @@ def main() -> None:
             sys.exit(f"mrirecon inspect: {error}")
         for file in files:
             try:
-                report = inspect_file(file)
+                report = inspect_file(file, reading)
             except MriReconError as error:
                 failed += 1
                 print(f"FAILED {error}", file=sys.stderr)

@@ -7,7 +7,7 @@ they mean is understood in :mod:`mrirecon.raw`.
 from abc import abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -17,6 +17,7 @@ from mrirecon.raw.acquisition import CartesianAcquisition, Planes, understand
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.noise import NoiseScan
 from mrirecon.raw.readouts import Heads, Index, Readouts
+from mrirecon.raw.summary import summary
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader
@@ -49,7 +50,7 @@ class AcquisitionScan(FileScan):
     kept, because its planes lie across all readouts.
     """
 
-    choices = ("measurement", "noise", "center", "fourier_sign")
+    choices: ClassVar[tuple[str, ...]] = ("measurement", "noise", "center", "fourier_sign")
 
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
         super().__init__(path, reading)
@@ -99,30 +100,9 @@ class AcquisitionScan(FileScan):
         return sample.replace(key=(self.header.name, index))
 
     def content(self) -> tuple[tuple[str, str], ...]:
-        """Count the readouts by what they are for, and give the ranges of their counters."""
-        _, acquisition = self._loaded or self._load()
-        kinds, heads = acquisition.kinds, acquisition.heads
-        counts = {
-            "imaging": len(kinds.imaging),
-            "of these embedded calibration": kinds.merged,
-            "separate calibration": len(kinds.calibration),
-            "noise": len(kinds.noise),
-            **kinds.dropped,
-        }
-        readouts = ", ".join(f"{count} {name}" for name, count in counts.items() if count)
-        counters = heads["idx"][kinds.imaging]
-        ranges = {
-            name: (int(counters[name].min()), int(counters[name].max()))
-            for name in counters.dtype.names
-            if name != "user"
-        }
-        varying = ", ".join(f"{n} {a}..{b}" for n, (a, b) in ranges.items() if a != b)
-        dwell = sorted({float(t) for t in heads["sample_time_us"][kinds.imaging]})
-        return (
-            ("readouts", readouts),
-            ("counters", varying or "none varies"),
-            ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
-        )
+        """Tell what the readouts are for, and what was observed against the header."""
+        measurement, acquisition = self._loaded or self._load()
+        return summary(measurement.header, acquisition)
 
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
         """Return the correlation that whitening removed; None without a noise scan."""
