@@ -54,7 +54,7 @@ class CartesianAcquisition:
     """What is needed to sort any slice of an acquisition.
 
     Attributes:
-        heads: Headers of all readouts.
+        heads: Headers of all readouts, corrected where needed.
         kinds: Which readouts do what.
         grid: Where lines go.
         stack: Slices in anatomical order.
@@ -98,7 +98,7 @@ class CartesianAcquisition:
         lines = self.kinds.imaging[self.frame == frame]
         lines = self._of_slice(lines, counter)
         if len(lines):
-            found = self._sort(fetch(lines), self.grid)
+            found = self._sort(self._read(lines, fetch), self.grid)
         else:
             empty = torch.zeros(self.coils, *self.grid.shape, dtype=torch.complex64)
             found = SortedLines(empty, torch.zeros(self.grid.shape))
@@ -146,6 +146,10 @@ class CartesianAcquisition:
             acs=torch.tensor(central_block(mask, self.grid.shape)),
         )
 
+    def _read(self, lines: Index, fetch: Fetch) -> Readouts:
+        """Fetch readouts, with the headers as they were understood."""
+        return Readouts(self.heads[lines], fetch(lines).samples)
+
     def _sort(self, readouts: Readouts, grid: Grid) -> SortedLines:
         lines = sort_lines(readouts, grid, self.whitening)
         if not self.conjugate:
@@ -160,7 +164,7 @@ class CartesianAcquisition:
         result = scratch((grid.readout.matrix, self.coils, h * w))
         counts = torch.zeros(h * w)
         for chunk in self._chunks(lines, grid):
-            average = average_lines(fetch(chunk), grid, self.whitening)
+            average = average_lines(self._read(chunk, fetch), grid, self.whitening)
             if self.conjugate:
                 average = replace(average, kspace=average.kspace.conj())
             image, measured = to_planes(average, grid)
@@ -187,7 +191,7 @@ class CartesianAcquisition:
         if not len(index):
             return None
         grid = self._calibration_grid(index)
-        lines = self._sort(fetch(index), grid)
+        lines = self._sort(self._read(index, fetch), grid)
         rows, columns = central_block(lines.mask)
         if rows == 0:
             return None
@@ -249,13 +253,16 @@ def understand(
         )
     encoding = select_encoding(header, heads[kinds.imaging])
     kinds = classify(heads, encoding.calibration_mode)
+    if header.pilot_tone:
+        heads = _without_pilot_tone(heads)
     lines = heads[kinds.imaging]
     encoding = select_encoding(header, lines)
     refuse_unsupported(encoding, lines)
     grid = plan_grid(encoding, lines, header.vendor, center)
     stack = volume_stack(lines, grid) if grid.partition else slice_stack(lines)
     frames, numbers = frames_of(lines)
-    notes = [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
+    notes = ["The samples of the pilot tone were left out."] if header.pilot_tone else []
+    notes += [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
     if note := completeness_note(frames, len(stack.order), lines, numbers):
         notes.append(note)
     embedded = classify(lines, None).calibration
@@ -288,6 +295,17 @@ def understand(
         averages=None if repeats.equal else repeats.most,
         notes=tuple(notes),
     )
+
+
+def _without_pilot_tone(heads: Heads) -> Heads:
+    """Discard the first three samples and the last, where OCMR's pilot tone is.
+
+    (Chen et al., OCMR (v1.0), arXiv:2008.03410, and its reference reader.)
+    """
+    heads = heads.copy()
+    heads["discard_pre"] = np.maximum(heads["discard_pre"], 3)
+    heads["discard_post"] = np.maximum(heads["discard_post"], 1)
+    return heads
 
 
 def _complete(grid: Grid, lines: Heads) -> bool:

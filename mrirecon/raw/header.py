@@ -81,6 +81,7 @@ class MeasurementHeader:
         measurement: Id of this measurement.
         dependencies: ``(kind, measurement id)``, for instance of the noise scan.
         patient_position: For instance ``HFS``.
+        pilot_tone: The outermost samples of each readout hold a pilot tone (cardiac navigator).
         notes: What in the header was ignored, one sentence each.
     """
 
@@ -99,6 +100,7 @@ class MeasurementHeader:
     measurement: str | None = None
     dependencies: tuple[tuple[str, str], ...] = ()
     patient_position: str | None = None
+    pilot_tone: bool = False
     notes: tuple[str, ...] = ()
 
     @property
@@ -168,6 +170,10 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
         measurement=_text(root, "measurementInformation/measurementID"),
         dependencies=dependencies,
         patient_position=_text(root, "measurementInformation/patientPosition"),
+        pilot_tone=any(
+            _text(parameter, "name") == "PilotTone" and _number(parameter, "value", int) == 1
+            for parameter in root.iterfind("userParameters/userParameterLong")
+        ),
         notes=tuple(notes),
     )
 
