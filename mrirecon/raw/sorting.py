@@ -78,12 +78,14 @@ def average_lines(
             )
         total[slots[i], :, start:stop] += samples
         count[slots[i], start:stop] += 1
-    if not (np.abs(total.view(np.float32)) < LARGEST).all():  # which NaN is not either
+    values = total.view(np.float32)
+    if not (values.max() < LARGEST and values.min() > -LARGEST):  # which NaN is not either
         raise RawDataError(
             f"a readout holds values that are not finite (NaN or infinity) or above {LARGEST:g}; "
             "the file is damaged"
         )
-    total /= np.maximum(count, 1)[:, None, :]
+    if count.max() > 1:
+        total *= (1 / np.maximum(count, 1)).astype(np.float32)[:, None, :]
     if whitening is not None:  # the same for every sample, hence once for their mean
         total = np.matmul(whitening, total)
     return AveragedLines(places, total, count)
@@ -101,7 +103,8 @@ def sort_lines(
     h, w = grid.shape
     measured = torch.from_numpy(lines.counts[:, nearest_sample(grid.full, h)]).float()
     kspace = remove_oversampling(torch.from_numpy(lines.kspace), h)
-    kspace = kspace * (measured > 0)[:, None, :]
+    if not (measured > 0).all():
+        kspace = kspace * (measured > 0)[:, None, :]
     result = torch.zeros(kspace.shape[1], h, w, dtype=kspace.dtype)
     result[:, :, lines.places] = kspace.permute(1, 2, 0)
     counts = torch.zeros(h, w)

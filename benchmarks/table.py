@@ -1,0 +1,49 @@
+"""Rows of a benchmark: printed as a table and written to ``benchmarks/results/<name>.json``."""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison in one run; ``ratio`` is how many times faster we are.
+
+    ``error`` is the relative difference of the results, None where they are not comparable.
+    """
+
+    case: str
+    ours_ms: float
+    peer: str
+    peer_ms: float
+    ratio: float
+    error: float | None = None
+
+
+def median_ms(function: Callable[[], Any], repeats: int) -> float:
+    """Return the median wall-clock time of a call in ms."""
+    times = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        function()
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times)
+
+
+def publish(name: str, rows: list[Row]) -> None:
+    """Print the rows and write them as JSON."""
+    print(f"{'case':<28}{'ours':>12}{'peer':>12}  {'':<28}{'ratio':>8}{'error':>10}")
+    for row in rows:
+        error = "" if row.error is None else f"{row.error:.1e}"
+        print(
+            f"{row.case:<28}{row.ours_ms:>9.1f} ms{row.peer_ms:>9.1f} ms  {row.peer:<28}"
+            f"{row.ratio:>7.1f}x{error:>10}"
+        )
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
