@@ -30,12 +30,14 @@ class Sampling:
         acceleration: All positions of the k-space grid divided by the measured ones.
         pattern: In words.
         acs: Fully sampled centre ``(h, w)``.
+        reference: The same of a separate reference scan; None without one.
         partial_fourier: Measured share of readout and phase encoding, from end to end.
     """
 
     acceleration: float
     pattern: str
     acs: tuple[int, int]
+    reference: tuple[int, int] | None
     partial_fourier: tuple[float, float]
 
 
@@ -101,7 +103,7 @@ def _transform_time(sample: Sample) -> float:
 
 
 def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: Sampling) -> str:
-    calibrated = min(sampling.acs) >= 12 and header.coils > 1
+    calibrated = min(sampling.reference or sampling.acs) >= 12 and header.coils > 1
     words = ["mrirecon", "reconstruct", f"input={path}", "output=reconstruction"]
     words.append(f"model={'cg_sense' if calibrated else 'zero_filled'}")
     words += [f"reading.{name}={getattr(reading, name)}" for name in reading.chosen()]
@@ -116,6 +118,8 @@ def describe_sampling(sample: Sample) -> Sampling:
     mask = sample.mask.expand(h, w).numpy()
     rows, columns = np.asarray(mask.any(1)), np.asarray(mask.any(0))
     acs = (0, 0) if sample.acs is None else (int(sample.acs[0]), int(sample.acs[1]))
+    separate = sample.calibration
+    reference = None if separate is None else (separate.shape[-2], separate.shape[-1])
     extent = (_extent(rows), _extent(columns))
     if mask.all():
         pattern = "fully sampled"
@@ -123,7 +127,9 @@ def describe_sampling(sample: Sample) -> Sampling:
         pattern = _lines(columns, acs[1])
     else:
         pattern = "two phase-encoding axes"
-    return Sampling(achieved_acceleration(sample.mask.expand(h, w)), pattern, acs, extent)
+    return Sampling(
+        achieved_acceleration(sample.mask.expand(h, w)), pattern, acs, reference, extent
+    )
 
 
 def _extent(line: np.ndarray) -> float:
@@ -171,7 +177,7 @@ def as_text(inspection: Inspection) -> str:
         ("orientation", _orientation(header)),
         ("sequence", _sequence(header)),
         ("acceleration", f"R = {sampling.acceleration:.2f}, {sampling.pattern}"),
-        ("ACS", f"{sampling.acs[0]} x {sampling.acs[1]}"),
+        ("ACS", _acs(sampling)),
         ("measured extent", f"{sampling.partial_fourier[0]:.0%} of {h_name}, "
                             f"{sampling.partial_fourier[1]:.0%} of {w_name}"),
         *inspection.content,
@@ -182,6 +188,13 @@ def as_text(inspection: Inspection) -> str:
     lines = [inspection.path, *(f"  {name:<{width}}  {value}" for name, value in rows)]
     lines += [f"  {i}. {warning}" for i, warning in enumerate(inspection.warnings, start=1)]
     return "\n".join([*lines, f"  $ {inspection.command}"])
+
+
+def _acs(sampling: Sampling) -> str:
+    own = "{} x {}".format(*sampling.acs)
+    if sampling.reference is None:
+        return own
+    return "{} x {} in a separate reference scan".format(*sampling.reference) + f", {own} here"
 
 
 def _scanner(header: ScanHeader) -> str:

@@ -22,8 +22,15 @@ from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.memory import refuse_too_large, scratch
 from mrirecon.raw.noise import NoiseScan, noise_scan, whitening
 from mrirecon.raw.oversampling import center_recorded, nearest_sample, required_size, windows
-from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts, classify
-from mrirecon.raw.sorting import SortedLines, average_lines, flat_places, sort_lines, to_planes
+from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts, calibration_only, classify
+from mrirecon.raw.sorting import (
+    AveragedLines,
+    SortedLines,
+    average_lines,
+    flat_places,
+    sort_lines,
+    to_planes,
+)
 from mrirecon.sampling.calibration import center_slice, central_block
 from mrirecon.scan import Frame
 from mrirecon.types import Sample
@@ -98,7 +105,7 @@ class CartesianAcquisition:
         lines = self.kinds.imaging[self.frame == frame]
         lines = self._of_slice(lines, counter)
         if len(lines):
-            found = self._sort(self._read(lines, fetch), self.grid)
+            found = sort_lines(self._average(lines, self.grid, fetch), self.grid)
         else:
             empty = torch.zeros(self.coils, *self.grid.shape, dtype=torch.complex64)
             found = SortedLines(empty, torch.zeros(self.grid.shape))
@@ -150,11 +157,8 @@ class CartesianAcquisition:
         """Fetch readouts, with the headers as they were understood."""
         return Readouts(self.heads[lines], fetch(lines).samples)
 
-    def _sort(self, readouts: Readouts, grid: Grid) -> SortedLines:
-        lines = sort_lines(readouts, grid, self.whitening)
-        if not self.conjugate:
-            return lines
-        return replace(lines, kspace=lines.kspace.conj().resolve_conj())
+    def _average(self, lines: Index, grid: Grid, fetch: Fetch) -> AveragedLines:
+        return average_lines(self._read(lines, fetch), grid, self.whitening, self.conjugate)
 
     def _planes(
         self, lines: Index, grid: Grid, fetch: Fetch
@@ -164,9 +168,7 @@ class CartesianAcquisition:
         result = scratch((grid.readout.matrix, self.coils, h * w))
         counts = torch.zeros(h * w)
         for chunk in self._chunks(lines, grid):
-            average = average_lines(self._read(chunk, fetch), grid, self.whitening)
-            if self.conjugate:
-                average = replace(average, kspace=average.kspace.conj())
+            average = self._average(chunk, grid, fetch)
             image, measured = to_planes(average, grid)
             result[:, :, average.places] = image.numpy()
             counts[average.places] = measured
@@ -191,7 +193,7 @@ class CartesianAcquisition:
         if not len(index):
             return None
         grid = self._calibration_grid(index)
-        lines = self._sort(self._read(index, fetch), grid)
+        lines = sort_lines(self._average(index, grid, fetch), grid)
         rows, columns = central_block(lines.mask)
         if rows == 0:
             return None
@@ -265,8 +267,7 @@ def understand(
     notes += [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
     if note := completeness_note(frames, len(stack.order), lines, numbers):
         notes.append(note)
-    embedded = classify(lines, None).calibration
-    repeats = check_repeats(lines, np.isin(np.arange(len(lines)), embedded))
+    repeats = check_repeats(lines, calibration_only(lines))
     notes += [repeats.note] if repeats.note else []
     coils = int(lines["active_channels"][0])
     refuse_too_large(grid, coils)

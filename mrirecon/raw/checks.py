@@ -82,7 +82,7 @@ def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
     if kinds.merged:
         notes.append(f"{kinds.merged} embedded calibration lines were merged into k-space.")
     if len(kinds.calibration):
-        notes.append(f"{len(kinds.calibration)} separate calibration lines were kept apart.")
+        notes.append(f"{len(kinds.calibration)} calibration lines were kept apart from the image.")
     lines, partitions = grid.places(heads)
     notes += _partial_fourier(lines, grid.phase, "phase encoding", "lines")
     if grid.partition is not None:

@@ -111,7 +111,8 @@ def whitening(
         inverse = np.linalg.inv(np.linalg.cholesky(covariance))
     ratio = 1.0
     if noise.dwell > 0 and dwell > 0:
-        ratio = dwell / noise.dwell * (bandwidth or DEFAULT_BANDWIDTH)
+        told = bandwidth if bandwidth is not None and bandwidth > 0 else DEFAULT_BANDWIDTH
+        ratio = dwell / noise.dwell * told
     else:
         notes.append("A dwell time is missing: noise and image bandwidth are taken as equal.")
     return Whitening((np.sqrt(2.0 * ratio) * inverse).astype(np.complex64), tuple(notes))

@@ -40,7 +40,7 @@ class LineKinds:
 
     Attributes:
         imaging: Lines of the image, embedded calibration lines included.
-        calibration: Lines of a separate reference scan.
+        calibration: Lines of a separate reference scan, and those that serve both purposes.
         noise: Noise samples.
         dropped: How many readouts of each other kind take no part, by flag name.
         merged: How many calibration-only lines ``imaging`` includes.
@@ -53,20 +53,28 @@ class LineKinds:
     merged: int = 0
 
 
+def calibration_only(heads: Heads) -> Bool[np.ndarray, "readout"]:
+    """Return which readouts serve calibration and not the image."""
+    both = flagged(heads, AcquisitionFlag.PARALLEL_CALIBRATION_AND_IMAGING)
+    return flagged(heads, AcquisitionFlag.PARALLEL_CALIBRATION) & ~both
+
+
 def classify(heads: Heads, calibration_mode: str | None) -> LineKinds:
     """Sort readouts into kinds by their flags.
 
     Lines flagged as calibration only belong to the image when the calibration is ``embedded``:
     Siemens marks just those on the undersampled raster as calibration *and* imaging. In every other
-    mode contrast or timing may differ, so they are kept apart.
+    mode contrast or timing may differ, so they are kept apart, together with the lines that are
+    flagged as both: only these complete the fully sampled centre.
     """
     image = (heads["flags"] & np.uint64(NOT_IMAGE_MASK)) == 0
     both = flagged(heads, AcquisitionFlag.PARALLEL_CALIBRATION_AND_IMAGING)
-    calibration_only = image & flagged(heads, AcquisitionFlag.PARALLEL_CALIBRATION) & ~both
+    only = image & calibration_only(heads)
     noise = flagged(heads, AcquisitionFlag.NOISE_MEASUREMENT)
     # a body-coil prescan may carry the noise flag too, and is no noise
     noise &= ~flagged(heads, AcquisitionFlag.SURFACECOILCORRECTIONSCAN_DATA)
     embedded = calibration_mode == "embedded"
+    apart = only.any() and not embedded
     dropped: dict[str, int] = {}
     rest = ~image & ~noise
     for flag in reversed(NOT_IMAGE):  # a navigator may also be flagged as feedback: count it once
@@ -75,11 +83,11 @@ def classify(heads: Heads, calibration_mode: str | None) -> LineKinds:
             dropped[flag.name] = int(hit.sum())
         rest &= ~hit
     return LineKinds(
-        imaging=np.flatnonzero(image if embedded else image & ~calibration_only),
-        calibration=np.flatnonzero(calibration_only & (not embedded)),
+        imaging=np.flatnonzero(image if embedded else image & ~only),
+        calibration=np.flatnonzero(only | (image & both) if apart else image & False),
         noise=np.flatnonzero(noise),
         dropped=dropped,
-        merged=int(calibration_only.sum()) if embedded else 0,
+        merged=int(only.sum()) if embedded else 0,
     )
 
 

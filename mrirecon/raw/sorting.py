@@ -50,13 +50,18 @@ class AveragedLines:
 
 
 def average_lines(
-    readouts: Readouts, grid: Grid, whitening: Complex64[np.ndarray, "coil coil"] | None = None
+    readouts: Readouts,
+    grid: Grid,
+    whitening: Complex64[np.ndarray, "coil coil"] | None = None,
+    conjugate: bool = False,
 ) -> AveragedLines:
     """Place readouts by their echo centre and average what was measured more than once.
 
     The order matters: whiten, undo reversal and discard, place by the echo centre on the
     oversampled grid, accumulate, and only then remove the oversampling. The sum of every k-space
-    sample is divided by its own count, so unequal averages keep the intensity.
+    sample is divided by its own count, so unequal averages keep the intensity. A vendor's opposite
+    Fourier sign is undone by ``conjugate``, also before any crop: on an even grid the image's first
+    pixel comes from the other end.
 
     Raises:
         RawDataError: When a line lies outside the grid, or a sample is not finite.
@@ -76,7 +81,8 @@ def average_lines(
                 f"a readout spans samples {start}..{stop - 1} of a grid of {grid.full}; "
                 "calibration and imaging readouts differ in a way that is not supported"
             )
-        total[slots[i], :, start:stop] += samples
+        with np.errstate(over="ignore", invalid="ignore"):  # found and refused below
+            total[slots[i], :, start:stop] += samples
         count[slots[i], start:stop] += 1
     values = total.view(np.float32)
     if not (values.max() < LARGEST and values.min() > -LARGEST):  # which NaN is not either
@@ -88,18 +94,13 @@ def average_lines(
         total *= (1 / np.maximum(count, 1)).astype(np.float32)[:, None, :]
     if whitening is not None:  # the same for every sample, hence once for their mean
         total = np.matmul(whitening, total)
+    if conjugate:
+        np.conj(total, out=total)
     return AveragedLines(places, total, count)
 
 
-def sort_lines(
-    readouts: Readouts, grid: Grid, whitening: Complex64[np.ndarray, "coil coil"] | None = None
-) -> SortedLines:
-    """Sort the lines of one slice of a 2-D scan into k-space.
-
-    Raises:
-        RawDataError: When a line lies outside the grid, or a sample is not finite.
-    """
-    lines = average_lines(readouts, grid, whitening)
+def sort_lines(lines: AveragedLines, grid: Grid) -> SortedLines:
+    """Sort the lines of one slice of a 2-D scan into k-space, without readout oversampling."""
     h, w = grid.shape
     measured = torch.from_numpy(lines.counts[:, nearest_sample(grid.full, h)]).float()
     kspace = remove_oversampling(torch.from_numpy(lines.kspace), h)

@@ -7,13 +7,35 @@ line in ``READERS``.
 from pathlib import Path
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.bart import BartScan
 from mrirecon.readers.base import FileScan
+from mrirecon.readers.calgary_campinas import CalgaryCampinasScan
+from mrirecon.readers.cmrxrecon import CmrxReconScan
 from mrirecon.readers.fastmri import FastMriScan
+from mrirecon.readers.fastmri_prostate import FastMriProstateScan
+from mrirecon.readers.foreign import refuse_foreign
+from mrirecon.readers.ge import GeScan
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
 from mrirecon.readers.ismrmrd import IsmrmrdScan
+from mrirecon.readers.mrd_stream import MrdStreamScan
+from mrirecon.readers.numpy_file import NumpyScan
+from mrirecon.readers.siemens import SiemensScan
+from mrirecon.readers.skm_tea import SkmTeaScan
 from mrirecon.reading import Reading
 
-READERS: tuple[type[FileScan], ...] = (IsmrmrdScan, FastMriScan)
+READERS: tuple[type[FileScan], ...] = (
+    IsmrmrdScan,
+    MrdStreamScan,
+    SkmTeaScan,
+    CalgaryCampinasScan,
+    CmrxReconScan,
+    FastMriProstateScan,
+    FastMriScan,
+    BartScan,
+    NumpyScan,
+    SiemensScan,
+    GeScan,
+)
 """The supported formats; the first that recognises a file reads it."""
 
 
@@ -32,6 +54,7 @@ def open_scan(path: str | Path, reading: Reading | None = None) -> FileScan:
     for reader in READERS:
         if reader.detect(path):
             return reader(path, reading)
+    refuse_foreign(path)
     found = "neither HDF5 nor another supported format"
     if looks_like_hdf5(path):
         with open_hdf5(path) as file:
@@ -50,6 +73,7 @@ def supported_formats() -> str:
 
 def _check_file(path: Path) -> None:
     if path.is_dir():
+        refuse_foreign(path)
         files = sorted(item.name for item in path.iterdir() if item.is_file())
         some = f" ({', '.join(files[:3])}{', …' if len(files) > 3 else ''})" if files else ""
         raise RawDataError(

@@ -6,6 +6,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
+from jaxtyping import Float64
+
 from mrirecon.errors import RawDataError
 from mrirecon.reading import Reading
 from mrirecon.scan import Scan
@@ -45,6 +48,10 @@ class FileScan(Scan):
     def content(self) -> tuple[tuple[str, str], ...]:
         """Tell what the file holds besides the header, as ``(what, value)``."""
         return ()
+
+    def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
+        """Return the magnitude of the coils' noise correlation; None when it is not known."""
+        return None
 
     def __repr__(self) -> str:
         return f"<{self.format} scan {self.path}: {len(self)} slices>"

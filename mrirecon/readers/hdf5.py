@@ -8,6 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+from jaxtyping import Float32
 
 from mrirecon.errors import RawDataError
 
@@ -64,6 +65,35 @@ def read(dataset: h5py.Dataset | Any, selection: Any = ()) -> Any:
             f"dataset '{name}' cannot be read ({error}): the file is damaged, or compressed with a "
             "filter that is not installed; copy it again or export it uncompressed"
         ) from error
+
+
+def read_magnitude(dataset: h5py.Dataset, selection: Any = ()) -> Float32[np.ndarray, "..."]:
+    """Read from a reference volume, real or complex.
+
+    Raises:
+        RawDataError: When it cannot be read or is not finite.
+    """
+    values = np.abs(np.asarray(read(dataset, selection)))
+    with np.errstate(over="ignore", invalid="ignore"):  # found out below
+        values = values.astype(np.float32)
+    if not np.isfinite(values).all():
+        raise RawDataError(
+            f"dataset '{dataset.name}' holds values that are not finite (NaN or infinity), "
+            "expected an image; delete it or export the file again"
+        )
+    return values
+
+
+def read_text(item: object, name: str) -> str:
+    """Read a dataset that holds a string.
+
+    Raises:
+        RawDataError: When it does not: HDF5 may crash when it reads damaged types of other kinds.
+    """
+    kind = item.dtype if isinstance(item, h5py.Dataset) else type(item).__name__
+    if not isinstance(item, h5py.Dataset) or h5py.check_string_dtype(item.dtype) is None:
+        raise RawDataError(f"'{name}' is {kind}, expected text; correct or delete it")
+    return text(read(item))
 
 
 def text(value: Any) -> str:

@@ -129,12 +129,6 @@ def _heads(group: h5py.Group) -> Heads:
             f"'{group.name}/data' is {getattr(data, 'dtype', 'a group')}, expected a list of "
             "acquisitions with the fields head, traj, data"
         )
-    stored = data.dtype["head"].names or ()
-    missing = [name for name in ACQUISITION_HEADER.names or () if name not in stored]
-    if missing:
-        raise RawDataError(
-            f"the acquisition headers lack {', '.join(missing)}; expected ISMRMRD version 1"
-        )
     if not len(data):
         raise RawDataError(f"'{data.name}' has no readouts; the acquisition was empty or aborted")
     return _by_name(read(data.fields("head")), ACQUISITION_HEADER)
@@ -144,10 +138,20 @@ def _by_name(records: np.ndarray, wanted: np.dtype) -> np.ndarray:
     """Convert a structured array field by field; numpy's ``astype`` would go by position."""
     if records.dtype == wanted:
         return records
+    missing = sorted(set(wanted.names or ()) - set(records.dtype.names or ()))
+    if missing:
+        raise RawDataError(
+            f"the acquisition headers lack {', '.join(missing)}; expected ISMRMRD version 1"
+        )
     result = np.zeros(records.shape, wanted)
     for name in wanted.names or ():
         if wanted[name].names:
             result[name] = _by_name(records[name], wanted[name])
+        elif records[name].shape != result[name].shape or records[name].dtype.kind not in "iuf":
+            raise RawDataError(
+                f"the field '{name}' of the acquisition headers is {records.dtype[name]}, expected "
+                f"{wanted[name]}"
+            )
         else:
             result[name] = records[name]
     return result

@@ -1,166 +1,240 @@
-"""A k-space array in HDF5: its axes and number format, and which of its samples were measured."""
+"""A stored k-space array: what its axes mean and how its numbers are kept.
 
-from collections.abc import Iterator
+The one place that turns what is on disk, in any order of axes, into planes ``(coil, h, w)``.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
+from typing import Literal, TypeAlias
 
 import h5py
 import numpy as np
-import torch
-from jaxtyping import Bool, Complex64
-from torch import Tensor
+from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.hdf5 import read
+from mrirecon.scan import Frame
 
 Shape = tuple[int, int]
-PROBED_SLICES = 4
-"""Slices that are searched for unmeasured (exactly zero) samples, spread over the volume."""
-SCATTERED = 0.05
-"""Exact zeros outside zero lines and rows mean undersampling only when they are more than this."""
+Stored: TypeAlias = h5py.Dataset | np.ndarray
+"""An array on disk: an HDF5 dataset, or a NumPy array that is usually memory-mapped."""
+Kind = Literal["complex", "pairs", "fields", "interleaved"]
+COUNTERS = ("contrast", "set", "phase", "repetition")
+"""Axes that tell frames from one another, the slowest first; as in :class:`Frame`."""
+WORDS = ("slice", "coil", "h", "w", *COUNTERS, "average")
+DEFAULTS = {3: ("slice", "h", "w"), 4: ("slice", "coil", "h", "w")}
+"""What the axes mean when nobody tells."""
+LARGEST_PLANE, LARGEST_COUNT = 2**28, 2**20
+"""Samples of a plane and number of planes beyond which a file is damaged rather than large."""
 
 
 @dataclass(frozen=True)
 class KSpaceArray:
-    """The layout of a dataset (slice, coil, h, w) or (slice, h, w).
+    """The layout of a stored array.
 
     Attributes:
-        slices, coils, grid: Counts.
-        axes: 4, or 3 for a single coil without a coil axis.
-        kind: ``complex``, ``pairs`` (a last axis of real and imaginary part) or ``fields``.
+        axes: What each axis means, in stored order; some of ``WORDS``, ``h`` and ``w`` among them.
+        shape: Length of each axis; of interleaved coils the number of coils.
+        kind: ``complex`` numbers; ``pairs``, a last axis of real and imaginary part; ``fields`` of
+            these names; or ``interleaved`` parts along the coil axis, real first.
+        name: Of the array, for messages.
         notes: What was converted, one sentence each.
     """
 
-    slices: int
-    coils: int
-    grid: Shape
-    axes: int
-    kind: str
+    axes: tuple[str, ...]
+    shape: tuple[int, ...]
+    kind: Kind
+    name: str = "kspace"
     notes: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, dataset: h5py.Dataset) -> "KSpaceArray":
-        """Recognise the layout of ``dataset``.
+    def of(
+        cls,
+        stored: Stored,
+        axes: str | Sequence[str] | None = None,
+        name: str = "kspace",
+        interleaved: bool = False,
+    ) -> "KSpaceArray":
+        """Recognise the layout of ``stored``.
+
+        Args:
+            stored: The array.
+            axes: What its axes mean, without the last one of ``pairs``; else ``DEFAULTS``.
+            name: Of the array, for messages.
+            interleaved: Whether a real array alternates real and imaginary parts along ``coil``.
 
         Raises:
             RawDataError: When it has other axes, no complex numbers, or no samples.
         """
-        shape, dtype, notes = dataset.shape, dataset.dtype, []
-        if dtype.kind == "c":
-            kind = "complex"
-        elif dtype.names and {"real", "imag"} == set(dtype.names):
-            kind = "fields"
-        elif dtype.kind == "f" and shape and len(shape) > 1 and shape[-1] == 2:
-            kind, shape = "pairs", shape[:-1]
-        else:
-            kind = ""
-        if kind != "complex" or dtype.itemsize != 8:
-            notes.append(f"k-space is stored as {dtype} and was converted to complex64.")
-        if not kind or not shape or len(shape) not in (3, 4) or 0 in shape:
+        if stored.shape is None:  # HDF5 knows datasets without even an empty shape
+            raise RawDataError(f"'{name}' is an empty dataset, expected complex k-space")
+        words = None if axes is None else _words(axes, name, stored)
+        kind = _kind(stored, None if words is None else len(words), interleaved)
+        shape = stored.shape[:-1] if kind == "pairs" else stored.shape
+        words = words or DEFAULTS.get(len(shape))
+        if kind is None or words is None or len(words) != len(shape) or 0 in shape:
             raise RawDataError(
-                f"'kspace' is {dataset.shape} {dtype}, expected complex (slice, coil, h, w) or "
-                "(slice, h, w), or real with a last axis of length 2; reorder its axes"
+                f"'{name}' is {stored.shape} {stored.dtype}, expected complex "
+                f"{_expected(words)}, or real with a last axis of length 2; say with "
+                f"reading.axes what each axis means, in order ({', '.join(WORDS)})"
             )
-        coils = shape[1] if len(shape) == 4 else 1
-        return cls(shape[0], coils, (shape[-2], shape[-1]), len(shape), kind, tuple(notes))
+        if kind == "interleaved":
+            shape = tuple(
+                n // 2 if word == "coil" else n for word, n in zip(words, shape, strict=True)
+            )
+        notes: tuple[str, ...] = ()
+        if kind != "complex" or stored.dtype.itemsize != 8:
+            notes = (f"k-space is stored as {stored.dtype} and was converted to complex64.",)
+        array = cls(words, tuple(shape), kind, name, notes)
+        planes = array.slices * prod(array.frame_shape) * array.averages
+        if array.coils * prod(array.grid) > LARGEST_PLANE or planes > LARGEST_COUNT:
+            raise RawDataError(
+                f"'{name}' is {stored.shape} {stored.dtype}, expected at most {LARGEST_PLANE} "
+                f"samples in a plane and {LARGEST_COUNT} planes; the file is damaged, or its axes "
+                "are in another order: say so with reading.axes"
+            )
+        return array
+
+    def count(self, word: str) -> int:
+        """Return the length of the axis ``word``; 1 when there is none."""
+        return self.shape[self.axes.index(word)] if word in self.axes else 1
+
+    @property
+    def slices(self) -> int:
+        return self.count("slice")
+
+    @property
+    def coils(self) -> int:
+        return self.count("coil")
+
+    @property
+    def averages(self) -> int:
+        return self.count("average")
+
+    @property
+    def grid(self) -> Shape:
+        return self.count("h"), self.count("w")
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Lengths of the axes in ``COUNTERS``."""
+        return tuple(self.count(word) for word in COUNTERS)
+
+    @property
+    def frames(self) -> tuple[Frame, ...]:
+        """The frames in the order of a Scan."""
+        return tuple(Frame(*counters) for counters in product(*map(range, self.frame_shape)))
+
+    def counters(self, frame: int) -> dict[str, int]:
+        """Return the position of a frame along each of ``COUNTERS``."""
+        values = np.unravel_index(frame, self.frame_shape)
+        return {word: int(value) for word, value in zip(COUNTERS, values, strict=True)}
 
     def read(
-        self, dataset: h5py.Dataset, index: int, coil: int | None = None
+        self, stored: Stored, index: int, coil: int | None = None, average: int = 0
     ) -> Complex64[np.ndarray, "coil h w"]:
-        """Read one slice, or one coil of it.
+        """Read one plane, counted as a Scan does, or one coil of it.
 
         Raises:
             RawDataError: When it cannot be read or is not finite.
         """
-        one_coil = coil is not None and self.axes == 4
-        values = np.asarray(read(dataset, (index, coil) if one_coil else index))
-        if self.kind == "pairs":
-            values = values[..., 0] + 1j * values[..., 1]
+        frame, slice_ = divmod(index, self.slices)
+        fixed = {**self.counters(frame), "slice": slice_, "average": average}
+        if coil is not None:
+            return self.take(stored, ("h", "w"), {**fixed, "coil": coil})[None]
+        if "coil" not in self.axes:
+            return self.take(stored, ("h", "w"), fixed)[None]
+        return self.take(stored, ("coil", "h", "w"), fixed)
+
+    def take(
+        self, stored: Stored, wanted: Sequence[str], fixed: dict[str, int]
+    ) -> Complex64[np.ndarray, "..."]:
+        """Read a part of the array with its axes ordered as ``wanted``.
+
+        Args:
+            stored: The array.
+            wanted: Axes that the array has, to be read whole.
+            fixed: Position along every other axis; those the array lacks are ignored.
+
+        Raises:
+            RawDataError: When it cannot be read or is not finite.
+        """
+        one_coil = slice(2 * fixed.get("coil", 0), 2 * fixed.get("coil", 0) + 2)
+        selection = tuple(
+            slice(None) if word in wanted
+            else one_coil if self.kind == "interleaved" and word == "coil"
+            else fixed[word]
+            for word in self.axes
+        )  # fmt: skip
+        values = np.asarray(read(stored, selection))
+        kept = [
+            word for word, part in zip(self.axes, selection, strict=True) if isinstance(part, slice)
+        ]
+        if self.kind == "interleaved":
+            values = np.moveaxis(values, kept.index("coil"), -1)
+            real, imaginary = values[..., ::2], values[..., 1::2]
+            kept = [word for word in kept if word != "coil"]
+            if "coil" in wanted:
+                kept.append("coil")
+            else:
+                real, imaginary = real[..., 0], imaginary[..., 0]
+        elif self.kind == "pairs":
+            real, imaginary = values[..., 0], values[..., 1]
         elif self.kind == "fields":
-            values = values["real"] + 1j * values["imag"]
-        values = values.astype(np.complex64, copy=False).reshape(-1, *self.grid)
-        if not np.isfinite(values.view(np.float32)).all():
+            real, imaginary = values["real"], values["imag"]
+        else:
+            real, imaginary = values.real, values.imag
+        result = np.empty(real.shape, np.complex64)
+        with np.errstate(over="ignore", invalid="ignore"):  # found out below
+            result.real, result.imag = real, imaginary
+        result = np.ascontiguousarray(result.transpose([kept.index(word) for word in wanted]))
+        if not np.isfinite(result.view(np.float32)).all():
+            where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
             raise RawDataError(
-                f"slice {index} of 'kspace' holds values that are not finite (NaN or infinity)"
+                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity), "
+                "expected numbers; copy or export the file again"
             )
-        return np.ascontiguousarray(values)
+        return result
 
 
-def stored_mask(dataset: h5py.Dataset, grid: Shape) -> Bool[Tensor, "#h w"]:
-    """Read a ``mask`` dataset of shape (w) or (h, w); every value but 0 means sampled.
-
-    Raises:
-        RawDataError: When it has another shape.
-    """
-    h, w = grid
-    values = np.asarray(read(dataset)) if isinstance(dataset, h5py.Dataset) else np.zeros(0)
-    if values.shape not in ((w,), (1, w), (h, w)) or values.dtype.kind not in "biuf":
+def _words(axes: str | Sequence[str], name: str, stored: Stored) -> tuple[str, ...]:
+    """Check what the user said about the axes."""
+    words = tuple(axes.replace(",", " ").split() if isinstance(axes, str) else axes)
+    unknown = [word for word in words if word not in WORDS]
+    twice = [word for word in WORDS if words.count(word) > 1]
+    missing = [word for word in ("h", "w") if word not in words]
+    problem = (
+        f"'{unknown[0]}' is not known" if unknown
+        else f"'{twice[0]}' is there twice" if twice
+        else f"'{missing[0]}' is missing" if missing
+        else f"there are {len(words)} words" if len(stored.shape) - len(words) not in (0, 1)
+        else ""
+    )  # fmt: skip
+    if problem:
         raise RawDataError(
-            f"'mask' is {values.shape} {values.dtype}, but k-space is (h, w) = {grid}: "
-            f"expected a mask of shape ({w},) or ({h}, {w}); correct or delete it"
+            f"reading.axes '{' '.join(words)}' does not describe '{name}', which is "
+            f"{stored.shape} {stored.dtype}: {problem}; give one word per axis, in order, "
+            f"of {', '.join(WORDS)}"
         )
-    return torch.from_numpy((values != 0).reshape(-1, w))
+    return words
 
 
-def measured_mask(
-    dataset: h5py.Dataset, array: KSpaceArray, told: Bool[Tensor, "#h w"], notes: list[str]
-) -> Bool[Tensor, "#h w"]:
-    """Return which of the samples ``told`` to be measured are not filled up with zeros.
-
-    Measured noise is never exactly zero in all coils of a line. So columns and rows that are
-    entirely zero are unmeasured. Zeros scattered over the rest are a 2-D pattern when there are
-    many of them; a few are rounding. Nothing is read beyond the first coil that has no zeros.
-
-    Raises:
-        RawDataError: When all that was told to be measured is zero, and the rest is not.
-    """
-    known = np.broadcast_to(told.numpy(), array.grid)
-    nonzero = np.zeros(array.grid, bool)
-    lines: set[bytes] = set()
-    for block in _probe(dataset, array):
-        sampled = np.any(block != 0, axis=0)
-        nonzero |= sampled
-        if nonzero[known].all() and known.any() and not lines:
-            return told
-        if len(block) == array.coils and sampled.any():  # a whole slice, and not an empty one
-            lines.add(sampled.any(axis=0).tobytes())
-    if len(lines) > 1:
-        raise RawDataError(
-            "the slices of 'kspace' have zeros in different columns: each was sampled in its own "
-            "way, but one mask must hold for all; store them in files of their own, or fill in a "
-            "'mask' of shape (w) that all share"
-        )
-    found = nonzero & known
-    if not found.any():
-        if nonzero.any():
-            raise RawDataError(
-                "'mask' and the header's encoding limits leave only samples that are zero; "
-                "check that they belong to this k-space"
-            )
-        notes.append("k-space is zero everywhere that was looked at.")
-        return told
-    columns = np.asarray(found.any(axis=0) | ~known.any(axis=0))
-    rows = np.asarray(found.any(axis=1) | ~known.any(axis=1))
-    filled = rows[:, None] & columns[None, :] & known
-    if found[filled].mean() < 1 - SCATTERED:
-        share = 1 - found.sum() / known.sum()
-        notes.append(f"{share:.1%} of k-space is exactly zero, scattered: taken as unmeasured.")
-        return torch.from_numpy(found)
-    for name, kept in (("columns (phase encoding)", columns), ("rows (readout)", rows)):
-        if not kept.all():
-            inside = np.flatnonzero(kept)
-            edges = len(inside) == inside[-1] - inside[0] + 1
-            notes.append(
-                f"{int((~kept).sum())} of {len(kept)} {name} are exactly zero, "
-                f"{'at the edges' if edges else 'between measured ones'}: taken as unmeasured."
-            )
-    return torch.from_numpy(filled if not rows.all() else columns[None, :]) & told
+def _kind(stored: Stored, axes: int | None, interleaved: bool) -> Kind | None:
+    shape, dtype = stored.shape, stored.dtype
+    if dtype.names:
+        parts = {name: dtype[name].kind for name in dtype.names}
+        return "fields" if parts == {"real": "f", "imag": "f"} else None
+    if dtype.kind == "c":
+        return "complex"
+    if dtype.kind != "f":
+        return None
+    if interleaved:
+        return "interleaved"
+    return "pairs" if len(shape) > 1 and shape[-1] == 2 and axes in (None, len(shape) - 1) else None
 
 
-def _probe(dataset: h5py.Dataset, array: KSpaceArray) -> Iterator[np.ndarray]:
-    """Yield one coil first, which is enough for k-space without zeros, then whole slices."""
-    count = min(PROBED_SLICES, array.slices)
-    chosen = {round((i + 0.5) * array.slices / count - 0.5) for i in range(count)}
-    order = sorted(chosen, key=lambda index: abs(index - array.slices // 2))
-    yield array.read(dataset, order[0], coil=0)
-    for index in order:
-        yield array.read(dataset, index)
+def _expected(words: tuple[str, ...] | None) -> str:
+    choices = [words] if words else [DEFAULTS[4], DEFAULTS[3]]
+    return " or ".join(f"({', '.join(choice)})" for choice in choices)

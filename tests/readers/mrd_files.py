@@ -7,7 +7,7 @@ import h5py
 import numpy as np
 import torch
 
-from mrirecon.fourier import fft
+from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
 from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag, flag_mask
 
@@ -74,6 +74,15 @@ class MrdFile:
             "calibration": "embedded",
             "etl": 1,
         } | self.xml
+
+    def conjugated(self, slice_):
+        """The k-space of a slice when the vendor's Fourier sign is the opposite of ours.
+
+        The image is flipped before its field of view is cropped: on an even grid that is not the
+        conjugate of the cropped k-space.
+        """
+        flipped = ifft(torch.from_numpy(self.oversampled[slice_].conj().copy()))
+        return fft(center_fit(flipped, self.shape[2:]))
 
     def add(self, samples, flags=(), slice_=0, ky=0, **changes):
         """Append one readout of samples (coil, n); ``changes`` are head or counter fields."""

@@ -228,7 +228,7 @@ def test_siemens_sign_and_center(path):
     file = MrdFile((1, 1, 16, 12), xml={"vendor": "SIEMENS", "center": 6})
     file.lines(range(2, 12), offset=-2, user=[0, 0, 0, 0, 0, 4, 0, 0])
     scan = open_scan(file.write(path))
-    close(scan[0].kspace, file.kspace[0].conj().resolve_conj() * scan[0].mask)
+    close(scan[0].kspace, file.conjugated(0) * scan[0].mask)
     assert scan[0].mask.tolist() == [[row >= 2 for row in range(12)]]
     assert any("line 6" in note and "4" in note for note in scan.header.notes)
 
@@ -402,7 +402,7 @@ def test_choices_that_do_not_apply_are_refused(path):
 def test_the_fourier_sign_can_be_chosen(path):
     file = MrdFile().lines()
     file.write(path)
-    close(open_scan(path, Reading(fourier_sign=-1))[0].kspace, file.kspace[0].conj())
+    close(open_scan(path, Reading(fourier_sign=-1))[0].kspace, file.conjugated(0))
 
 
 def test_what_the_header_has_beyond_the_standard_is_told(path):

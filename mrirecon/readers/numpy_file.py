@@ -1,0 +1,90 @@
+"""k-space that was saved with NumPy: ``.npy``, or ``.npz`` with an array ``kspace``.
+
+The k-space is taken as centred and orthonormal. An ``.npy`` file is memory-mapped; an ``.npz`` file
+cannot be read in parts.
+"""
+
+import warnings
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+from zipfile import ZipFile
+
+import numpy as np
+from jaxtyping import Bool
+from torch import Tensor
+
+from mrirecon.errors import RawDataError
+from mrirecon.readers.array_scan import ArrayScan, Contents
+from mrirecon.readers.damage import DAMAGE
+from mrirecon.readers.kspace_array import KSpaceArray
+from mrirecon.readers.measured import everything, stored_mask
+
+NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
+ARRAYS = ("kspace", "mask")
+
+
+class NumpyScan(ArrayScan):
+    """k-space (slice, coil, h, w) or (slice, h, w), or as ``reading.axes`` says.
+
+    Used when present in an ``.npz``: ``mask`` (w), (h, w) or (frame, h, w).
+
+    Raises:
+        RawDataError: When the file is damaged or its arrays do not fit together.
+    """
+
+    format = "NumPy"
+    layout = "a .npy array (slice, coil, h, w) or (slice, h, w), or a .npz with such a 'kspace'"
+    choices = ("axes",)
+
+    @classmethod
+    def detect(cls, path: Path) -> bool:
+        with path.open("rb") as stream:
+            start = stream.read(len(NPY))
+        if start.startswith(ZIP):
+            return any(name.endswith(".npy") for name in _members(path))
+        return start == NPY
+
+    def open(self) -> AbstractContextManager[Contents]:
+        if self.kept is None:
+            self.kept = _load(self.path)
+        return nullcontext(self.kept)
+
+    def recognize(self, file: Contents) -> KSpaceArray:
+        if "kspace" not in file:
+            found = ", ".join(sorted(_members(self.path)))
+            raise RawDataError(f"found {found}, expected an array 'kspace'; save it by this name")
+        return KSpaceArray.of(file["kspace"], self.reading.axes)
+
+    def describe(self, file: Contents, notes: list[str]) -> dict[str, Any]:  # noqa: ARG002
+        notes.append("The file has no header: voxel sizes are unknown.")
+        return {}
+
+    def told(self, file: Contents, notes: list[str]) -> Bool[Tensor, "frame #h w"]:  # noqa: ARG002
+        mask = file.get("mask")
+        return everything(self.array) if mask is None else stored_mask(mask, self.array)
+
+
+def _members(path: Path) -> tuple[str, ...]:
+    """Return the names in a ZIP archive; none when it is damaged."""
+    try:
+        with ZipFile(path) as archive:
+            return tuple(archive.namelist())
+    except DAMAGE:
+        return ()
+
+
+def _load(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with warnings.catch_warnings():  # of headers that look as if Python 2 had written them
+            warnings.simplefilter("ignore")
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return {"kspace": found}
+            with found:
+                return {name: np.asarray(found[name]) for name in ARRAYS if name in found}
+    except DAMAGE as error:
+        raise RawDataError(
+            f"{path}: the NumPy file is damaged ({error}), or holds Python objects; save a complex "
+            "array again"
+        ) from error
