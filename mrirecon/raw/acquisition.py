@@ -5,24 +5,20 @@ those of one slice and a scanner server hands out what has arrived.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex64, Float32, Int64
 from torch import Tensor
 
-from mrirecon.errors import RawDataError
-from mrirecon.raw.centers import center_note, lines_through_center
-from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
-from mrirecon.raw.frames import check_repeats, completeness_note, frames_of
-from mrirecon.raw.geometry import SliceStack, slice_stack, volume_stack
-from mrirecon.raw.grid import Grid, plan_grid
-from mrirecon.raw.header import MeasurementHeader
-from mrirecon.raw.memory import refuse_too_large, scratch
-from mrirecon.raw.noise import NoiseScan, noise_scan, whitening
-from mrirecon.raw.oversampling import center_recorded, nearest_sample, required_size, windows
-from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts, calibration_only, classify
+from mrirecon.raw.frames import frames_of
+from mrirecon.raw.geometry import SliceStack
+from mrirecon.raw.grid import Grid
+from mrirecon.raw.memory import scratch
+from mrirecon.raw.oversampling import center_recorded, required_size, windows
+from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts
 from mrirecon.raw.sorting import (
     AveragedLines,
     SortedLines,
@@ -39,6 +35,8 @@ Fetch = Callable[[Index], Readouts]
 """Returns the readouts with the given numbers, in that order."""
 CHUNK = 128 * 2**20
 """Bytes of averaged readouts that are held at once while a 3-D scan is sorted."""
+LARGEST_REFERENCE = 256
+"""Samples along each axis that are kept of a reference scan."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +70,8 @@ class CartesianAcquisition:
         conjugate: The vendor's Fourier sign is the opposite of ours.
         line_mask: Every readout is complete, so that masks have a single row.
         averages: Largest number of readouts at one place when the numbers differ, else None.
+        time_average: Frames have too small a centre of their own, but together a larger one: their
+            mean over time is the calibration data.
         notes: What was noticed, one sentence each.
     """
 
@@ -86,7 +86,9 @@ class CartesianAcquisition:
     conjugate: bool
     line_mask: bool
     averages: int | None
+    time_average: bool
     notes: tuple[str, ...]
+    _references: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def slices(self) -> int:
@@ -126,7 +128,7 @@ class CartesianAcquisition:
             return Planes(kspace, counts, None)
         grid = self._calibration_grid(index)
         separate, measured = self._planes(index, grid, fetch)
-        (h, w), (rows, columns) = grid.shape, central_block(measured > 0)
+        (h, w), (rows, columns) = grid.shape, _largest(central_block(measured > 0))
         block = separate[:, :, center_slice(h, rows), center_slice(w, columns)]
         return Planes(kspace, counts, torch.from_numpy(block.copy()) if rows else None)
 
@@ -188,13 +190,24 @@ class CartesianAcquisition:
     def _calibration(
         self, frame: int, counter: int, fetch: Fetch
     ) -> Complex64[Tensor, "coil hc wc"] | None:
-        """Return the fully sampled centre of a separate reference scan of this slice."""
+        """Return the fully sampled centre of a separate reference scan of this slice.
+
+        The last one is kept, because all frames of a slice may share it.
+        """
         index = self._of_slice(self._calibration_lines(frame), counter)
         if not len(index):
             return None
+        key = (int(index[0]), int(index[-1]), len(index))
+        if key not in self._references:
+            self._references.clear()
+            self._references[key] = self._reference(index, fetch)
+        found: Complex64[Tensor, "coil hc wc"] | None = self._references[key]
+        return found
+
+    def _reference(self, index: Index, fetch: Fetch) -> Complex64[Tensor, "coil hc wc"] | None:
         grid = self._calibration_grid(index)
         lines = sort_lines(self._average(index, grid, fetch), grid)
-        rows, columns = central_block(lines.mask)
+        rows, columns = _largest(central_block(lines.mask))
         if rows == 0:
             return None
         h, w = grid.shape
@@ -202,6 +215,10 @@ class CartesianAcquisition:
 
     def _calibration_lines(self, frame: int) -> Index:
         """Return the reference lines of a frame, or else those of the first frame that has some."""
+        if self.time_average:
+            one = self.frames[frame]
+            same = [(f.contrast, f.set) == (one.contrast, one.set) for f in self.frames]
+            return self.kinds.imaging[np.array(same)[self.frame]]
         index = self.kinds.calibration
         frames, numbers = frames_of(self.heads[index])
         if not frames:
@@ -222,142 +239,7 @@ class CartesianAcquisition:
         return index[self.heads["idx"]["slice"][index] == counter]
 
 
-def understand(
-    header: MeasurementHeader,
-    heads: Heads,
-    fetch: Fetch,
-    *,
-    noise: NoiseScan | None = None,
-    center: int | None = None,
-    fourier_sign: int | None = None,
-) -> CartesianAcquisition:
-    """Decide how readouts make images; only noise and the lines of one slice are fetched.
-
-    Args:
-        header: What is known about the measurement as a whole.
-        heads: Headers of all readouts.
-        fetch: Returns readouts by number.
-        noise: Used instead of the noise readouts among ``heads``.
-        center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
-        fourier_sign: 1 as here, -1 the opposite; the vendor's when None.
-
-    Raises:
-        RawDataError: When there are no imaging lines, or something varies that is not supported.
-    """
-    # the calibration mode is a property of the encoding that the imaging lines use
-    kinds = classify(heads, None)
-    if not len(kinds.imaging):
-        found = {"noise": len(kinds.noise), "calibration": len(kinds.calibration)} | kinds.dropped
-        text = ", ".join(f"{count} {name}" for name, count in found.items() if count)
-        raise RawDataError(
-            f"none of the {len(heads)} readouts is an imaging line (found: {text or 'nothing'}). "
-            "Is this a noise or calibration scan? Give the file of the imaging measurement"
-        )
-    encoding = select_encoding(header, heads[kinds.imaging])
-    kinds = classify(heads, encoding.calibration_mode)
-    if header.pilot_tone:
-        heads = _without_pilot_tone(heads)
-    lines = heads[kinds.imaging]
-    encoding = select_encoding(header, lines)
-    refuse_unsupported(encoding, lines)
-    grid = plan_grid(encoding, lines, header.vendor, center)
-    stack = volume_stack(lines, grid) if grid.partition else slice_stack(lines)
-    frames, numbers = frames_of(lines)
-    notes = ["The samples of the pilot tone were left out."] if header.pilot_tone else []
-    notes += [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
-    if note := completeness_note(frames, len(stack.order), lines, numbers):
-        notes.append(note)
-    repeats = check_repeats(lines, calibration_only(lines))
-    notes += [repeats.note] if repeats.note else []
-    coils = int(lines["active_channels"][0])
-    refuse_too_large(grid, coils)
-    notes += _center_notes(grid, kinds.imaging, lines, numbers, stack, fetch)
-    matrix = _whiten(header, heads, kinds, fetch, notes, noise)
-    if matrix is not None and repeats.most > 1:
-        # the mean of n lines has 1/n of the noise variance; whitened means unit variance, which
-        # lines that were averaged less often exceed: their weight says so
-        matrix = (matrix * np.sqrt(repeats.most)).astype(np.complex64)
-    conjugate = "siemens" in (header.vendor or "").lower()
-    if fourier_sign is not None:
-        conjugate = fourier_sign < 0
-    elif conjugate:
-        notes.append("Siemens' Fourier sign was converted: k-space is conjugated.")
-    return CartesianAcquisition(
-        heads=heads,
-        kinds=kinds,
-        grid=grid,
-        stack=stack,
-        frames=frames,
-        frame=numbers,
-        coils=coils,
-        whitening=matrix,
-        conjugate=conjugate,
-        line_mask=grid.partition is None and _complete(grid, lines),
-        averages=None if repeats.equal else repeats.most,
-        notes=tuple(notes),
-    )
-
-
-def _without_pilot_tone(heads: Heads) -> Heads:
-    """Discard the first three samples and the last, where OCMR's pilot tone is.
-
-    (Chen et al., OCMR (v1.0), arXiv:2008.03410, and its reference reader.)
-    """
-    heads = heads.copy()
-    heads["discard_pre"] = np.maximum(heads["discard_pre"], 3)
-    heads["discard_post"] = np.maximum(heads["discard_post"], 1)
-    return heads
-
-
-def _complete(grid: Grid, lines: Heads) -> bool:
-    """Tell whether every readout covers every sample that is left without oversampling."""
-    placed = windows(lines, grid.recorded)
-    used = nearest_sample(grid.full, grid.shape[0]) - grid.full // 2
-    return bool(placed.start.max() <= used.min() and placed.stop.min() > used.max())
-
-
-def _center_notes(
-    grid: Grid, imaging: Index, lines: Heads, numbers: Index, stack: SliceStack, fetch: Fetch
-) -> list[str]:
-    """Compare the encoding centres with the signal of the middle slice of the first frame."""
-    middle = stack.order[len(stack.order) // 2]
-    one = np.flatnonzero((numbers == 0) & (lines["idx"]["slice"] == middle))
-    notes = []
-    for axis in range(2 if grid.partition else 1):
-        chosen = lines_through_center(grid, lines, axis, one)
-        note = center_note(grid, fetch(imaging[chosen]), axis) if len(chosen) else None
-        notes += [note] if note else []
-    return notes
-
-
-def _whiten(
-    header: MeasurementHeader,
-    heads: Heads,
-    kinds: LineKinds,
-    fetch: Fetch,
-    notes: list[str],
-    noise: NoiseScan | None,
-) -> Complex64[np.ndarray, "coil coil"] | None:
-    if noise is None and not len(kinds.noise):
-        elsewhere = [name for kind, name in header.dependencies if kind.lower() == "noise"]
-        where = f" (it refers to measurement {elsewhere[0]})" if elsewhere else ""
-        notes.append(
-            f"The file has no noise scan{where}: k-space is not whitened; "
-            "reading.noise=FILE takes one from another file."
-        )
-        return None
-    lines = heads[kinds.imaging]
-    dwell = float(np.median(lines["sample_time_us"]))
-    labels = header.coil_labels
-    try:
-        if noise is None:
-            noise = noise_scan(fetch(kinds.noise), labels, "of the same measurement")
-        else:
-            notes.append(f"The noise scan was taken from {noise.origin}.")
-        coils = int(lines["active_channels"][0])
-        result = whitening(noise, coils, labels, dwell, header.noise_bandwidth)
-    except RawDataError as error:
-        notes.append(f"K-space is not whitened: {error}.")
-        return None
-    notes.extend(result.notes)
-    return result.matrix
+def _largest(block: tuple[int, int]) -> tuple[int, int]:
+    """Limit a calibration region to a size that no estimator exceeds."""
+    rows, columns = block
+    return (min(rows, LARGEST_REFERENCE), min(columns, LARGEST_REFERENCE)) if rows else block

@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import CartesianAcquisition, Planes, understand
+from mrirecon.raw.acquisition import CartesianAcquisition, Planes
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.noise import NoiseScan
 from mrirecon.raw.readouts import Heads, Index, Readouts
 from mrirecon.raw.summary import summary
+from mrirecon.raw.understand import understand
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader

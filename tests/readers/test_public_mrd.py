@@ -48,6 +48,8 @@ def test_ocmr_cine_without_calibration_lines(path):
         mask = torch.arange(12) % 3 == phase
         assert (sample.mask == mask).all()
         close(sample.kspace, file.conjugated(0) * mask)
+        close(sample.calibration, file.conjugated(0))  # the mean over time is complete
+    assert any("mean over time" in note for note in scan.header.notes)
 
 
 def test_the_pilot_tone_of_ocmr_is_left_out(path):
