@@ -37,6 +37,11 @@ def main() -> None:
         sys.argv = ["mrirecon inspect", *overrides]
         importlib.import_module("mrirecon.commands.inspect").main()
         return
+    if command == "reconstruct" and "-" in overrides:  # a filter: raw file in, MRD images out
+        overrides.remove("-")
+        for key in ("output", "input"):
+            if not any(override.startswith(f"{key}=") for override in overrides):
+                overrides.insert(0, f"{key}=-")
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
     for override in overrides:
         if "=" not in override and not override.startswith(("-", "~")):

@@ -1,6 +1,7 @@
 """Where configuration lies, and outputs that appear complete or not at all."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -56,3 +57,40 @@ def atomic(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
         raise
     except OSError as error:
         raise OutputError(f"{path} cannot be written: {error}") from error
+
+
+@contextmanager
+def atomic_folder(path: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Like :func:`atomic` for a folder: yield an empty one that replaces ``path`` as a whole.
+
+    An old folder is moved aside first, so that a failure at any moment leaves one of the two.
+
+    Raises:
+        OutputError: When ``path`` exists already, or cannot be written.
+    """
+    refuse_existing(path, overwrite)
+    part, old = (path.with_name(f".{path.name}.{os.getpid()}.{end}") for end in ("partial", "old"))
+    try:
+        try:
+            shutil.rmtree(part, ignore_errors=True)
+            part.mkdir(parents=True)
+            yield part
+            if path.exists():
+                path.replace(old)
+            part.replace(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+            if path.exists():
+                remove(old)
+    except OutputError:
+        raise
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written: {error}") from error
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder with what is in it, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -6,6 +6,7 @@ import numpy as np
 from jaxtyping import Float32
 from torch import Tensor
 
+from mrirecon.quality import Quality
 from mrirecon.scan import Geometry, ScanHeader, Vector
 from mrirecon.types import Volume
 
@@ -23,6 +24,7 @@ class Provenance:
         config: The resolved configuration, as YAML.
         checkpoint: Path of the weights; empty for a classical method.
         acceleration: All positions of the k-space grid divided by the sampled ones.
+        fingerprint: Of the raw data, the same for whatever is made of one scan; empty if unknown.
         versions: Of mrirecon and of what computes for it, as ``name version``.
     """
 
@@ -32,6 +34,7 @@ class Provenance:
     config: str = ""
     checkpoint: str = ""
     acceleration: float = 1.0
+    fingerprint: str = ""
     versions: tuple[str, ...] = ()
 
 
@@ -44,12 +47,18 @@ class Reconstruction:
         header: Of these frames.
         provenance: How they were made.
         suffix: What tells this series from the others of the same scan: empty, or ``_echo-2``.
+        number: Of this series within the scan, from 1.
+        volumetric: The scan was 3-D, whatever the header says about the volume's planes.
+        quality: What was measured about it, or None.
     """
 
     volume: Series
     header: ScanHeader
     provenance: Provenance
     suffix: str = ""
+    number: int = 1
+    volumetric: bool = False
+    quality: Quality | None = None
 
 
 def series_of(header: ScanHeader) -> dict[str, tuple[int, ...]]:
@@ -75,7 +84,7 @@ def split_series(
     The volume of a 3-D scan, whose planes are perpendicular to the readout, is turned into slices.
     """
     frames = planes.unflatten(0, (len(header.frames), header.slices))
-    result = []
+    result: list[Reconstruction] = []
     for suffix, numbers in series_of(header).items():
         chosen = tuple(header.frames[number] for number in numbers)
         sequence = header.sequence
@@ -86,7 +95,11 @@ def split_series(
         of_series = replace(header, frames=chosen, sequence=sequence)
         if header.volumetric:
             volume, of_series = volume.permute(0, 3, 1, 2).contiguous(), as_slices(of_series)
-        result.append(Reconstruction(volume, of_series, provenance, suffix))
+        result.append(
+            Reconstruction(
+                volume, of_series, provenance, suffix, len(result) + 1, header.volumetric
+            )
+        )
     return result
 
 

@@ -9,6 +9,7 @@ import sys
 import h5py
 import nibabel
 import numpy as np
+import pydicom
 import pytest
 import torch
 
@@ -81,6 +82,10 @@ def test_reconstruct_and_evaluate(raw, tmp_path):
     np.testing.assert_allclose(image.affine, scenes.scan().header.affine(), atol=1e-4)
     assert image.header["qform_code"] == image.header["sform_code"] == 1
     assert (tmp_path / "cg_sense" / "subject0000_t2.png").stat().st_size > 10_000
+    told = json.loads((tmp_path / "cg_sense" / "subject0000_t2.json").read_text())
+    assert told["EchoTime"] == 0.095 and "cg_sense" in told["mrirecon"]["Command"]
+    page = (tmp_path / "cg_sense" / "subject0000_t2_qc.html").read_text(encoding="utf-8")
+    assert "median SNR" in page and "ESPIRiT" in page and "reading" in page
 
     shown = mrirecon(
         "evaluate", f"reference={raw / 'reference'}", "reconstruction=[zero_filled,cg_sense]",
@@ -108,10 +113,18 @@ def test_partial_fourier_and_dicom(tmp_path):
     mrirecon("reconstruct", "input=a.h5", "output=zero_fill", folder=tmp_path)
     mrirecon(
         "reconstruct", "input=a.h5", "output=pocs", "partial_fourier=pocs",
-        "formats=[hdf5,dicom]", folder=tmp_path,
+        "formats=[hdf5,dicom,mrd]", folder=tmp_path,
     )  # fmt: skip
-    assert {f.name for f in (tmp_path / "pocs").iterdir()} == {"a.h5", "a_dicom"}
-    assert len(list((tmp_path / "pocs" / "a_dicom").glob("*.dcm"))) == 2
+    assert {f.name for f in (tmp_path / "pocs").iterdir()} == {"a.h5", "a_dicom", "a_images.h5"}
+    files = sorted((tmp_path / "pocs" / "a_dicom").glob("*.dcm"))
+    assert len(files) == 2
+    mrirecon(
+        "reconstruct", "input=a.h5", "output=template", "formats=[dicom]",
+        f"dicom_template={files[0]}", folder=tmp_path,
+    )  # fmt: skip
+    again = pydicom.dcmread(tmp_path / "template" / "a_dicom" / "0001.dcm")
+    assert again.StudyInstanceUID == pydicom.dcmread(files[0]).StudyInstanceUID
+    assert again.SeriesInstanceUID != pydicom.dcmread(files[0]).SeriesInstanceUID
     mrirecon(
         "evaluate", "reference=reference", "reconstruction=[zero_fill,pocs]", "output=scores",
         folder=tmp_path,
@@ -125,7 +138,7 @@ def test_partial_fourier_and_dicom(tmp_path):
     assert "returns magnitudes" in error
     error = mrirecon("reconstruct", "input=a.h5", "output=x", "formats=[jpg]", folder=tmp_path,
                      fails=True)  # fmt: skip
-    assert "formats: expected some of hdf5, nifti, png, dicom, got jpg" in error
+    assert "formats: expected some of hdf5, nifti, dicom, mrd, png, qc, got jpg" in error
 
 
 def test_methods_are_compared_on_the_same_volumes(raw, tmp_path):
@@ -158,7 +171,8 @@ def test_bad_files_fail_one_by_one_and_nothing_is_overwritten(raw, tmp_path):
     error = mrirecon("reconstruct", f"input={folder}", "output=out", folder=tmp_path, fails=True)
     assert error.count("FAILED") == 2 and "text.h5: found" in error and "cut.h5: " in error
     assert "2 of 3 files failed" in error
-    assert {f.name for f in (tmp_path / "out").iterdir()} == {"good.h5", "good.nii.gz", "good.png"}
+    endings = (".h5", ".nii.gz", ".json", ".png", "_qc.html")
+    assert {f.name for f in (tmp_path / "out").iterdir()} == {f"good{e}" for e in endings}
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
     error = mrirecon(
         "reconstruct", f"input={folder / 'good.h5'}", "output=out", folder=tmp_path, fails=True
@@ -212,6 +226,11 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
         (["reconstruct", "input=nowhere.h5", "output=o"], "nowhere.h5: no such file"),
         (["reconstruct", "input=.", "output=o", "model.iteration=3"], "did you mean iterations?"),
         (["reconstruct", "input=.", "output=o", "model=cgsense"], "Could not find 'model/cgsense'"),
+        (["reconstruct", "input=.", "output=o", "dicom_template=a.txt"], "formats lacks dicom"),
+        (
+            ["reconstruct", "input=.", "output=o", "formats=[dicom]", "dicom_template=a.txt"],
+            "DICOM template a.txt cannot be read",
+        ),
         (["reconstruct", "input=.", "output=o", "model=varnet"], "needs checkpoint=FILE"),
         (["reconstruct", "input=.", "output=o", "checkpoint=no.ckpt"], "no.ckpt is not a file"),
         (["reconstruct", "input=.", "output=o", "device=quantum"], "'quantum' cannot be used"),

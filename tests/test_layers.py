@@ -11,13 +11,13 @@ ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
     {"errors"},
     {"types", "fourier", "files"},
-    {"image"},
+    {"image", "quality"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},
     {"sensitivity", "raw", "reconstruction"},
     {"readers", "simulation", "reconstructors"},
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},
-    {"config"},
+    {"config", "assessment"},
     {"commands"},
     {"cli"},
 ]

@@ -11,7 +11,7 @@ from mrirecon.types import Volume
 
 
 def volume_files(path: Path) -> dict[str, Path]:
-    """Return the HDF5 files of a folder, or one file, by stem.
+    """Return the HDF5 files of a folder, or one file, by stem; MRD images beside them do not count.
 
     Raises:
         RawDataError: When there is none.
@@ -19,9 +19,18 @@ def volume_files(path: Path) -> dict[str, Path]:
     if not path.exists():
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
     files = [path] if path.is_file() else sorted(path.glob("*.h5"))
+    files = [file for file in files if not _holds_mrd_images(file)] or files
     if not files:
         raise RawDataError(f"{path}: the folder holds no .h5 file; expected reconstructed volumes")
     return {file.stem: file for file in files}
+
+
+def _holds_mrd_images(path: Path) -> bool:
+    try:
+        with h5py.File(path, "r") as file:
+            return "dataset/image_0" in file
+    except OSError:  # reported when it is read
+        return False
 
 
 def read_volume(path: Path) -> Volume:

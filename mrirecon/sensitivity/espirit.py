@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Complex, Complex64
+from jaxtyping import Complex, Complex64, Float32
 from torch import Tensor
 
 from mrirecon.sampling.calibration import center_slice
@@ -62,19 +62,28 @@ class Espirit(SensitivityEstimator):
         self.threshold = threshold
         self.crop = crop
 
-    @torch.no_grad()
     def forward(self, sample: Sample) -> Maps:
         """Return the maps; all ones for a single coil, zero for an empty slice.
 
         Raises:
             CalibrationError: When the fully sampled centre is too small.
         """
+        return self.estimate(sample)[0]
+
+    @torch.no_grad()
+    def estimate(self, sample: Sample) -> tuple[Maps, Float32[Tensor, "*b h w"]]:
+        """Return the maps, and the eigenvalue by which ``crop`` decides where they are zero.
+
+        Raises:
+            CalibrationError: When the fully sampled centre is too small.
+        """
         if sample.kspace.shape[-3] == 1:
-            return torch.ones_like(sample.kspace)
+            return torch.ones_like(sample.kspace), torch.ones_like(sample.kspace[..., 0, :, :].real)
         kspace, extent = calibration_data(sample)
         kspace = kspace.reshape(-1, *kspace.shape[-3:])
         sizes = [tuple(size) for size in extent.reshape(-1, 2).tolist()]
         maps = sample.kspace.new_empty(len(sizes), *sample.kspace.shape[-3:])
+        eigenvalues = maps.new_empty(len(sizes), *maps.shape[-2:], dtype=torch.float32)
         for size in sorted(set(sizes)):
             members = [index for index, other in enumerate(sizes) if other == size]
             self._check(size)
@@ -82,10 +91,11 @@ class Espirit(SensitivityEstimator):
                 center_slice(full, min(count, self.calibration))
                 for full, count in zip(kspace.shape[-2:], size, strict=True)
             ]
-            maps[members] = self._maps(
+            maps[members], eigenvalues[members] = self._maps(
                 kspace[members][:, :, center[0], center[1]], sample.kspace.shape[-2:]
             )
-        return maps.reshape(sample.kspace.shape)
+        shape = sample.kspace.shape
+        return maps.reshape(shape), eigenvalues.reshape(*shape[:-3], *shape[-2:])
 
     def _check(self, size: tuple[int, ...]) -> None:
         needed = 2 * self.kernel
@@ -100,19 +110,21 @@ class Espirit(SensitivityEstimator):
 
     def _maps(
         self, calibration: Complex64[Tensor, "b coil hc wc"], shape: torch.Size
-    ) -> Complex64[Tensor, "b coil h w"]:
+    ) -> tuple[Complex64[Tensor, "b coil h w"], Float32[Tensor, "b h w"]]:
         batch, coils, h, w = *calibration.shape[:2], *shape
         kernels = kernel_correlation(calibration, self.kernel, self.threshold)
         reference = virtual_coil(calibration)
         maps = calibration.new_empty(batch, h, w, coils)
+        eigenvalues = calibration.new_empty(batch, h, w, dtype=torch.float32)
         for rows, G in pixel_matrices(kernels, (h, w)):
             values, vectors = torch.linalg.eigh(G)
             vector = vectors[..., -1]
             combined = torch.einsum("bc,bhwc->bhw", reference.conj(), vector)
             phase = torch.where(combined == 0, 1.0, combined.sgn().conj())
+            eigenvalues[:, rows] = values[..., -1]
             keep = (values[..., -1] > 0) & (values[..., -1] >= self.crop)
             maps[:, rows] = vector * (phase * keep).unsqueeze(-1)
-        return maps.movedim(-1, 1)
+        return maps.movedim(-1, 1), eigenvalues
 
 
 def kernel_correlation(

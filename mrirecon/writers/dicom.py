@@ -1,8 +1,8 @@
 """DICOM: one MR image per slice, as every archive and viewer takes it."""
 
 import datetime
+import hashlib
 import math
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -12,15 +12,16 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError
-from mrirecon.files import refuse_existing
+from mrirecon.files import atomic_folder
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.scan import ScanHeader
+from mrirecon.writers.geometry import slice_place, slice_spacing
+from mrirecon.writers.sidecar import IMAGE_TYPE
 
 LARGEST = 32767  # fits signed and unsigned 16-bit readers alike
 NOTICE = "Research reconstruction, not for diagnostic use"
 PATIENT_TAGS = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight",
-    "PatientPosition", "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription",
+    "StudyInstanceUID", "StudyID", "StudyDate", "StudyTime", "StudyDescription",
     "AccessionNumber", "ReferringPhysicianName", "FrameOfReferenceUID", "InstitutionName",
 )  # fmt: skip
 
@@ -32,7 +33,8 @@ def write_dicom(
 
     Signal is scaled by one factor for the whole series (``RescaleSlope`` undoes it). The patient's
     coordinates are DICOM's own, LPS mm; without geometry in the raw file the slices stand in an
-    arbitrary axial stack and the image comment says so.
+    arbitrary axial stack and the image comment says so. All series that are made of one scan share
+    study and frame of reference; other pixels, methods or templates give other series.
 
     Args:
         path: The folder.
@@ -43,47 +45,54 @@ def write_dicom(
     Raises:
         OutputError: When the folder exists, cannot be written, or the template cannot be read.
     """
-    refuse_existing(path, overwrite)
-    common = _series(result, template)
-    part = path.with_name(f".{path.name}.partial")
-    try:
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    common = _series(result, None if template is None else read_template(template))
+    with atomic_folder(path, overwrite=overwrite) as part:
         frames, slices = result.volume.shape[:2]
         for number in range(frames * slices):
             frame, index = divmod(number, slices)
             image = _slice(common, result, frame, index)
             image.save_as(part / f"{number + 1:04d}.dcm", enforce_file_format=True)
-        if path.exists():
-            shutil.rmtree(path)
-        part.rename(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error}") from error
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
-def _series(result: Reconstruction, template: Path | None) -> Dataset:
+def read_template(path: Path) -> Dataset:
+    """Return the patient and study tags of a DICOM file.
+
+    Raises:
+        OutputError: When it is no readable DICOM file.
+    """
+    try:
+        source = pydicom.dcmread(path, stop_before_pixels=True)
+    except (OSError, pydicom.errors.InvalidDicomError) as error:
+        raise OutputError(f"DICOM template {path} cannot be read: {error}") from error
+    tags = Dataset()
+    for name in PATIENT_TAGS:
+        if name in source:
+            setattr(tags, name, source[name].value)
+    return tags
+
+
+def _series(result: Reconstruction, template: Dataset | None) -> Dataset:
     """Everything that the slices share."""
     header, now = result.header, datetime.datetime.now()
     series = Dataset()
+    series.SpecificCharacterSet = "ISO_IR 192"  # UTF-8
     series.SOPClassUID = MRImageStorage
     series.Modality = "MR"
-    series.ImageType = ["DERIVED", "PRIMARY", "M", "NONE"]
-    series.PatientID = series.PatientName = header.subject or "unknown"
-    series.PatientPosition = "HFS"
-    series.StudyInstanceUID = generate_uid()
-    series.FrameOfReferenceUID = generate_uid()
+    series.ImageType = list(IMAGE_TYPE)
+    series.PatientID = series.PatientName = (header.subject or "unknown")[:64]
+    series.PatientPosition = (header.patient_position or "HFS").upper()[:16]
     series.StudyDate = series.SeriesDate = series.ContentDate = now.strftime("%Y%m%d")
     series.StudyTime = series.SeriesTime = series.ContentTime = now.strftime("%H%M%S")
     for name in ("PatientBirthDate", "PatientSex", "AccessionNumber", "ReferringPhysicianName",
-                 "StudyID", "PositionReferenceIndicator", "Manufacturer"):  # fmt: skip
+                 "StudyID", "PositionReferenceIndicator"):  # fmt: skip
         setattr(series, name, "")
-    if template is not None:
-        _copy_patient(series, template)
-    series.SeriesInstanceUID = generate_uid()
-    series.SeriesNumber = 1
-    series.SeriesDescription = f"{header.acquisition} mrirecon".strip()[:64]
+    _identify(series, result, template)
+    series.Manufacturer = header.vendor[:64]
+    if header.model:
+        series.ManufacturerModelName = header.model[:64]
+    series.SeriesNumber = result.number
+    parts = (header.acquisition, "mrirecon", *result.suffix.strip("_").split("_"))
+    series.SeriesDescription = " ".join(part for part in parts if part)[:64]
     series.ProtocolName = header.acquisition[:64]
     series.SoftwareVersions = f"mrirecon {__version__}"
     series.DerivationDescription = f"{NOTICE}. {result.provenance.command}"[:1024]
@@ -91,26 +100,30 @@ def _series(result: Reconstruction, template: Path | None) -> Dataset:
         "" if header.geometry else ". Position and orientation are unknown"
     )
     series.BurnedInAnnotation = "NO"
-    _sequence(series, header)
+    _sequence(series, result)
     _pixels(series, result)
     return series
 
 
-def _copy_patient(series: Dataset, template: Path) -> None:
-    try:
-        source = pydicom.dcmread(template, stop_before_pixels=True)
-    except (OSError, pydicom.errors.InvalidDicomError) as error:
-        raise OutputError(f"DICOM template {template} cannot be read: {error}") from error
-    for name in PATIENT_TAGS:
-        if name in source:
-            setattr(series, name, source[name].value)
+def _identify(series: Dataset, result: Reconstruction, template: Dataset | None) -> None:
+    """Choose UIDs by content: the same scan is the same study, the same series the same files."""
+    made = result.provenance
+    pixels = hashlib.sha256(result.volume.numpy().tobytes()).hexdigest()
+    scan = made.fingerprint or pixels
+    series.StudyInstanceUID = generate_uid(entropy_srcs=[scan, "study"])
+    series.FrameOfReferenceUID = generate_uid(entropy_srcs=[scan, "frame of reference"])
+    series.update(template or Dataset())
+    told = [scan, pixels, result.suffix, made.method, made.command, made.config, *made.versions]
+    told += [repr(result.header), repr(template)]
+    series.SeriesInstanceUID = generate_uid(entropy_srcs=told)
 
 
-def _sequence(series: Dataset, header: ScanHeader) -> None:
-    known = header.sequence
+def _sequence(series: Dataset, result: Reconstruction) -> None:
+    known = result.header.sequence
     series.ScanningSequence, series.SequenceVariant, series.ScanOptions = "RM", "NONE", ""
-    series.MRAcquisitionType = "2D"
+    series.MRAcquisitionType = "3D" if result.volumetric else "2D"
     series.EchoTrainLength = None
+    series.EchoNumbers = result.header.frames[0].contrast + 1
     for name, value in (
         ("RepetitionTime", known.repetition_time),
         ("EchoTime", known.echo_time),
@@ -145,21 +158,17 @@ def _slice(common: Dataset, result: Reconstruction, frame: int, index: int) -> D
     frames, slices = result.volume.shape[:2]
     if frames > 1:
         image.TemporalPositionIdentifier, image.NumberOfTemporalPositions = frame + 1, frames
-    # The columns of the LPS affine are the steps along x, y and slice.
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ result.header.affine()
-    along_x, along_y, step = (affine[:3, axis] for axis in range(3))
-    position = affine[:3, 3] + index * step
-    if result.header.geometry is not None:  # each slice where it is, also when spacing varies
-        y, x = result.header.matrix
-        center = np.asarray(result.header.geometry.positions[index])
-        position = center - along_x * (x // 2) - along_y * (y // 2)
-    directions = [v / np.linalg.norm(v) for v in (along_x, along_y)]
+    image.AcquisitionNumber = frame + 1
+    place = slice_place(result.header, index)
+    directions = (place.along_x, place.along_y)
     image.ImageOrientationPatient = [_decimal(v) for d in directions for v in d]
-    image.ImagePositionPatient = [_decimal(v) for v in position]
-    image.SliceLocation = _decimal(float(position @ np.cross(*directions)))
-    image.SpacingBetweenSlices = _decimal(float(np.linalg.norm(step)))
+    image.ImagePositionPatient = [_decimal(v) for v in place.corner]
+    image.SliceLocation = _decimal(float(place.corner @ np.cross(*directions)))
+    image.SpacingBetweenSlices = _decimal(slice_spacing(result.header))
     image.InstanceNumber = frame * slices + index + 1
-    image.SOPInstanceUID = generate_uid()
+    image.SOPInstanceUID = generate_uid(
+        entropy_srcs=[str(common.SeriesInstanceUID), str(image.InstanceNumber)]
+    )
     slope = float(common.RescaleSlope)
     stored = np.clip(np.rint(result.volume[frame, index].numpy() / slope), 0, LARGEST).astype("<u2")
     image.PixelData = stored.tobytes()

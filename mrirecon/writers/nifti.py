@@ -1,20 +1,24 @@
-"""NIfTI-1 volumes with the scanner's coordinates."""
+"""NIfTI-1 volumes with the scanner's coordinates, each with a BIDS sidecar."""
 
 from pathlib import Path
 
 import nibabel
 import numpy as np
 
-from mrirecon.files import atomic
+from mrirecon.files import atomic, refuse_existing
 from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.sidecar import write_sidecar
 
 
 def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write a float32 ``.nii.gz`` indexed (x, y, slice), with several frames (x, y, slice, frame).
 
     qform and sform carry code 1 (scanner) when the raw file told where the slices lie; else code
-    0, and voxel sizes are all that can be relied on.
+    0, and voxel sizes are all that can be relied on. The fourth pixel dimension of frames is the
+    repetition time in seconds. What NIfTI cannot hold goes to ``<name>.json``.
     """
+    beside = sidecar_path(path)
+    refuse_existing(beside, overwrite)
     data = np.ascontiguousarray(result.volume.numpy().transpose(3, 2, 1, 0))
     if data.shape[-1] == 1:
         data = data[..., 0]
@@ -23,9 +27,15 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     image = nibabel.Nifti1Image(data, affine)
     image.set_qform(affine, code)
     image.set_sform(affine, code)
-    if data.ndim == 4 and result.header.sequence.repetition_time:
-        image.header["pixdim"][4] = result.header.sequence.repetition_time / 1000
+    if data.ndim == 4:
+        image.header["pixdim"][4] = (result.header.sequence.repetition_time or 0) / 1000
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = f"mrirecon {result.header.acquisition}".encode()[:79]
     with atomic(path, overwrite=overwrite) as temporary:
         nibabel.save(image, temporary)
+    write_sidecar(beside, result, overwrite=overwrite)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return where the sidecar of a ``.nii.gz`` or ``.nii`` lies."""
+    return path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")

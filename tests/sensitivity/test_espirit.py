@@ -97,7 +97,9 @@ def test_separate_calibration_scan_on_its_own_grid_is_used():
     sample, _, _ = scene((48, 40), noise=0)
     calibration = sample.kspace[:, 8:40, 8:32].clone()
     empty = Sample(
-        torch.zeros_like(sample.kspace), torch.zeros(1, 40, dtype=torch.bool), None, calibration
+        torch.zeros_like(sample.kspace),
+        torch.zeros(1, 40, dtype=torch.bool),
+        calibration=calibration,
     )
     torch.testing.assert_close(Espirit()(empty), Espirit()(sample), rtol=1e-3, atol=1e-3)
 

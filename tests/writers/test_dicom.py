@@ -1,3 +1,4 @@
+import json
 import shutil
 import subprocess
 import sys
@@ -12,35 +13,44 @@ import torch
 
 from mrirecon.errors import OutputError
 from mrirecon.reconstruction import Provenance, Reconstruction
+from mrirecon.scan import Frame
 from mrirecon.simulation.protocol import Prescription, SimulationProtocol
 from mrirecon.simulation.scan import SimulatedScan
 from mrirecon.writers import write_nifti
 from mrirecon.writers.dicom import write_dicom
 
 DCM2NIIX = shutil.which("dcm2niix", path=str(Path(sys.executable).parent))
-STACKS = [("axial", (0, 0)), ("axial", (10, 20)), ("coronal", (5, 7)), ("sagittal", (0, 0))]
+STACKS = [
+    Prescription((24, 21), (240.0, 180.0), 3),
+    Prescription((24, 21), (240.0, 180.0), 3, tilt=(10, 20)),
+    Prescription(
+        (25, 20), (200.0, 160.0), 3, thickness=3, gap=4.5, orientation="coronal", tilt=(5, 7)
+    ),
+    Prescription((25, 21), (200.0, 210.0), 4, gap=0, orientation="sagittal"),
+    Prescription((20, 25), (200.0, 200.0), 3, orientation="sagittal", tilt=(30, -25)),
+]
 
 
-def result(orientation="axial", tilt=(0.0, 0.0)):
-    prescription = Prescription(
-        matrix=(24, 21), fov=(240.0, 180.0), slices=3, orientation=orientation, tilt=tilt
-    )
+def result(prescription=STACKS[0], frames=1):
     header = SimulatedScan(1, SimulationProtocol(prescription=prescription)).header
-    volume = torch.rand(1, 3, 24, 21, generator=torch.Generator().manual_seed(0))
+    shape = (frames, header.slices, *header.matrix)
+    volume = torch.rand(shape, generator=torch.Generator().manual_seed(0))
+    frame_list = tuple(Frame(repetition=i) for i in range(frames))
+    header = replace(header, frames=frame_list, patient_position="FFS", vendor="mrirecon")
     return Reconstruction(volume, header, Provenance("a.h5", "CgSense", "mrirecon x"))
 
 
-@pytest.mark.parametrize(("orientation", "tilt"), STACKS)
-def test_every_pixel_lies_where_nifti_says(orientation, tilt, tmp_path):
+@pytest.mark.parametrize("prescription", STACKS)
+def test_every_pixel_lies_where_nifti_says(prescription, tmp_path):
     """DICOM part 3, C.7.6.2.1.1: position + column step * column index + row step * row index."""
-    made = result(orientation, tilt)
+    made = result(prescription)
     write_dicom(tmp_path / "a", made)
     affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ made.header.affine()
     for index, file in enumerate(sorted((tmp_path / "a").iterdir())):
         image = pydicom.dcmread(file)
         along_columns, along_rows = np.reshape(image.ImageOrientationPatient, (2, 3)).astype(float)
         row_spacing, column_spacing = map(float, image.PixelSpacing)
-        for y, x in ((0, 0), (23, 5)):
+        for y, x in ((0, 0), (19, 5)):
             place = (
                 np.array(image.ImagePositionPatient, float)
                 + along_columns * column_spacing * x
@@ -49,13 +59,17 @@ def test_every_pixel_lies_where_nifti_says(orientation, tilt, tmp_path):
             np.testing.assert_allclose(place, (affine @ [x, y, index, 1])[:3], atol=1e-3)
         stored = image.pixel_array * float(image.RescaleSlope)
         np.testing.assert_allclose(stored, made.volume[0, index], atol=1e-4)
-        assert image.SpacingBetweenSlices == pytest.approx(6) and image.SliceThickness == 5
+        assert image.SliceThickness == prescription.thickness
+        assert image.SpacingBetweenSlices == pytest.approx(
+            prescription.thickness + prescription.gap
+        )
 
 
 @pytest.mark.skipif(DCM2NIIX is None, reason="dcm2niix is not installed")
-@pytest.mark.parametrize(("orientation", "tilt"), STACKS)
-def test_dcm2niix_finds_our_affine(orientation, tilt, tmp_path):
-    made = result(orientation, tilt)
+@pytest.mark.parametrize("frames", [1, 3])
+@pytest.mark.parametrize("prescription", STACKS)
+def test_dcm2niix_finds_our_affine(prescription, frames, tmp_path):
+    made = result(prescription, frames)
     write_dicom(tmp_path / "a", made)
     write_nifti(tmp_path / "ours.nii.gz", made)
     subprocess.run(
@@ -68,6 +82,14 @@ def test_dcm2niix_finds_our_affine(orientation, tilt, tmp_path):
     )
     np.testing.assert_allclose(theirs.affine, ours.affine, atol=1e-3)
     np.testing.assert_allclose(theirs.get_fdata(), ours.get_fdata(), atol=1e-4)
+    np.testing.assert_allclose(theirs.header.get_zooms(), ours.header.get_zooms(), atol=1e-4)
+    theirs, ours = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("theirs", "ours"))
+    for name in ("EchoTime", "RepetitionTime", "FlipAngle", "MagneticFieldStrength",
+                 "ProtocolName", "PatientPosition",
+                 "MRAcquisitionType", "SliceThickness", "SpacingBetweenSlices"):  # fmt: skip
+        assert theirs[name] == (
+            pytest.approx(ours[name]) if isinstance(ours[name], float) else ours[name]
+        ), name
 
 
 def test_one_series_of_one_derived_study(tmp_path):
@@ -96,6 +118,46 @@ def test_patient_and_study_come_from_a_template(tmp_path):
     with pytest.raises(OutputError, match="cannot be read"):
         write_dicom(tmp_path / "c", result(), template=tmp_path / "none.dcm")
     assert not (tmp_path / "c").exists()
+
+
+def test_series_of_one_scan_share_study_and_frame_of_reference_only(tmp_path):
+    made = Provenance("a.h5", "CgSense", fingerprint="scan one")
+    first = replace(result(), provenance=made, suffix="_echo-1")
+    second = replace(first, volume=first.volume / 2, suffix="_echo-2", number=2, volumetric=True)
+    sequence = replace(first.header.sequence, echo_time=7.5)
+    second = replace(second, header=replace(
+        first.header, sequence=sequence, frames=(Frame(contrast=1),), patient_position="FFP",
+        vendor="Vendör",
+    ))  # fmt: skip
+    other = replace(first, provenance=replace(made, fingerprint="scan two"))
+    images = []
+    for name, series in (("a", first), ("b", second), ("c", other), ("d", first)):
+        write_dicom(tmp_path / name, series)
+        images.append(pydicom.dcmread(tmp_path / name / "0002.dcm"))
+    a, b, c, again = images
+    for name in ("StudyInstanceUID", "FrameOfReferenceUID"):
+        assert a[name].value == b[name].value != c[name].value
+    for name in ("SeriesInstanceUID", "SOPInstanceUID"):
+        assert len({image[name].value for image in (a, b, c)}) == 3, name
+        assert a[name].value == again[name].value, name  # the same pixels are the same image
+    assert b.SeriesDescription == "AXT2 mrirecon echo-2"
+    assert a.SeriesNumber == 1 and b.SeriesNumber == 2
+    assert a.EchoTime == 95 and b.EchoTime == 7.5 and (a.EchoNumbers, b.EchoNumbers) == (1, 2)
+    assert a.MRAcquisitionType == "2D" and b.MRAcquisitionType == "3D"
+    assert a.PatientPosition == "FFS" and b.PatientPosition == "FFP"
+    assert b.Manufacturer == "Vendör" and "not for diagnostic use" in b.DerivationDescription
+
+
+def test_frames_are_temporal_positions_with_one_scaling(tmp_path):
+    made = result(frames=3)
+    made.volume[1] *= 100
+    write_dicom(tmp_path / "a", made)
+    images = [pydicom.dcmread(file) for file in sorted((tmp_path / "a").iterdir())]
+    assert [i.TemporalPositionIdentifier for i in images] == [1, 1, 1, 2, 2, 2, 3, 3, 3]
+    assert {i.NumberOfTemporalPositions for i in images} == {3}
+    assert len({i.RescaleSlope for i in images}) == 1
+    assert len({i.SOPInstanceUID for i in images}) == 9
+    assert images[0].ImagePositionPatient == images[3].ImagePositionPatient
 
 
 def test_nothing_is_overwritten_unasked_and_missing_geometry_is_said(tmp_path):

@@ -1,3 +1,6 @@
+import json
+from dataclasses import replace
+
 import h5py
 import nibabel
 import numpy as np
@@ -6,8 +9,9 @@ import torch
 from matplotlib.image import imread
 
 from mrirecon.errors import OutputError
-from mrirecon.files import atomic
+from mrirecon.files import atomic, atomic_folder
 from mrirecon.reconstruction import Provenance, Reconstruction
+from mrirecon.scan import Frame, SequenceParameters
 from mrirecon.writers import WRITERS, write_hdf5, write_nifti, write_png
 from tests import scenes
 
@@ -43,8 +47,6 @@ def test_nifti_shows_every_voxel_where_it_was(result, tmp_path):
 
 
 def test_nifti_without_geometry_says_so(result, tmp_path):
-    from dataclasses import replace
-
     write_nifti(
         tmp_path / "a.nii.gz", replace(result, header=replace(result.header, geometry=None))
     )
@@ -63,24 +65,95 @@ def test_hdf5_holds_facts_and_provenance(result, tmp_path):
         assert file["provenance"].attrs["command"] == "mrirecon x"
 
 
+def test_frames_are_the_fourth_dimension_with_the_repetition_time_in_seconds(result, tmp_path):
+    volume = torch.rand(4, 3, 40, 36, generator=torch.Generator().manual_seed(1))
+    header = replace(result.header, frames=tuple(Frame(repetition=i) for i in range(4)))
+    result = replace(result, volume=volume, header=header)
+    write_nifti(tmp_path / "a.nii.gz", result)
+    image = nibabel.load(tmp_path / "a.nii.gz")
+    np.testing.assert_array_equal(image.get_fdata(), volume.numpy().transpose(3, 2, 1, 0))
+    assert image.header.get_zooms()[3] == pytest.approx(header.sequence.repetition_time / 1000)
+    assert image.header.get_xyzt_units() == ("mm", "sec")
+    sidecar = json.loads((tmp_path / "a.json").read_text())
+    assert sidecar["mrirecon"]["Frames"][3].endswith("repetition 3")
+
+
+def test_sidecar_tells_what_is_known_in_the_units_of_bids(result, tmp_path):
+    sequence = SequenceParameters(2300.0, 2.9, 900.0, 9.0, 2.89)
+    header = replace(
+        result.header, sequence=sequence, vendor="SIEMENS", model="Prisma", patient_position="FFS",
+        acquisition="t1_mprage", notes=("One note.",),
+    )  # fmt: skip
+    made = Provenance("a.h5", "CgSense", "mrirecon x", "a: 1", acceleration=2.5,
+                      versions=("mrirecon 0.1.0", "commit abc"))  # fmt: skip
+    write_nifti(tmp_path / "a.nii.gz", replace(result, header=header, provenance=made))
+    told = json.loads((tmp_path / "a.json").read_text(encoding="utf-8"))
+    own = told.pop("mrirecon")
+    assert told["RepetitionTime"] == pytest.approx(2.3)
+    assert told["EchoTime"] == pytest.approx(0.0029) and told["InversionTime"] == 0.9
+    assert told["FlipAngle"] == 9 and told["MagneticFieldStrength"] == 2.89
+    assert told["Manufacturer"] == "SIEMENS" and told["ManufacturersModelName"] == "Prisma"
+    assert told["ProtocolName"] == "t1_mprage" and told["PatientPosition"] == "FFS"
+    assert told["ImageType"][:3] == ["DERIVED", "PRIMARY", "M"]
+    assert told["MRAcquisitionType"] == "2D" and told["SpacingBetweenSlices"] == 6
+    assert "ParallelReductionFactorInPlane" not in told  # the nominal one is not known
+    assert (
+        own["SourceFile"] == "a.h5" and own["Command"] == "mrirecon x" and own["Config"] == "a: 1"
+    )
+    assert own["Commit"] == "abc" and own["GeometryKnown"] is True and own["Notes"] == ["One note."]
+    assert own["AchievedAcceleration"] == 2.5
+
+
+def test_sidecar_leaves_out_what_is_unknown(result, tmp_path):
+    header = replace(
+        result.header, sequence=SequenceParameters(), vendor="", geometry=None, voxel=None
+    )
+    write_nifti(tmp_path / "a.nii.gz", replace(result, header=header))
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert not {"EchoTime", "RepetitionTime", "Manufacturer", "SliceThickness"} & told.keys()
+    assert told["mrirecon"]["GeometryKnown"] is False
+
+
 def test_png_is_a_picture(result, tmp_path):
     write_png(tmp_path / "a.png", result)
     picture = imread(tmp_path / "a.png")
     assert min(picture.shape[:2]) > 200 and picture[..., :3].std() > 0.05
 
 
-@pytest.mark.parametrize("name", ["hdf5", "nifti", "png"])
-def test_nothing_is_overwritten_unasked(name, result, tmp_path):
-    suffix, write = WRITERS[name]
+EVERY_FILE = [(name, suffix) for name, form in WRITERS.items() for suffix in form.suffixes]
+
+
+@pytest.mark.parametrize(("name", "suffix"), EVERY_FILE)
+def test_nothing_is_overwritten_unasked(name, suffix, result, tmp_path):
+    """Neither the path that a writer is given nor what it writes beside it."""
+    suffixes, write = WRITERS[name].suffixes, WRITERS[name].write
     path = tmp_path / f"a{suffix}"
     path.write_text("precious")
     with pytest.raises(OutputError, match="exists already"):
-        write(path, result)
-    assert path.read_text() == "precious"
-    write(path, result, overwrite=True)
-    assert path.read_bytes()[:8] != b"precious" and [f.name for f in tmp_path.iterdir()] == [
-        path.name
-    ]
+        write(tmp_path / f"a{suffixes[0]}", result)
+    assert path.read_text() == "precious" and [f.name for f in tmp_path.iterdir()] == [path.name]
+    write(tmp_path / f"a{suffixes[0]}", result, overwrite=True)
+    assert path.is_dir() or path.read_bytes()[:8] != b"precious"
+    assert {f.name for f in tmp_path.iterdir()} == {f"a{end}" for end in suffixes}
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_file_in_the_way_of_the_folder_is_explained(name, result, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot be written"):
+        WRITERS[name].write(tmp_path / "file" / f"a{WRITERS[name].suffixes[0]}", result)
+
+
+def test_an_old_folder_stays_until_the_new_one_is_complete(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "old").write_text("")
+    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "a", overwrite=True) as part:
+        (part / "half").write_text("")
+        raise RuntimeError
+    assert [str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*")] == ["a", "a/old"]
+    with atomic_folder(tmp_path / "a", overwrite=True) as part:
+        (part / "new").write_text("")
+    assert [str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*")] == ["a", "a/new"]
 
 
 def test_a_failure_leaves_nothing_behind(tmp_path):

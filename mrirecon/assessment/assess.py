@@ -1,0 +1,142 @@
+"""Looks closely at one plane of a scan."""
+
+import copy
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from mrirecon.assessment.noise import LINEAR, Plane, noise_maps, residual_of
+from mrirecon.data.collate import collate
+from mrirecon.fourier import ifft
+from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
+from mrirecon.readers.base import FileScan
+from mrirecon.reconstruction import series_of
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sampling import achieved_acceleration
+from mrirecon.scan import ScanHeader
+from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
+from mrirecon.types import Maps, Sample, Transform
+
+
+def assess(
+    scan: FileScan,
+    reconstructor: Reconstructor,
+    transform: Transform,
+    *,
+    series: str = "",
+    device: torch.device | None = None,
+) -> Quality:
+    """Look closely at the middle plane of the first frame of a series.
+
+    The sensitivities are estimated once and then held fixed, so noise in them is not seen.
+
+    Args:
+        scan: What was reconstructed.
+        reconstructor: With what; it is not changed.
+        transform: What every Sample goes through first.
+        series: Suffix of the series.
+        device: Where to compute.
+    """
+    header = scan.header
+    first = series_of(header)[series][0] * header.slices
+    middle = header.slices // 2
+    reconstructor = reconstructor.eval()
+    with torch.inference_mode():
+        sample = collate([transform(scan[first + middle])]).to(device or torch.device("cpu"))
+        masks = [_mask(sample, header, middle)]
+        if middle:
+            masks.insert(0, _mask(collate([transform(scan[first])]), header, 0))
+        if len(masks) > 1 and (masks[0].mask == masks[1].mask).all():
+            masks = masks[1:]
+        coils, maps = _coils(sample, header, reconstructor)
+        plane = Plane(sample, header, maps)
+        if maps is not None and isinstance(reconstructor, LINEAR):  # it is called several times
+            reconstructor = _with_given_maps(reconstructor)
+            plane = Plane(sample.replace(maps=maps), header, maps)
+        image = reconstructor(plane.sample)
+        noise, reason = noise_maps(plane, reconstructor, image)
+        missing = [("SNR and noise amplification", reason)] if noise is None else []
+        residual, residual_noise = None, None
+        if maps is None or not image.imag.any():
+            lacks = "no sensitivities" if maps is None else "no phase"
+            why = f"the image of {type(reconstructor).__name__} has {lacks} to predict k-space with"
+            missing.append(("data consistency", why))
+        else:
+            residual, residual_noise = residual_of(plane, image)
+        kspace = root_sum_of_squares(sample.kspace)[0].cpu().numpy()
+    correlation = scan.noise_correlation()
+    if correlation is None:
+        missing.append(("noise correlation", "the file has no noise scan that was used"))
+    y, x = np.unravel_index(int(kspace.argmax()), kspace.shape)
+    return Quality(
+        plane=_name(header, middle),
+        masks=tuple(masks),
+        kspace=kspace,
+        peak=(int(y), int(x)),
+        coils=coils,
+        noise=noise,
+        correlation=correlation,
+        residual=residual,
+        residual_noise=residual_noise,
+        missing=tuple(missing),
+    )
+
+
+def _name(header: ScanHeader, index: int) -> str:
+    kind = "plane across the readout" if header.volumetric else "slice"
+    return f"{kind} {index + 1} of {header.slices}"
+
+
+def _mask(sample: Sample, header: ScanHeader, index: int) -> MeasuredMask:
+    h, w = header.grid
+    mask = sample.mask[0].expand(h, w)
+    acs = (0, 0) if sample.acs is None else (int(sample.acs[0, 0]), int(sample.acs[0, 1]))
+    return MeasuredMask(
+        _name(header, index), mask.cpu().numpy().copy(), acs, achieved_acceleration(mask)
+    )
+
+
+def _coils(
+    sample: Sample, header: ScanHeader, reconstructor: Reconstructor
+) -> tuple[CoilPictures, Maps | None]:
+    """Estimate the sensitivities as the method does, or show the coil images instead."""
+    estimators = [m for m in reconstructor.modules() if isinstance(m, SensitivityEstimator)]
+    spacing = _spacing(header)
+    if not estimators:
+        pictures = _view(ifft(sample.kspace)[0].abs(), header)
+        return CoilPictures(pictures, "coil images of the measured k-space", spacing), None
+    estimator, eigenvalue, crop = estimators[0], None, 0.0
+    if isinstance(estimator, Espirit):
+        maps, values = estimator.estimate(sample)
+        eigenvalue, crop = _view(values[0], header), estimator.crop
+    else:
+        maps = estimator(sample)
+    name = f"coil sensitivities of {type(estimator).__name__}"
+    return CoilPictures(_view(maps[0].abs(), header), name, spacing, eigenvalue, crop), maps
+
+
+def _with_given_maps(reconstructor: Reconstructor) -> Reconstructor:
+    """Return a copy that takes its sensitivities from the Sample."""
+    reconstructor = copy.deepcopy(reconstructor)
+    for module in list(reconstructor.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, SensitivityEstimator):
+                setattr(module, name, GivenMaps())
+    return reconstructor
+
+
+def _view(pictures: Float32[Tensor, "*c h w"], header: ScanHeader) -> np.ndarray:
+    """Cut the image's field of view out of pictures on the k-space grid, without resampling."""
+    sizes = zip(header.matrix, header.grid, header.canvas, strict=True)
+    shape = [max(1, round(matrix * grid / canvas)) for matrix, grid, canvas in sizes]
+    return center_fit(pictures, shape).cpu().numpy()
+
+
+def _spacing(header: ScanHeader) -> Spacing:
+    """Pixel spacing of the k-space grid's images."""
+    voxel = header.voxel or (1.0, 1.0, 1.0)
+    dy, dx = (v * c / g for v, c, g in zip(voxel, header.canvas, header.grid, strict=False))
+    return (dy, dx)

@@ -1,0 +1,107 @@
+"""What whitened noise becomes in the image, and what the model leaves unexplained."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Complex64, Float32
+from torch import Tensor
+
+from mrirecon.image import center_fit, interpolate
+from mrirecon.operators import sense
+from mrirecon.quality import NoiseMaps
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.scan import ScanHeader
+from mrirecon.types import Maps, Sample
+
+LINEAR = (CgSense, ZeroFilled)
+"""Methods through which noise passes linearly, a final magnitude aside."""
+REPLICAS = 4
+"""Few, because the variance is then averaged over neighbouring pixels, where it is alike."""
+SMOOTHING = 7
+"""Pixels over which it is averaged, along both axes."""
+
+
+@dataclass(frozen=True)
+class Plane:
+    """What is known about the plane that is looked at.
+
+    Attributes:
+        sample: As the method gets it, as a batch of one.
+        header: Of the scan.
+        maps: Sensitivities on the sample's grid, or None.
+    """
+
+    sample: Sample
+    header: ScanHeader
+    maps: Maps | None
+
+    @property
+    def unit(self) -> float:
+        """Standard deviation per real component of whitened noise in the sample's units."""
+        return 1.0 if self.sample.scale is None else 1.0 / float(self.sample.scale)
+
+
+def noise_maps(
+    plane: Plane, reconstructor: Reconstructor, image: Complex64[Tensor, "b h w"]
+) -> tuple[NoiseMaps | None, str]:
+    """Add noise to k-space a few times and see what it does; else say why not."""
+    if not plane.header.whitened:
+        return None, "the noise is not known: k-space is not whitened"
+    if not isinstance(reconstructor, LINEAR):
+        name = type(reconstructor).__name__
+        return None, f"noise does not pass linearly through {name}, so its image has no one SNR"
+    sample, generator = plane.sample, torch.Generator().manual_seed(0)
+    amplitude = plane.unit * sample.mask
+    if sample.weights is not None:  # a readout that was averaged less often has more noise
+        amplitude = amplitude / sample.weights.clamp_min(1e-6).sqrt()
+    replicas = []
+    for _ in range(REPLICAS):
+        drawn = torch.randn(*sample.kspace.shape, 2, generator=generator).to(image.device)
+        noise = torch.view_as_complex(drawn) * amplitude.unsqueeze(-3)
+        replica = reconstructor(sample.replace(kspace=sample.kspace + noise))
+        replicas.append(_to_matrix(replica, plane.header))
+    spread = torch.stack(replicas)
+    # a magnitude has the noise along the phase only, a complex image in two components
+    components = 2 if image.imag.any() else 1
+    squares = (spread - spread.mean(0)).abs().square().sum(0)
+    deviation = _smooth(squares / (components * (REPLICAS - 1))).sqrt() / plane.unit
+    signal = _to_matrix(image, plane.header).abs() / plane.unit
+    voxel = plane.header.voxel or (1.0, 1.0, 1.0)
+    maps = NoiseMaps(
+        signal[0].cpu().numpy(), deviation[0].cpu().numpy(), REPLICAS, (voxel[0], voxel[1])
+    )
+    return maps, ""
+
+
+def residual_of(plane: Plane, image: Complex64[Tensor, "b h w"]) -> tuple[float, float | None]:
+    """Compare measured k-space with what the image and the maps predict."""
+    assert plane.maps is not None
+    sample = plane.sample
+    difference = sense(plane.maps, sample.mask)(image) - sample.kspace
+    relative = float(difference.norm() / sample.kspace.norm().clamp_min(1e-30))
+    if not plane.header.whitened:
+        return relative, None
+    weighted = difference.abs().square()
+    if sample.weights is not None:
+        weighted = weighted * sample.weights.unsqueeze(-3)
+    count = sample.mask.expand(*sample.kspace.shape[:-3], *sample.kspace.shape[-2:]).sum()
+    mean = float(weighted.sum() / (count * sample.kspace.shape[-3]).clamp_min(1))
+    return relative, (mean / 2) ** 0.5 / plane.unit
+
+
+def _smooth(variance: Float32[Tensor, "b y x"]) -> Float32[Tensor, "b y x"]:
+    """Average over neighbours, but not over the edge of what is zero for lack of sensitivities."""
+    inside = (variance > 0).float()
+    total, count = (
+        torch.nn.functional.avg_pool2d(
+            values.unsqueeze(1), SMOOTHING, stride=1, padding=SMOOTHING // 2
+        ).squeeze(1)
+        for values in (variance, inside)
+    )
+    return torch.where(inside > 0, total / count.clamp_min(1e-6), 0.0)
+
+
+def _to_matrix(image: Complex64[Tensor, "b h w"], header: ScanHeader) -> Complex64[Tensor, "b y x"]:
+    return center_fit(interpolate(image, header.canvas), header.matrix)

@@ -1,0 +1,7 @@
+"""Pictures of images: montages, comparisons and quality, legible on light and on dark pages."""
+
+from mrirecon.figures.comparison import Panel, bars, comparison
+from mrirecon.figures.montage import montage
+from mrirecon.figures.style import window
+
+__all__ = ["Panel", "bars", "comparison", "montage", "window"]

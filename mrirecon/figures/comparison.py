@@ -1,0 +1,75 @@
+"""Methods side by side: images with their error maps, and scores."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from mrirecon.figures.style import Image, colorbar, style, window
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One column of a comparison: an image, its name and a line about it."""
+
+    image: Image
+    title: str
+    caption: str = ""
+
+
+def comparison(
+    reference: Panel, panels: Sequence[Panel], *, title: str = "", gain: float = 5.0
+) -> Figure:
+    """Show a reference and reconstructions in one window, and below them their error maps.
+
+    Args:
+        reference: What the others should look like.
+        panels: The reconstructions.
+        title: Written above.
+        gain: The error maps' window is the image window divided by this.
+    """
+    high = window(reference.image)
+    columns = len(panels) + 1
+    with style():
+        ratio = reference.image.shape[0] / reference.image.shape[1]
+        figure = Figure(figsize=(2.5 * columns + 0.8, 2 * 2.5 * ratio + 0.9))
+        axes = figure.subplots(2, columns, squeeze=False)
+        for axis in axes.flat:
+            axis.set_axis_off()
+        images = errors = None
+        for column, panel in enumerate([reference, *panels]):
+            images = axes[0, column].imshow(panel.image, cmap="gray", vmin=0, vmax=high)
+            axes[0, column].set_title(f"{panel.title}\n{panel.caption}".rstrip(), fontsize=9)
+            if column:
+                errors = axes[1, column].imshow(
+                    np.abs(panel.image - reference.image), cmap="inferno", vmin=0, vmax=high / gain
+                )
+        axes[1, 0].text(
+            0.5, 0.5, f"|error|\nwindow / {gain:g}", ha="center", va="center", fontsize=10,
+            transform=axes[1, 0].transAxes,
+        )  # fmt: skip
+        figure.suptitle(title, fontsize=10)
+        figure.subplots_adjust(0.01, 0.02, 0.9, 0.84, 0.03, 0.06)
+        colorbar(figure, images, axes[:1], "signal (a.u.)")
+        colorbar(figure, errors, axes[1:], "|error| (a.u.)")
+    return figure
+
+
+def bars(scores: Mapping[str, Mapping[str, Sequence[float]]], *, title: str = "") -> Figure:
+    """Show one box per method for each metric: ``scores[metric][method]`` over volumes."""
+    with style():
+        figure = Figure(figsize=(3.2 * len(scores), 3.2))
+        axes = figure.subplots(1, len(scores), squeeze=False)
+        for axis, (metric, methods) in zip(axes.flat, scores.items(), strict=True):
+            light = {"color": "#e8e8e8"}
+            finite = [[v for v in values if np.isfinite(v)] for values in methods.values()]
+            axis.boxplot(
+                finite, boxprops=light, whiskerprops=light, capprops=light,
+                medianprops={"color": "#ffb000"}, flierprops={"markeredgecolor": "#e8e8e8"},
+            )  # fmt: skip
+            axis.set_xticks(range(1, len(methods) + 1), list(methods), rotation=20, ha="right")
+            axis.set_title(metric)
+        figure.suptitle(title, fontsize=10)
+        figure.tight_layout()
+    return figure

@@ -1,0 +1,113 @@
+"""What is measured about a reconstruction, so that a person can judge it; plain numbers only."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float32, Float64
+
+Spacing = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class MeasuredMask:
+    """How one plane was sampled.
+
+    Attributes:
+        name: Which plane, in words.
+        mask: True where k-space was used.
+        acs: Size ``(h, w)`` of the fully sampled centre.
+        acceleration: All positions divided by the used ones.
+    """
+
+    name: str
+    mask: Bool[np.ndarray, "h w"]
+    acs: tuple[int, int]
+    acceleration: float
+
+
+@dataclass(frozen=True)
+class CoilPictures:
+    """Coil sensitivities, or coil images where the method has no sensitivities.
+
+    Attributes:
+        magnitude: One picture per coil.
+        of: What they show, in words.
+        spacing: Of the pixels along both axes, in mm.
+        eigenvalue: Largest ESPIRiT eigenvalue at every pixel: 1 where the sensitivity model
+            explains the calibration data. None for other estimators.
+        crop: Below this eigenvalue the maps are zero.
+    """
+
+    magnitude: Float32[np.ndarray, "coil h w"]
+    of: str
+    spacing: Spacing = (1.0, 1.0)
+    eigenvalue: Float32[np.ndarray, "h w"] | None = None
+    crop: float = 0.0
+
+
+@dataclass(frozen=True)
+class NoiseMaps:
+    """What the receivers' noise becomes in the image, by pseudo-replicas.
+
+    Robson et al., Magn Reson Med 60:895, 2008.
+
+    Attributes:
+        signal: Magnitude image, in units of the noise of a fully sampled image.
+        deviation: Standard deviation of the image's noise in the same units, so 1 where nothing
+            is amplified.
+        replicas: From how many reconstructions.
+        spacing: Of the pixels along both axes, in mm.
+    """
+
+    signal: Float32[np.ndarray, "y x"]
+    deviation: Float32[np.ndarray, "y x"]
+    replicas: int
+    spacing: Spacing = (1.0, 1.0)
+
+    @property
+    def snr(self) -> Float32[np.ndarray, "y x"]:
+        """Signal divided by noise; 0 where the method leaves neither."""
+        return np.divide(
+            self.signal, self.deviation, out=np.zeros_like(self.signal), where=self.deviation > 0
+        )
+
+    @property
+    def inside(self) -> Bool[np.ndarray, "y x"]:
+        """Where there is something to see: a tenth of the 99th percentile and above."""
+        return self.signal > 0.1 * np.percentile(self.signal, 99)
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Measured on one plane, the middle one of a series, and on the run as a whole.
+
+    What could not be measured is None, and ``missing`` says why.
+
+    Attributes:
+        plane: The plane, in words.
+        masks: Of the first plane and of this one; a single entry when they agree.
+        kspace: Root-sum-of-squares over coils of what the method was given.
+        peak: Position of its largest value, which should be ``(h // 2, w // 2)`` or beside it.
+        coils: Sensitivities or coil images.
+        noise: SNR and noise amplification.
+        correlation: Magnitude of the noise correlation between coils, before whitening.
+        residual: Norm of measured minus predicted k-space, divided by that of the measured one.
+        residual_noise: Root-mean-square of that difference in units of the noise's standard
+            deviation; about 1 when noise is all that is left over.
+        missing: What was not measured, and why.
+        seconds: Durations by what was done.
+        memory: Peak memory in MB by where.
+    """
+
+    plane: str
+    masks: tuple[MeasuredMask, ...]
+    kspace: Float32[np.ndarray, "h w"]
+    peak: tuple[int, int]
+    coils: CoilPictures
+    noise: NoiseMaps | None = None
+    correlation: Float64[np.ndarray, "coil coil"] | None = None
+    residual: float | None = None
+    residual_noise: float | None = None
+    missing: tuple[tuple[str, str], ...] = ()
+    seconds: tuple[tuple[str, float], ...] = ()
+    memory: tuple[tuple[str, float], ...] = ()

@@ -1,0 +1,122 @@
+"""MRD (ISMRMRD version 1) image series, as the reference library writes and reads them."""
+
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from xml.etree import ElementTree
+
+import h5py
+import numpy as np
+from jaxtyping import Float32
+
+from mrirecon import __version__
+from mrirecon.files import atomic
+from mrirecon.raw.messages import MessageId
+from mrirecon.raw.mrd_images import DATA_TYPE_FLOAT, IMAGE_HEADER, IMAGE_TYPE_MAGNITUDE
+from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.geometry import slice_place
+
+
+@dataclass(frozen=True)
+class MrdImages:
+    """A series as MRD images, one per frame and slice, in this order.
+
+    As MRD has it, ``x`` (the fastest axis) runs along the readout and ``y`` along phase encoding:
+    the images are the transposes of the volume's slices. ``position`` in the headers is where the
+    pixel ``(y // 2, x // 2)`` lies, in LPS mm.
+    """
+
+    heads: np.ndarray
+    data: Float32[np.ndarray, "image 1 1 y x"]
+    attributes: str
+
+
+def mrd_images(result: Reconstruction) -> MrdImages:
+    """Turn a series into MRD images."""
+    header, volume = result.header, result.volume.numpy()
+    frames, slices, rows, columns = volume.shape
+    attributes = _attributes(result)
+    heads = np.zeros(frames * slices, IMAGE_HEADER)
+    for number, head in enumerate(heads):
+        frame, index = divmod(number, slices)
+        _place(head, result, index)
+        counters = header.frames[frame]
+        for name in ("contrast", "set", "phase", "repetition"):
+            head[name] = getattr(counters, name)
+        head["slice"], head["image_index"] = index, number + 1
+    heads["version"], heads["data_type"], heads["channels"] = 1, DATA_TYPE_FLOAT, 1
+    heads["image_type"], heads["image_series_index"] = IMAGE_TYPE_MAGNITUDE, result.number
+    heads["attribute_string_len"] = len(attributes.encode())
+    data = volume.reshape(-1, 1, 1, rows, columns).swapaxes(-1, -2)
+    return MrdImages(heads, data, attributes)
+
+
+def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
+    """Write ``dataset/image_0`` with its ``header``, ``data`` and ``attributes``."""
+    images = mrd_images(result)
+    with atomic(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+        group = file.create_group("dataset/image_0")
+        # resizable, as the library's own, so that it can append
+        for name, values, dtype in (
+            ("header", images.heads, IMAGE_HEADER),
+            ("attributes", [images.attributes] * len(images.heads), h5py.string_dtype()),
+            ("data", images.data, "<f4"),
+        ):
+            shape = np.shape(values)
+            group.create_dataset(name, data=values, dtype=dtype, maxshape=(None, *shape[1:]))
+
+
+def send_mrd(stream: BinaryIO, results: Iterable[Reconstruction]) -> int:
+    """Send series as IMAGE messages of an ISMRMRD stream, and close it.
+
+    Returns:
+        The number of images.
+    """
+    count = 0
+    for result in results:
+        images = mrd_images(result)
+        attributes = images.attributes.encode()
+        for head, pixels in zip(images.heads, images.data, strict=True):
+            stream.write(struct.pack("<H", MessageId.IMAGE) + head.tobytes())
+            stream.write(struct.pack("<Q", len(attributes)) + attributes)
+            stream.write(np.ascontiguousarray(pixels, "<f4").tobytes())
+            count += 1
+    stream.write(struct.pack("<H", MessageId.CLOSE))
+    stream.flush()
+    return count
+
+
+def _place(head: np.void, result: Reconstruction, index: int) -> None:
+    header = result.header
+    dy, dx, dz = header.voxel or (1.0, 1.0, 1.0)
+    y, x = header.matrix
+    place = slice_place(header, index)
+    head["matrix_size"] = (y, x, 1)
+    head["field_of_view"] = (y * dy, x * dx, dz)
+    head["position"] = place.center
+    head["read_dir"], head["phase_dir"] = place.along_y, place.along_x
+    head["slice_dir"] = place.normal
+
+
+def _attributes(result: Reconstruction) -> str:
+    """Return the images' meta attributes as XML, under names in common use where there are some."""
+    header, made = result.header, result.provenance
+    facts = {
+        "DataRole": "Image",
+        "ImageComments": "Research reconstruction, not for diagnostic use",
+        "SequenceDescriptionAdditional": "mrirecon",
+        "ImageProcessingHistory": f"mrirecon {__version__} {made.method}".strip(),
+        "ProtocolName": header.acquisition,
+        "GeometryKnown": str(header.geometry is not None).lower(),
+        "Source": made.source,
+        "Command": made.command,
+    }
+    root = ElementTree.Element("ismrmrdMeta")
+    for key, value in facts.items():
+        if value:
+            meta = ElementTree.SubElement(root, "meta")
+            ElementTree.SubElement(meta, "name").text = key
+            ElementTree.SubElement(meta, "value").text = value
+    return ElementTree.tostring(root, encoding="unicode")

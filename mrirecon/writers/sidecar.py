@@ -1,0 +1,78 @@
+"""What a NIfTI file cannot hold, as BIDS keeps it: a JSON file of the same name."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from mrirecon import __version__
+from mrirecon.files import atomic
+from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.geometry import slice_spacing
+
+IMAGE_TYPE = ("DERIVED", "PRIMARY", "M", "NONE")
+"""DICOM's four values for a magnitude image that is no scanner's own."""
+UNKNOWN = (None, "")
+
+
+def write_sidecar(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
+    """Write the sidecar; facts that the raw file does not tell are left out, not guessed."""
+    with atomic(path, overwrite=overwrite) as temporary:
+        text = json.dumps(sidecar(result), indent=2, ensure_ascii=False)
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def sidecar(result: Reconstruction) -> dict[str, Any]:
+    """Return BIDS' own names in BIDS' units (times in s), and the rest under ``mrirecon``.
+
+    ``ParallelReductionFactorInPlane`` is the scanner's nominal factor, which is not known here;
+    what was achieved stands under ``mrirecon``.
+    """
+    header, made, sequence = result.header, result.provenance, result.header.sequence
+    facts = {
+        "Modality": "MR",
+        "ImageType": IMAGE_TYPE,
+        "Manufacturer": header.vendor,
+        "ManufacturersModelName": header.model,
+        "MagneticFieldStrength": sequence.field_strength,
+        "ProtocolName": header.acquisition,
+        "PatientPosition": header.patient_position,
+        "MRAcquisitionType": "3D" if result.volumetric else "2D",
+        "RepetitionTime": _seconds(sequence.repetition_time),
+        "EchoTime": _seconds(sequence.echo_time),
+        "InversionTime": _seconds(sequence.inversion_time),
+        "FlipAngle": sequence.flip_angle,
+        "SliceThickness": header.voxel[2] if header.voxel else None,
+        "SpacingBetweenSlices": slice_spacing(header) if header.voxel else None,
+        "ConversionSoftware": "mrirecon",
+        "ConversionSoftwareVersion": __version__,
+    }
+    own = {
+        "Notice": "Research reconstruction, not for diagnostic use",
+        "Method": made.method,
+        "AchievedAcceleration": made.acceleration,
+        "GeometryKnown": header.geometry is not None,
+        "Frames": [str(frame) for frame in header.frames],
+        "Notes": header.notes,
+        "SourceFile": made.source,
+        "SourceFormat": header.format,
+        "Checkpoint": made.checkpoint,
+        "Command": made.command,
+        "Commit": commit(made.versions),
+        "Versions": made.versions,
+        "Config": made.config,
+    }
+    return {**_known(facts), "mrirecon": _known(own)}
+
+
+def commit(versions: tuple[str, ...]) -> str | None:
+    """Return the git commit among the versions of a run, or None outside of a clone."""
+    found = (entry.removeprefix("commit ") for entry in versions if entry.startswith("commit "))
+    return next(found, None)
+
+
+def _known(facts: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in facts.items() if value not in UNKNOWN}
+
+
+def _seconds(milliseconds: float | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000

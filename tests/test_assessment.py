@@ -1,0 +1,165 @@
+"""What the quality page says about a reconstruction is true where the truth is known."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mrirecon.assessment import REPLICAS, TimedScan, assess, peak_memory
+from mrirecon.data.collate import collate
+from mrirecon.data.transforms import Compose, Normalize, Undersample
+from mrirecon.readers import FileScan, open_scan
+from mrirecon.reconstruction import series_of
+from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.partial_fourier import Pocs
+from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.sampling import EquispacedLines
+from mrirecon.scan import Frame
+from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps
+from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
+from tests import scenes
+
+NORMALIZE = Compose([Normalize()])
+
+
+def undersampling(factor):
+    return Compose([Undersample(EquispacedLines(factor, acs=16)), Normalize()])
+
+
+def assessed(scan, reconstructor, transform):
+    """Assess, and make sure that nothing of the reconstructor has changed."""
+    before = repr(reconstructor)
+    quality = assess(scan, reconstructor, transform)
+    assert repr(reconstructor) == before
+    return quality
+
+
+class Changed(FileScan):
+    """Another scan with its Samples changed, that remembers which ones were read."""
+
+    format, layout = "changed", ""
+
+    def __init__(self, scan, header, change=lambda sample: sample):
+        self.scan, self.header, self.change, self.read = scan, header, change, []
+
+    def __getitem__(self, index):
+        self.read.append(index)
+        return self.change(self.scan[index])
+
+    @classmethod
+    def detect(cls, path):  # noqa: ARG003
+        return False
+
+
+@pytest.fixture(scope="module")
+def scan(tmp_path_factory):
+    """A whitened, fully sampled scan."""
+    path = tmp_path_factory.mktemp("scan") / "a.h5"
+    write_ismrmrd(path, scenes.scan(matrix=(64, 60), slices=3, coils=6), AcquisitionOptions())
+    return open_scan(path)
+
+
+def test_noise_of_a_fully_sampled_image_is_one(scan):
+    """Whitened noise has unit variance per real component, and unit-norm maps keep it."""
+    method = CgSense(Espirit(crop=0.0), regularization=0.0)
+    noise = assessed(scan, method, NORMALIZE).noise
+    assert noise.replicas == REPLICAS
+    assert np.median(noise.deviation) == pytest.approx(1, abs=0.03)
+    assert noise.deviation.std() < 0.1
+    np.testing.assert_allclose(noise.snr, noise.signal / noise.deviation)
+
+
+def test_root_sum_of_squares_keeps_the_noise_of_its_zero_filled_data(scan):
+    """A magnitude has the noise along its phase; a part 1/R of the noise is measured."""
+    noise = assessed(scan, ZeroFilled(), NORMALIZE).noise
+    assert np.median(noise.deviation[noise.inside]) == pytest.approx(1, abs=0.06)
+    quality = assessed(scan, ZeroFilled(), undersampling(2))
+    expected = quality.masks[-1].acceleration ** -0.5
+    noise = quality.noise
+    assert np.median(noise.deviation[noise.inside]) == pytest.approx(expected, rel=0.08)
+
+
+def test_noise_maps_agree_with_noise_that_is_really_there(scan):
+    """Against the spread of many independent noise realizations of undersampled CG-SENSE."""
+    method, transform = CgSense(Espirit()), undersampling(3)
+    quality = assessed(scan, method, transform)
+    one = transform(scan[1])
+    sample = collate([one.replace(maps=method.sensitivity(collate([one]))[0])] * 24)
+    drawn = torch.randn(*sample.kspace.shape, 2, generator=torch.Generator().manual_seed(5))
+    noise = torch.view_as_complex(drawn) * sample.mask[:, None] / sample.scale[:, None, None, None]
+    with torch.inference_mode():
+        images = CgSense(GivenMaps())(sample.replace(kspace=sample.kspace + noise))
+    images = images * sample.scale[:, None, None]
+    truth = (images - images.mean(0)).abs().square().sum(0).div(2 * 23).sqrt().numpy()
+    inside = truth > 0
+    ratio = quality.noise.deviation[inside] / truth[inside]
+    assert np.median(ratio) == pytest.approx(1, abs=0.05) and ratio.std() < 0.2
+    assert np.median(quality.noise.deviation[inside]) > 1.2  # the price of three-fold undersampling
+    assert ((quality.noise.deviation == 0) == ~inside).all()
+
+
+def test_lines_that_were_averaged_less_often_are_noisier(scan):
+    def quarter(sample):
+        return sample.replace(weights=torch.full((1, sample.mask.shape[-1]), 0.25))
+
+    noise = assess(Changed(scan, scan.header, quarter), ZeroFilled(), NORMALIZE).noise
+    assert np.median(noise.deviation[noise.inside]) == pytest.approx(2, abs=0.1)
+
+
+def test_the_residual_is_noise_when_the_model_fits(scan):
+    quality = assessed(scan, CgSense(Espirit()), undersampling(2))
+    assert 0.7 < quality.residual_noise < 1.3 and 0 < quality.residual < 0.5
+    wrong = assessed(scan, CgSense(Espirit(crop=0.9), regularization=10.0), undersampling(2))
+    assert wrong.residual_noise > 2 * quality.residual_noise
+
+
+def test_masks_centre_maps_and_correlation(scan):
+    quality = assessed(scan, CgSense(Espirit()), undersampling(3))
+    assert quality.plane == "slice 2 of 3" and len(quality.masks) == 1
+    mask = quality.masks[0]
+    assert mask.mask.shape == (64, 60) and mask.acs == (64, 16)
+    assert mask.acceleration == pytest.approx(mask.mask.size / mask.mask.sum())
+    assert np.abs(np.subtract(quality.peak, (32, 30))).max() <= 1
+    assert quality.coils.magnitude.shape == (6, 64, 60) and quality.coils.crop == 0.9
+    kept = quality.coils.eigenvalue >= 0.9
+    assert ((quality.coils.magnitude.max(0) > 0) == kept).all() and 0.2 < kept.mean() < 1
+    np.testing.assert_allclose(np.diag(quality.correlation), 1)
+    assert 0.02 < quality.correlation[0, 1] < 1 and not quality.missing
+    assert assessed(scan, CgSense(LowResolutionMaps()), NORMALIZE).coils.eigenvalue is None
+
+
+def test_what_cannot_be_measured_is_named_with_the_reason(scan, tmp_path):
+    write_fastmri(tmp_path / "b.h5", scenes.scan(slices=1), AcquisitionOptions())
+    missing = dict(assessed(open_scan(tmp_path / "b.h5"), ZeroFilled(), NORMALIZE).missing)
+    assert "not whitened" in missing["SNR and noise amplification"]
+    assert "no sensitivities" in missing["data consistency"]
+    assert "no noise scan" in missing["noise correlation"]
+    torch.manual_seed(0)
+    learned = VarNet(cascades=1, channels=4, pools=2)
+    for method, reason in (
+        (learned, "linearly through VarNet"),
+        (Pocs(CgSense(Espirit())), "Pocs"),
+    ):
+        quality = assessed(scan, method, NORMALIZE)
+        assert quality.noise is None and quality.coils.of.startswith("coil sensitivities")
+        assert reason in dict(quality.missing)["SNR and noise amplification"]
+    assert "no phase" in dict(assess(scan, learned, NORMALIZE).missing)["data consistency"]
+
+
+def test_the_plane_belongs_to_the_series(scan):
+    frames = tuple(Frame(contrast=number) for number in range(3))
+    echoes = Changed(scan, replace(scan.header, slices=1, frames=frames))
+    for number, series in enumerate(series_of(echoes.header)):
+        echoes.read.clear()
+        assess(echoes, ZeroFilled(), NORMALIZE, series=series)
+        assert echoes.read == [number]
+
+
+def test_reading_is_timed_and_memory_measured(scan):
+    timed = TimedScan(scan)
+    assert len(timed) == 3 and timed.seconds == 0
+    assert timed[1].key == scan[1].key and timed.seconds > 0
+    assert dict(peak_memory(torch.device("cpu")))["process"] > 50

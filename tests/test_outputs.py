@@ -1,0 +1,73 @@
+"""Outputs are refused before anything is computed, and raw files are never replaced."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from mrirecon.commands.method import Method
+from mrirecon.commands.outputs import Outputs
+from mrirecon.commands.reconstruct import _reconstruct_file
+from mrirecon.data.transforms import Normalize
+from mrirecon.errors import ConfigError, OutputError
+from mrirecon.reading import Reading
+from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.scan import Frame
+from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.raw_files import write_ismrmrd
+from mrirecon.writers import WRITERS
+from tests import scenes
+
+HEADER = scenes.scan().header
+ECHOES = replace(HEADER, frames=(Frame(contrast=0), Frame(contrast=1)))
+
+
+@pytest.mark.parametrize("existing", ["a.nii.gz", "a.json", "a_qc.html"])
+def test_every_file_that_exists_is_refused_unless_asked_for(existing, tmp_path):
+    (tmp_path / existing).write_text("")
+    formats = ["nifti", "qc"]
+    with pytest.raises(OutputError, match=f"{existing} exists already"):
+        Outputs(tmp_path, formats, [Path("a.h5")]).refuse(Path("a.h5"), HEADER)
+    Outputs(tmp_path, formats, [Path("a.h5")], overwrite=True).refuse(Path("a.h5"), HEADER)
+    Outputs(tmp_path, formats, [Path("a.h5")]).refuse(Path("a.h5"), ECHOES)
+
+
+def test_every_series_has_files_of_its_own(tmp_path):
+    outputs = Outputs(tmp_path, list(WRITERS), [Path("x/a.h5")])
+    paths = [
+        p for s in ("_echo-1", "_echo-2") for p, _ in outputs.writers(Path("x/a.h5"), s).values()
+    ]
+    assert len(set(paths)) == 2 * len(WRITERS)
+    assert tmp_path / "a_echo-2_images.h5" in paths and tmp_path / "a_echo-1.nii.gz" in paths
+
+
+def test_no_output_takes_the_place_of_a_raw_file(tmp_path):
+    """Neither of its own file, nor of another one that is called like a series of it."""
+    with pytest.raises(OutputError, match="would replace the raw file"):
+        Outputs(tmp_path, ["png"], [tmp_path / "a.h5"], overwrite=True)
+    files = [tmp_path / "a.dat", tmp_path / "a_echo-2.h5"]
+    with pytest.raises(OutputError, match=r"a_echo-2\.h5, with an output of a_echo-2\.h5"):
+        Outputs(tmp_path, ["hdf5"], files, overwrite=True)
+
+
+def test_equal_names_and_bad_templates_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="called a up to their ending"):
+        Outputs(tmp_path, ["png"], [Path("a.h5"), Path("a.dat")])
+    (tmp_path / "t.dcm").write_text("no DICOM")
+    with pytest.raises(OutputError, match=r"template .*t\.dcm cannot be read"):
+        Outputs(tmp_path, ["dicom"], [Path("a.h5")], dicom_template=str(tmp_path / "t.dcm"))
+
+
+def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
+    """It is named on stderr, and the caller is told so that the program can fail at the end."""
+    write_ismrmrd(tmp_path / "a.h5", scenes.scan(slices=1), AcquisitionOptions())
+    outputs = Outputs(tmp_path / "out", ["hdf5", "qc"], [tmp_path / "a.h5"])
+    method = Method(
+        ZeroFilled(), Normalize(), "", torch.device("cpu"), undersamples=False, reading=Reading()
+    )
+    outputs._writers["qc"] = lambda *_, **__: 1 / 0
+    assert not _reconstruct_file(tmp_path / "a.h5", method, outputs, 1)
+    warning = capsys.readouterr().err
+    assert "WARNING" in warning and "no quality page a_qc.html: ZeroDivisionError" in warning
+    assert [f.name for f in (tmp_path / "out").iterdir()] == ["a.h5"]

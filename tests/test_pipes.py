@@ -1,0 +1,70 @@
+"""``mrirecon reconstruct -``: a raw file on standard input, MRD images on standard output."""
+
+import io
+import subprocess
+import sys
+
+import ismrmrd
+import numpy as np
+import pytest
+
+from mrirecon.readers import open_scan
+from tests.readers.mrd_files import MrdFile
+from tests.readers.test_mrd_stream import serialized
+
+ZERO_FILLED = ("model=zero_filled",)
+
+
+def pipe(content, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "mrirecon.cli", "reconstruct", *arguments],
+        input=content, capture_output=True, check=False,
+    )  # fmt: skip
+
+
+def raw():
+    return MrdFile(shape=(2, 2, 16, 12)).lines(slice_=0).lines(slice_=1)
+
+
+@pytest.mark.parametrize("kind", ["stream", "file"])
+def test_raw_in_images_out(kind, tmp_path):
+    path = raw().write(tmp_path / "a.h5")
+    content = serialized(raw()) if kind == "stream" else path.read_bytes()
+    done = pipe(content, "-", *ZERO_FILLED)
+    assert done.returncode == 0, done.stderr.decode()
+    assert b"stdin: " in done.stderr and b"sent 2 images" in done.stderr
+    images = list(ismrmrd.ProtocolDeserializer(io.BytesIO(done.stdout)).deserialize())
+    header = open_scan(path).header
+    for number, image in enumerate(images):
+        truth = np.linalg.norm(raw().image[number].numpy(), axis=0)
+        np.testing.assert_allclose(image.data[0, 0], truth.T, rtol=1e-4)
+        np.testing.assert_allclose(list(image.position), header.geometry.positions[number])
+        assert image.image_index == number + 1
+    assert len(images) == 2
+
+
+def test_standard_input_into_a_folder(tmp_path):
+    done = pipe(serialized(raw()), "input=-", f"output={tmp_path}", "formats=[nifti]", *ZERO_FILLED)
+    assert done.returncode == 0 and (tmp_path / "stdin.nii.gz").exists(), done.stderr.decode()
+
+
+def test_a_file_to_standard_output(tmp_path):
+    path = raw().write(tmp_path / "a.h5")
+    done = pipe(b"", f"input={path}", "output=-", *ZERO_FILLED)
+    assert done.returncode == 0 and done.stdout.endswith(b"\x04\x00")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"garbage", "no HDF5 file"), (b"", "the file is empty")]
+)
+def test_bad_input_sends_nothing(content, words):
+    done = pipe(content, "-")
+    assert done.returncode and not done.stdout
+    assert words in done.stderr.decode() and "Traceback" not in done.stderr.decode()
+
+
+def test_several_files_do_not_fit_one_stream(tmp_path):
+    for name in ("a.h5", "b.h5"):
+        raw().write(tmp_path / name)
+    done = pipe(b"", f"input={tmp_path}", "output=-")
+    assert done.returncode and b"takes one raw file" in done.stderr and not done.stdout
