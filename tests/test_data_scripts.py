@@ -7,19 +7,20 @@ from pathlib import Path
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
 
+NAMES = ("train", "val", "test")
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 
 
 def check(folder):
     done = subprocess.run(
-        [sys.executable, SCRIPTS / "check_fastmri.py", folder],
+        [sys.executable, SCRIPTS / "check_folder.py", folder],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout
 
 
-def test_check_fastmri_reports_damage_and_leaks(tmp_path):
+def test_check_folder_reports_damage_and_leaks(tmp_path):
     for split, subject in (
         ("multicoil_train", 0),
         ("multicoil_val", 1),
@@ -34,6 +35,30 @@ def test_check_fastmri_reports_damage_and_leaks(tmp_path):
     code, report = check(tmp_path)
     assert code == 1 and report.count("DAMAGED") == 1 and "cut.h5" in report
     assert "share 1 patients, for instance subject0000" in report
+
+
+def split(*arguments):
+    return subprocess.run(
+        [sys.executable, SCRIPTS / "split_folder.py", *arguments],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+
+def test_patients_are_split_as_a_whole(tmp_path):
+    for subject in range(5):
+        for contrast in ("a", "b"):
+            write_fastmri(tmp_path / "raw" / f"{subject}{contrast}.h5", scenes.scan(subject))
+    done = split(tmp_path / "raw", tmp_path / "out", "--fractions", "0.6", "0.2", "0.2")
+    assert done.returncode == 0, done.stderr
+    files = {n: sorted(p.name for p in (tmp_path / "out" / n).iterdir()) for n in NAMES}
+    assert [len(files[name]) for name in NAMES] == [6, 2, 2]
+    assert all({f"{name[0]}a.h5", f"{name[0]}b.h5"} <= set(m) for m in files.values() for name in m)
+    again = split(tmp_path / "raw", tmp_path / "out")
+    assert again.returncode and "exists already" in again.stderr
+    other = split(tmp_path / "raw", tmp_path / "o2", "--fractions", "0.6", "0.2", "0.2", "--seed=1")
+    assert other.returncode == 0
+    moved = {n: sorted(p.name for p in (tmp_path / "o2" / n).iterdir()) for n in NAMES}
+    assert moved != files
 
 
 def test_the_demo_clears_nothing_but_its_own(tmp_path):

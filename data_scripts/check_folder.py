@@ -1,7 +1,8 @@
-"""Check a downloaded fastMRI folder: what is there, what is damaged, patients per split.
+"""Check folders of raw files: what is there, what is damaged, patients per split.
 
-    python data_scripts/check_fastmri.py /data/fastMRI/multicoil
-    python data_scripts/check_fastmri.py /data/fastMRI --deep    (reads every slice)
+    python data_scripts/check_folder.py /data/fastMRI/multicoil
+    python data_scripts/check_folder.py /data/fastMRI --deep        (reads every slice)
+    python data_scripts/check_folder.py /data/scans --pattern "*.dat"
 
 Exits with 1 when a file is damaged or two splits share a patient.
 """
@@ -23,13 +24,14 @@ def main() -> None:
     """Walk the folder, print the report."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="folder that holds the splits, at any depth")
+    parser.add_argument("--pattern", default="*.h5", help="which files, any readable format")
     parser.add_argument("--deep", action="store_true", help="read every slice, not only headers")
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():
         sys.exit(f"{arguments.folder} is not a folder")
-    files = sorted(arguments.folder.rglob("*.h5"))
+    files = sorted(f for f in arguments.folder.rglob(arguments.pattern) if f.is_file())
     if not files:
-        sys.exit(f"{arguments.folder}: found no .h5 file; expected fastMRI's multicoil_train etc.")
+        sys.exit(f"{arguments.folder}: no file matches {arguments.pattern}; --pattern chooses")
     headers, damaged = _read(files, deep=arguments.deep)
     patients = _report(headers)
     for file, reason in damaged.items():

@@ -1,0 +1,67 @@
+"""Split a folder of raw files by patient into folders of links: train, val and test.
+
+    python data_scripts/split_folder.py /data/scans splits
+    python data_scripts/split_folder.py /data/scans splits --fractions 0.7 0.15 0.15 --seed 1
+
+All scans of a patient go to one split. A file that tells no patient counts as a patient of its own,
+which is said. The split depends on nothing but the patients' names and the seed, so it is the same
+on every machine. Train with
+``data.train.scans.path=splits/train data.val.scans.path=splits/val``.
+"""
+
+import argparse
+import hashlib
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+from mrirecon.data.folder import Folder
+from mrirecon.errors import MriReconError
+from mrirecon.files import refuse_existing
+
+NAMES = ("train", "val", "test")
+
+
+def main() -> None:
+    """Read the headers, decide, make the links."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path, help="raw files of any readable format")
+    parser.add_argument("output", type=Path, help="gets the folders train, val and test")
+    parser.add_argument("--pattern", default="*")
+    parser.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1))
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--skip-unreadable", action="store_true")
+    arguments = parser.parse_args()
+    if min(arguments.fractions) < 0 or abs(sum(arguments.fractions) - 1) > 1e-6:
+        sys.exit(f"--fractions: expected three that sum to 1, got {arguments.fractions}")
+    try:
+        refuse_existing(arguments.output, overwrite=False)
+        scans = Folder(arguments.folder, arguments.pattern, arguments.skip_unreadable)
+    except MriReconError as error:
+        sys.exit(f"split_folder: {error}")
+    patients: dict[str, list[str]] = defaultdict(list)
+    for scan in scans:
+        patients[scan.header.subject or f"file {scan.header.name}"].append(scan.header.name)
+    unknown = sum(name.startswith("file ") for name in patients)
+    if unknown:
+        print(f"{unknown} files tell no patient: each counts as one of its own")
+    for name, members in _split(list(patients), arguments.fractions, arguments.seed).items():
+        target = arguments.output / name
+        target.mkdir(parents=True)
+        files = [file for patient in members for file in patients[patient]]
+        for file in files:
+            (target / file).symlink_to((arguments.folder / file).resolve())
+        print(f"{target}: {len(members)} patients, {len(files)} files")
+
+
+def _split(patients: list[str], fractions: list[float], seed: int) -> dict[str, list[str]]:
+    """Order patients by a hash of their names and cut the order at the fractions."""
+    order = sorted(patients, key=lambda name: hashlib.sha256(f"{seed} {name}".encode()).digest())
+    first = round(fractions[0] * len(order))
+    second = round((fractions[0] + fractions[1]) * len(order))
+    parts = (order[:first], order[first:second], order[second:])
+    return dict(zip(NAMES, parts, strict=True))
+
+
+if __name__ == "__main__":
+    main()
