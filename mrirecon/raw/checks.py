@@ -5,9 +5,9 @@ import numpy as np
 from mrirecon.errors import RawDataError
 from mrirecon.raw.grid import STEPS, Axis, Grid
 from mrirecon.raw.header import Encoding, MeasurementHeader
-from mrirecon.raw.mrd import COMPRESSION_MASK
+from mrirecon.raw.mrd import COMPRESSION_MASK, AcquisitionFlag
 from mrirecon.raw.oversampling import windows
-from mrirecon.raw.readouts import Heads, LineKinds
+from mrirecon.raw.readouts import Heads, LineKinds, flagged
 
 
 def select_encoding(header: MeasurementHeader, heads: Heads) -> Encoding:
@@ -30,8 +30,13 @@ def select_encoding(header: MeasurementHeader, heads: Heads) -> Encoding:
     return header.encodings[used[0]]
 
 
-def refuse_unsupported(encoding: Encoding, heads: Heads) -> None:
+def refuse_unsupported(encoding: Encoding, heads: Heads, navigators: bool = False) -> None:
     """Refuse imaging lines that this version would sort wrongly.
+
+    Args:
+        encoding: What the header says about them.
+        heads: Of the imaging lines.
+        navigators: There are phase-correction readouts besides.
 
     Raises:
         RawDataError: Naming the feature or the counter, and what was found.
@@ -58,18 +63,35 @@ def refuse_unsupported(encoding: Encoding, heads: Heads) -> None:
             f"both 'slice' ({_listed(slabs)}) and '{STEPS[1]}' ({_listed(partitions)}) vary: "
             "several 3-D slabs in one scan are not supported yet; export a single slab"
         )
-    reverse = windows(heads, recorded=False).reverse
-    if 0 < reverse.sum() < len(heads) and (encoding.echo_train_length or 1) > 1:
+    _refuse_epi(encoding, heads, navigators)
+    if len(np.unique(heads["idx"][STEPS[0]])) == len(partitions) == 1:
         raise RawDataError(
-            f"{int(reverse.sum())} of {len(heads)} lines are reversed and the echo train has "
-            f"{encoding.echo_train_length} echoes: this looks like EPI, which needs a phase "
-            "correction and is not supported yet"
+            "no phase encoding varies: this is spectroscopy, a projection or a single line, "
+            "expected the lines of an image"
         )
     channels = np.unique(heads["active_channels"]).tolist()
     if len(channels) > 1 or channels[0] == 0:
         raise RawDataError(
             f"imaging lines have different or no channels ({_listed(channels)}), expected the same "
             "number in each"
+        )
+
+
+def _refuse_epi(encoding: Encoding, heads: Heads, navigators: bool) -> None:
+    """Refuse images of which some lines are reversed; whole reversed echoes are no EPI."""
+    names = ("slice", "contrast", "set", "phase", "repetition")
+    keys = np.stack([heads["idx"][name] for name in names], axis=1)
+    _, image = np.unique(keys, axis=0, return_inverse=True)
+    reverse = flagged(heads, AcquisitionFlag.REVERSE)
+    reversed_lines, lines = np.bincount(image.reshape(-1), reverse), np.bincount(image.reshape(-1))
+    mixed = ((reversed_lines > 0) & (reversed_lines < lines)).any()
+    if mixed and (navigators or (encoding.echo_train_length or 1) > 1):
+        train = encoding.echo_train_length or "an unknown number of"
+        raise RawDataError(
+            f"{int(reverse.sum())} of {len(heads)} lines are reversed, others of the same image "
+            f"are not, and the echo train has {train} echoes"
+            f"{', with phase-correction readouts' if navigators else ''}: this looks like EPI, "
+            "which needs a phase correction and is not supported yet"
         )
 
 

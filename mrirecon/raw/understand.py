@@ -13,6 +13,7 @@ from mrirecon.raw.geometry import SliceStack, slice_stack, volume_stack
 from mrirecon.raw.grid import Grid, plan_grid
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.memory import refuse_too_large
+from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.raw.noise import NoiseScan, noise_scan, whitening
 from mrirecon.raw.oversampling import nearest_sample, windows
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
@@ -61,7 +62,7 @@ def understand(
         heads = _without_pilot_tone(heads)
     lines = heads[kinds.imaging]
     encoding = select_encoding(header, lines)
-    refuse_unsupported(encoding, lines)
+    refuse_unsupported(encoding, lines, AcquisitionFlag.PHASECORR_DATA.name in kinds.dropped)
     grid = plan_grid(encoding, lines, header.vendor, center)
     stack = volume_stack(lines, grid) if grid.partition else slice_stack(lines)
     frames, numbers = frames_of(lines)

@@ -292,6 +292,16 @@ def test_lines_repeated_for_an_unknown_purpose_are_refused(path, counter):
             ),
             "looks like EPI",
         ),
+        (
+            lambda: (
+                MrdFile()
+                .lines(range(0, 12, 2))
+                .lines(range(1, 12, 2), flags=(AcquisitionFlag.REVERSE,))
+                .line(6, flags=(AcquisitionFlag.PHASECORR_DATA,))
+            ),
+            "phase-correction readouts: this looks like EPI",
+        ),
+        (lambda: MrdFile().line(6), "spectroscopy"),
         (lambda: MrdFile().noise(COVARIANCE), "none of the 64 readouts .* 64 noise"),
         (lambda: MrdFile().lines(offset=3), r"spans 3..14, .* 3..14 of 0..11"),
         (lambda: MrdFile().lines(center_sample=32), "center_sample 32"),
@@ -305,6 +315,16 @@ def test_what_is_not_supported_is_refused(path, build, words):
     with pytest.raises(RawDataError, match=words) as error:
         open_scan(build().write(path))
     assert str(error.value).startswith(str(path))
+
+
+def test_whole_reversed_echoes_are_no_epi(path):
+    """The second echo of a bipolar gradient-echo train."""
+    file = MrdFile(xml={"etl": 2}).lines(contrast=0)
+    reverse = {"flags": (AcquisitionFlag.REVERSE,), "contrast": 1, "center_sample": 15}
+    for row in range(12):
+        file.add(file.oversampled[0][:, ::-1, row], ky=row, **reverse)
+    for sample in open_scan(file.write(path)):
+        close(sample.kspace, file.kspace[0])
 
 
 def test_lines_outside_of_the_grid_are_never_wrapped(path):
