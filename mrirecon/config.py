@@ -10,7 +10,8 @@ import functools
 import importlib
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar, get_type_hints
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from beartype import BeartypeConf
 from beartype.door import is_bearable
@@ -243,7 +244,14 @@ def _fits(value: Any, hint: Any) -> bool:
 
 
 def _name(hint: Any) -> str:
-    return hint.__name__ if inspect.isclass(hint) else str(hint).replace("NoneType", "null")
+    """Name a type as a user of YAML would."""
+    if get_origin(hint) is Literal:
+        return " or ".join(map(str, get_args(hint)))
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(_name(argument) for argument in get_args(hint))
+    if hint is NoneType:
+        return "null"
+    return hint.__name__ if inspect.isclass(hint) else str(hint)
 
 
 def _hints(target: Any) -> dict[str, Any]:

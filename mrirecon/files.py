@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,8 +33,14 @@ def output_folder(path: str | Path) -> Path:
     existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
     if not existing.is_dir():
         raise OutputError(f"output: {existing} is a file, expected a folder")
-    if not os.access(existing, os.W_OK):
-        raise OutputError(f"output: {existing} cannot be written; check its permissions")
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        raise OutputError(
+            f"output: {existing} cannot be written ({error.strerror}); check its permissions or "
+            "choose another folder"
+        ) from error
     return folder
 
 

@@ -10,12 +10,14 @@ import numpy as np
 from mrirecon.fourier import fft
 from mrirecon.readers import open_scan
 from mrirecon.reading import Reading
+from mrirecon.reconstruction import as_slices
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
 
 BYTES = 8  # of a complex64
+AXES = ("readout", "phase encoding", "partitions")
 COPIES = 14  # of a slice's coil images that CG-SENSE holds at its peak: 16 coils x 640 x 372, CPU
 TRANSFORMS = (
     150  # Fourier transforms of a slice that take as long as ESPIRiT and CG-SENSE, on a CPU
@@ -32,6 +34,7 @@ class Sampling:
         acs: Fully sampled centre ``(h, w)``.
         reference: The same of a separate reference scan; None without one.
         partial_fourier: Measured share of readout and phase encoding, from end to end.
+        one_sided: One side of the centre reaches further than the other.
     """
 
     acceleration: float
@@ -39,6 +42,7 @@ class Sampling:
     acs: tuple[int, int]
     reference: tuple[int, int] | None
     partial_fourier: tuple[float, float]
+    one_sided: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: S
     words = ["mrirecon", "reconstruct", f"input={path}", "output=reconstruction"]
     words.append(f"model={'cg_sense' if calibrated else 'zero_filled'}")
     words += [f"reading.{name}={getattr(reading, name)}" for name in reading.chosen()]
-    if calibrated and min(sampling.partial_fourier) < 0.95:
+    if calibrated and sampling.one_sided:
         words.append("partial_fourier=pocs")
     return shlex.join(words)
 
@@ -127,9 +131,18 @@ def describe_sampling(sample: Sample) -> Sampling:
         pattern = _lines(columns, acs[1])
     else:
         pattern = "two phase-encoding axes"
-    return Sampling(
-        achieved_acceleration(sample.mask.expand(h, w)), pattern, acs, reference, extent
-    )
+    acceleration = achieved_acceleration(sample.mask.expand(h, w))
+    one_sided = _one_sided(rows) or _one_sided(columns)
+    return Sampling(acceleration, pattern, acs, reference, extent, one_sided)
+
+
+def _one_sided(line: np.ndarray) -> bool:
+    """Tell whether one side lacks more than a tenth of the other; not for a few lines only."""
+    measured = np.flatnonzero(line) - len(line) // 2
+    if not len(measured):
+        return False
+    left, right = -int(measured[0]), int(measured[-1]) + 1
+    return min(left, right) < 0.9 * max(left, right) - 2
 
 
 def _extent(line: np.ndarray) -> float:
@@ -160,26 +173,24 @@ def as_dict(inspection: Inspection) -> dict[str, object]:
 def as_text(inspection: Inspection) -> str:
     """For people."""
     header, sampling = inspection.header, inspection.sampling
-    h, w = header.grid
-    voxel = " x ".join(f"{v:.2f}" for v in header.voxel) + " mm" if header.voxel else "unknown"
-    geometry = header.geometry
-    axes = "two phase encodings" if header.volumetric else "readout x phase encoding"
-    h_name, w_name = axes.split(" x ") if " x " in axes else ("first", "second phase encoding")
+    shown = as_slices(header) if header.volumetric else header  # as the images will be
+    geometry = shown.geometry
+    names = ("phase encoding", "partitions") if header.volumetric else AXES[:2]
     rows = [
         ("format", header.format),
         ("protocol", header.acquisition or "unknown"),
         ("scanner", _scanner(header)),
-        ("slices", _slices(header)),
+        ("slices", _slices(shown)),
         ("coils", f"{header.coils}, noise {'whitened' if header.whitened else 'not whitened'}"),
-        ("k-space", f"{h} x {w} ({axes}), oversampling removed"),
-        ("image", f"{header.matrix[0]} x {header.matrix[1]}, voxel {voxel} (y, x, slice)"),
+        ("k-space", _kspace(header)),
+        ("image", f"{shown.matrix[0]} x {shown.matrix[1]}, {_voxel(shown)}"),
         ("position", _vector(geometry.positions[0]) if geometry else "unknown"),
-        ("orientation", _orientation(header)),
+        ("orientation", _orientation(shown)),
         ("sequence", _sequence(header)),
         ("acceleration", f"R = {sampling.acceleration:.2f}, {sampling.pattern}"),
         ("ACS", _acs(sampling)),
-        ("measured extent", f"{sampling.partial_fourier[0]:.0%} of {h_name}, "
-                            f"{sampling.partial_fourier[1]:.0%} of {w_name}"),
+        ("measured extent", ", ".join(f"{share:.0%} of {name}" for share, name
+                                      in zip(sampling.partial_fourier, names, strict=True))),
         *inspection.content,
         ("CG-SENSE", f"about {inspection.memory:.0f} MB per slice, {_duration(inspection.seconds)} "
                      "for the scan on this CPU"),
@@ -188,6 +199,22 @@ def as_text(inspection: Inspection) -> str:
     lines = [inspection.path, *(f"  {name:<{width}}  {value}" for name, value in rows)]
     lines += [f"  {i}. {warning}" for i, warning in enumerate(inspection.warnings, start=1)]
     return "\n".join([*lines, f"  $ {inspection.command}"])
+
+
+def _kspace(header: ScanHeader) -> str:
+    sizes = (header.slices, *header.grid) if header.volumetric else header.grid
+    names = AXES[: len(sizes)]
+    return f"{' x '.join(map(str, sizes))} ({' x '.join(names)}), oversampling removed"
+
+
+def _voxel(header: ScanHeader) -> str:
+    if header.voxel is None:
+        return "voxel unknown"
+    text = f"voxel {' x '.join(f'{v:.2f}' for v in header.voxel)} mm (y, x, thickness)"
+    spacing = float(np.linalg.norm(header.affine()[:3, 2]))
+    if header.slices > 1 and abs(spacing - header.voxel[2]) > 0.01:
+        text += f", slices {spacing:.2f} mm apart"
+    return text
 
 
 def _acs(sampling: Sampling) -> str:
@@ -204,7 +231,7 @@ def _scanner(header: ScanHeader) -> str:
 
 
 def _slices(header: ScanHeader) -> str:
-    planes = f"{header.slices}{' planes of a 3-D scan' if header.volumetric else ''}"
+    planes = f"{header.slices}"
     if len(header.frames) == 1:
         return planes
     varying = [
@@ -236,7 +263,7 @@ def _orientation(header: ScanHeader) -> str:
 def _sequence(header: ScanHeader) -> str:
     known = (
         ("TR", header.sequence.repetition_time, "ms"),
-        ("TE", header.sequence.echo_time, "ms"),
+        *(("TE", time, "ms") for time in header.echo_times or (header.sequence.echo_time,)),
         ("TI", header.sequence.inversion_time, "ms"),
         ("flip angle", header.sequence.flip_angle, "degrees"),
         ("field", header.sequence.field_strength, "T"),

@@ -42,6 +42,11 @@ class SequenceParameters:
         inversion_time: ms.
         flip_angle: degrees.
         field_strength: T.
+        dwell_time: Sampling interval of the readout in µs, oversampling included.
+        imaging_frequency: MHz.
+        echo_train_length: Echoes per excitation.
+        acceleration: The protocol's undersampling factor along the phase encoding.
+        frame_interval: Seconds from one repetition to the next.
     """
 
     repetition_time: float | None = None
@@ -49,6 +54,11 @@ class SequenceParameters:
     inversion_time: float | None = None
     flip_angle: float | None = None
     field_strength: float | None = None
+    dwell_time: float | None = None
+    imaging_frequency: float | None = None
+    echo_train_length: int | None = None
+    acceleration: float | None = None
+    frame_interval: float | None = None
 
 
 @dataclass(frozen=True, order=True)

@@ -3,8 +3,10 @@
 import argparse
 import json
 import sys
+from contextlib import ExitStack
 from dataclasses import fields
 
+from mrirecon.commands.pipes import STANDARD, standard_input
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError
 from mrirecon.inspection import as_dict, as_text, inspect_file
@@ -14,7 +16,9 @@ from mrirecon.reading import Reading
 def main() -> None:
     """Report on each file; go on after a bad one, and fail at the end if any failed."""
     parser = argparse.ArgumentParser("mrirecon inspect", description=__doc__)
-    parser.add_argument("path", nargs="+", help="raw files, or folders of them")
+    parser.add_argument(
+        "path", nargs="+", help="raw files, folders of them, or - for standard input"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     choices = parser.add_argument_group("how to read", "as reading.… of mrirecon reconstruct")
     choices.add_argument("--measurement", help="of several: an HDF5 group or a number")
@@ -26,17 +30,25 @@ def main() -> None:
     names = (field.name for field in fields(Reading))
     reading = Reading(**{name: getattr(arguments, name) for name in names})
     failed = 0
-    for path in arguments.path:
-        try:
-            files = raw_files(path)
-        except MriReconError as error:
-            sys.exit(f"mrirecon inspect: {error}")
-        for file in files:
-            try:
-                report = inspect_file(file, reading)
-            except MriReconError as error:
-                failed += 1
-                print(f"FAILED {error}", file=sys.stderr)
-                continue
-            print(json.dumps(as_dict(report)) if arguments.json else as_text(report))
+    with ExitStack() as stack:
+        for path in arguments.path:
+            failed += _inspect(path, reading, arguments.json, stack)
     sys.exit(1 if failed else 0)
+
+
+def _inspect(path: str, reading: Reading, as_json: bool, stack: ExitStack) -> int:
+    """Report on a file, on those of a folder, or on standard input; returns how many failed."""
+    failed = 0
+    try:
+        files = [stack.enter_context(standard_input())] if path == STANDARD else raw_files(path)
+    except MriReconError as error:
+        sys.exit(f"mrirecon inspect: {error}")
+    for file in files:
+        try:
+            report = inspect_file(file, reading)
+        except MriReconError as error:
+            failed += 1
+            print(f"FAILED {error}", file=sys.stderr)
+            continue
+        print(json.dumps(as_dict(report)) if as_json else as_text(report))
+    return failed

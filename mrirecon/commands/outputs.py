@@ -85,5 +85,5 @@ def _refuse_equal_stems(files: Sequence[Path]) -> None:
     if double:
         raise ConfigError(
             f"several input files are called {', '.join(double)} up to their ending and would "
-            "write the same outputs; reconstruct them into different folders"
+            "write the same outputs; choose among them with pattern='*.h5', say"
         )

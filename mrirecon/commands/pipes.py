@@ -1,6 +1,7 @@
 """Standard input and output, so that a container can be piped through."""
 
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ def standard_input() -> Iterator[Path]:
     """
     if sys.stdin.isatty():
         raise ConfigError("input=- reads standard input, which is a terminal; pipe a raw file in")
+    # a container is stopped with SIGTERM, and what is copied here may be a patient's
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("mrirecon: terminated"))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stdin"
         with path.open("wb") as file:

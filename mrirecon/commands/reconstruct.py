@@ -21,7 +21,7 @@ from mrirecon.errors import ConfigError, MriReconError, RawDataError
 from mrirecon.files import output_folder
 from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import FileScan, open_scan
-from mrirecon.reconstruction import Provenance, Reconstruction, split_series
+from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, split_series
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.types import Sample
 from mrirecon.writers import WRITERS, send_mrd
@@ -40,10 +40,12 @@ class Settings:
     overwrite: bool
     device: str
     batch_size: int
-    formats: list[str] | tuple[str, ...]
+    formats: list[str] | tuple[str, ...] | str
     dicom_template: str | None
 
     def __post_init__(self) -> None:
+        if isinstance(self.formats, str):  # formats=nifti
+            object.__setattr__(self, "formats", (self.formats,))
         unknown = [name for name in self.formats if name not in WRITERS]
         if unknown or not self.formats:
             got = ", ".join(self.formats) or "nothing"
@@ -133,6 +135,8 @@ def _compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Mad
             f"{file}: the reconstruction holds values that are not finite; nothing was written. "
             "Are the values of the k-space absurdly large?"
         )
+    if not planes.any():
+        print("  WARNING: the image is zero everywhere; is the k-space empty?")
     provenance = Provenance(
         source=str(file.resolve()),
         method=method.name,
@@ -181,9 +185,11 @@ def _announce(file: Path, scan: FileScan, raw: Sample, method: Method) -> float:
     h, w = header.grid
     acceleration = achieved_acceleration(method.transform(raw).mask.expand(h, w))
     frames = f"{len(header.frames)} frames of " if len(header.frames) > 1 else ""
+    shown = as_slices(header) if header.volumetric else header
+    readout = f"{header.slices} x " if header.volumetric else ""
     print(
-        f"{file.name}: {header.format}, {frames}{header.slices} slices, {header.coils} coils, "
-        f"k-space {h} x {w}, image {header.matrix[0]} x {header.matrix[1]}, "
+        f"{file.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
+        f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}, "
         f"R = {acceleration:.2f}; {method.name}"
     )
     for note in header.notes:

@@ -22,6 +22,11 @@ def raw_files(path: str | Path) -> list[Path]:
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
     if path.is_file():
         return [path]
+    if not path.is_dir():
+        raise RawDataError(
+            f"{path}: is a pipe or a device, expected a file or a folder; pipe it in with "
+            "`mrirecon reconstruct - < PIPE`"
+        )
     files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
     # the two files of a BART array are one scan
     files = [f for f in files if not (f.suffix == ".cfl" and f.with_suffix(".hdr") in files)]

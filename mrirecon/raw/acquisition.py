@@ -35,6 +35,8 @@ Fetch = Callable[[Index], Readouts]
 """Returns the readouts with the given numbers, in that order."""
 CHUNK = 128 * 2**20
 """Bytes of averaged readouts that are held at once while a 3-D scan is sorted."""
+SIEMENS_TICK = 2.5e-3
+"""Seconds per unit of ``acquisition_time_stamp``."""
 LARGEST_REFERENCE = 256
 """Samples along each axis that are kept of a reference scan."""
 
@@ -94,6 +96,17 @@ class CartesianAcquisition:
     def slices(self) -> int:
         """Planes of one frame."""
         return self.grid.readout.matrix if self.grid.partition else len(self.stack.order)
+
+    def frame_interval(self, vendor: str | None) -> float | None:
+        """Return the seconds between repetitions; the unit of time stamps is known for Siemens."""
+        one = self.frames[0]
+        series = [n for n, f in enumerate(self.frames) if replace(f, repetition=0) == one]
+        if "siemens" not in (vendor or "").lower() or len(series) < 2:
+            return None
+        stamps = self.heads["acquisition_time_stamp"][self.kinds.imaging].astype(np.int64)
+        starts = [int(stamps[self.frame == number].min()) for number in series]
+        ticks = float(np.median(np.diff(starts)))
+        return ticks * SIEMENS_TICK if ticks > 0 else None
 
     def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
         """Return slice ``index``, in anatomical order, of a 2-D scan.

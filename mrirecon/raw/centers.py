@@ -39,7 +39,8 @@ def center_note(grid: Grid, readouts: Readouts, axis: int) -> str | None:
     counter = STEPS[axis]
     steps = readouts.heads["idx"][counter].astype(np.int64)
     values, inverse, counts = np.unique(steps, return_inverse=True, return_counts=True)
-    energy = [float(np.vdot(x, x).real) for x in readouts.samples]
+    # in float64: squares of small signals underflow
+    energy = [float(np.square(np.abs(x), dtype=np.float64).sum()) for x in readouts.samples]
     mean = np.bincount(inverse.reshape(-1), energy) / counts
     if len(values) < 8 or not np.isfinite(mean).all():
         return None
@@ -47,7 +48,7 @@ def center_note(grid: Grid, readouts: Readouts, axis: int) -> str | None:
     told = (grid.phase.center, grid.partition.center if grid.partition else 0)[axis]
     step = int(np.median(np.diff(values)))
     off = int(values[peak]) - told
-    if mean[peak] < PROMINENT * np.median(mean) or abs(off) <= max(TOLERANCE, step):
+    if mean[peak] <= PROMINENT * np.median(mean) or abs(off) <= max(TOLERANCE, step):
         return None
     remedy = f" (reading.center={values[peak]} overrides it)" if axis == 0 else ""
     return (

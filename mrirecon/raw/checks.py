@@ -123,14 +123,21 @@ def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
 
 def _partial_fourier(places: np.ndarray, axis: Axis, what: str, unit: str) -> list[str]:
     lines = np.unique(places) - axis.size // 2
-    low, high = -int(lines[0]), int(lines[-1])  # an even grid has one line more below the centre
     step = int(np.diff(lines).max()) if len(lines) > 1 else 1
-    if abs(low - high) <= max(step, 1) or max(low, high) <= 0:
+    low, high = -int(lines[0]), int(lines[-1])
+    if low < 0 or high < 0:
+        return [
+            f"The {unit} along the {what} span {-low} to {high} off the centre and miss it: the "
+            "image has no overall contrast. Check the centre (reading.center)."
+        ]
+    if abs(low - high) <= max(step, 1):
         return []
-    fraction = (low + high + 1) / (2 * max(low, high))
+    # an even grid has one line more below the centre
+    whole = 2 * max(low, high) + step if axis.size % 2 else 2 * max(low, high + step)
+    fraction = (low + high + step) / whole
     return [
-        f"Partial Fourier along the {what}: {fraction:.0%} of k-space, from {-low} to {high} "
-        f"{unit} off the centre; the rest is unmeasured."
+        f"Partial Fourier along the {what}: about {fraction:.0%} of k-space, from {-low} to {high} "
+        f"{unit} off the centre; the rest is unmeasured (partial_fourier=pocs fills it in)."
     ]
 
 

@@ -76,9 +76,17 @@ def check_repeats(heads: Heads, calibration_only: np.ndarray) -> Repeats:
     return Repeats(max(tally), len(tally) == 1, typical, note)
 
 
-def completeness_note(frames: tuple[Frame, ...], slices: int, heads: Heads, numbers: Index) -> str:
-    """Say which frames or slices have fewer lines than the others; empty when all are alike."""
-    keys = numbers * slices + np.unique(heads["idx"]["slice"], return_inverse=True)[1].reshape(-1)
+def completeness_note(
+    frames: tuple[Frame, ...], order: tuple[int, ...], heads: Heads, numbers: Index
+) -> str:
+    """Say which frames or slices have fewer lines than the others; empty when all are alike.
+
+    ``order`` is the slice counter of each slice in anatomical order, in which slices are shown.
+    """
+    slices = len(order)
+    rank = np.zeros(max(order) + 1, np.int64)
+    rank[list(order)] = np.arange(slices)
+    keys = numbers * slices + rank[heads["idx"]["slice"]]
     lines = np.bincount(keys, minlength=len(frames) * slices)
     usual = int(np.median(lines))
     short = np.flatnonzero(lines < usual)
@@ -87,6 +95,6 @@ def completeness_note(frames: tuple[Frame, ...], slices: int, heads: Heads, numb
     frame, slice_ = divmod(int(short[-1]), slices)
     return (
         f"{len(short)} of {len(lines)} slices have fewer lines than the usual {usual}: for "
-        f"instance slice {slice_} of {frames[frame]} with {int(lines[short[-1]])}. Was the scan "
-        "aborted?"
+        f"instance slice {slice_ + 1} of {frames[frame]} has {int(lines[short[-1]])}. The scan was "
+        "aborted, or its contrasts differ in their slices."
     )

@@ -9,6 +9,13 @@ from mrirecon.raw.grid import Grid
 from mrirecon.raw.readouts import Heads
 from mrirecon.scan import Geometry, Vector
 
+MOVED = 0.5
+"""mm by which the position of one slice may vary before a user is told."""
+UNKNOWN = (
+    "{}: the orientation of the image is unknown; rely on voxel sizes only, or convert the file "
+    "again with a converter that keeps positions."
+)
+
 
 @dataclass(frozen=True)
 class SliceStack:
@@ -34,23 +41,29 @@ def slice_stack(heads: Heads) -> SliceStack:
     counters, first = np.unique(heads["idx"]["slice"], return_index=True)
     order = tuple(int(counter) for counter in counters)
     one = heads[first]
+    rank = np.searchsorted(counters, heads["idx"]["slice"])
+    moved = np.abs(heads["position"] - one["position"][rank])
     directions = np.stack(
         [one[name].astype(np.float64) for name in ("read_dir", "phase_dir", "slice_dir")], axis=1
     )
     positions = one["position"].astype(np.float64)
     problem = _problem(directions, positions)
     if problem:
-        return SliceStack(order, None, (f"{problem}: the orientation of the image is unknown.",))
+        return SliceStack(order, None, (UNKNOWN.format(problem),))
     row, column, normal = (_unit(direction) for direction in directions[0])
     along = positions @ np.asarray(normal)
     sequence = np.argsort(along, kind="stable")
     notes = []
+    if moved.max() > MOVED:
+        notes.append(
+            f"The position of a slice changes by up to {moved.max():.1f} mm between its readouts "
+            "(motion correction?): the first is used."
+        )
     if (sequence != np.arange(len(order))).any():
         notes.append("Slices were not stored in the order of their positions and were sorted.")
     gaps = np.diff(along[sequence])
     if len(gaps) and gaps.min() < 0.01:
-        problem = "Several slices have the same position"
-        return SliceStack(order, None, (f"{problem}: the orientation of the image is unknown.",))
+        return SliceStack(order, None, (UNKNOWN.format("Several slices have the same position"),))
     if len(gaps) > 1 and np.ptp(gaps) > 0.01 * gaps.mean():
         notes.append(f"Slice distances differ: {gaps.min():.2f} to {gaps.max():.2f} mm.")
     places: list[Vector] = [_vector(positions[i]) for i in sequence]

@@ -183,6 +183,9 @@ def _readout(encoding: Encoding, required: int, notes: list[str]) -> tuple[int, 
     pixel = view / size if view is not None else None  # the same with and without oversampling
     if required > 1.5 * size:
         full = 2 * -(-required // 2)
+        if factor >= 1.5:  # the matrix is the base resolution, the field of view is not
+            base = max(1, round(full / factor))
+            pixel = view / full if view is not None else None
         notes.append(
             f"The readouts need {full} samples, the header's matrix is {size}: they are taken as "
             f"oversampled {full / base:g} times."
@@ -265,10 +268,11 @@ def _image_axis(
     if view is not None and wanted is not None and wanted_view is not None:
         canvas = _pixels(view * wanted / wanted_view)
         refuse_absurd(f"image's axis {'xyz'[axis]}", canvas, size)
+        refuse_absurd(f"k-space's axis {'xyz'[axis]} for the image's", size, canvas)
     matrix = size if wanted is None else min(wanted, canvas)
     if wanted is not None and wanted > canvas:
         notes.append(
-            f"The reconstruction matrix along {'yxz'[axis]} is {wanted}, the encoded field of "
+            f"The reconstruction matrix along {'xyz'[axis]} is {wanted}, the encoded field of "
             f"view holds {canvas} such pixels: the image has {canvas}."
         )
     return Axis(size, canvas, matrix, view / canvas if view is not None else None, center)

@@ -81,6 +81,7 @@ class MeasurementHeader:
         measurement: Id of this measurement.
         dependencies: ``(kind, measurement id)``, for instance of the noise scan.
         patient_position: For instance ``HFS``.
+        imaging_frequency: MHz.
         pilot_tone: The outermost samples of each readout hold a pilot tone (cardiac navigator).
         notes: What in the header was ignored, one sentence each.
     """
@@ -100,6 +101,7 @@ class MeasurementHeader:
     measurement: str | None = None
     dependencies: tuple[tuple[str, str], ...] = ()
     patient_position: str | None = None
+    imaging_frequency: float | None = None
     pilot_tone: bool = False
     notes: tuple[str, ...] = ()
 
@@ -112,6 +114,7 @@ class MeasurementHeader:
             inversion_time=next(iter(self.inversion_times), None),
             flip_angle=next(iter(self.flip_angles), None),
             field_strength=self.field_strength,
+            imaging_frequency=self.imaging_frequency,
         )
 
 
@@ -170,12 +173,18 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
         measurement=_text(root, "measurementInformation/measurementID"),
         dependencies=dependencies,
         patient_position=_text(root, "measurementInformation/patientPosition"),
+        imaging_frequency=_megahertz(root),
         pilot_tone=any(
             _text(parameter, "name") == "PilotTone" and _number(parameter, "value", int) == 1
             for parameter in root.iterfind("userParameters/userParameterLong")
         ),
         notes=tuple(notes),
     )
+
+
+def _megahertz(root: ElementTree.Element) -> float | None:
+    hertz = _number(root, "experimentalConditions/H1resonanceFrequency_Hz", float)
+    return hertz / 1e6 if hertz is not None and hertz > 0 else None
 
 
 def _encoding(element: ElementTree.Element) -> Encoding:

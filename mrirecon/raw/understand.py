@@ -68,7 +68,7 @@ def understand(
     frames, numbers = frames_of(lines)
     notes = ["The samples of the pilot tone were left out."] if header.pilot_tone else []
     notes += [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
-    if note := completeness_note(frames, len(stack.order), lines, numbers):
+    if note := completeness_note(frames, stack.order, lines, numbers):
         notes.append(note)
     repeats = check_repeats(lines, calibration_only(lines))
     notes += [repeats.note] if repeats.note else []
@@ -178,6 +178,11 @@ def _whiten(
             noise = noise_scan(fetch(kinds.noise), labels, "of the same measurement")
         else:
             notes.append(f"The noise scan was taken from {noise.origin}.")
+            if not (noise.labels and labels):
+                notes.append(
+                    "Coil names are missing: the channels of noise scan and image were matched by "
+                    "number, which is wrong when their order differs."
+                )
         coils = int(lines["active_channels"][0])
         result = whitening(noise, coils, labels, dwell, header.noise_bandwidth)
     except RawDataError as error:

@@ -63,12 +63,10 @@ def open_scan(path: str | Path, reading: Reading | None = None) -> FileScan:
         with path.open("rb") as stream:
             start = stream.read(32)
         found = f"no HDF5 file, it starts with {start!r}"
-    raise RawDataError(f"{path}: found {found}; expected {supported_formats()}")
-
-
-def supported_formats() -> str:
-    """Return what :func:`open_scan` understands, in words."""
-    return "; or ".join(f"{reader.format} ({reader.layout})" for reader in READERS)
+    names = ", ".join(reader.format for reader in READERS)
+    raise RawDataError(
+        f"{path}: found {found}; expected one of {names} (the README tells how each is recognised)"
+    )
 
 
 def _check_file(path: Path) -> None:

@@ -5,7 +5,7 @@ they mean is understood in :mod:`mrirecon.raw`.
 """
 
 from abc import abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -21,7 +21,7 @@ from mrirecon.raw.summary import summary
 from mrirecon.raw.understand import understand
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.reading import Reading
-from mrirecon.scan import ScanHeader
+from mrirecon.scan import ScanHeader, SequenceParameters
 from mrirecon.types import Sample
 
 
@@ -169,7 +169,7 @@ def _scan_header(
         geometry=acquisition.stack.geometry,
         subject=header.subject,
         acquisition=header.protocol or "",
-        sequence=header.sequence,
+        sequence=_sequence(header, acquisition),
         echo_times=header.echo_times,
         vendor=header.vendor or "",
         model=header.model or "",
@@ -178,4 +178,18 @@ def _scan_header(
         volumetric=grid.partition is not None,
         whitened=acquisition.whitening is not None,
         notes=(*measurement.notes, *acquisition.notes),
+    )
+
+
+def _sequence(header: MeasurementHeader, acquisition: CartesianAcquisition) -> SequenceParameters:
+    """Add what only the readouts, or the encoding that they use, tell."""
+    lines = acquisition.heads[acquisition.kinds.imaging]
+    encoding = header.encodings[int(lines["encoding_space_ref"][0])]
+    dwell = float(np.median(lines["sample_time_us"]))
+    return replace(
+        header.sequence,
+        dwell_time=dwell if dwell > 0 else None,
+        echo_train_length=encoding.echo_train_length,
+        acceleration=encoding.acceleration[0],
+        frame_interval=acquisition.frame_interval(header.vendor),
     )

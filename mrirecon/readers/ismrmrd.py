@@ -1,11 +1,13 @@
 """ISMRMRD / MRD version 1: acquisitions in HDF5, as scanner converters write them.
 
-The dataset ``data`` has one chunk per readout, so reading readouts one by one is about fifty times
-slower than a selection of many. Headers are read once; the samples of a slice are read together
-when the slice is asked for, and nothing but the noise covariance stays in memory.
+Headers are read once; the samples of a slice are read together when the slice is asked for, and
+nothing but the headers and the noise covariance stays in memory. Rows are taken from the file's
+bytes (:mod:`mrirecon.readers.heap`), and through the HDF5 library only when they are compressed.
 """
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
@@ -17,6 +19,7 @@ from mrirecon.raw.noise import NoiseScan, noise_scan
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5, read, text
+from mrirecon.readers.heap import REFERENCE, read_rows, read_values, row_places, stored_dtype
 
 
 class IsmrmrdScan(AcquisitionScan):
@@ -28,6 +31,7 @@ class IsmrmrdScan(AcquisitionScan):
 
     format = "ISMRMRD"
     layout = "a group with 'xml' (the header) and 'data' (acquisitions)"
+    _rows: "_Rows"
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -41,22 +45,33 @@ class IsmrmrdScan(AcquisitionScan):
             groups = _groups(file)
             if not groups:
                 raise RawDataError(f"expected {self.layout}; found {contents(file)}")
-            name, heads, notes = _choose(file, groups, self.reading.measurement)
-            header = _header(file[name])
-            kinds = classify(heads, None)
+            name, self._rows, notes = _choose(self.path, file, groups, self.reading.measurement)
+            header = _header(self.path, file[name])
+            kinds = classify(self._rows.heads, None)
             noise = None
             if not len(kinds.noise):
                 noise = _noise_elsewhere(self.path, file, [g for g in groups if g != name])
-        return Measurement(name, header, heads, noise, notes)
+        return Measurement(name, header, self._rows.heads, noise, notes)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**super().__getstate__(), "_rows": None}  # read again where they are needed
 
     def fetch(self, measurement: Measurement, numbers: Index) -> Readouts:
-        return _fetch(self.path, measurement.name, measurement.heads, numbers)
+        return _fetch(self.path, measurement.name, self._rows, numbers)
 
     @classmethod
     def noise_scan(cls, path: Path) -> NoiseScan | None:
         """Return the last noise scan in a file, or None when there is none."""
         with open_hdf5(path) as file:
             return _noise_elsewhere(path, file, _groups(file))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """The headers of all readouts, and where their samples are; None when rows are compressed."""
+
+    heads: Heads
+    samples: np.ndarray | None
 
 
 def _groups(file: h5py.File) -> list[str]:
@@ -84,44 +99,51 @@ def _named(groups: list[str], chosen: str | int) -> str:
 
 
 def _choose(
-    file: h5py.File, groups: list[str], wanted: str | int | None
-) -> tuple[str, Heads, tuple[str, ...]]:
+    path: Path, file: h5py.File, groups: list[str], wanted: str | int | None
+) -> tuple[str, _Rows, tuple[str, ...]]:
     """Return the wanted group; else the only one, or of several the last one with imaging lines."""
     if wanted is not None:
         name = _named(groups, wanted)
-        return name, _heads(file[name]), ()
-    chosen, heads = groups[-1], None
+        return name, _load(path, file[name]), ()
+    chosen, rows = groups[-1], None
     for name in reversed(groups):
-        heads = _heads(file[name])
+        rows = _load(path, file[name])
         chosen = name
-        if ((heads["flags"] & np.uint64(NOT_IMAGE_MASK)) == 0).any():
+        if ((rows.heads["flags"] & np.uint64(NOT_IMAGE_MASK)) == 0).any():
             break
-    assert heads is not None
+    assert rows is not None
     if len(groups) == 1:
-        return chosen, heads, ()
+        return chosen, rows, ()
     note = (
         f"Of the measurements {', '.join(groups)} the last one with imaging lines was read: "
         f"{chosen}; reading.measurement chooses another."
     )
-    return chosen, heads, (note,)
+    return chosen, rows, (note,)
 
 
 def _noise_elsewhere(path: Path, file: h5py.File, groups: list[str]) -> NoiseScan | None:
     for name in reversed(groups):
-        heads = _heads(file[name])
-        numbers = classify(heads, None).noise
+        rows = _load(path, file[name])
+        numbers = classify(rows.heads, None).noise
         if len(numbers):
-            labels = _header(file[name]).coil_labels
-            readouts = _fetch(path, name, heads, numbers)
+            labels = _header(path, file[name]).coil_labels
+            readouts = _fetch(path, name, rows, numbers)
             return noise_scan(readouts, labels, f"measurement {name} of {path.name}")
     return None
 
 
-def _header(group: h5py.Group) -> MeasurementHeader:
-    return parse_header(text(read(group["xml"])))
+def _header(path: Path, group: h5py.Group) -> MeasurementHeader:
+    xml = group["xml"]
+    vlen = isinstance(xml, h5py.Dataset) and h5py.check_vlen_dtype(xml.dtype) is bytes
+    place = xml.id.get_offset() if vlen and len(xml.shape) == 1 and xml.chunks is None else None
+    if place is None or not len(xml) or xml.file.userblock_size:
+        return parse_header(text(read(xml)))
+    reference = read_rows(path, np.array([place]), REFERENCE)
+    return parse_header(read_values(path, reference, np.dtype("u1"))[0].tobytes())
 
 
-def _heads(group: h5py.Group) -> Heads:
+def _load(path: Path, group: h5py.Group) -> _Rows:
+    """Read the headers of all readouts, and where their samples are."""
     data = group["data"]
     names = data.dtype.names if isinstance(data, h5py.Dataset) else None
     if names is None or not {"head", "data"} <= set(names) or data.ndim != 1:
@@ -131,7 +153,11 @@ def _heads(group: h5py.Group) -> Heads:
         )
     if not len(data):
         raise RawDataError(f"'{data.name}' has no readouts; the acquisition was empty or aborted")
-    return _by_name(read(data.fields("head")), ACQUISITION_HEADER)
+    places = row_places(data)
+    if places is None or h5py.check_vlen_dtype(data.dtype["data"]) != np.dtype("<f4"):
+        return _Rows(_by_name(read(data.fields("head")), ACQUISITION_HEADER), None)
+    rows = read_rows(path, places, stored_dtype(data))
+    return _Rows(_by_name(rows["head"], ACQUISITION_HEADER), rows["data"].copy())
 
 
 def _by_name(records: np.ndarray, wanted: np.dtype) -> np.ndarray:
@@ -157,12 +183,15 @@ def _by_name(records: np.ndarray, wanted: np.dtype) -> np.ndarray:
     return result
 
 
-def _fetch(path: Path, group: str, heads: Heads, numbers: Index) -> Readouts:
+def _fetch(path: Path, group: str, rows: _Rows, numbers: Index) -> Readouts:
+    if rows.samples is not None:
+        data = read_values(path, rows.samples[numbers], np.dtype("<f4"))
+        return unpack(rows.heads[numbers], data, numbers)
     with open_hdf5(path) as file:
-        rows = file[group]["data"].fields("data")
+        stored = file[group]["data"].fields("data")
         first, last = int(numbers.min()), int(numbers.max())
         if last - first < 2 * len(numbers):  # a slice is many times faster than a list of rows
-            data = read(rows, slice(first, last + 1))[numbers - first]
+            found = read(stored, slice(first, last + 1))[numbers - first]
         else:
-            data = read(rows, numbers)
-    return unpack(heads[numbers], list(data), numbers)
+            found = read(stored, numbers)
+    return unpack(rows.heads[numbers], list(found), numbers)

@@ -27,8 +27,8 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     image = nibabel.Nifti1Image(data, affine)
     image.set_qform(affine, code)
     image.set_sform(affine, code)
-    if data.ndim == 4:
-        image.header["pixdim"][4] = (result.header.sequence.repetition_time or 0) / 1000
+    if data.ndim == 4:  # the time between volumes; TR is that between excitations
+        image.header["pixdim"][4] = result.header.sequence.frame_interval or 0
     image.header.set_xyzt_units("mm", "sec")
     image.header["descrip"] = f"mrirecon {result.header.acquisition}".encode()[:79]
     with atomic(path, overwrite=overwrite) as temporary:

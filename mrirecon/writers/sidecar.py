@@ -24,10 +24,13 @@ def write_sidecar(path: Path, result: Reconstruction, *, overwrite: bool = False
 def sidecar(result: Reconstruction) -> dict[str, Any]:
     """Return BIDS' own names in BIDS' units (times in s), and the rest under ``mrirecon``.
 
-    ``ParallelReductionFactorInPlane`` is the scanner's nominal factor, which is not known here;
-    what was achieved stands under ``mrirecon``.
+    ``ParallelReductionFactorInPlane`` is the scanner's nominal factor; what was achieved stands
+    under ``mrirecon``. In BIDS the ``RepetitionTime`` of several volumes is the time from one to
+    the next, and ``RepetitionTimeExcitation`` what is TR otherwise.
     """
     header, made, sequence = result.header, result.provenance, result.header.sequence
+    several = len(header.frames) > 1
+    repetition = _seconds(sequence.repetition_time)
     facts = {
         "Modality": "MR",
         "ImageType": IMAGE_TYPE,
@@ -37,10 +40,16 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "ProtocolName": header.acquisition,
         "PatientPosition": header.patient_position,
         "MRAcquisitionType": "3D" if result.volumetric else "2D",
-        "RepetitionTime": _seconds(sequence.repetition_time),
+        "RepetitionTime": sequence.frame_interval if several else repetition,
+        "RepetitionTimeExcitation": repetition if several else None,
         "EchoTime": _seconds(sequence.echo_time),
         "InversionTime": _seconds(sequence.inversion_time),
+        "EchoNumber": header.frames[0].contrast + 1 if len(header.echo_times) > 1 else None,
         "FlipAngle": sequence.flip_angle,
+        "EchoTrainLength": sequence.echo_train_length,
+        "DwellTime": None if sequence.dwell_time is None else sequence.dwell_time * 1e-6,
+        "ImagingFrequency": sequence.imaging_frequency,
+        "ParallelReductionFactorInPlane": sequence.acceleration,
         "SliceThickness": header.voxel[2] if header.voxel else None,
         "SpacingBetweenSlices": slice_spacing(header) if header.voxel else None,
         "ConversionSoftware": "mrirecon",

@@ -1,3 +1,4 @@
+import os
 import pickle
 
 import pytest
@@ -79,3 +80,9 @@ def test_splits_never_share_a_patient():
     module = DataModule(train, other, batch_size=2)
     (sample,) = module.train_dataloader()
     assert sample.kspace.shape[0] == 2
+
+
+def test_a_pipe_is_explained(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RawDataError, match="is a pipe"):
+        Folder(tmp_path / "pipe")

@@ -466,3 +466,74 @@ def test_a_file_written_by_the_reference_library(path):
             acquisition.idx.kspace_encode_step_1 = row
             dataset.append_acquisition(acquisition)
     close(open_scan(path)[0].kspace, file.kspace[0])
+
+
+@pytest.mark.parametrize("view_full", [32.0, 64.0])
+def test_a_header_at_base_resolution_keeps_the_field_of_view(path, view_full):
+    """The matrix is that without oversampling, the field of view with it or not."""
+    file = MrdFile(xml={"full": 16, "view_full": view_full}).lines()
+    scan = open_scan(file.write(path))
+    assert scan.header.grid == scan.header.canvas == (16, 12)
+    assert scan.header.voxel[:2] == pytest.approx((2, 2))
+    close(scan[0].kspace, file.kspace[0])
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (range(16, 64), "about 75% of k-space, from -16 to 31"),
+        (range(16, 64, 2), "about 75%"),
+        (range(8, 56), None),  # symmetric: less phase resolution, no partial Fourier
+        (range(40, 64), "miss it"),
+    ],
+)
+def test_the_share_of_partial_fourier(path, rows, words):
+    file = MrdFile(shape=(1, 2, 16, 64)).lines(rows)
+    notes = open_scan(file.write(path)).header.notes
+    found = [note for note in notes if "phase encoding" in note]
+    assert found == [] if words is None else words in found[0]
+
+
+def test_channels_without_names_are_matched_by_number_and_that_is_told(path, tmp_path):
+    MrdFile().lines().write(path)
+    noise = MrdFile().noise(COVARIANCE).write(tmp_path / "noise.h5")
+    notes = open_scan(path, Reading(noise=str(noise))).header.notes
+    assert any("matched by number" in note for note in notes)
+
+
+def test_an_empty_scan_has_no_centre_to_complain_about(path):
+    notes = open_scan(MrdFile().lines(gain=0.0).write(path)).header.notes
+    assert not any("strongest" in note for note in notes)
+
+
+def test_a_slice_that_moves_is_told(path):
+    file = MrdFile().lines(range(6)).lines(range(6, 12), position=[1.0, 7.0, 3.0])
+    assert any("changes by up to 5.0 mm" in n for n in open_scan(file.write(path)).header.notes)
+
+
+def test_the_time_between_repetitions_is_known_for_siemens(tmp_path):
+    for vendor, expected in (("SIEMENS", 2.5), ("GE", None)):
+        file = MrdFile(xml={"vendor": vendor})
+        for repetition in range(3):
+            file.lines(repetition=repetition, acquisition_time_stamp=500 + 1000 * repetition)
+        header = open_scan(file.write(tmp_path / f"{vendor}.h5")).header
+        assert header.sequence.frame_interval == expected
+
+
+def test_compressed_rows_are_read_through_the_library(path):
+    file = MrdFile().lines()
+    file.write(path)
+    with h5py.File(path, "r+") as stored:
+        rows = stored["dataset/data"][:]
+        del stored["dataset/data"]
+        stored["dataset"].create_dataset("data", data=rows, chunks=(4,), compression="gzip")
+    close(open_scan(path)[0].kspace, file.kspace[0])
+
+
+def test_missing_rows_are_told(path):
+    file = MrdFile().lines()
+    file.write(path)
+    with h5py.File(path, "r+") as stored:
+        stored["dataset/data"].resize((20,))
+    with pytest.raises(RawDataError, match="8 of the 20 rows of '/dataset/data' are missing"):
+        open_scan(path)

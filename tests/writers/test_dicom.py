@@ -82,8 +82,11 @@ def test_dcm2niix_finds_our_affine(prescription, frames, tmp_path):
     )
     np.testing.assert_allclose(theirs.affine, ours.affine, atol=1e-3)
     np.testing.assert_allclose(theirs.get_fdata(), ours.get_fdata(), atol=1e-4)
-    np.testing.assert_allclose(theirs.header.get_zooms(), ours.header.get_zooms(), atol=1e-4)
+    zooms = [image.header.get_zooms()[:3] for image in (theirs, ours)]
+    np.testing.assert_allclose(*zooms, atol=1e-4)
     theirs, ours = (json.loads((tmp_path / f"{n}.json").read_text()) for n in ("theirs", "ours"))
+    if frames > 1:  # dcm2niix calls TR what BIDS means as the time between excitations
+        ours["RepetitionTime"] = ours.pop("RepetitionTimeExcitation")
     for name in ("EchoTime", "RepetitionTime", "FlipAngle", "MagneticFieldStrength",
                  "ProtocolName", "PatientPosition",
                  "MRAcquisitionType", "SliceThickness", "SpacingBetweenSlices"):  # fmt: skip

@@ -65,21 +65,27 @@ def test_hdf5_holds_facts_and_provenance(result, tmp_path):
         assert file["provenance"].attrs["command"] == "mrirecon x"
 
 
-def test_frames_are_the_fourth_dimension_with_the_repetition_time_in_seconds(result, tmp_path):
+@pytest.mark.parametrize("interval", [None, 12.5])
+def test_frames_are_the_fourth_dimension(result, tmp_path, interval):
+    """Their distance is the time between volumes, never TR, and 0 when it is unknown."""
     volume = torch.rand(4, 3, 40, 36, generator=torch.Generator().manual_seed(1))
-    header = replace(result.header, frames=tuple(Frame(repetition=i) for i in range(4)))
+    sequence = replace(result.header.sequence, frame_interval=interval)
+    frames = tuple(Frame(repetition=i) for i in range(4))
+    header = replace(result.header, frames=frames, sequence=sequence)
     result = replace(result, volume=volume, header=header)
     write_nifti(tmp_path / "a.nii.gz", result)
     image = nibabel.load(tmp_path / "a.nii.gz")
     np.testing.assert_array_equal(image.get_fdata(), volume.numpy().transpose(3, 2, 1, 0))
-    assert image.header.get_zooms()[3] == pytest.approx(header.sequence.repetition_time / 1000)
+    assert image.header.get_zooms()[3] == (interval or 0)
     assert image.header.get_xyzt_units() == ("mm", "sec")
     sidecar = json.loads((tmp_path / "a.json").read_text())
     assert sidecar["mrirecon"]["Frames"][3].endswith("repetition 3")
+    assert sidecar.get("RepetitionTime") == interval
+    assert sidecar["RepetitionTimeExcitation"] == sequence.repetition_time / 1000
 
 
 def test_sidecar_tells_what_is_known_in_the_units_of_bids(result, tmp_path):
-    sequence = SequenceParameters(2300.0, 2.9, 900.0, 9.0, 2.89)
+    sequence = SequenceParameters(2300.0, 2.9, 900.0, 9.0, 2.89, 5.0, 123.2, 7, 3.0)
     header = replace(
         result.header, sequence=sequence, vendor="SIEMENS", model="Prisma", patient_position="FFS",
         acquisition="t1_mprage", notes=("One note.",),
@@ -96,7 +102,8 @@ def test_sidecar_tells_what_is_known_in_the_units_of_bids(result, tmp_path):
     assert told["ProtocolName"] == "t1_mprage" and told["PatientPosition"] == "FFS"
     assert told["ImageType"][:3] == ["DERIVED", "PRIMARY", "M"]
     assert told["MRAcquisitionType"] == "2D" and told["SpacingBetweenSlices"] == 6
-    assert "ParallelReductionFactorInPlane" not in told  # the nominal one is not known
+    assert told["ParallelReductionFactorInPlane"] == 3 and told["EchoTrainLength"] == 7
+    assert told["DwellTime"] == pytest.approx(5e-6) and told["ImagingFrequency"] == 123.2
     assert (
         own["SourceFile"] == "a.h5" and own["Command"] == "mrirecon x" and own["Config"] == "a: 1"
     )
