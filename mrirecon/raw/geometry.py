@@ -42,7 +42,8 @@ def slice_stack(heads: Heads) -> SliceStack:
     order = tuple(int(counter) for counter in counters)
     one = heads[first]
     rank = np.searchsorted(counters, heads["idx"]["slice"])
-    moved = np.abs(heads["position"] - one["position"][rank])
+    with np.errstate(invalid="ignore"):  # positions that are not finite are told below
+        moved = np.abs(heads["position"] - one["position"][rank])
     directions = np.stack(
         [one[name].astype(np.float64) for name in ("read_dir", "phase_dir", "slice_dir")], axis=1
     )
