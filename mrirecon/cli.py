@@ -1,4 +1,4 @@
-"""Command line: ``mrirecon inspect | simulate | train | reconstruct | evaluate``.
+"""Command line: ``mrirecon inspect | simulate | train | reconstruct | maps | evaluate``.
 
 Only the standard library is imported until a command is known, so that help is instant.
 """
@@ -16,10 +16,11 @@ COMMANDS = {
     "simulate": "make raw scanner files of simulated subjects",
     "train": "train a learned method; mrirecon train experiment=demo",
     "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
+    "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
 }
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
-PATHS = ("input", "output", "checkpoint", "resume", "reference", "reconstruction")
+PATHS = ("input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern")
 
 
 def main() -> None:
@@ -63,8 +64,9 @@ def adapt(override: str, groups: Collection[str]) -> str:
     key, equals, value = override.partition("=")
     if not equals:
         return override
-    is_path = key in PATHS or key.endswith(".path")
-    if is_path and value not in ("", "null") and value[0] not in "'\"[{":
+    is_path = key in PATHS or key.endswith((".path", ".folder"))
+    quoted_already = "'\"" if key == "pattern" else "'\"[{"
+    if is_path and value not in ("", "null") and value[0] not in quoted_already:
         quoted = value.replace("'", "\\'").replace("${", "\\${")
         override = f"{key}='{quoted}'"
     if key in groups:

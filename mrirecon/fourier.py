@@ -25,3 +25,39 @@ def ifft(x: Complex[Tensor, "..."], axes: Axes = (-2, -1)) -> Complex[Tensor, ".
     r"""k-space to image, :math:`F^H = F^{-1}`, along ``axes``; see :func:`fft`."""
     shifted = torch.fft.ifftshift(x, dim=axes)
     return torch.fft.fftshift(torch.fft.ifftn(shifted, dim=axes, norm="ortho"), dim=axes)
+
+
+def plain_fft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
+    """Orthonormal transform with the origin at index 0, several times faster than :func:`fft`.
+
+    For inner loops: :func:`center_phases` turns it into the centred one.
+    """
+    return torch.fft.fftn(x, dim=axes, norm="ortho")
+
+
+def plain_ifft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
+    """Inverse and adjoint of :func:`plain_fft`."""
+    return torch.fft.ifftn(x, dim=axes, norm="ortho")
+
+
+def center_phases(size: int, like: Complex[Tensor, "..."]) -> tuple[Tensor, Tensor]:
+    r"""Return the phases that move the centre of a transform to ``size // 2`` in both domains.
+
+    With :math:`c = \lfloor n / 2 \rfloor`, the centred transform is
+    :math:`F = \operatorname{diag}(q)\,F_0\,\operatorname{diag}(p)`, where
+
+    .. math:: p_x = e^{2\pi i\,cx/n}, \qquad q_k = e^{2\pi i\,c(k - c)/n}
+
+    Returns:
+        ``p`` of the image and ``q`` of k-space, with the dtype and on the device of ``like``.
+    """
+    center = size // 2
+    index = torch.arange(size, device=like.device)
+    image, kspace = (
+        torch.polar(
+            torch.ones(size, dtype=torch.float64, device=like.device),
+            (2 * torch.pi / size) * turns.remainder(size).double(),
+        ).to(like.dtype)
+        for turns in (center * index, center * (index - center))
+    )
+    return image, kspace

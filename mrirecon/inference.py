@@ -1,6 +1,6 @@
 """From a Scan to a volume with any reconstructor."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Complex64, Float32
@@ -11,7 +11,7 @@ from mrirecon.data.collate import collate
 from mrirecon.image import center_fit, interpolate
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.scan import Scan, ScanHeader
-from mrirecon.types import Transform, Volume
+from mrirecon.types import Sample, Transform, Volume
 
 
 def reconstruct_scan(
@@ -23,34 +23,73 @@ def reconstruct_scan(
     device: torch.device | None = None,
     progress: bool = False,
 ) -> Volume:
-    """Reconstruct every slice of ``scan``.
+    """Reconstruct every slice of every frame of ``scan``.
 
     Args:
         scan: Read slice by slice; only one batch of k-space is held.
-        reconstructor: In evaluation mode afterwards.
+        reconstructor: In evaluation mode afterwards. One that is ``joint`` gets all frames of a
+            slice as one batch.
         transform: Applied to every slice first; normalisation is undone here.
-        batch_size: Slices computed at once.
+        batch_size: Slices computed at once; of no effect on a ``joint`` reconstructor.
         device: Where to compute; where the reconstructor's parameters are when None.
         progress: Whether to show a progress bar.
 
     Returns:
-        Magnitude images on ``scan.header.matrix``, in the units of the raw file.
+        Magnitude images on ``scan.header.matrix``, in the units of the raw file and the order of
+        the scan.
     """
     reconstructor = reconstructor.eval()
     if device is None:
         device = next((p.device for p in reconstructor.parameters()), torch.device("cpu"))
-    images: list[Tensor] = []
-    starts: Iterable[int] = range(0, len(scan), batch_size)
+    planes: dict[int, Tensor] = {}
+    if reconstructor.joint:
+        groups = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
+    else:
+        starts = range(0, len(scan), batch_size)
+        groups = [range(start, min(start + batch_size, len(scan))) for start in starts]
+    batches: Iterable[range] = groups
     if progress:
-        starts = tqdm(starts, desc=scan.header.name, unit="batch", leave=False)
+        batches = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
     with torch.inference_mode():
-        for start in starts:
-            stop = min(start + batch_size, len(scan))
-            batch = collate([transform(scan[i]) for i in range(start, stop)]).to(device)
+        for indices in batches:
+            samples = [transform(told_noise(scan[i], scan.header)) for i in indices]
+            if reconstructor.joint:
+                samples = same_units(samples)
+            batch = collate(samples).to(device)
             image = reconstructor(batch)
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
-            images.append(to_matrix(image * scale, scan.header).cpu())
-    return torch.cat(images)
+            planes.update(zip(indices, to_matrix(image * scale, scan.header).cpu(), strict=True))
+    return torch.stack([planes[i] for i in range(len(scan))])
+
+
+def told_noise(sample: Sample, header: ScanHeader) -> Sample:
+    """Note the level of the noise in a Sample that a reader has just handed out, if it is known."""
+    if sample.noise is not None or not header.whitened:
+        return sample
+    return sample.replace(noise=torch.ones(sample.kspace.shape[:-3]))
+
+
+def same_units(frames: Sequence[Sample]) -> list[Sample]:
+    """Give the frames of a slice, each normalised by itself, the units of the brightest one."""
+    scales = [frame.scale for frame in frames if frame.scale is not None]
+    if len(scales) < len(frames):
+        return list(frames)
+    common = torch.stack(scales).amax(0)
+    return [_in_units(frame, scale, common) for frame, scale in zip(frames, scales, strict=True)]
+
+
+def _in_units(sample: Sample, old: Tensor, new: Tensor) -> Sample:
+    factor = old / new
+    pixel = factor[..., None, None]
+    return sample.replace(
+        kspace=sample.kspace * pixel.unsqueeze(-1),
+        calibration=None if sample.calibration is None
+        else sample.calibration * pixel.unsqueeze(-1),
+        target=None if sample.target is None else sample.target * pixel,
+        peak=None if sample.peak is None else sample.peak * factor,
+        noise=None if sample.noise is None else sample.noise * factor,
+        scale=new,
+    )  # fmt: skip
 
 
 def to_matrix(image: Complex64[Tensor, "b h w"], header: ScanHeader) -> Float32[Tensor, "b y x"]:

@@ -48,6 +48,8 @@ class Sample:
         target: Reference magnitude image on the reconstruction matrix, or None.
         peak: Maximum of the reference volume, in the units of ``target``; the data range of SSIM.
         scale: ``physical k-space = scale * kspace``; None before normalisation.
+        noise: Standard deviation of the noise in each real component of the best-averaged samples
+            of ``kspace``, white over coils; None when unknown.
         acs: Size ``(h, w)`` of the fully sampled centre; None when nobody has told it.
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
     """
@@ -60,6 +62,7 @@ class Sample:
     target: Magnitude | None = None
     peak: Float32[Tensor, "*b"] | None = None
     scale: Float32[Tensor, "*b"] | None = None
+    noise: Float32[Tensor, "*b"] | None = None
     acs: Extent | None = None
     key: tuple[Any, ...] = ()
 

@@ -126,4 +126,5 @@ class Normalize:
             target=None if sample.target is None else sample.target / pixel,
             peak=None if sample.peak is None else sample.peak / scale,
             scale=old * scale,
+            noise=None if sample.noise is None else sample.noise / scale,
         )  # fmt: skip

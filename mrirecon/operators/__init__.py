@@ -1,6 +1,23 @@
 """Linear operators and their algebra."""
 
 from mrirecon.operators.base import LinearOperator
+from mrirecon.operators.differences import FiniteDifference, SymmetrizedGradient
+from mrirecon.operators.normal import SenseNormal, adjoint_image, sense_normal
 from mrirecon.operators.sense import Coils, Fourier, Sampling, Weights, least_squares, sense
+from mrirecon.operators.wavelet import Wavelet
 
-__all__ = ["Coils", "Fourier", "LinearOperator", "Sampling", "Weights", "least_squares", "sense"]
+__all__ = [
+    "Coils",
+    "FiniteDifference",
+    "Fourier",
+    "LinearOperator",
+    "Sampling",
+    "SenseNormal",
+    "SymmetrizedGradient",
+    "Wavelet",
+    "Weights",
+    "adjoint_image",
+    "least_squares",
+    "sense",
+    "sense_normal",
+]

@@ -1,13 +1,14 @@
 """What every estimator of coil sensitivities is, and where it finds its calibration data."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
 
 import torch
 from jaxtyping import Bool, Complex64, Float, Int64
 from torch import Tensor, nn
 
 from mrirecon.errors import MriReconError
-from mrirecon.sampling.calibration import central_block
+from mrirecon.sampling.calibration import center_slice, central_block
 from mrirecon.types import Extent, Maps, Sample
 
 
@@ -21,6 +22,10 @@ class SensitivityEstimator(nn.Module, ABC):
     @abstractmethod
     def forward(self, sample: Sample) -> Maps:
         """Return maps on the Sample's grid, with unit root-sum-of-squares where they are not 0."""
+
+    def map_sets(self, sample: Sample) -> Complex64[Tensor, "*b set coil h w"]:
+        """Return all sets of maps, for soft SENSE; most estimators have a single one."""
+        return self(sample).unsqueeze(-4)
 
 
 def calibration_data(sample: Sample) -> tuple[Complex64[Tensor, "*b coil hc wc"], Extent]:
@@ -45,6 +50,66 @@ def calibration_extent(sample: Sample) -> Extent:
         central_block(mask, (shape[0], shape[1])) for mask in masks.reshape(-1, *masks.shape[-2:])
     ]
     return torch.tensor(found, device=sample.kspace.device).reshape(*batch, 2)
+
+
+def calibration_blocks(
+    sample: Sample, largest: int, smallest: int, method: str, *, kernel: int | None = None
+) -> Iterator[tuple[list[int], Complex64[Tensor, "n coil hc wc"]]]:
+    """Yield the calibration regions of a batch, members with regions of one size together.
+
+    Args:
+        sample: With any batch axes; members are numbered as if these were flattened.
+        largest: The rest of a wider region is left out.
+        smallest: Width that the method needs.
+        method: Its name, for the message.
+        kernel: Width of its patches, half of ``smallest``, if a narrower one would help.
+
+    Raises:
+        CalibrationError: When a region is too small.
+    """
+    kspace, extent = calibration_data(sample)
+    kspace = kspace.reshape(-1, *kspace.shape[-3:])
+    sizes = [(int(size[0]), int(size[1])) for size in extent.reshape(-1, 2).tolist()]
+    for size in sizes:
+        if min(size) < smallest:
+            raise CalibrationError(_too_small(size, smallest, method, kernel))
+    for size in sorted(set(sizes)):
+        members = [index for index, other in enumerate(sizes) if other == size]
+        rows, columns = (
+            center_slice(full, min(count, largest))
+            for full, count in zip(kspace.shape[-2:], size, strict=True)
+        )
+        yield members, kspace[members][:, :, rows, columns]
+
+
+def in_order(parts: Sequence[Tensor], members: Sequence[int]) -> Tensor:
+    """Put results of groups of members, listed one after the other, where the members belong."""
+    together = parts[0] if len(parts) == 1 else torch.cat(list(parts))
+    if list(members) == list(range(len(members))):
+        return together
+    return together[torch.tensor(members, device=together.device).argsort()]
+
+
+def check_calibration(kernel: int, calibration: int, smallest: int) -> None:
+    """Raise ValueError unless ``calibration`` holds enough patches of a sensible ``kernel``."""
+    if kernel < smallest:
+        raise ValueError(f"kernel must be at least {smallest}, got {kernel}")
+    if calibration < 2 * kernel:
+        raise ValueError(
+            f"calibration must be at least twice the kernel of {kernel}, got {calibration}"
+        )
+
+
+def _too_small(size: tuple[int, int], smallest: int, method: str, kernel: int | None) -> str:
+    with_kernel, smaller = "", ""
+    if kernel is not None:
+        with_kernel, fits = f" with kernel={kernel}", min(size) // 2
+        smaller = f"sensitivity.kernel={fits}, " if fits >= 3 else ""
+    return (
+        f"{method}{with_kernel} needs a fully sampled centre of at least {smallest} x {smallest} "
+        f"samples (h x w), found {size[0]} x {size[1]}; choose {smaller}a sampling with more "
+        "central lines, sensitivity=low_resolution, or provide a calibration scan or maps"
+    )
 
 
 def in_center(size: int, count: Int64[Tensor, "*b"]) -> Bool[Tensor, "*b n"]:

@@ -9,7 +9,18 @@ import torch
 import mrirecon.operators
 from mrirecon.errors import ShapeError
 from mrirecon.fourier import fft
-from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights, sense
+from mrirecon.operators import (
+    Coils,
+    FiniteDifference,
+    Fourier,
+    LinearOperator,
+    Sampling,
+    SenseNormal,
+    SymmetrizedGradient,
+    Wavelet,
+    Weights,
+    sense,
+)
 from mrirecon.operators.base import Adjoint, Composition
 from tests.operators.adjointness import assert_adjoint, complex_randn
 
@@ -20,6 +31,7 @@ def _cases(h, w):
     maps = complex_randn(2, 3, h, w)
     rows = torch.rand(2, 1, w, generator=torch.Generator().manual_seed(0)) < 0.5
     image, coils = (2, h, w), (2, 3, h, w)
+    wavelet = Wavelet((h, w), name="db2")
     return {
         Coils: (Coils(maps), image, coils),
         Fourier: (Fourier(), coils, coils),
@@ -27,6 +39,10 @@ def _cases(h, w):
         Weights: (Weights(rows * 0.3), coils, coils),
         Adjoint: (Adjoint(Coils(maps)), coils, image),
         Composition: (sense(maps, rows), image, coils),
+        SenseNormal: (SenseNormal(maps, rows * 0.7), image, image),
+        FiniteDifference: (FiniteDifference(), image, (2, 2, h, w)),
+        SymmetrizedGradient: (SymmetrizedGradient(), (2, 2, h, w), (2, 3, h, w)),
+        Wavelet: (wavelet, image, (2, *wavelet.padded)),
     }
 
 

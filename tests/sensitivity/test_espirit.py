@@ -4,6 +4,7 @@ import sigpy.mri.app
 import torch
 
 from mrirecon.sensitivity import CalibrationError, Espirit
+from mrirecon.sensitivity.eigenmaps import CHUNK
 from mrirecon.types import Sample
 from tests.sensitivity.scene import angles, batch, scene
 
@@ -107,7 +108,8 @@ def test_separate_calibration_scan_on_its_own_grid_is_used():
 def test_memory_chunks_do_not_change_the_maps(monkeypatch):
     sample, _, _ = scene()
     whole = Espirit()(sample)
-    monkeypatch.setattr("mrirecon.sensitivity.espirit.CHUNK", 3 * 40 * 16)
+    monkeypatch.setitem(CHUNK, "cpu", 3 * 40 * 16)
+    monkeypatch.setattr("mrirecon.sensitivity.eigenmaps.TILE", 2000)
     torch.testing.assert_close(Espirit()(sample), whole)
 
 

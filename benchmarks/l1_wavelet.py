@@ -1,0 +1,78 @@
+"""L1-wavelet to equal error: python benchmarks/l1_wavelet.py [repeats [case [threads]]].
+
+The error is the NRMSE to the truth. sigpy and BART take the 100 steps at which they have about
+settled; ours takes the fewest (of 10, 15, 20, …) after which its image is no further from the truth
+than the better of theirs. BART's time is its run time less that of starting it and reading the same
+files.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from recon_cases import Bart, Case, arguments, case, error, interleaved
+from table import Row, publish
+
+from mrirecon.reconstructors.data_scale import data_scale
+from mrirecon.reconstructors.l1_wavelet import L1Wavelet
+from mrirecon.sensitivity import GivenMaps
+
+WEIGHT, STEPS = 2e-3, 100
+
+
+def ours(problem: Case, iterations: int) -> np.ndarray:
+    model = L1Wavelet(GivenMaps(), WEIGHT, iterations=iterations, tolerance=0.0)
+    return model(problem.sample)[0].numpy()
+
+
+def sigpys(problem: Case) -> np.ndarray:
+    from sigpy.mri.app import L1WaveletRecon
+
+    h, w = problem.sample.kspace.shape[-2:]
+    weights = problem.sample.mask[0].expand(h, w).numpy().astype(np.float32)
+    kspace = (problem.sample.kspace / data_scale(problem.sample).unsqueeze(-3))[0].numpy()
+    return L1WaveletRecon(
+        kspace, problem.sample.maps[0].numpy(), lamda=WEIGHT, weights=weights, max_iter=STEPS,
+        alpha=1.0, show_pbar=False,
+    ).run()  # fmt: skip
+
+
+def main() -> None:
+    repeats, names, thread_counts = arguments()
+    rows = []
+    for threads in thread_counts:
+        torch.set_num_threads(threads)
+        for name in names:
+            problem = case(name)
+            label = f"{name} {threads} thread{'s' * (threads > 1)}"
+            rows += compare(label, problem, threads, repeats)
+    publish("l1_wavelet", rows)
+
+
+def compare(label: str, problem: Case, threads: int, repeats: int) -> list[Row]:
+    truth = problem.truth.numpy()
+    peers: dict[str, Callable[[], np.ndarray]] = {"sigpy": lambda: sigpys(problem)}
+    bart = Bart(problem.sample, threads) if Bart.available() else None
+    if bart is not None:
+        peers["bart"] = lambda: bart.pics("-l1", "-r", f"{WEIGHT}", "-i", f"{STEPS}")
+    with torch.inference_mode():
+        errors = {peer: error(run(), truth) for peer, run in peers.items()}
+        count, reached = 15, np.inf
+        while reached > min(errors.values()) and count < STEPS:
+            count += 5
+            reached = error(ours(problem, count), truth)
+        timed: dict[str, Callable[[], object]] = {"ours": lambda: ours(problem, count), **peers}
+        if bart is not None:
+            timed["overhead"] = bart.overhead
+        times = interleaved(timed, repeats)
+    if bart is not None:
+        times["bart"] -= times.pop("overhead")
+    print(label, f"ours {count} steps, NRMSE {reached:.4f};", errors, flush=True)
+    return [
+        Row(label, times["ours"], peer, times[peer], times[peer] / times["ours"], reached)
+        for peer in peers
+    ]
+
+
+if __name__ == "__main__":
+    main()

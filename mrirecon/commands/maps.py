@@ -1,0 +1,164 @@
+"""``mrirecon maps``: coil sensitivities of raw files, with their quality."""
+
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from omegaconf import DictConfig, OmegaConf
+
+from mrirecon.commands.base import command, command_line, versions
+from mrirecon.commands.method import find_device
+from mrirecon.commands.outputs import stem
+from mrirecon.config import build, build_function
+from mrirecon.data.collate import collate
+from mrirecon.data.folder import raw_files
+from mrirecon.data.transforms import Compose, Undersample
+from mrirecon.errors import ConfigError, MriReconError, OutputError
+from mrirecon.figures.sensitivities import sensitivities_figure
+from mrirecon.files import output_folder, refuse_existing
+from mrirecon.readers import FileScan, open_scan
+from mrirecon.reading import Reading
+from mrirecon.reconstruction import Provenance
+from mrirecon.sampling import SamplingPattern
+from mrirecon.sensitivity import Espirit, SensitivityEstimator, calibration_fit
+from mrirecon.types import Transform
+from mrirecon.writers import save_figure
+from mrirecon.writers.maps import SliceMaps, write_maps
+
+GROUPS = ("sampling", "sensitivity", "preprocessing", "reading")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """mrirecon maps input=FILE_OR_FOLDER output=FOLDER [sensitivity=NAME]."""
+
+    input: str
+    output: str
+    pattern: str
+    overwrite: bool
+    device: str
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """What makes the maps of every file."""
+
+    estimator: SensitivityEstimator
+    transform: Transform
+    device: torch.device
+    reading: Reading
+    config: str
+
+
+@command(Settings, groups=GROUPS)
+def maps(config: DictConfig, settings: Settings) -> None:
+    """Estimate the maps of every file, go on after a bad one, and fail at the end if any failed."""
+    device, folder = find_device(settings.device), output_folder(settings.output)
+    files = [f for f in raw_files(Path(settings.input).expanduser()) if f.match(settings.pattern)]
+    if not files:
+        raise ConfigError(f"{settings.input}: no file matches pattern={settings.pattern}")
+    estimation = _estimation(config, device)
+    outputs = [folder / f"{stem(file)}_maps.h5" for file in files]
+    _refuse(files, outputs, settings.overwrite)
+    failed = 0
+    for file, path in zip(files, outputs, strict=True):
+        try:
+            _maps_of_file(file, path, estimation, settings.overwrite)
+        except MriReconError as error:
+            failed += 1
+            named = "" if str(file) in str(error) else f"{file}: "
+            print(f"FAILED {named}{error}", file=sys.stderr)
+    if failed:
+        sys.exit(f"mrirecon maps: {failed} of {len(files)} files failed")
+
+
+def _estimation(config: DictConfig, device: torch.device) -> Estimation:
+    estimator = build(config.sensitivity, SensitivityEstimator, "sensitivity")
+    if any(True for _ in estimator.parameters()):
+        raise ConfigError(
+            f"sensitivity: {type(estimator).__name__} is part of a trained method and has no "
+            "weights of its own; choose espirit, walsh, nlinv or low_resolution"
+        )
+    transform = build_function(config.preprocessing, "preprocessing")
+    if config.sampling is not None:
+        pattern = build(config.sampling, SamplingPattern, "sampling")
+        transform = Compose([Undersample(pattern), transform])
+    return Estimation(
+        estimator.to(device),
+        transform,
+        device,
+        build(config.reading, Reading, "reading"),
+        OmegaConf.to_yaml(config, resolve=True),
+    )
+
+
+def _refuse(files: list[Path], outputs: list[Path], overwrite: bool) -> None:
+    """Refuse before anything is computed; raw files are never replaced."""
+    names = [path.name for path in outputs]
+    if double := sorted({name for name in names if names.count(name) > 1}):
+        raise ConfigError(f"several input files would write {', '.join(double)}; use more folders")
+    inputs = {file.resolve() for file in files}
+    for path in outputs:
+        if path.resolve() in inputs:
+            raise OutputError(f"output: {path} is an input file; choose another folder")
+        refuse_existing(path, overwrite)
+        refuse_existing(path.with_suffix(".png"), overwrite)
+
+
+def _maps_of_file(file: Path, path: Path, estimation: Estimation, overwrite: bool) -> None:
+    started = time.perf_counter()
+    scan = open_scan(file, estimation.reading)
+    header = scan.header
+    estimator = estimation.estimator
+    print(f"{file.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
+          f"{type(estimator).__name__}")  # fmt: skip
+    provenance = Provenance(
+        source=str(file.resolve()),
+        method=type(estimator).__name__,
+        command=command_line(),
+        config=estimation.config,
+        versions=versions(),
+    )
+    print(f"  {'slice':>6}{'residual':>10}{'null energy':>13}")
+    pictured = None
+    slices = write_maps(path, _slices(scan, estimation), header, provenance, overwrite=overwrite)
+    for number, one in enumerate(slices):
+        print(f"  {number + 1:>6}{one.residual:>10.4f}{one.null_energy:>13.2e}")
+        if number == header.slices // 2:
+            pictured = one
+    assert pictured is not None  # a scan has at least one slice
+    dy, dx = (header.voxel or (1.0, 1.0, 1.0))[:2]
+    aspect = dy * header.canvas[0] / header.grid[0] / (dx * header.canvas[1] / header.grid[1])
+    figure = sensitivities_figure(
+        pictured.maps[0],
+        None if pictured.eigenvalues is None else pictured.eigenvalues[0],
+        title=f"{header.name}   slice {header.slices // 2 + 1} of {header.slices}   "
+        f"{type(estimator).__name__}   residual {pictured.residual:.3f}",
+        crop=float(getattr(estimator, "crop", 0.0)),
+        aspect=aspect,
+    )
+    save_figure(path.with_suffix(".png"), figure, overwrite=overwrite)
+    seconds = time.perf_counter() - started
+    print(f"  {seconds:.1f} s; wrote {path.name}, {path.stem}.png to {path.parent}")
+
+
+def _slices(scan: FileScan, estimation: Estimation) -> Iterator[SliceMaps]:
+    with torch.inference_mode():
+        for index in range(len(scan)):
+            sample = collate([estimation.transform(scan[index])]).to(estimation.device)
+            values = None
+            if isinstance(estimation.estimator, Espirit):
+                found, eigenvalues = estimation.estimator.estimate_sets(sample)
+                values = eigenvalues[0].cpu().numpy()
+            else:
+                found = estimation.estimator.map_sets(sample)
+            fit = calibration_fit(sample, found)
+            yield SliceMaps(
+                found[0].cpu().numpy(), values, float(fit.residual[0]), float(fit.null_energy[0])
+            )
+
+
+main = maps

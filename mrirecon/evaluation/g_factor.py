@@ -1,0 +1,125 @@
+"""The noise amplification of SENSE, computed exactly where pixels alias in small groups."""
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex128, Float32, Int64
+from torch import Tensor
+
+from mrirecon.errors import ConfigError
+from mrirecon.fourier import ifft
+from mrirecon.types import Maps, Mask
+
+LARGEST = 1024
+CHUNK = 2**22  # elements of the systems held at a time
+
+
+@torch.no_grad()
+def sense_noise(maps: Maps, mask: Mask, regularization: float = 0.0) -> Float32[Tensor, "*b h w"]:
+    r"""Return the standard deviation of the noise in a SENSE image.
+
+    .. math:: \sigma^2 = \operatorname{diag}\big[(B + \lambda I)^{-1} B\,(B + \lambda I)^{-1}\big],
+              \qquad B = A^H A
+
+    in units of the noise of one whitened k-space sample (per real component), so 1 for a fully
+    sampled image and unit-norm maps. :math:`B` couples only pixels that alias into one another:
+    R of them for a regular lattice that divides the grid, a whole line for any line pattern, so
+    that the small systems are solved exactly (Pruessmann et al., Magn Reson Med 42:952, 1999).
+
+    Args:
+        maps: Whitened sensitivities.
+        mask: A pattern along one axis, or a lattice; calibration lines along one axis may be in it.
+        regularization: :math:`\lambda` as in :class:`CgSense`.
+
+    Returns:
+        Zero where the maps are, infinite where the coils cannot tell the aliased pixels apart.
+
+    Raises:
+        ConfigError: When too many pixels are coupled, as by a Poisson disc.
+    """
+    coils, h, w = maps.shape[-3:]
+    flat = maps.reshape(-1, coils, h, w)
+    masks = mask.expand(*maps.shape[:-3], *mask.shape[-2:]).reshape(-1, *mask.shape[-2:])
+    noise = [_member(S, M.expand(h, w), regularization) for S, M in zip(flat, masks, strict=True)]
+    return torch.stack(noise).reshape(*maps.shape[:-3], h, w)
+
+
+def sense_g_factor(
+    maps: Maps, mask: Mask, regularization: float = 0.0
+) -> Float32[Tensor, "*b h w"]:
+    r"""Return :math:`g = \sigma / (\sigma_\text{full}\sqrt R)` with the achieved acceleration R.
+
+    It is 1 where undersampling costs no more than the measuring time that it saves. See
+    :func:`sense_noise` for arguments and errors. Regularization may push it below 1.
+    """
+    norm = torch.linalg.vector_norm(maps, dim=-3)
+    share = mask.expand(*maps.shape[:-3], *mask.shape[-2:]).float().mean((-2, -1))
+    noise = sense_noise(maps, mask, regularization)
+    return torch.where(norm > 0, noise * norm, 0.0) * share.sqrt()[..., None, None]
+
+
+def _member(S: Maps, mask: Bool[Tensor, "h w"], regularization: float) -> Float32[Tensor, "h w"]:
+    h, w = S.shape[-2:]
+    spread = ifft(mask.to(torch.complex64)).to(torch.complex128) / (h * w) ** 0.5
+    spread = torch.roll(spread, (-(h // 2), -(w // 2)), (0, 1))  # shift 0 comes first
+    shifts = _group(spread, (h, w))
+    count = len(shifts)
+    pixels = _cosets(shifts, (h, w))
+    y, x = pixels // w, pixels % w
+    S = S.flatten(1).to(torch.complex128)
+    variance = torch.empty(h * w, dtype=torch.float64, device=S.device)
+    for rows in torch.arange(len(pixels)).split(max(1, CHUNK // count**2)):
+        at = pixels[rows]
+        dy = (y[rows][:, :, None] - y[rows][:, None, :]) % h
+        dx = (x[rows][:, :, None] - x[rows][:, None, :]) % w
+        B = spread[dy, dx] * torch.einsum("cgi,cgj->gij", S[:, at].conj(), S[:, at])
+        variance[at] = _variance(B, regularization)
+    return variance.sqrt().float().reshape(h, w)
+
+
+def _variance(B: Complex128[Tensor, "g n n"], regularization: float) -> Tensor:
+    """Return the diagonal of the covariance; pixels without sensitivity take no part."""
+    inside = B.diagonal(dim1=-2, dim2=-1).real > 0
+    damped = B + torch.diag_embed(torch.where(inside, regularization, 1.0).to(B.dtype))
+    factor, failed = torch.linalg.cholesky_ex(damped)
+    smallest = factor.diagonal(dim1=-2, dim2=-1).real.amin(-1)
+    unsolvable = (failed > 0) | (smallest < 1e-6)
+    eye = torch.eye(B.shape[-1], dtype=B.dtype, device=B.device)
+    factor = torch.where(unsolvable[:, None, None], eye, factor)
+    inverse = torch.cholesky_inverse(factor)
+    variance = torch.einsum("gij,gjk,gki->gi", inverse, B, inverse).real.clamp_min(0)
+    variance = torch.where(unsolvable[:, None], torch.inf, variance)
+    return torch.where(inside, variance, 0.0)
+
+
+def _group(spread: Complex128[Tensor, "h w"], shape: tuple[int, int]) -> Int64[np.ndarray, "n 2"]:
+    """Return every shift by which aliasing couples two pixels, directly or through others."""
+    size = spread.abs().cpu().numpy()
+    support = np.argwhere(size > 1e-5 * size.flat[0])
+    group = np.zeros((1, 2), np.int64)
+    for shift in support:
+        if (group == shift).all(1).any():
+            continue
+        multiple, cosets = shift.copy(), [group]
+        while not (group == multiple).all(1).any():
+            cosets.append((group + multiple) % shape)
+            multiple = (multiple + shift) % shape
+        group = np.concatenate(cosets)
+        if len(group) > LARGEST:
+            raise ConfigError(
+                f"the pattern couples more than {LARGEST} pixels, so its noise has no cheap exact "
+                "formula; use pseudo-replicas (mrirecon.evaluation.replicas)"
+            )
+    return group
+
+
+def _cosets(shifts: Int64[np.ndarray, "n 2"], shape: tuple[int, int]) -> Int64[Tensor, "g n"]:
+    """Return the groups of pixels that alias into one another."""
+    h, w = shape
+    free = np.ones(h * w, bool)
+    groups = []
+    for start in range(h * w):
+        if free[start]:
+            members = (start // w + shifts[:, 0]) % h * w + (start % w + shifts[:, 1]) % w
+            free[members] = False
+            groups.append(members)
+    return torch.from_numpy(np.stack(groups))

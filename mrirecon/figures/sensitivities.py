@@ -1,0 +1,64 @@
+"""Pictures of coil sensitivities."""
+
+import numpy as np
+from jaxtyping import Complex64, Float32
+from matplotlib.figure import Figure
+
+from mrirecon.figures.style import ACCENT, style
+
+COILS = 16
+"""Most coils shown."""
+
+
+def sensitivities_figure(
+    maps: Complex64[np.ndarray, "coil h w"],
+    eigenvalue: Float32[np.ndarray, "h w"] | None = None,
+    *,
+    title: str = "",
+    crop: float = 0.0,
+    aspect: float = 1.0,
+) -> Figure:
+    """Show magnitude and phase of each coil, and ESPIRiT's eigenvalue below where there is one.
+
+    Args:
+        maps: Of one slice; zero outside of the object, where the phase is left blank.
+        eigenvalue: 1 where the sensitivities explain the calibration data.
+        title: Written above.
+        crop: Contour drawn into the eigenvalue.
+        aspect: Height of a pixel divided by its width.
+    """
+    chosen = np.unique(np.linspace(0, len(maps) - 1, min(COILS, len(maps))).round().astype(int))
+    across = min(8, len(chosen))
+    blocks = -(-len(chosen) // across)
+    h, w = maps.shape[-2:]
+    tall = min(2.5, max(0.4, aspect * h / w))
+    rows = 2 * blocks + (2 if eigenvalue is not None else 0)
+    with style():
+        figure = Figure(figsize=(1.3 * max(across, 3), 1.3 * tall * rows + 0.4))
+        grid = figure.add_gridspec(
+            rows, across, hspace=0.04, wspace=0.04, left=0.01, right=0.93, bottom=0.01,
+            top=1 - 0.4 / figure.get_figheight(),
+        )  # fmt: skip
+        high = float(np.abs(maps).max()) or 1.0
+        for place, coil in enumerate(chosen):
+            block, column = divmod(place, across)
+            magnitude = np.abs(maps[coil])
+            phase = np.where(magnitude > 0, np.angle(maps[coil]), np.nan)
+            pictures = ((magnitude, "gray", 0.0, high), (phase, "twilight", -np.pi, np.pi))
+            for below, (picture, colors, low, top) in enumerate(pictures):
+                axis = figure.add_subplot(grid[2 * block + below, column])
+                axis.imshow(picture, cmap=colors, vmin=low, vmax=top, aspect=aspect)
+                axis.set_axis_off()
+                if not below:
+                    axis.text(0.03, 0.97, str(coil + 1), transform=axis.transAxes, fontsize=7,
+                              va="top", color=ACCENT)  # fmt: skip
+        if eigenvalue is not None:
+            axis = figure.add_subplot(grid[2 * blocks :, : max(2, across // 2)])
+            drawn = axis.imshow(eigenvalue, cmap="viridis", vmin=0, vmax=1, aspect=aspect)
+            inside = eigenvalue >= crop
+            if crop > 0 and inside.any() and not inside.all():
+                axis.contour(inside, levels=[0.5], colors=ACCENT, linewidths=0.8)
+            axis.set_axis_off()
+            figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03, label="eigenvalue")
+        figure.suptitle(title, fontsize=9)
+    return figure

@@ -1,0 +1,43 @@
+"""The regularized least-squares fit behind every GRAPPA and SPIRiT kernel."""
+
+import torch
+from jaxtyping import Complex, Complex64
+from torch import Tensor
+
+SINGLE = 1e-6
+"""Regularization per weight above which rounding in single precision does not matter."""
+
+
+def precise(x: Complex64[Tensor, "*b n p"], regularization: float) -> Complex[Tensor, "*b n p"]:
+    """Return samples in the precision that their Gram matrix needs.
+
+    The Gram matrix squares the singular values; double precision takes twice the time.
+    """
+    return x if regularization > SINGLE * x.shape[-2] else x.to(torch.complex128)
+
+
+def interpolation_weights(
+    gram: Complex[Tensor, "*b n n"],
+    cross: Complex[Tensor, "*b n m"],
+    regularization: float,
+) -> Complex64[Tensor, "*b m n"]:
+    r"""Return the weights that predict targets from sources.
+
+    .. math:: W = \arg\min_W \|W X - Y\|_F^2 + \mu \|W\|_F^2
+                = Y X^H (X X^H + \mu I)^{-1}, \qquad \mu = \lambda\,\|X X^H\|_F / n
+
+    The scale of :math:`\mu` makes :math:`\lambda` independent of units and matrix size; it is that
+    of pygrappa, whose default is 0.01 too.
+
+    Args:
+        gram: :math:`X X^H` of the sources.
+        cross: :math:`X Y^H` of sources and targets.
+        regularization: :math:`\lambda`, positive.
+    """
+    gram, cross = gram.to(torch.complex128), cross.to(torch.complex128)
+    size = gram.shape[-1]
+    mu = regularization * torch.linalg.matrix_norm(gram) / size
+    mu = torch.where(mu > 0, mu, 1.0)  # an empty slice has weights of zero
+    eye = torch.eye(size, dtype=gram.dtype, device=gram.device)
+    factor = torch.linalg.cholesky(gram + mu[..., None, None] * eye)
+    return torch.cholesky_solve(cross, factor).mH.to(torch.complex64)

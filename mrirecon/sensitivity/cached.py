@@ -1,0 +1,194 @@
+"""Maps that were estimated before are read from disk instead."""
+
+import hashlib
+import os
+import sys
+import threading
+import time
+import zipfile
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Complex64, Float64
+from torch import Tensor
+
+from mrirecon import __version__
+from mrirecon.errors import OutputError
+from mrirecon.files import atomic
+from mrirecon.sampling.calibration import center_slice
+from mrirecon.sensitivity.base import SensitivityEstimator, calibration_data
+from mrirecon.types import Maps, Sample
+
+Block = Complex64[Tensor, "coil hc wc"]
+Lengths = Float64[np.ndarray, "n"]
+CONTENT = 1
+"""Raised when an estimator computes something else within one version of mrirecon."""
+LENGTHS, QUANTUM = 64, 1e-3
+CLEAN_EVERY = 64  # entries written between two looks at the size of the folder
+_LOCK = threading.Lock()  # threads of one process share a temporary name
+
+
+class CachedMaps(SensitivityEstimator):
+    """Another estimator's maps, kept on disk by what they are estimated from.
+
+    The key of an entry is made of the estimator's class and settings, the grid, and the calibration
+    data up to their scale: not of file names, nor of what else was measured, so that another
+    undersampling of the same scan finds the same maps. Calibration data count as the same when they
+    agree to about 1e-5 of their norm. Entries are complex64, so maps from the cache equal computed
+    ones; damaged ones are made anew. Any number of processes may share a folder.
+
+    Args:
+        sensitivity: Estimates what is not known yet; has nothing to train.
+        folder: Where entries lie; the user's cache folder when None (``XDG_CACHE_HOME``, else
+            ``~/.cache``). It may be removed at any time.
+        gigabytes: Size above which the entries that were not used for longest are removed.
+    """
+
+    def __init__(
+        self, sensitivity: SensitivityEstimator, folder: str | None = None, gigabytes: float = 20.0
+    ) -> None:
+        super().__init__()
+        largest = getattr(sensitivity, "calibration", None)
+        if any(True for _ in sensitivity.parameters()) or not isinstance(largest, int):
+            raise ValueError(
+                f"{type(sensitivity).__name__} is trained, or does more than look at calibration "
+                "data, so its maps cannot be cached; use it as it is"
+            )
+        if gigabytes <= 0:
+            raise ValueError(f"gigabytes must be positive, got {gigabytes}")
+        self.sensitivity = sensitivity
+        self.folder = folder
+        self._largest = largest
+        self.gigabytes = gigabytes
+        self._written = 0
+
+    def forward(self, sample: Sample) -> Maps:
+        """Return the maps of every member, known ones from disk."""
+        return self.map_sets(sample)[..., 0, :, :, :]
+
+    @torch.no_grad()
+    def map_sets(self, sample: Sample) -> Complex64[Tensor, "*b set coil h w"]:
+        """Return all sets of the estimator's maps."""
+        batch = sample.kspace.shape[:-3]
+        flat = sample if len(batch) == 1 else _flatten(sample)
+        known: list[Tensor | None] = []
+        places: list[tuple[Path, Lengths]] = []
+        for number in range(len(flat.kspace)):
+            member = _member(flat, number)
+            block = _block(member, self._largest)
+            places.append((self._path(member, block), fingerprint(block)))
+            known.append(_load(*places[-1]))
+        missing = [number for number, maps in enumerate(known) if maps is None]
+        if missing:
+            computed = self.sensitivity.map_sets(flat.map(lambda tensor: tensor[missing]))
+            for number, maps in zip(missing, computed, strict=True):
+                known[number] = maps
+                self._save(places[number], maps)
+        together = torch.stack([maps.to(sample.kspace) for maps in known if maps is not None])
+        return together.reshape(*batch, *together.shape[1:])
+
+    def _path(self, sample: Sample, block: Block) -> Path:
+        # projections of a unit vector are about 1; a quarter of them is more than enough
+        cells = np.floor(fingerprint(block)[: LENGTHS // 4] / QUANTUM).astype(int).tolist()
+        facts = (
+            _settings(self.sensitivity), __version__, CONTENT, tuple(block.shape),
+            tuple(sample.kspace.shape[-2:]), cells,
+        )  # fmt: skip
+        return self._place() / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.npz"
+
+    def _place(self) -> Path:
+        if self.folder is not None:
+            return Path(self.folder).expanduser()
+        caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return caches / "mrirecon" / "maps"
+
+    def _save(self, place: tuple[Path, Lengths], maps: Tensor) -> None:
+        path, lengths = place
+        try:
+            with _LOCK, atomic(path, overwrite=True) as temporary:
+                np.savez(temporary, maps=maps.cpu().numpy(), lengths=lengths)
+            if self._written % CLEAN_EVERY == 0:
+                clean(path.parent, self.gigabytes)
+            self._written += 1
+        except OutputError as error:  # it only costs time: say so, and go on
+            print(f"The coil sensitivities could not be kept: {error}", file=sys.stderr)  # noqa: T201
+
+
+def clean(folder: Path, gigabytes: float) -> None:
+    """Remove the entries that were not used for longest until the rest fits."""
+    entries = []
+    for path in folder.glob("*.npz"):
+        try:
+            stat = path.stat()
+        except OSError:  # another process removed it
+            continue
+        entries.append((stat.st_mtime, stat.st_size, path))
+    total = sum(size for _, size, _ in entries)
+    for _, size, path in sorted(entries):
+        if total <= gigabytes * 1e9:
+            return
+        path.unlink(missing_ok=True)
+        total -= size
+
+
+def _load(path: Path, lengths: Lengths) -> Tensor | None:
+    """Return the maps of an entry; None when it is missing, damaged or of other data."""
+    try:
+        with path.open("rb") as file, np.load(file) as entry:  # zip archives check their contents
+            maps, kept = entry["maps"], entry["lengths"]
+        now = time.time()
+        os.utime(path, (now, now))  # used: cleaned last
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    if kept.shape != lengths.shape or not np.allclose(kept, lengths, rtol=0, atol=1e-5):
+        return None
+    return torch.from_numpy(maps) if maps.ndim == 4 and maps.dtype == np.complex64 else None
+
+
+def fingerprint(block: Block) -> Lengths:
+    """Return projections of the data, scaled to unit norm, on fixed random directions.
+
+    Unlike a digest of the bytes they hardly change when the data are scaled, as normalization does
+    by a factor that depends on the mask.
+    """
+    data = torch.view_as_real(block.contiguous()).double().cpu().numpy().ravel()
+    norm = np.linalg.norm(data)
+    lengths: Lengths = _directions(data.size) @ (data / norm if norm > 0 else data)
+    return lengths
+
+
+@lru_cache(maxsize=4)
+def _directions(size: int) -> Float64[np.ndarray, "n size"]:
+    return np.random.RandomState(0).standard_normal((LENGTHS, size))
+
+
+def _block(sample: Sample, largest: int) -> Block:
+    """Return what a member's maps are estimated from."""
+    kspace, extent = calibration_data(sample)
+    rows, columns = (
+        center_slice(full, min(int(count), largest))
+        for full, count in zip(kspace.shape[-2:], extent, strict=True)
+    )
+    return kspace[:, rows, columns]
+
+
+def _member(sample: Sample, number: int) -> Sample:
+    return sample.map(lambda tensor: tensor[number])
+
+
+def _flatten(sample: Sample) -> Sample:
+    """Give a Sample with none or several batch axes exactly one."""
+    axes = sample.kspace.ndim - 3
+    return sample.map(lambda tensor: tensor.reshape(-1, *tensor.shape[axes:]))
+
+
+def _settings(module: torch.nn.Module) -> str:
+    """Describe a module by its class, its plain attributes and those of its children."""
+    plain = {
+        name: value for name, value in vars(module).items()
+        if name[0] != "_" and name != "training"
+    }  # fmt: skip
+    children = [f"{name}={_settings(child)}" for name, child in module.named_children()]
+    return f"{type(module).__module__}.{type(module).__name__}({sorted(plain.items())}, {children})"

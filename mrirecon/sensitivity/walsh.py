@@ -1,0 +1,75 @@
+"""Adaptive coil sensitivities: the strongest eigenvector of the local covariance of the coils."""
+
+import torch
+from torch import Tensor
+
+from mrirecon.sensitivity.base import (
+    SensitivityEstimator,
+    calibration_blocks,
+    in_order,
+)
+from mrirecon.sensitivity.eigenmaps import eigenmaps
+from mrirecon.sensitivity.subspace import virtual_coil, walsh_nodes
+from mrirecon.types import Maps, Sample
+
+SMALLEST = 3
+
+
+class Walsh(SensitivityEstimator):
+    r"""Sensitivities by adaptive reconstruction (Walsh et al., Magn Reson Med 43:682, 2000).
+
+    At every pixel the sensitivities are the leading eigenvector of the covariance of the coils,
+
+    .. math:: R_{cd}(r) = \sum_{r'} F_k(r - r')\, m_c(r')\, \overline{m_d(r')}
+
+    of the low-resolution coil images :math:`m` of the calibration data, averaged by Fejér's kernel
+    :math:`F_k` of width field of view / ``kernel``. Faster and more robust than ESPIRiT with little
+    calibration data, but averaging over neighbours blurs the maps.
+
+    Args:
+        kernel: Pixels of that averaging width across the field of view.
+        calibration: Largest width of the calibration region.
+        crop: Maps are zero where the covariance is smaller than this part of its maximum.
+    """
+
+    def __init__(self, kernel: int = 16, calibration: int = 24, crop: float = 0.0) -> None:
+        super().__init__()
+        if kernel < SMALLEST:
+            raise ValueError(f"kernel must be at least {SMALLEST}, got {kernel}")
+        if calibration < kernel:
+            raise ValueError(
+                f"calibration must be at least the kernel of {kernel}, got {calibration}"
+            )
+        if not 0 <= crop < 1:
+            raise ValueError(f"crop must lie in [0, 1), got {crop}")
+        self.kernel = kernel
+        self.calibration = calibration
+        self.crop = crop
+
+    @torch.no_grad()
+    def forward(self, sample: Sample) -> Maps:
+        """Return the maps; zero for an empty slice.
+
+        Raises:
+            CalibrationError: When the fully sampled centre is smaller than the kernel.
+        """
+        if sample.kspace.shape[-3] == 1:
+            return torch.ones_like(sample.kspace)
+        h, w = sample.kspace.shape[-2:]
+        members: list[int] = []
+        maps: list[Tensor] = []
+        for chosen, block in calibration_blocks(
+            sample, self.calibration, self.kernel, "Walsh's method", kernel=self.kernel
+        ):
+            nodes = walsh_nodes(block, self.kernel)
+            result = eigenmaps(nodes, (h, w), virtual_coil(block), smallest=self.crop)
+            strength = result.values / _peak(result.values)
+            keep = (strength > 0) & (strength >= self.crop)
+            members += chosen
+            maps.append((result.vectors * keep.unsqueeze(2))[:, 0])
+        return in_order(maps, members).reshape(sample.kspace.shape)
+
+
+def _peak(values: Tensor) -> Tensor:
+    largest = values.flatten(1).amax(-1)[:, None, None, None]
+    return torch.where(largest > 0, largest, 1.0)

@@ -1,0 +1,90 @@
+"""What a solver returns, and the inner products that keep the members of a batch apart."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64, Shaped
+from torch import Tensor
+
+Axes = tuple[int, ...]
+Operator = Callable[[Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Solution:
+    """Where an iteration ended, for every member of the batch.
+
+    Attributes:
+        x: The last iterate.
+        iterations: Steps taken until the member stopped.
+        converged: Whether it met the tolerance; always False where none was asked for.
+        objective: What was minimized, before the first step and after each one; None when it was
+            not asked for. A member that has stopped keeps its value.
+    """
+
+    x: Shaped[Tensor, "..."]
+    iterations: Int64[Tensor, "..."]
+    converged: Bool[Tensor, "..."]
+    objective: Float[Tensor, "step ..."] | None = None
+
+
+class Progress:
+    """Counts the steps of each member, notes who has converged, and records the objective.
+
+    Args:
+        x: The first iterate.
+        axes: Axes of one vector; every other axis is batch.
+        objective: Evaluated at every iterate, one number per member, when given.
+    """
+
+    def __init__(self, x: Tensor, axes: Axes, objective: Operator | None = None) -> None:
+        norms = energy(x.detach(), axes)
+        self.axes = axes
+        self.active = torch.ones_like(norms, dtype=torch.bool)
+        self.iterations = torch.zeros_like(norms, dtype=torch.int64)
+        self.objective = objective
+        self.trace: list[Tensor] = [] if objective is None else [objective(x)]
+
+    def record(self, x: Tensor, done: Tensor) -> None:
+        """Note one step to ``x``; members that are ``done`` take part no longer."""
+        self.iterations = self.iterations + self.active
+        self.active = self.active & ~done
+        if self.objective is not None:
+            self.trace.append(self.objective(x))
+
+    def solution(self, x: Tensor) -> Solution:
+        """Return the Solution that ends at ``x``."""
+        return Solution(
+            x,
+            squeeze(self.iterations, self.axes),
+            squeeze(~self.active, self.axes),
+            torch.stack(self.trace) if self.trace else None,
+        )
+
+
+def energy(x: Shaped[Tensor, "..."], axes: Axes) -> Float[Tensor, "..."]:
+    """Squared norm of each member; the summed axes keep size one."""
+    if x.is_complex():
+        return torch.view_as_real(x).square().sum(-1).sum(axes, keepdim=True)
+    return x.square().sum(axes, keepdim=True)
+
+
+def inner(a: Shaped[Tensor, "..."], b: Shaped[Tensor, "..."], axes: Axes) -> Float[Tensor, "..."]:
+    r"""Real part of :math:`\langle a, b\rangle` of each member; the summed axes keep size one."""
+    if a.is_complex():
+        product = torch.view_as_real(a) * torch.view_as_real(b)
+        return product.sum(-1).sum(axes, keepdim=True)
+    return (a * b).sum(axes, keepdim=True)
+
+
+def squeeze(x: Shaped[Tensor, "..."], axes: Axes) -> Shaped[Tensor, "..."]:
+    """Remove the axes that a sum kept."""
+    for axis in sorted(axis % x.ndim for axis in axes)[::-1]:
+        x = x.squeeze(axis)
+    return x
+
+
+def nonzero(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
+    """Return ``x`` with one where it is not positive, to divide by."""
+    return torch.where(x > 0, x, 1.0)

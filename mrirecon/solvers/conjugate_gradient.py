@@ -1,0 +1,75 @@
+"""Conjugate gradients for Hermitian positive semi-definite systems."""
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from mrirecon.solvers.base import Axes, Operator, Solution, energy, inner, nonzero, squeeze
+
+
+def conjugate_gradient(
+    gram: Operator,
+    b: Complex[Tensor, "..."],
+    *,
+    iterations: int,
+    tolerance: float = 0.0,
+    x0: Complex[Tensor, "..."] | None = None,
+    axes: Axes = (-2, -1),
+) -> Complex[Tensor, "..."]:
+    """Return the ``x`` of :func:`solve_cg`."""
+    return solve_cg(gram, b, iterations=iterations, tolerance=tolerance, x0=x0, axes=axes).x
+
+
+def solve_cg(
+    gram: Operator,
+    b: Complex[Tensor, "..."],
+    *,
+    iterations: int,
+    tolerance: float = 0.0,
+    x0: Complex[Tensor, "..."] | None = None,
+    axes: Axes = (-2, -1),
+    reference: Float[Tensor, "..."] | None = None,
+    trace: bool = False,
+) -> Solution:
+    r"""Solve :math:`G x = b` for Hermitian positive semi-definite :math:`G`.
+
+    Each member of the batch is a system of its own: inner products run over ``axes`` only, and a
+    member that has converged is left as it is, so its solution does not depend on its neighbours.
+    (Hestenes and Stiefel, J Res Natl Bur Stand 49:409, 1952.)
+
+    Args:
+        gram: Applies :math:`G`.
+        b: Right-hand side.
+        iterations: Largest number of steps.
+        tolerance: A member stops once :math:`\|b - Gx\| \le \text{tolerance}\,\|b\|`; with 0 every
+            step is taken, without the synchronisation that the test costs on a GPU.
+        x0: First guess; zero when None.
+        axes: Axes of one vector; every other axis is batch.
+        reference: What the residual is compared with instead of :math:`\|b\|`, broadcastable to
+            the members with the summed axes kept.
+        trace: Whether to record the objective :math:`\tfrac12 x^HGx - \Re\,x^Hb`.
+    """
+    x = torch.zeros_like(b) if x0 is None else x0
+    residual = b if x0 is None else b - gram(x)
+    direction = residual
+    left = energy(residual, axes)
+    enough = tolerance**2 * (energy(b, axes) if reference is None else reference**2)
+    steps = torch.zeros_like(left, dtype=torch.int64)
+    values = [-0.5 * inner(x, b + residual, axes)] if trace else []
+    for _ in range(iterations):
+        active = left > enough
+        if tolerance and not active.any():
+            break
+        g = gram(direction)
+        curvature = inner(direction, g, axes)
+        step = torch.where(active & (curvature > 0), left / nonzero(curvature), 0.0)
+        x = x + step * direction
+        residual = residual - step * g
+        previous, left = left, energy(residual, axes)
+        direction = residual + left / nonzero(previous) * direction
+        steps = steps + active
+        if trace:
+            values.append(-0.5 * inner(x, b + residual, axes))
+    converged = (left <= enough) if tolerance else torch.zeros_like(left, dtype=torch.bool)
+    objective = torch.stack([squeeze(value, axes) for value in values]) if trace else None
+    return Solution(x, squeeze(steps, axes), squeeze(converged, axes), objective)

@@ -1,0 +1,108 @@
+import time
+
+import pytest
+import torch
+
+from mrirecon.sensitivity import CachedMaps, Espirit, GivenMaps, LearnedMaps
+from mrirecon.sensitivity.cached import clean
+from mrirecon.types import Sample
+from tests.sensitivity.scene import batch, scene
+
+
+class Counted(Espirit):
+    def __init__(self, **arguments):
+        super().__init__(**arguments)
+        self._calls = 0
+
+    def map_sets(self, sample: Sample):
+        self._calls += sample.kspace[..., 0, 0, 0].numel()
+        return super().map_sets(sample)
+
+
+def cached(tmp_path, **arguments):
+    return CachedMaps(Counted(**arguments), str(tmp_path))
+
+
+def test_known_maps_are_read_and_equal(tmp_path):
+    sample, _, _ = scene()
+    first, again = cached(tmp_path, sets=2), cached(tmp_path, sets=2)
+    assert torch.equal(first.map_sets(sample), again.map_sets(sample))
+    assert (first.sensitivity._calls, again.sensitivity._calls) == (1, 0)
+    torch.testing.assert_close(again(sample), Espirit()(sample), rtol=1e-4, atol=1e-5)
+
+
+def test_only_unknown_members_are_computed(tmp_path):
+    first, second = scene()[0], scene(seed=1)[0]
+    cached(tmp_path)(first)
+    other = cached(tmp_path)
+    maps = other(batch(first, second, first))
+    assert other.sensitivity._calls == 1
+    torch.testing.assert_close(maps[1], Espirit()(second), rtol=1e-4, atol=1e-4)
+
+
+def test_scale_and_other_lines_find_the_same_entry_but_other_data_do_not(tmp_path):
+    sample, _, _ = scene(lines=24)
+    cached(tmp_path)(sample)
+    known = cached(tmp_path)
+    known(sample.replace(kspace=sample.kspace * 0.37))
+    outer = sample.kspace.clone()
+    outer[..., 0] = 0
+    known(sample.replace(kspace=outer))
+    assert known.sensitivity._calls == 0
+    known(scene(lines=24, seed=1)[0])
+    assert known.sensitivity._calls == 1
+
+
+@pytest.mark.parametrize("change", [{"crop": 0.8}, {"kernel": 5}, {"soft": True}, {"sets": 2}])
+def test_other_settings_have_other_entries(tmp_path, change):
+    sample, _, _ = scene()
+    cached(tmp_path)(sample)
+    other = cached(tmp_path, **change)
+    other(sample)
+    assert other.sensitivity._calls == 1
+
+
+@pytest.mark.parametrize("damage", ["truncated", "flipped", "text", "empty"])
+def test_damaged_entries_are_made_anew(tmp_path, damage):
+    sample, _, _ = scene()
+    expected = cached(tmp_path)(sample)
+    (entry,) = tmp_path.glob("*.npz")
+    content = bytearray(entry.read_bytes())
+    if damage == "flipped":
+        content[len(content) // 2] ^= 0xFF
+    entry.write_bytes(
+        {"truncated": content[:999], "flipped": content, "text": b"no", "empty": b""}[damage]
+    )
+    other = cached(tmp_path)
+    assert torch.equal(other(sample), expected)
+    assert other.sensitivity._calls == 1
+    again = cached(tmp_path)
+    again(sample)
+    assert again.sensitivity._calls == 0
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_folder_that_cannot_be_written_only_costs_time(tmp_path, capsys):
+    file = tmp_path / "file"
+    file.write_text("")
+    sample, _, _ = scene()
+    assert torch.equal(CachedMaps(Espirit(), str(file))(sample), Espirit()(sample))
+    assert "could not be kept" in capsys.readouterr().err
+
+
+def test_oldest_entries_are_removed(tmp_path):
+    for seed in range(3):
+        cached(tmp_path)(scene(seed=seed)[0])
+        time.sleep(0.02)
+    entries = sorted(tmp_path.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+    cached(tmp_path)(scene(seed=0)[0])  # used again
+    clean(tmp_path, 2.5 * entries[0].stat().st_size / 1e9)
+    assert not entries[1].exists() and entries[0].exists() and entries[2].exists()
+
+
+def test_what_is_trained_or_given_is_not_cached(tmp_path):
+    for estimator in (LearnedMaps(2, 2), GivenMaps()):
+        with pytest.raises(ValueError, match="cannot be cached"):
+            CachedMaps(estimator, str(tmp_path))
+    with pytest.raises(ValueError, match="gigabytes must be positive"):
+        CachedMaps(Espirit(), gigabytes=0)
