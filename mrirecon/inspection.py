@@ -19,9 +19,8 @@ from mrirecon.types import Sample
 BYTES = 8  # of a complex64
 AXES = ("readout", "phase encoding", "partitions")
 COPIES = 14  # of a slice's coil images that CG-SENSE holds at its peak: 16 coils x 640 x 372, CPU
-TRANSFORMS = (
-    150  # Fourier transforms of a slice that take as long as ESPIRiT and CG-SENSE, on a CPU
-)
+# ESPIRiT and CG-SENSE of a slice take so many Fourier transforms, and so many seconds besides
+TRANSFORMS, OVERHEAD = 25, 0.05
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection
     header = scan.header
     sampling = describe_sampling(sample)
     memory = COPIES * BYTES * header.coils * header.grid[0] * header.grid[1] / 2**20
-    seconds = TRANSFORMS * _transform_time(sample) * len(scan)
+    seconds = (TRANSFORMS * _transform_time(sample) + OVERHEAD) * len(scan)
     command = _command(path, reading, header, sampling)
     return Inspection(
         str(path), header, sampling, scan.content(), memory, seconds, command

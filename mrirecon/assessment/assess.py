@@ -7,10 +7,11 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from mrirecon.assessment.noise import LINEAR, Plane, noise_maps, residual_of
+from mrirecon.assessment.noise import Plane, is_linear, noise_maps, residual_of
 from mrirecon.data.collate import collate
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.inference import told_noise
 from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import series_of
@@ -45,7 +46,8 @@ def assess(
     middle = header.slices // 2
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
-        sample = collate([transform(scan[first + middle])]).to(device or torch.device("cpu"))
+        chosen = transform(told_noise(scan[first + middle], header))
+        sample = collate([chosen]).to(device or torch.device("cpu"))
         masks = [_mask(sample, header, middle)]
         if middle:
             masks.insert(0, _mask(collate([transform(scan[first])]), header, 0))
@@ -53,7 +55,7 @@ def assess(
             masks = masks[1:]
         coils, maps = _coils(sample, header, reconstructor)
         plane = Plane(sample, header, maps)
-        if maps is not None and isinstance(reconstructor, LINEAR):  # it is called several times
+        if maps is not None and is_linear(reconstructor):  # it is called several times
             reconstructor = _with_given_maps(reconstructor)
             plane = Plane(sample.replace(maps=maps), header, maps)
         image = reconstructor(plane.sample)

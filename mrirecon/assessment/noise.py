@@ -17,6 +17,7 @@ from mrirecon.types import Maps, Sample
 
 LINEAR = (CgSense, ZeroFilled)
 """Methods through which noise passes linearly, a final magnitude aside."""
+
 REPLICAS = 4
 """Few, because the variance is then averaged over neighbouring pixels, where it is alike."""
 SMOOTHING = 7
@@ -43,13 +44,19 @@ class Plane:
         return 1.0 if self.sample.scale is None else 1.0 / float(self.sample.scale)
 
 
+def is_linear(reconstructor: Reconstructor) -> bool:
+    """Tell whether noise passes linearly; not when the noise itself chooses the weights."""
+    chosen = getattr(reconstructor, "regularization", None) == "auto"
+    return isinstance(reconstructor, LINEAR) and not chosen
+
+
 def noise_maps(
     plane: Plane, reconstructor: Reconstructor, image: Complex64[Tensor, "b h w"]
 ) -> tuple[NoiseMaps | None, str]:
     """Add noise to k-space a few times and see what it does; else say why not."""
     if not plane.header.whitened:
         return None, "the noise is not known: k-space is not whitened"
-    if not isinstance(reconstructor, LINEAR):
+    if not is_linear(reconstructor):
         name = type(reconstructor).__name__
         return None, f"noise does not pass linearly through {name}, so its image has no one SNR"
     sample, generator = plane.sample, torch.Generator().manual_seed(0)
