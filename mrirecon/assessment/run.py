@@ -1,5 +1,6 @@
 """What a run as a whole took."""
 
+import resource
 import sys
 import time
 
@@ -29,14 +30,8 @@ class TimedScan(Scan):
 
 def peak_memory(device: torch.device) -> tuple[tuple[str, float], ...]:
     """Return the peak memory of this process, and of the GPU if it computes there, in MB."""
-    found = []
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        pass
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        found.append(("process", peak / (2**20 if sys.platform == "darwin" else 2**10)))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = [("process", peak / (2**20 if sys.platform == "darwin" else 2**10))]
     if device.type == "cuda":
         found.append((str(device), torch.cuda.max_memory_allocated(device) / 2**20))
     return tuple(found)

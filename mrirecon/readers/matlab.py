@@ -8,6 +8,7 @@ Format", The MathWorks; ``scipy.io.loadmat`` is not used because it crashes on d
 import struct
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from mmap import ACCESS_READ, mmap
@@ -90,11 +91,9 @@ def from_matlab(file: h5py.File, name: str) -> bool:
 def old_mat_names(path: Path) -> tuple[str, ...]:
     """Return the names of the variables of an old MAT file, as far as it is not damaged."""
     names = []
-    try:
+    with suppress(*DAMAGE):  # reading the variable that is damaged will say so
         for variable in _variables(path):
             names.append(variable.name())
-    except DAMAGE:
-        pass
     return tuple(names)
 
 

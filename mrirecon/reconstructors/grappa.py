@@ -1,26 +1,19 @@
 """GRAPPA (Griswold et al., Magn Reson Med 47:1202, 2002)."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex64
+from jaxtyping import Complex64
 from torch import Tensor
 
-from mrirecon.fourier import ifft
-from mrirecon.operators import Coils
-from mrirecon.reconstructors.adaptive_combine import Combination, combine_coils
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.adaptive_combine import Combination
 from mrirecon.reconstructors.grappa_lines import fill_lines
 from mrirecon.reconstructors.grappa_points import fill_points
 from mrirecon.reconstructors.grappa_region import fillable
-from mrirecon.sampling.calibration import center_slice
-from mrirecon.sensitivity.base import SensitivityEstimator, calibration_data
-from mrirecon.types import Image, KSpace, Sample
+from mrirecon.reconstructors.kspace_filling import Alike, KSpaceFilling
+from mrirecon.sensitivity.base import SensitivityEstimator
 
 
-class Grappa(Reconstructor):
+class Grappa(KSpaceFilling):
     r"""Predicts each missing sample of each coil from measured neighbours in all coils.
 
     .. math:: \hat y_c(k) = \sum_d \sum_{\delta} w_{cd\delta}\, y_d(k + \delta)
@@ -51,40 +44,15 @@ class Grappa(Reconstructor):
         combination: Combination = "rss",
         sensitivity: SensitivityEstimator | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(combination, sensitivity)
         if kernel[0] < 1 or kernel[1] < 2:
             raise ValueError(f"kernel must be at least 1 sample x 2 lines, got {kernel}")
         if regularization <= 0:
             raise ValueError(f"regularization must be positive, got {regularization}")
         self.kernel = kernel
         self.regularization = regularization
-        self.combination: Combination = combination
-        self.sensitivity = sensitivity
 
-    def forward(self, sample: Sample) -> Image:
-        """Return the image; real and positive unless coils are combined otherwise.
-
-        Raises:
-            CalibrationError: When the fully sampled centre is too small for the gaps.
-        """
-        images = ifft(self.fill(sample))
-        if self.sensitivity is None:
-            return combine_coils(images, self.combination)
-        return Coils(self.sensitivity(sample)).H(images)
-
-    @torch.no_grad()
-    def fill(self, sample: Sample) -> KSpace:
-        """Return k-space of every coil with its missing samples predicted.
-
-        Raises:
-            CalibrationError: When the fully sampled centre is too small for the gaps.
-        """
-        filled = sample.kspace.reshape(-1, *sample.kspace.shape[-3:]).clone()
-        for group in alike(sample):
-            filled[group.members] = self._fill(group)
-        return filled.reshape(sample.kspace.shape)
-
-    def _fill(self, group: "Alike") -> Complex64[Tensor, "b coil h w"]:
+    def fill_group(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
         kspace, mask = group.kspace, group.mask
         region = fillable(mask)
         if (mask == region).all():
@@ -105,37 +73,3 @@ class Grappa(Reconstructor):
         return torch.stack(
             [fill_points(y, mask, region, c, count, self.regularization) for y, c in members]
         )
-
-
-@dataclass(frozen=True)
-class Alike:
-    """Members of a batch that were sampled alike.
-
-    Attributes:
-        members: Their indices.
-        kspace: Of these members.
-        mask: Of all of them.
-        calibration: Their fully sampled centre or reference scan.
-    """
-
-    members: list[int]
-    kspace: Complex64[Tensor, "b coil h w"]
-    mask: Bool[np.ndarray, "h w"]
-    calibration: Complex64[Tensor, "b coil hc wc"]
-
-
-def alike(sample: Sample) -> Iterator[Alike]:
-    """Group the members of a batch, usually slices of one scan, by mask and calibration area."""
-    *batch, coils, h, w = sample.kspace.shape
-    kspace = sample.kspace.reshape(-1, coils, h, w)
-    masks = sample.mask.expand(*batch, *sample.mask.shape[-2:]).reshape(-1, *sample.mask.shape[-2:])
-    calibration, extent = calibration_data(sample)
-    calibration = calibration.reshape(-1, *calibration.shape[-3:])
-    groups: dict[tuple[bytes, tuple[int, ...]], list[int]] = {}
-    for index, size in enumerate(extent.reshape(-1, 2).tolist()):
-        key = (masks[index].cpu().numpy().tobytes(), tuple(size))
-        groups.setdefault(key, []).append(index)
-    for (_, size), members in groups.items():
-        rows, columns = map(center_slice, calibration.shape[-2:], size)
-        mask = masks[members[0]].expand(h, w).cpu().numpy()
-        yield Alike(members, kspace[members], mask, calibration[members][:, :, rows, columns])

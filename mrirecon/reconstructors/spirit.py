@@ -6,18 +6,15 @@ from torch import Tensor
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_pad
-from mrirecon.operators import Coils
-from mrirecon.reconstructors.adaptive_combine import Combination, combine_coils
-from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.grappa import Alike, alike
+from mrirecon.reconstructors.adaptive_combine import Combination
 from mrirecon.reconstructors.grappa_region import fillable
 from mrirecon.reconstructors.grappa_weights import interpolation_weights, precise
+from mrirecon.reconstructors.kspace_filling import Alike, KSpaceFilling
 from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator
 from mrirecon.solvers import conjugate_gradient
-from mrirecon.types import Image, KSpace, Sample
 
 
-class Spirit(Reconstructor):
+class Spirit(KSpaceFilling):
     r"""Finds the k-space whose every sample is what its neighbours in all coils predict.
 
     .. math:: \hat y = \arg\min_y \|(G - I)\,y\|^2 \quad\text{such that}\quad M y = y_0
@@ -46,7 +43,7 @@ class Spirit(Reconstructor):
         combination: Combination = "rss",
         sensitivity: SensitivityEstimator | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(combination, sensitivity)
         if kernel < 3 or kernel % 2 == 0:
             raise ValueError(f"kernel must be an odd number from 3, got {kernel}")
         if regularization <= 0:
@@ -58,33 +55,8 @@ class Spirit(Reconstructor):
         self.kernel = kernel
         self.regularization = regularization
         self.iterations, self.tolerance = iterations, tolerance
-        self.combination: Combination = combination
-        self.sensitivity = sensitivity
 
-    def forward(self, sample: Sample) -> Image:
-        """Return the image; real and positive unless coils are combined otherwise.
-
-        Raises:
-            CalibrationError: When the fully sampled centre is too small for the kernel.
-        """
-        images = ifft(self.fill(sample))
-        if self.sensitivity is None:
-            return combine_coils(images, self.combination)
-        return Coils(self.sensitivity(sample)).H(images)
-
-    @torch.no_grad()
-    def fill(self, sample: Sample) -> KSpace:
-        """Return k-space of every coil with its missing samples found.
-
-        Raises:
-            CalibrationError: When the fully sampled centre is too small for the kernel.
-        """
-        filled = sample.kspace.reshape(-1, *sample.kspace.shape[-3:]).clone()
-        for group in alike(sample):
-            filled[group.members] = self._fill(group)
-        return filled.reshape(sample.kspace.shape)
-
-    def _fill(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
+    def fill_group(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
         y = group.kspace
         unknown = torch.from_numpy(fillable(group.mask) & ~group.mask).to(y.device)
         if not unknown.any():
