@@ -12,6 +12,28 @@ from tests.test_config import choices, composed
 
 # What a test can afford; everything else stays as shipped.
 SMALL = {
+    "adaptive_cs_net": ["++model.scales=[2,1]", "++model.channels=4"],
+    "cascade_net": ["++model.iterations=2", "++model.regularizer.channels=4"],
+    "ista_net": ["++model.iterations=2", "++model.channels=4"],
+    "kiki_net": ["++model.regularizer.channels=4", "++model.kspace_regularizer.channels=4"],
+    "lpd_net": ["++model.iterations=2", "++model.channels=4"],
+    "modl": ["++model.iterations=2", "++model.regularizer.channels=4"],
+    "recurrent_varnet": [
+        "++model.iterations=2",
+        "++model.channels=4",
+        "++model.layers=2",
+        "++model.sensitivity.channels=2",
+        "++model.sensitivity.pools=2",
+    ],
+    "rim": ["++model.iterations=2", "++model.channels=4"],
+    "vsharp": [
+        "++model.iterations=2",
+        "++model.steps=2",
+        "++model.regularizer.channels=4",
+        "++model.regularizer.pools=2",
+        "++model.sensitivity.channels=2",
+        "++model.sensitivity.pools=2",
+    ],
     "unet": ["++model.channels=4", "++model.pools=2"],
     "varnet": [
         "++model.cascades=2",

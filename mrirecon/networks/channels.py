@@ -10,6 +10,11 @@ def to_channels(image: Complex64[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
     return torch.view_as_real(image).movedim(-1, -3)
 
 
+def stacked_channels(images: Complex64[Tensor, "b n h w"]) -> Float[Tensor, "b c h w"]:
+    """Return the channels of several complex images one after the other, so ``c = 2n``."""
+    return torch.view_as_real(images).movedim(-1, -3).flatten(-4, -3)
+
+
 def from_channels(channels: Float[Tensor, "b 2 h w"]) -> Complex64[Tensor, "b h w"]:
     """Return the complex image of the channels (real, imaginary), also after autocast."""
     return torch.view_as_complex(channels.movedim(-3, -1).float().contiguous())

@@ -78,9 +78,7 @@ class _ImplicitSolve(torch.autograd.Function):
         found: list[Tensor | None] = [None] * len(saved)
         if any(wanted):
             with torch.enable_grad():
-                leaves = [
-                    p.detach().requires_grad_(w) for p, w in zip(saved, wanted, strict=True)
-                ]
+                leaves = [p.detach().requires_grad_(w) for p, w in zip(saved, wanted, strict=True)]
                 product = ctx.gram(x.detach(), *leaves)
                 indices = [i for i, w in enumerate(wanted) if w]
                 of_wanted = torch.autograd.grad(

@@ -1,0 +1,68 @@
+"""ISTA-Net+ (Zhang and Ghanem, CVPR 2018) with coil sensitivities."""
+
+from typing import cast
+
+from jaxtyping import Float
+from torch import Tensor
+
+from mrirecon.networks.learned_shrinkage import LearnedShrinkage
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.data_consistency import GradientStep
+from mrirecon.reconstructors.data_term import DataTerm
+from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, restore_scale
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Sample
+
+
+class IstaNet(Reconstructor):
+    r"""Unrolled iterative shrinkage in a learned domain.
+
+    .. math:: r_k = x_k - \eta_k A^H(Ax_k - y), \qquad
+              x_{k+1} = r_k + G_k \tilde H_k \operatorname{soft}(H_k C_k r_k,\ \theta_k), \qquad
+              x_0 = A^Hy
+
+    The paper reconstructs real single-coil images; here the transforms see real and imaginary
+    parts, and :math:`A` the coils. Its loss has a term that keeps :math:`\tilde H_k H_k` close to
+    the identity: :meth:`with_asymmetry` returns it beside the image.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        iterations: Number of phases.
+        channels: Features of the transforms.
+        step: :math:`\eta` before training.
+        threshold: :math:`\theta` before training, relative to the brightness of the object.
+        tied: Whether all phases share their parameters.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        iterations: int = 9,
+        channels: int = 32,
+        step: float = 0.5,
+        threshold: float = 0.01,
+        tied: bool = False,
+    ) -> None:
+        super().__init__()
+        self.sensitivity = sensitivity
+        self.iterations = iterations
+        self.consistency = for_each_step(GradientStep(step), iterations, tied)
+        self.shrinkage = for_each_step(LearnedShrinkage(channels, threshold), iterations, tied)
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the coil-combined image."""
+        return self.with_asymmetry(sample)[0]
+
+    def with_asymmetry(self, sample: Sample) -> tuple[Image, Float[Tensor, ""]]:
+        r"""Return the image and the mean over phases of :math:`|\tilde H_k H_k C_k r - C_k r|^2`.
+
+        The paper's loss adds 0.01 times it.
+        """
+        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        x, total = data.adjoint, data.energy.new_zeros(())
+        for k in range(self.iterations):
+            i = k % len(self.shrinkage)
+            shrinkage = cast(LearnedShrinkage, self.shrinkage[i])
+            x, asymmetry = shrinkage.denoise(self.consistency[i](x, data))
+            total = total + asymmetry / self.iterations
+        return restore_scale(x, data), total

@@ -1,0 +1,75 @@
+"""The recurrent variational network (Yiasemis et al., CVPR 2022)."""
+
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mrirecon.fourier import fft, ifft
+from mrirecon.image import root_sum_of_squares
+from mrirecon.networks.conv_gru import ConvGru, StateInitializer
+from mrirecon.operators import Coils, Fourier
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.kspace_consistency import SoftStep
+from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, scaled
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Sample
+
+
+class RecurrentVarNet(Reconstructor):
+    r"""Unrolled gradient steps on multi-coil k-space with a recurrent network as regularizer.
+
+    .. math:: w_t, h_{t+1} &= H_t(E^H k_t,\ h_t), \qquad E = F S \\
+              k_{t+1} &= k_t - \alpha_t M(k_t - y) + E w_t
+
+    with :math:`k_0 = y` and a first state :math:`h_0` that a network makes of the k-space
+    :math:`F E^H y` of the coil combination. :math:`M` zeroes what was not measured, and weighs what
+    was averaged differently. k-space is divided by the brightness of the object.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities; the paper refines them with a U-Net.
+        iterations: Number of steps.
+        channels: Features of the recurrent units.
+        layers: Number of recurrent units in each step.
+        consistency: The step towards the data, from
+            :mod:`~mrirecon.reconstructors.kspace_consistency`; None takes a ``SoftStep``, as above.
+        tied: Whether all steps share their parameters.
+        combination: As for :class:`~mrirecon.reconstructors.varnet.VarNet`.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        iterations: int = 15,
+        channels: int = 64,
+        layers: int = 4,
+        consistency: nn.Module | None = None,
+        tied: bool = False,
+        combination: Literal["rss", "sense"] = "rss",
+    ) -> None:
+        super().__init__()
+        self.sensitivity = sensitivity
+        self.iterations = iterations
+        self.combination = combination
+        self.initializer = StateInitializer(channels, layers)
+        self.units = for_each_step(ConvGru(channels, layers), iterations, tied)
+        step = SoftStep() if consistency is None else consistency
+        self.consistency = for_each_step(step, iterations, tied)
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the image; with the RSS combination it is real and positive."""
+        E = Fourier() @ Coils(coil_maps(self.sensitivity, sample))
+        sample, scale = scaled(sample)
+        kspace, x = sample.kspace, E.H(sample.kspace)
+        h, w = x.shape[-2:]
+        state = self.initializer(fft(x).reshape(-1, h, w))
+        for t in range(self.iterations):
+            i = t % len(self.units)
+            correction, state = self.units[i](E.H(kspace).reshape(-1, 1, h, w), state)
+            kspace = self.consistency[i](kspace, sample) + E(correction.reshape(x.shape))
+        if self.combination == "sense":
+            image = E.H(kspace)
+        else:
+            magnitude = root_sum_of_squares(ifft(kspace))
+            image = torch.complex(magnitude, torch.zeros_like(magnitude))
+        return image * scale

@@ -1,0 +1,55 @@
+"""The recurrent inference machine (Lønning et al., Med Image Anal 2019)."""
+
+import torch
+from torch import nn
+
+from mrirecon.networks.conv_gru import ConvGru, State
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.data_term import DataTerm
+from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, restore_scale
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Sample
+
+
+class Rim(Reconstructor):
+    r"""A recurrent network that learns how to descend.
+
+    .. math:: \Delta_t, h_{t+1} = H\big(x_t,\ A^H(Ax_t - y),\ h_t\big), \qquad
+              x_{t+1} = x_t + \Delta_t, \qquad x_0 = A^Hy,\ h_0 = 0
+
+    All steps share the network (53:64; Putzky and Welling, arXiv:1706.04008). The data enter as
+    the gradient of the misfit, which the network takes as an input.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        iterations: Number of steps.
+        channels: Features of the recurrent units.
+        layers: Number of recurrent units.
+        tied: Whether all steps share their parameters.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        iterations: int = 8,
+        channels: int = 64,
+        layers: int = 2,
+        tied: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sensitivity = sensitivity
+        self.iterations = iterations
+        unit: nn.Module = ConvGru(channels, layers, images=2)
+        self.units = for_each_step(unit, iterations, tied)
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the coil-combined image."""
+        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        x = data.adjoint
+        h, w = x.shape[-2:]
+        state: State | None = None
+        for t in range(self.iterations):
+            seen = torch.stack([x, data.gradient(x)], -3).reshape(-1, 2, h, w)
+            change, state = self.units[t % len(self.units)](seen, state)
+            x = x + change.reshape(x.shape)
+        return restore_scale(x, data)

@@ -1,0 +1,64 @@
+"""What the unrolled methods share: maps, copies of a network for their steps, and units."""
+
+import copy
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor, nn
+
+from mrirecon.reconstructors.data_scale import data_scale
+from mrirecon.reconstructors.data_term import DataTerm
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Maps, Sample
+
+
+def coil_maps(estimator: SensitivityEstimator, sample: Sample) -> Maps:
+    """Return the maps; an estimator without parameters computes in full precision.
+
+    Autocast serves convolutions. The eigenvectors of ESPIRiT would suffer from it, if its matrix
+    products did not fail first.
+    """
+    if next(estimator.parameters(), None) is not None:
+        return estimator(sample)
+    with torch.autocast(sample.kspace.device.type, enabled=False):
+        return estimator(sample)
+
+
+def for_each_step(module: nn.Module, steps: int, tied: bool = False) -> nn.ModuleList:
+    """Return a module for every step, none like another; or, tied, the one for all of them.
+
+    ``module`` serves the first step. The others are copies with new random weights, so that no two
+    steps share parameters or start alike.
+    """
+    if steps < 1:
+        raise ValueError(f"iterations must be at least 1, got {steps}")
+    modules = [module]
+    for _ in range(0 if tied else steps - 1):
+        clone = copy.deepcopy(module)
+        for part in reversed(list(clone.modules())):  # parents last: they may set their children
+            reset = getattr(part, "reset_parameters", None)
+            if callable(reset):
+                reset()
+        modules.append(clone)
+    return nn.ModuleList(modules)
+
+
+def restore_scale(x: Image, data: DataTerm) -> Image:
+    """Undo the scaling of a data term; where nothing was measured the image is zero.
+
+    A network with biases makes something of nothing, which would be shown as if it were measured.
+    """
+    return x * torch.where(data.energy > 0, data.scale[..., 0, 0], 0.0)[..., None, None]
+
+
+def scaled(sample: Sample) -> tuple[Sample, Float32[Tensor, "*b 1 1"]]:
+    """Divide k-space by the brightness of the object; for methods that work on k-space.
+
+    Returns:
+        The Sample, and what to multiply its image with: zero where nothing was measured, as in
+        :func:`restore_scale`.
+    """
+    scale = data_scale(sample)
+    anything = (sample.kspace != 0).flatten(-3).any(-1)[..., None, None]
+    divided = sample.replace(kspace=sample.kspace / scale.unsqueeze(-3))
+    return divided, torch.where(anything, scale, 0.0)
