@@ -19,6 +19,7 @@ from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError, OutputError
 from mrirecon.figures.sensitivities import sensitivities_figure
 from mrirecon.files import output_folder, refuse_existing
+from mrirecon.inference import told_noise
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance
@@ -148,7 +149,8 @@ def _maps_of_file(file: Path, path: Path, estimation: Estimation, overwrite: boo
 def _slices(scan: FileScan, estimation: Estimation) -> Iterator[SliceMaps]:
     with torch.inference_mode():
         for index in range(len(scan)):
-            sample = collate([estimation.transform(scan[index])]).to(estimation.device)
+            told = told_noise(scan[index], scan.header)  # as reconstruction has it
+            sample = collate([estimation.transform(told)]).to(estimation.device)
             values = None
             if isinstance(estimation.estimator, Espirit):
                 found, eigenvalues = estimation.estimator.estimate_sets(sample)

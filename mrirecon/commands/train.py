@@ -59,30 +59,56 @@ def train(config: DictConfig, settings: Settings) -> None:
     data = build(config.data, DataModule, "data")
     for slices in data.sets.values():
         slices[0]  # what is wrong with the data is told now, not by a worker process
-    callbacks = build_all(config.callbacks, pl.Callback, "callbacks")
-    loggers = build_all(config.logger, Logger, "logger")
-    try:
-        trainer = build(
-            config.trainer, pl.Trainer, "trainer", callbacks=callbacks, logger=loggers or False
+    trainer = _trainer(config)
+    if trainer.is_global_zero:
+        _write_record(config, folder)
+        parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
+        devices = f" on {trainer.world_size} devices" if trainer.world_size > 1 else ""
+        print(
+            f"training {type(module.reconstructor).__name__} ({parameters:,} parameters){devices}, "
+            f"everything goes to {folder}"
         )
-    except MisconfigurationException as error:
-        raise ConfigError(f"trainer: {error}") from error
-    if trainer.world_size > 1:
-        raise ConfigError(
-            f"trainer: {trainer.world_size} processes were asked for; training runs on one device "
-            "so far, because validation scores whole volumes. Set trainer.devices=1"
-        )
-    _write_record(config, folder)
-    parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
-    print(
-        f"training {type(module.reconstructor).__name__} ({parameters:,} parameters), "
-        f"everything goes to {folder}"
-    )
     try:
         trainer.fit(module, data, ckpt_path=settings.resume)
     except MisconfigurationException as error:
         raise ConfigError(f"trainer: {error}") from error
-    _report(trainer)
+    if trainer.is_global_zero:
+        _report(trainer)
+
+
+def _trainer(config: DictConfig) -> pl.Trainer:
+    """Build the Trainer; several devices get a process each, started from this one.
+
+    Lightning's own way to start them is to repeat the command line, which Hydra has changed.
+    """
+    trainer = _build_trainer(config)
+    cluster = getattr(trainer.strategy, "cluster_environment", None)
+    if trainer.world_size == 1 or (cluster and cluster.creates_processes_externally):
+        return trainer  # torchrun and srun start one mrirecon per device
+    strategy = str(config.trainer.get("strategy", "auto"))
+    if strategy in ("auto", "ddp"):
+        return _build_trainer(config, strategy="ddp_spawn")
+    if strategy.endswith(("_spawn", "_fork")):
+        return trainer
+    raise ConfigError(
+        f"trainer.strategy: {strategy} needs one process per device; start them with "
+        f"`torchrun --nproc-per-node {trainer.num_devices} -m mrirecon.cli train ...` (or srun), "
+        "or leave the strategy out"
+    )
+
+
+def _build_trainer(config: DictConfig, **changed: str) -> pl.Trainer:
+    node = {**plain(config.trainer, "trainer"), **changed}
+    try:
+        return build(
+            node,
+            pl.Trainer,
+            "trainer",
+            callbacks=build_all(config.callbacks, pl.Callback, "callbacks"),
+            logger=build_all(config.logger, Logger, "logger") or False,
+        )
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {error}") from error
 
 
 def _module(config: DictConfig) -> ReconstructionModule:

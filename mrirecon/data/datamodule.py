@@ -1,11 +1,14 @@
 """Loaders for the stages of a training run."""
 
+from collections.abc import Iterator
 from itertools import combinations
+from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
-from mrirecon.data.collate import collate
+from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.errors import ConfigError
 from mrirecon.types import Sample
@@ -18,8 +21,10 @@ class DataModule(pl.LightningDataModule):
         train: Slices to train on.
         val: Slices to choose the best checkpoint by.
         test: Slices that nothing was chosen by, or None.
-        batch_size: Slices per step; larger than 1 needs slices of one shape.
+        batch_size: Slices per step and device; larger than 1 needs slices of one shape.
         workers: Processes that prepare slices; 0 prepares them in the training process.
+        seed: Of the order and of the masks; None takes that of torch, which ``mrirecon train
+            seed=...`` sets. A resumed run keeps the seed that it began with.
 
     Raises:
         ConfigError: When two sets share a patient.
@@ -32,6 +37,7 @@ class DataModule(pl.LightningDataModule):
         test: SliceDataset | None = None,
         batch_size: int = 1,
         workers: int = 0,
+        seed: int | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1 or workers < 0:
@@ -47,22 +53,56 @@ class DataModule(pl.LightningDataModule):
                     "split by patient"
                 )
         self.batch_size, self.workers = batch_size, workers
-
-    def _loader(self, stage: str) -> DataLoader[Sample]:
-        return DataLoader(
-            self.sets[stage],
-            batch_size=self.batch_size,
-            shuffle=stage == "train",
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
-            collate_fn=collate,
-        )
+        self.seed = torch.initial_seed() % 2**31 if seed is None else seed
+        # whole scans are dealt out, and there may be fewer of them than devices
+        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def train_dataloader(self) -> DataLoader[Sample]:
-        return self._loader("train")
+        slices = self.sets["train"]
+        place = self._process()
+        return self._loader(slices, TrainingBatches(slices, self.batch_size, self.seed, *place))
 
     def val_dataloader(self) -> DataLoader[Sample]:
-        return self._loader("val")
+        return self._volume_loader("val")
 
     def test_dataloader(self) -> DataLoader[Sample]:
-        return self._loader("test")
+        return self._volume_loader("test")
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what a resumed run needs to draw what this one would have drawn."""
+        return {"seed": self.seed}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take over the seed of the interrupted run."""
+        self.seed = state_dict["seed"]
+
+    def _volume_loader(self, stage: str) -> DataLoader[Sample]:
+        slices = self.sets[stage]
+        return self._loader(slices, VolumeBatches(slices, self.batch_size, *self._process()))
+
+    def _process(self) -> tuple[int, int]:
+        """Return the number of this process and how many there are."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader(
+        self, slices: SliceDataset, batches: TrainingBatches | VolumeBatches
+    ) -> DataLoader[Sample]:
+        return _Loader(
+            Batches(slices),
+            sampler=batches,
+            batch_size=None,  # the sampler yields whole batches
+            num_workers=self.workers,
+            persistent_workers=self.workers > 0,
+            generator=torch.Generator(),  # what workers are seeded with; uses up no common numbers
+        )
+
+
+class _Loader(DataLoader[Sample]):
+    """Starts to prepare batches when the first is asked for.
+
+    Lightning asks a loader for its iterator before it tells the epoch of a resumed run; workers
+    would prepare the batches of epoch zero.
+    """
+
+    def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]
+        yield from super().__iter__()

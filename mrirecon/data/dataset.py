@@ -42,7 +42,19 @@ class SliceDataset(Dataset[Sample]):
 
     def _read(self, index: int) -> Sample:
         scan = bisect_right(self._ends, index)
-        return self.scans[scan][index - ([0, *self._ends][scan])]
+        return self.scans[scan][index - self._first(scan)]
+
+    def _first(self, scan: int) -> int:
+        return self._ends[scan - 1] if scan else 0
+
+    def place(self, index: int) -> tuple[str, int]:
+        """Return the name of the scan that slice ``index`` belongs to, and its number there."""
+        scan = bisect_right(self._ends, index)
+        return self.scans[scan].header.name, index - self._first(scan)
+
+    def volumes(self) -> list[range]:
+        """Return the indices of the slices of each scan."""
+        return [range(self._first(scan), end) for scan, end in enumerate(self._ends)]
 
     @property
     def subjects(self) -> set[str]:

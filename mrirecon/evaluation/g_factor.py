@@ -72,13 +72,15 @@ def _member(S: Maps, mask: Bool[Tensor, "h w"], regularization: float) -> Float3
         dy = (y[rows][:, :, None] - y[rows][:, None, :]) % h
         dx = (x[rows][:, :, None] - x[rows][:, None, :]) % w
         B = spread[dy, dx] * torch.einsum("cgi,cgj->gij", S[:, at].conj(), S[:, at])
-        variance[at] = _variance(B, regularization)
+        seen = (S[:, at] != 0).any(0)
+        variance[at] = _variance(B, seen, regularization)
     return variance.sqrt().float().reshape(h, w)
 
 
-def _variance(B: Complex128[Tensor, "g n n"], regularization: float) -> Tensor:
+def _variance(
+    B: Complex128[Tensor, "g n n"], inside: Bool[Tensor, "g n"], regularization: float
+) -> Tensor:
     """Return the diagonal of the covariance; pixels without sensitivity take no part."""
-    inside = B.diagonal(dim1=-2, dim2=-1).real > 0
     damped = B + torch.diag_embed(torch.where(inside, regularization, 1.0).to(B.dtype))
     factor, failed = torch.linalg.cholesky_ex(damped)
     smallest = factor.diagonal(dim1=-2, dim2=-1).real.amin(-1)

@@ -60,7 +60,7 @@ def pseudo_replicas(
 
     Each pixel's deviation has a relative error of about :math:`1/(2\sqrt n)` for a complex image
     and :math:`1/\sqrt{2n}` for a magnitude. Noise is drawn for each member of a batch alike, so
-    members do not depend on one another.
+    members do not depend on one another; for the frames of a joint method independently.
 
     Args:
         reconstructor: Any; for a nonlinear one the result holds for this image and noise level.
@@ -86,7 +86,8 @@ def pseudo_replicas(
     generator = torch.Generator().manual_seed(seed)
     mean, squares = torch.zeros_like(image), torch.zeros_like(image.real)
     for index in trange(replicas, desc="replicas", leave=False, disable=not progress):
-        drawn = torch.randn(*sample.kspace.shape[-3:], 2, generator=generator)
+        shape = sample.kspace.shape if reconstructor.joint else sample.kspace.shape[-3:]
+        drawn = torch.randn(*shape, 2, generator=generator)
         noise = torch.view_as_complex(drawn).to(image.device) * amplitude.unsqueeze(-3)
         replica = reconstructor(sample.replace(kspace=sample.kspace + noise))
         difference = replica - mean  # Welford's update of mean and variance
@@ -121,5 +122,8 @@ def _with_fixed_calibration(sample: Sample) -> Sample:
             f"calibrate=False needs equal calibration areas in a batch, got {sorted(extents)}; "
             "pass the members one by one"
         )
-    rows, columns = map(center_slice, sample.kspace.shape[-2:], extents.pop())
+    extent = extents.pop()
+    if 0 in extent:  # there is nothing to keep, which the estimator itself will say
+        return sample
+    rows, columns = map(center_slice, sample.kspace.shape[-2:], extent)
     return sample.replace(calibration=sample.kspace[..., rows, columns])

@@ -45,7 +45,10 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     variance = noise_level(sample).square()
     coils = sample.kspace.shape[-3]
     h, w = sample.kspace.shape[-2:]
-    count = sample.mask.float().mean((-2, -1), keepdim=True) * (h * w * coils)
+    share = sample.mask.float()
+    if sample.weights is not None:  # what was averaged less often has more noise
+        share = share / sample.weights.clamp_min(1e-6)
+    count = share.mean((-2, -1), keepdim=True) * (h * w * coils)
     measured = torch.view_as_real(sample.kspace).square().sum((-1, -2, -3, -4))[..., None, None]
     pixels = (maps != 0).any(-3).sum((-2, -1), keepdim=True).clamp_min(1)
     signal = (measured - 2 * variance * count).clamp_min(1e-3 * measured) / (2 * pixels)
@@ -74,7 +77,9 @@ def sure_threshold(
     below = magnitude.square().cumsum(-1)
     above = torch.arange(n - 1, -1, -1, device=magnitude.device)
     inverse = torch.where(magnitude > 0, 1 / magnitude, 0.0)
-    inverse_above = inverse.sum(-1, keepdim=True) - inverse.cumsum(-1)
+    # summed from the large end: one tiny coefficient must not drown the others
+    inverse_above = inverse.flip(-1).cumsum(-1).flip(-1).roll(-1, -1)
+    inverse_above[..., -1] = 0
     risk = (
         below + above * magnitude.square() + 2 * variance * (2 * above - magnitude * inverse_above)
     )

@@ -45,7 +45,7 @@ class IterativeReconstructor(Reconstructor):
         """
 
     def forward(self, sample: Sample) -> Image:
-        """Return the complex image; zero where the sensitivities are."""
+        """Return the complex image; where no coil is sensitive, it is zero or nearly so."""
         return self.solve(sample).x
 
 

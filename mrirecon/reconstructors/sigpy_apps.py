@@ -55,10 +55,10 @@ class SigpyApp(Reconstructor):
         apps = _sigpy()
         maps, scale = self.sensitivity(sample), data_scale(sample)
         batch, (h, w) = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
-        kspace = (sample.kspace / scale.unsqueeze(-3)).flatten(0, -4)
+        kspace = (sample.kspace / scale.unsqueeze(-3)).reshape(-1, *sample.kspace.shape[-3:])
         weights = sample.mask.float() if sample.weights is None else sample.mask * sample.weights
-        weights = weights.expand(*batch, h, w).flatten(0, -3)
-        members = zip(kspace, maps.flatten(0, -4), weights, strict=True)
+        weights = weights.expand(*batch, h, w).reshape(-1, h, w)
+        members = zip(kspace, maps.reshape(kspace.shape), weights, strict=True)
         images = [
             self._image(apps, *(t.resolve_conj().cpu().numpy().copy() for t in member))
             if member[0].any() and member[1].any()
@@ -143,6 +143,11 @@ class SigpyL1Wavelet(SigpyApp):
         ).run()
 
 
+SIGMA = 0.2
+"""Dual step of total variation, of which 100 steps come within 1e-3 of the solution; with 1 they
+miss it by several percent."""
+
+
 class SigpyTotalVariation(SigpyApp):
     """``sigpy.mri.app.TotalVariationRecon``: primal-dual, with the anisotropic norm."""
 
@@ -160,7 +165,7 @@ class SigpyTotalVariation(SigpyApp):
     ) -> np.ndarray:
         """Run the app."""
         return apps.TotalVariationRecon(
-            kspace, maps, lamda=self.regularization, tau=1 / 9, sigma=1.0, **options
+            kspace, maps, lamda=self.regularization, tau=1 / (9 * SIGMA), sigma=SIGMA, **options
         ).run()
 
 

@@ -1,11 +1,12 @@
 """Maps that were estimated before are read from disk instead."""
 
 import hashlib
+import math
 import os
 import sys
 import threading
-import time
 import zipfile
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from mrirecon.types import Maps, Sample
 
 Block = Complex64[Tensor, "coil hc wc"]
 Lengths = Float64[np.ndarray, "n"]
-CONTENT = 1
+CONTENT = 2
 """Raised when an estimator computes something else within one version of mrirecon."""
 LENGTHS, QUANTUM = 64, 1e-3
 CLEAN_EVERY = 64  # entries written between two looks at the size of the folder
@@ -94,7 +95,7 @@ class CachedMaps(SensitivityEstimator):
         cells = np.floor(fingerprint(block)[: LENGTHS // 4] / QUANTUM).astype(int).tolist()
         facts = (
             _settings(self.sensitivity), __version__, CONTENT, tuple(block.shape),
-            tuple(sample.kspace.shape[-2:]), cells,
+            tuple(sample.kspace.shape[-2:]), cells, _told_noise(sample, block),
         )  # fmt: skip
         return self._place() / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.npz"
 
@@ -116,6 +117,17 @@ class CachedMaps(SensitivityEstimator):
             print(f"The coil sensitivities could not be kept: {error}", file=sys.stderr)  # noqa: T201
 
 
+def _told_noise(sample: Sample, block: Block) -> int | None:
+    """Return the level of the noise relative to the data in steps of about a percent.
+
+    Estimators may set their thresholds by it, when the calibration data are the Sample's own.
+    """
+    norm = float(torch.linalg.vector_norm(block))
+    if sample.noise is None or sample.calibration is not None or norm == 0:
+        return None
+    return round(200 * math.log10(max(float(sample.noise) / norm, 1e-30)))
+
+
 def clean(folder: Path, gigabytes: float) -> None:
     """Remove the entries that were not used for longest until the rest fits."""
     entries = []
@@ -129,7 +141,8 @@ def clean(folder: Path, gigabytes: float) -> None:
     for _, size, path in sorted(entries):
         if total <= gigabytes * 1e9:
             return
-        path.unlink(missing_ok=True)
+        with suppress(OSError):  # another user's stays
+            path.unlink(missing_ok=True)
         total -= size
 
 
@@ -138,10 +151,10 @@ def _load(path: Path, lengths: Lengths) -> Tensor | None:
     try:
         with path.open("rb") as file, np.load(file) as entry:  # zip archives check their contents
             maps, kept = entry["maps"], entry["lengths"]
-        now = time.time()
-        os.utime(path, (now, now))  # used: cleaned last
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
+    with suppress(OSError):  # used: cleaned last, unless it is another user's
+        os.utime(path)
     if kept.shape != lengths.shape or not np.allclose(kept, lengths, rtol=0, atol=1e-5):
         return None
     return torch.from_numpy(maps) if maps.ndim == 4 and maps.dtype == np.complex64 else None

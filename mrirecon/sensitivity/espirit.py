@@ -103,8 +103,11 @@ class Espirit(SensitivityEstimator):
         Raises:
             CalibrationError: When the fully sampled centre is too small.
         """
+        with torch.autocast(sample.kspace.device.type, enabled=False):  # eigenvectors need float32
+            return self._estimate_sets(sample, self.sets if sets is None else sets)
+
+    def _estimate_sets(self, sample: Sample, sets: int) -> tuple[MapSets, ValueSets]:
         *batch, coils, h, w = sample.kspace.shape
-        sets = self.sets if sets is None else sets
         if coils == 1:
             ones = torch.ones_like(sample.kspace).unsqueeze(-4)
             return _pad_sets(ones, sets, -4), _pad_sets(ones[..., 0, :, :].real, sets, -3)

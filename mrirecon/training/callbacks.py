@@ -8,8 +8,8 @@ import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 from torch.utils.data import DataLoader
 
+from mrirecon.data.batches import Batches
 from mrirecon.data.collate import collate
-from mrirecon.data.dataset import SliceDataset
 from mrirecon.figures import Panel, comparison
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
@@ -35,8 +35,8 @@ class SamplePictures(pl.Callback):
             return
         loader = trainer.val_dataloaders
         assert isinstance(loader, DataLoader)
-        dataset = loader.dataset
-        assert isinstance(dataset, SliceDataset)
+        assert isinstance(loader.dataset, Batches)
+        dataset = loader.dataset.slices
         indices = np.linspace(0, len(dataset) - 1, self.slices + 2)[1:-1].round().astype(int)
         for place, index in enumerate(indices.tolist()):
             self._draw(trainer, module, collate([dataset[index]]), place)

@@ -1,16 +1,22 @@
 """The single LightningModule of mrirecon."""
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from inspect import signature
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
+from mrirecon.data.batches import TrainingBatches, derived_seed
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.training.averaging import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.objective import Objective
 from mrirecon.training.volumes import VolumeScores
@@ -24,8 +30,8 @@ class ReconstructionModule(pl.LightningModule):
         reconstructor: The method to train.
         objective: What to minimise.
         optimizer: Builds the optimizer from the parameters.
-        scheduler: Builds the learning-rate schedule from the optimizer, stepped every epoch; None
-            keeps the rate constant.
+        scheduler: Builds the learning-rate schedule from the optimizer, stepped every epoch, or
+            after every update if it takes ``steps_per_epoch``; None keeps the rate constant.
         recipe: How to rebuild the reconstructor; stored in the checkpoint, so that a checkpoint
             alone is enough to reconstruct.
         schedule: The node that ``scheduler`` was built from; stored in the checkpoint, because a
@@ -38,7 +44,7 @@ class ReconstructionModule(pl.LightningModule):
         objective: Objective,
         optimizer: Callable[[Iterable[Tensor]], Optimizer],
         recipe: Recipe,
-        scheduler: Callable[[Optimizer], LRScheduler] | None = None,
+        scheduler: Callable[..., LRScheduler] | None = None,
         schedule: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
@@ -51,27 +57,77 @@ class ReconstructionModule(pl.LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.recipe, self.schedule = recipe, schedule
         self._volumes = VolumeScores()
+        self._seed = torch.initial_seed()
 
-    def training_step(self, sample: Sample, _: int) -> Tensor:
+    def on_train_epoch_start(self) -> None:
+        # What is random in the network or the objective follows from seed, epoch and process, so
+        # that a resumed run equals an uninterrupted one.
+        torch.manual_seed(derived_seed(self._seed, self.current_epoch, self.global_rank))
+
+    def training_step(self, sample: Sample, batch_index: int) -> Tensor:
         loss = self.objective(self.reconstructor, sample)
         self.log("train/loss", loss, batch_size=len(sample.key), prog_bar=True)
-        return loss
+        return loss * self._share(len(sample.key), batch_index)
 
     def validation_step(self, sample: Sample, _: int) -> None:
         if sample.target is None:
             raise ConfigError(f"validation needs a reference image, but {sample.key} has none")
         self._volumes.add(sample, self.reconstructor(sample))
 
+    def on_validation_epoch_start(self) -> None:
+        self._synchronize_buffers(False)
+
     def on_validation_epoch_end(self) -> None:
+        self._synchronize_buffers(True)
         scores = {f"val/{name}": value for name, value in self._volumes.mean().items()}
-        self.log_dict(scores, prog_bar=True)
+        # every process has the same mean already; the maximum of equal numbers changes nothing
+        self.log_dict(scores, prog_bar=True, sync_dist=True, reduce_fx="max")
+
+    def _synchronize_buffers(self, whether: bool) -> None:
+        """Processes validate different numbers of batches, so none may wait for the others."""
+        model = self.trainer.model
+        if isinstance(model, DistributedDataParallel):
+            model.require_forward_param_sync = whether
+
+    def _share(self, members: int, batch_index: int) -> float:
+        """Make every slice count alike in an update that accumulates several batches.
+
+        Lightning divides by the number of batches per update, but the last update of an epoch may
+        have fewer batches, and its last batch fewer slices.
+        """
+        together = self.trainer.accumulate_grad_batches
+        batches = self.trainer.num_training_batches
+        sampler = getattr(self.trainer.train_dataloader, "sampler", None)
+        if together == 1 or not isinstance(sampler, TrainingBatches):
+            return 1.0
+        first = batch_index - batch_index % together
+        sizes = [sampler.size(i) for i in range(first, min(first + together, int(batches)))]
+        return together * members / sum(sizes)
 
     def configure_optimizers(self) -> Any:
         optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
         if self.scheduler is None:
             return optimizer
-        return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+        if "steps_per_epoch" not in signature(self.scheduler).parameters:
+            return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+        _ = self.trainer.estimated_stepping_batches  # makes the loader, whose length is needed
+        steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
+        schedule = self.scheduler(optimizer, steps_per_epoch=steps)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
+        }
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = asdict(self.recipe)
         checkpoint["schedule"] = self.schedule
+        checkpoint["seed"] = self._seed
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self._seed = checkpoint.get("seed", self._seed)
+        averages = any(isinstance(c, WeightAverage) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+        if TRAINED in checkpoint and not averages:
+            raise ConfigError(
+                "resume: the interrupted run averaged its weights; resume with callbacks=averaged, "
+                "as in that run"
+            )

@@ -1,10 +1,12 @@
 """Collect slices into volumes, so that validation scores what ``evaluate`` scores."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
-from torch import Tensor
+from torch import Tensor, distributed
 
 from mrirecon.image import center_crop
 from mrirecon.metrics import METRICS
@@ -28,10 +30,15 @@ class VolumeScores:
             self._slices.append((image, target))
 
     def mean(self) -> dict[str, float]:
-        """Finish the last volume, return the mean over volumes and start again."""
+        """Finish the last volume, return the mean over all processes' volumes and start again.
+
+        The sum is rounded once, so the mean does not depend on who scored which volume.
+        """
         self._finish()
-        scores, self.scores, self._name = self.scores, [], None
-        return {name: sum(s[name] for s in scores) / len(scores) for name in METRICS if scores}
+        scores, self.scores, self._name = _of_all_processes(self.scores), [], None
+        return {
+            name: math.fsum(s[name] for s in scores) / len(scores) for name in METRICS if scores
+        }
 
     def _finish(self) -> None:
         if self._slices:
@@ -39,6 +46,14 @@ class VolumeScores:
             if reference.any():  # no metric is defined against an empty volume
                 self.scores.append({n: metric(image, reference) for n, metric in METRICS.items()})
             self._slices = []
+
+
+def _of_all_processes(scores: list[dict[str, float]]) -> list[dict[str, float]]:
+    if not (distributed.is_available() and distributed.is_initialized()):
+        return scores
+    gathered: list[list[dict[str, float]]] = [[] for _ in range(distributed.get_world_size())]
+    distributed.all_gather_object(gathered, scores)
+    return list(chain.from_iterable(gathered))
 
 
 def _members(sample: Sample, images: Image) -> Iterator[tuple[str, Tensor, Tensor]]:

@@ -10,6 +10,7 @@ from mrirecon.reconstructors.grappa import Grappa
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.sensitivity import Espirit, GivenMaps
 from mrirecon.types import Sample
+from tests import scenes
 from tests.reconstructors.test_grappa import lattice, raster
 from tests.sensitivity.scene import batch, scene
 
@@ -108,3 +109,20 @@ def test_what_has_no_cheap_formula_is_refused():
         sense_g_factor(scene()[1], mask)
     with pytest.raises(ValueError, match="replicas must be at least 2, got 1"):
         pseudo_replicas(ZeroFilled(), Sample(scene()[0].kspace, mask), replicas=1)
+
+
+def test_frames_of_a_joint_method_get_noise_of_their_own():
+    """Equal noise in all frames would pass for a signal that the frames share."""
+    seen = []
+
+    class Spy(ZeroFilled):
+        joint = True
+
+        def forward(self, sample):
+            seen.append(sample.kspace)
+            return super().forward(sample)
+
+    sample = scenes.batch()
+    pseudo_replicas(Spy(), sample, replicas=2)
+    noise = seen[1] - seen[0]
+    assert not torch.allclose(noise[0], noise[1])

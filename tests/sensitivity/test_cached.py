@@ -106,3 +106,24 @@ def test_what_is_trained_or_given_is_not_cached(tmp_path):
             CachedMaps(estimator, str(tmp_path))
     with pytest.raises(ValueError, match="gigabytes must be positive"):
         CachedMaps(Espirit(), gigabytes=0)
+
+
+def test_maps_that_depend_on_the_noise_are_kept_apart(tmp_path):
+    sample, _, _ = scene()
+    told = sample.replace(noise=torch.full(sample.kspace.shape[:-3], 0.5))
+    for one in (sample, told):
+        kept = cached(tmp_path, threshold=None)(one)
+        torch.testing.assert_close(kept, Espirit(threshold=None)(one), rtol=1e-4, atol=1e-4)
+
+
+def test_entries_of_another_user_serve(tmp_path, monkeypatch):
+    sample, _, _ = scene()
+    cached(tmp_path)(sample)
+
+    def denied(*_):
+        raise PermissionError
+
+    monkeypatch.setattr("os.utime", denied)
+    again = cached(tmp_path)
+    again(sample)
+    assert again.sensitivity._calls == 0

@@ -131,3 +131,10 @@ def test_too_small_a_centre_says_what_is_needed_and_what_to_do():
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         Espirit(**arguments)
+
+
+def test_autocast_leaves_the_maps_alone():
+    sample, _, _ = scene()
+    with torch.autocast("cpu", torch.bfloat16):
+        maps = Espirit()(sample)
+    assert torch.equal(maps, Espirit()(sample))

@@ -1,0 +1,69 @@
+"""Comparing an image with measured k-space: what every self-supervised objective needs."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from mrirecon.errors import ConfigError
+from mrirecon.operators import Coils, Fourier
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, KSpace, Maps, Sample
+
+
+def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple[Image, Maps]:
+    """Return the image and the sensitivities that the method itself used for it.
+
+    The maps are those that the estimator inside the method returned last, so they cost nothing and
+    a learned estimator gets its gradient; a method without one uses ``sample.maps``.
+
+    Raises:
+        ConfigError: When there are no maps, or the image has no phase.
+    """
+    found: list[Maps] = []
+    hooks = [
+        module.register_forward_hook(lambda _, __, maps: found.append(maps))
+        for module in reconstructor.modules()
+        if isinstance(module, SensitivityEstimator)
+    ]
+    try:
+        image = reconstructor(sample)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    name = type(reconstructor).__name__
+    maps = found[-1] if found else sample.maps
+    if maps is None:
+        raise ConfigError(
+            f"objective: {name} has no coil sensitivities, and {sample.key} brings none, so its "
+            "image cannot be compared with measured k-space; choose a model with a sensitivity"
+        )
+    # exact zeros everywhere: a magnitude, not an image that happens to be nearly real
+    if image.abs().any() and not image.imag.any():
+        raise ConfigError(
+            f"objective: {name} returned a magnitude, but comparing with measured k-space needs "
+            "the phase; set model.combination=sense, or choose a method that combines the coils"
+        )
+    return image, maps
+
+
+def predicted_kspace(image: Image, maps: Maps) -> KSpace:
+    """Return the k-space that every coil would measure everywhere."""
+    return Fourier()(Coils(maps)(image))
+
+
+def relative_error(
+    predicted: KSpace, measured: KSpace, where: Bool[Tensor, "b #h #w"]
+) -> Float[Tensor, " b"]:
+    r"""Return :math:`\|d\|_2/\|y\|_2 + \|d\|_1/\|y\|_1` of each member over ``where``.
+
+    The normalized loss of SSDU (Yaman et al., Magn Reson Med 84:3172, 2020).
+    """
+    inside = where.unsqueeze(-3)
+    error, y = ((v * inside).abs().flatten(1) for v in (predicted - measured, measured))
+    total: Float[Tensor, " b"] = torch.zeros_like(error[:, 0])
+    for order in (2, 1):
+        size = torch.linalg.vector_norm(y, order, dim=-1)
+        size = torch.where(size > 0, size, 1.0)  # an empty slice has nothing to be relative to
+        total = total + torch.linalg.vector_norm(error, order, dim=-1) / size
+    return total

@@ -1,0 +1,69 @@
+"""Trade computing time for memory in training."""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import pytorch_lightning as pl
+from torch import nn
+from torch.utils.checkpoint import checkpoint
+
+from mrirecon.errors import ConfigError
+from mrirecon.training.module import ReconstructionModule
+
+
+class RecomputeActivations(pl.Callback):
+    """Keep only what goes from one step of an unrolled network to the next.
+
+    The activations inside a step are computed again for its gradient: about a third more time,
+    memory of one step instead of all. Gradients are the same, random numbers included.
+
+    Args:
+        modules: Names of the lists whose members are steps, for instance ``cascades``; None takes
+            the lists that belong to the method itself, not to its networks.
+    """
+
+    def __init__(self, modules: Sequence[str] | None = None) -> None:
+        self.modules = modules
+
+    def setup(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002 - Lightning passes it
+        pl_module: pl.LightningModule,
+        stage: str,
+    ) -> None:
+        if stage == "fit":
+            assert isinstance(pl_module, ReconstructionModule)
+            recompute(pl_module.reconstructor, self.modules)
+
+
+def recompute(model: nn.Module, modules: Sequence[str] | None = None) -> None:
+    """Let every step of a model compute its activations again while the model is in training.
+
+    Raises:
+        ConfigError: When the model has no such list.
+    """
+    lists = {
+        name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)
+    }
+    chosen = [
+        module
+        for name, module in lists.items()
+        if (name.rpartition(".")[2] in modules if modules else "." not in name)
+    ]
+    if not chosen:
+        called = f" called {' or '.join(modules)}" if modules else " of its own"
+        raise ConfigError(
+            f"callbacks: {type(model).__name__} has no list of steps"
+            f"{called}; its networks have "
+            f"{', '.join(sorted({name.rpartition('.')[2] for name in lists})) or 'none'}"
+        )
+    # tied steps are one module several times
+    for step in {id(step): step for module in chosen for step in module}.values():
+        step.forward = partial(_forward, step, step.forward)
+
+
+def _forward(step: nn.Module, forward: Any, *inputs: Any, **named: Any) -> Any:
+    if not step.training:
+        return forward(*inputs, **named)
+    return checkpoint(forward, *inputs, use_reentrant=False, **named)

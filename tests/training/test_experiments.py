@@ -1,0 +1,92 @@
+"""Every recipe composes, builds and takes a training step, at a toy size of its network."""
+
+import inspect
+import re
+
+import numpy as np
+import pytest
+import pytorch_lightning as pl
+import torch
+from hydra.utils import get_class
+from omegaconf import OmegaConf
+
+from mrirecon.commands.train import PRECISIONS
+from mrirecon.config import build, build_all, build_function
+from mrirecon.data.datamodule import DataModule
+from mrirecon.data.transforms import Compose
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sampling import SamplingPattern
+from mrirecon.simulation.raw_files import write_fastmri
+from mrirecon.training.objective import Objective
+from tests import scenes
+from tests.test_config import CONF, choices, composed
+
+EXPERIMENTS = choices("experiment")
+SMALL = {"cascades": 2, "channels": 2, "pools": 2, "steps": 2}
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A training and a validation folder, large enough for a centre of 24 x 24 at 10x."""
+    folder = tmp_path_factory.mktemp("raw")
+    for subject, split in ((0, "train"), (1, "val")):
+        scan = scenes.scan(subject, matrix=(80, 76), slices=1, coils=3)
+        write_fastmri(folder / split / f"file{subject}.h5", scan)
+    return folder
+
+
+def configuration(experiment, folders, tmp_path):
+    config = composed("train", f"experiment={experiment}")
+    text = OmegaConf.to_yaml(config).replace("${hydra:runtime.output_dir}", str(tmp_path))
+    config = OmegaConf.create(text)
+    for split in ("train", "val"):
+        scans = config.data[split].scans
+        if scans._target_.endswith("Folder"):
+            scans.path = str(folders / split)
+        else:
+            scans.count = 1
+    config.protocol = {**config.protocol, "coils": 3, "prescription": {
+        **config.protocol.prescription, "matrix": [80, 76], "slices": 1}}  # fmt: skip
+    arguments = inspect.signature(get_class(config.model._target_)).parameters
+    config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
+    config.trainer = {**config.trainer, "accelerator": "cpu", "devices": 1}
+    config.data.workers = 0
+    return config
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_builds_and_takes_a_step(experiment, folders, tmp_path):
+    config = configuration(experiment, folders, tmp_path)
+    assert config.trainer.get("precision", "32-true") in PRECISIONS
+    torch.manual_seed(0)
+    model = build(config.model, Reconstructor, "model")
+    objective = build(config.objective, Objective, "objective")
+    optimizer = build_function(config.optimizer, "optimizer")(model.parameters())
+    scheduler = build_function(config.scheduler, "scheduler")
+    steps = {"steps_per_epoch": 3} if "warmup" in str(config.scheduler["_target_"]) else {}
+    scheduler(optimizer, **steps)
+    callbacks = build_all(config.callbacks, pl.Callback, "callbacks")
+    assert build(config.trainer, pl.Trainer, "trainer", callbacks=callbacks, logger=False)
+    data = build(config.data, DataModule, "data")
+    (batch,) = data.train_dataloader()
+    objective(model, batch).backward()
+    assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    assert isinstance(data.sets["train"].transform, Compose)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_experiment_meets_the_acceleration_in_its_name(experiment):
+    config = composed("train", f"experiment={experiment}")
+    pattern = build(config.sampling, SamplingPattern, "sampling")
+    shape = (218, 170) if "calgary" in experiment else (640, 368)
+    achieved = [pattern(shape, np.random.RandomState(s)).achieved for s in range(20)]
+    if named := re.search(r"_(\d+)x", experiment):
+        assert sum(achieved) / 20 == pytest.approx(int(named[1]), rel=0.06)
+
+
+@pytest.mark.parametrize("experiment", [e for e in EXPERIMENTS if e != "demo"])
+def test_every_experiment_tells_its_aim_and_its_command(experiment):
+    text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
+    assert f"mrirecon train experiment={experiment}" in text
+    assert "# Aim: " in text or "Published for the full model: " in text

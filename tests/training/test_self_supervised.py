@@ -1,0 +1,185 @@
+"""Objectives that need no reference image."""
+
+import pytest
+import torch
+
+from mrirecon.data.datamodule import DataModule
+from mrirecon.data.dataset import SliceDataset
+from mrirecon.data.transforms import Compose, Normalize, Undersample
+from mrirecon.errors import ConfigError
+from mrirecon.fourier import fft
+from mrirecon.inference import reconstruct_scan
+from mrirecon.metrics import psnr
+from mrirecon.operators import sense
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.unet import UNet
+from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.sensitivity import LowResolutionMaps
+from mrirecon.training.equivariant import EquivariantImaging, rotated
+from mrirecon.training.self_supervised import Ssdu, repeated
+from tests import scenes
+from tests.training import runs
+
+
+class Learned(Reconstructor):
+    """An image to train, and a memory of what the method was shown."""
+
+    def __init__(self, shape):
+        super().__init__()
+        g = torch.Generator().manual_seed(0)
+        self.image = torch.nn.Parameter(torch.randn(shape, dtype=torch.complex64, generator=g))
+        self.seen = []
+
+    def forward(self, sample):
+        self.seen.append(sample)
+        return self.image.expand(len(sample.kspace), -1, -1)
+
+
+def single_coil():
+    sample = scenes.batch()
+    kspace = sample.kspace[:, :1]
+    return sample.replace(kspace=kspace, maps=torch.ones_like(kspace))
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Ssdu(consistency=0),
+        Ssdu(0.2, masks=3, consistency=0),
+        Ssdu(lines=True, consistency=0),
+        Ssdu(density="uniform", center=(4, 4), consistency=0),
+    ],
+    ids=["default", "masks", "lines", "uniform"],
+)
+def test_the_method_never_sees_what_the_loss_sees(objective):
+    torch.manual_seed(0)
+    sample = single_coil()
+    method = Learned(sample.kspace.shape[-2:])
+    seen, held = objective.split(sample)
+    measured = sample.mask.expand(held.shape)
+    assert not (seen.mask & held).any() and (seen.mask | held).equal(measured)
+    assert not seen.kspace[~seen.mask.unsqueeze(-3).expand_as(seen.kspace)].any()
+    share = held.sum((-2, -1)) / measured.sum((-2, -1))
+    assert share == pytest.approx(torch.full((2,), objective.held_out), abs=0.03)
+    h, w = sample.kspace.shape[-2:]
+    n = int(seen.acs[0, 1])
+    start = (w - n + 1) // 2
+    top = (h - int(seen.acs[0, 0]) + 1) // 2
+    center = seen.mask.expand(-1, h, w)[:, top : top + int(seen.acs[0, 0]), start : start + n]
+    assert center.all() and n == (4 if objective.center else 12)
+
+    torch.manual_seed(1)
+    objective(method, sample).backward()
+    shown = method.seen[-1]
+    assert len(shown.kspace) == len(shown.key) == 2 * objective.masks and shown.target is None
+    gradient = fft(method.image.grad)  # of the loss with respect to k-space
+    never = ~held_anywhere(objective, sample)
+    assert gradient[never].abs().max() < 1e-4 * gradient.abs().max()
+
+
+def held_anywhere(objective, sample):
+    """Where any of the divisions that ``objective`` draws after seed 1 holds samples out."""
+    torch.manual_seed(1)
+    many = repeated(sample, objective.masks)
+    held = objective.split(many)[1]
+    return held.expand(-1, *sample.kspace.shape[-2:]).any(0)
+
+
+def test_consistency_adds_the_samples_that_were_seen():
+    sample, losses = single_coil(), []
+    for objective in (Ssdu(consistency=0), Ssdu()):
+        torch.manual_seed(1)
+        method = Learned(sample.kspace.shape[-2:])
+        losses.append(objective(method, sample))
+        losses[-1].backward()
+    assert losses[1] > losses[0]
+    gradient = fft(method.image.grad)
+    measured = sample.mask[0].expand(gradient.shape)
+    assert gradient[~measured].abs().max() < 1e-4 * gradient.abs().max()
+
+
+def test_masks_of_points_and_empty_slices():
+    g = torch.Generator().manual_seed(0)
+    sample = single_coil()
+    mask = torch.rand(sample.kspace.shape[0], *sample.kspace.shape[-2:], generator=g) < 0.5
+    sample = sample.replace(kspace=sample.kspace * mask.unsqueeze(1), mask=mask, acs=None)
+    for case in (sample, scenes.empty(sample)):
+        method = Learned(sample.kspace.shape[-2:])
+        Ssdu()(method, case).backward()
+        assert torch.view_as_real(method.image.grad).isfinite().all()
+
+
+@pytest.mark.parametrize("objective", [Ssdu(), EquivariantImaging()], ids=["ssdu", "ei"])
+def test_what_cannot_work_is_refused(objective):
+    sample = scenes.batch(maps=None)
+    with pytest.raises(ConfigError, match="UNet has no coil sensitivities"):
+        objective(UNet(4, 2), sample)
+    with pytest.raises(ConfigError, match=r"VarNet returned a magnitude.*combination=sense"):
+        objective(runs.varnet(combination="rss"), sample)
+
+
+def test_wrong_options():
+    for options, message in (
+        ({"held_out": 1.0}, "held_out must lie between 0 and 1"),
+        ({"masks": 0}, "masks must be at least 1"),
+        ({"consistency": -1.0}, "consistency must not be negative"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            Ssdu(**options)
+    with pytest.raises(ValueError, match="weight must not be negative"):
+        EquivariantImaging(-1.0)
+
+
+def test_a_quarter_turn_is_a_quarter_turn():
+    x = torch.randn(2, 24, 24, dtype=torch.complex64)
+    quarter = rotated(x, torch.tensor([torch.pi / 2, 0.0]))
+    assert torch.allclose(quarter[0], torch.rot90(x[0]), atol=1e-4)
+    assert torch.allclose(quarter[1], x[1], atol=1e-4)
+    wide = torch.zeros(1, 17, 33, dtype=torch.complex64)
+    wide[0, 8, 20] = 1  # four pixels beside the centre, which is pixel 16
+    turned = rotated(wide, torch.tensor([torch.pi / 2]))[0].abs()
+    assert turned[4, 16] == pytest.approx(1, abs=1e-3)
+
+
+def test_equivariance_costs_nothing_for_the_truth_when_all_is_measured():
+    """The inverse of a complete measurement is equivariant; another method is not."""
+
+    class Inverse(Reconstructor):
+        def __init__(self, factor):
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.tensor(factor))
+
+        def forward(self, sample):
+            return self.factor * sense(sample.maps, sample.mask).H(sample.kspace)
+
+    sample = single_coil()
+    image = torch.randn(2, *sample.kspace.shape[-2:], dtype=torch.complex64)
+    mask = torch.ones_like(sample.mask)
+    sample = sample.replace(kspace=sense(sample.maps, mask)(image), mask=mask)
+    right, wrong = (EquivariantImaging()(Inverse(f), sample).item() for f in (1.0, 0.5))
+    assert right == pytest.approx(0, abs=1e-5) and wrong > 0.5
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+@pytest.mark.parametrize(
+    "objective",
+    [Ssdu(), Ssdu(masks=2), EquivariantImaging(other_masks=True)],
+    ids=["ssdu", "multi-mask", "ei"],
+)
+def test_training_without_references_beats_the_zero_filled_image(objective, tmp_path):
+    torch.manual_seed(0)
+    model = VarNet(3, 6, 2, LowResolutionMaps(), combination="sense")
+    drawn, fixed = (
+        Compose([Undersample(scenes.PATTERN, seed), Normalize()]) for seed in ("random", "scan")
+    )
+    train = SliceDataset([scenes.scan(s) for s in range(10, 16)], drawn, cache=True)
+    data = DataModule(train, SliceDataset([scenes.scan(1)], fixed), batch_size=2, seed=0)
+    runs.fit(tmp_path, model, 8, objective, loaders=data)
+    scan = scenes.scan(2)
+    reference = torch.stack([scan.target(i) for i in range(len(scan))])
+    trained, zero_filled = (
+        psnr(reconstruct_scan(scan, method, fixed), reference) for method in (model, ZeroFilled())
+    )
+    assert trained > zero_filled + 0.5
