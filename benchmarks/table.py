@@ -37,7 +37,7 @@ def median_ms(function: Callable[[], Any], repeats: int) -> float:
 
 
 def publish(name: str, rows: list[Row]) -> None:
-    """Print the rows and write them as JSON."""
+    """Print the rows and write them as JSON; earlier rows of other cases are kept there."""
     print(f"{'case':<28}{'ours':>12}{'peer':>12}  {'':<28}{'ratio':>8}{'error':>10}")
     for row in rows:
         error = "" if row.error is None else f"{row.error:.1e}"
@@ -46,4 +46,8 @@ def publish(name: str, rows: list[Row]) -> None:
             f"{row.ratio:>7.1f}x{error:>10}"
         )
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(json.dumps([asdict(row) for row in rows], indent=1))
+    path = RESULTS / f"{name}.json"
+    known = json.loads(path.read_text()) if path.exists() else []
+    table = {(row["case"], row["peer"]): row for row in known}
+    table |= {(row.case, row.peer): asdict(row) for row in rows}
+    path.write_text(json.dumps([table[key] for key in sorted(table)], indent=1) + "\n")
