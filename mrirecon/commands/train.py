@@ -9,6 +9,7 @@ from pathlib import Path
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -97,15 +98,22 @@ def _trainer(config: DictConfig) -> pl.Trainer:
     )
 
 
+def _callbacks(config: DictConfig, logged: bool) -> list[pl.Callback]:
+    """Build the callbacks; the learning rate can be monitored only where something logs it."""
+    found = build_all(config.callbacks, pl.Callback, "callbacks")
+    return [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
+
+
 def _build_trainer(config: DictConfig, **changed: str) -> pl.Trainer:
     node = {**plain(config.trainer, "trainer"), **changed}
+    loggers = build_all(config.logger, Logger, "logger")
     try:
         return build(
             node,
             pl.Trainer,
             "trainer",
-            callbacks=build_all(config.callbacks, pl.Callback, "callbacks"),
-            logger=build_all(config.logger, Logger, "logger") or False,
+            callbacks=_callbacks(config, bool(loggers)),
+            logger=loggers or False,
         )
     except MisconfigurationException as error:
         raise ConfigError(f"trainer: {error}") from error
