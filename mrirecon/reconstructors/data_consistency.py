@@ -18,13 +18,11 @@ from mrirecon.solvers.implicit import implicit_cg
 from mrirecon.types import Image
 
 
-class GradientStep(nn.Module):
-    r"""A gradient step with a learned length, :math:`x - \eta A^H(Ax - y)`.
-
-    As :math:`\|A\| \le 1`, it does not increase the misfit for :math:`0 \le \eta \le 2`.
+class LearnedStep(nn.Module):
+    """Holds a learned step length.
 
     Args:
-        step: :math:`\eta` before training.
+        step: The length before training.
     """
 
     def __init__(self, step: float = 1.0) -> None:
@@ -36,6 +34,16 @@ class GradientStep(nn.Module):
     def reset_parameters(self) -> None:
         """Set the length to its value before training."""
         nn.init.constant_(self.step, self.initial)
+
+
+class GradientStep(LearnedStep):
+    r"""A gradient step with a learned length, :math:`x - \eta A^H(Ax - y)`.
+
+    As :math:`\|A\| \le 1`, it does not increase the misfit for :math:`0 \le \eta \le 2`.
+
+    Args:
+        step: :math:`\eta` before training.
+    """
 
     def forward(self, x: Image, data: DataTerm) -> Image:
         """Return the next image."""

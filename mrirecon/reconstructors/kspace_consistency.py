@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.operators import LinearOperator, Sampling, Weights
+from mrirecon.reconstructors.data_consistency import LearnedStep
 from mrirecon.types import KSpace, Mask, Sample
 
 WINDOW = 9
@@ -28,22 +29,12 @@ class HardProjection(nn.Module):
         return kspace - measured_part(sample)(kspace - sample.kspace)
 
 
-class SoftStep(nn.Module):
+class SoftStep(LearnedStep):
     r"""A step with a learned length, :math:`k - \alpha M(k - y)`, as in VarNet.
 
     Args:
         step: :math:`\alpha` before training.
     """
-
-    def __init__(self, step: float = 1.0) -> None:
-        super().__init__()
-        self.initial = float(step)
-        self.step = nn.Parameter(torch.empty(()))
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Set the length to its value before training."""
-        nn.init.constant_(self.step, self.initial)
 
     def forward(self, kspace: KSpace, sample: Sample) -> KSpace:
         """Return the next k-space."""
