@@ -1,8 +1,10 @@
 """``mrirecon reconstruct -``: a raw file on standard input, MRD images on standard output."""
 
 import io
+import os
 import subprocess
 import sys
+import time
 
 import ismrmrd
 import numpy as np
@@ -68,3 +70,20 @@ def test_several_files_do_not_fit_one_stream(tmp_path):
         raw().write(tmp_path / name)
     done = pipe(b"", f"input={tmp_path}", "output=-")
     assert done.returncode and b"takes one raw file" in done.stderr and not done.stdout
+
+
+def test_a_terminated_run_leaves_no_copy_of_the_raw_data(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "mrirecon.cli", "reconstruct", "-"],
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    ) as process:  # fmt: skip
+        process.stdin.write(b"some of the raw data")
+        process.stdin.flush()
+        deadline = time.monotonic() + 60
+        while not list(tmp_path.rglob("stdin")) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        assert list(tmp_path.rglob("stdin")), "standard input was not copied"
+        process.terminate()
+        assert process.wait(30) != 0
+    assert not list(tmp_path.rglob("stdin"))
