@@ -30,6 +30,9 @@ Magnitude = Float32[Tensor, "*b y x"]
 Volume = Float32[Tensor, "slice y x"]
 Extent = Int64[Tensor, "*b 2"]
 
+#: The columns of :attr:`Sample.protocol`: T, ms, ms, ms and degrees.
+PROTOCOL = ("field_strength", "repetition_time", "echo_time", "inversion_time", "flip_angle")
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -51,6 +54,11 @@ class Sample:
         noise: Standard deviation of the noise in each real component of the best-averaged samples
             of ``kspace``, white over coils; None when unknown.
         acs: Size ``(h, w)`` of the fully sampled centre; None when nobody has told it.
+        protocol: How the contrast was made, in the order of :data:`PROTOCOL`; NaN where the file
+            does not tell, None when nobody has looked.
+        neighbors: The slices around this one in the order of the stack, without this one, as a
+            batch whose last batch axis ``near`` counts them; in the units of ``kspace``. None when
+            nobody has asked for them.
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
     """
 
@@ -64,6 +72,8 @@ class Sample:
     scale: Float32[Tensor, "*b"] | None = None
     noise: Float32[Tensor, "*b"] | None = None
     acs: Extent | None = None
+    protocol: Float32[Tensor, "*b 5"] | None = None
+    neighbors: "Sample | None" = None
     key: tuple[Any, ...] = ()
 
     def replace(self, **changes: Any) -> "Sample":
@@ -71,13 +81,16 @@ class Sample:
         return replace(self, **changes)
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the fields that hold tensors, by name."""
+        """Return the fields that hold tensors, by name; without those of the neighbours."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Sample":
-        """Return a copy with ``function`` applied to every tensor."""
-        return self.replace(**{name: function(value) for name, value in self.tensors().items()})
+        """Return a copy with ``function`` applied to every tensor, the neighbours' too."""
+        changed: dict[str, Any] = {name: function(value) for name, value in self.tensors().items()}
+        if self.neighbors is not None:
+            changed["neighbors"] = self.neighbors.map(function)
+        return self.replace(**changed)
 
     def to(self, *args: Any, **kwargs: Any) -> "Sample":
         """Move every tensor, as ``Tensor.to`` does; Lightning calls this on each batch."""

@@ -19,6 +19,10 @@ def collate(samples: Sequence[Sample]) -> Sample:
         ShapeError: When a field differs in shape, or is missing from some members.
     """
     first = samples[0]
+    neighbors = [sample.neighbors for sample in samples if sample.neighbors is not None]
+    if 0 < len(neighbors) < len(samples):
+        lonely = [sample.key for sample in samples if sample.neighbors is None]
+        raise ShapeError(f"cannot batch: {lonely} have no neighbors, the others do")
     stacked: dict[str, Tensor] = {}
     for field in fields(Sample):
         values = [getattr(sample, field.name) for sample in samples]
@@ -39,4 +43,8 @@ def collate(samples: Sequence[Sample]) -> Sample:
                 "set data.batch_size=1"
             )
         stacked[field.name] = torch.stack(values)
-    return first.replace(**stacked, key=tuple(sample.key for sample in samples))
+    return first.replace(
+        **stacked,
+        neighbors=collate(neighbors) if neighbors else None,
+        key=tuple(sample.key for sample in samples),
+    )

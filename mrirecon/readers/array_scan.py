@@ -93,7 +93,7 @@ class ArrayScan(FileScan):
         """Read one average of a plane, or one coil of it, in mrirecon's Fourier convention."""
         return self.array.read(file[self.array.name], index, coil, average)
 
-    def extras(self, file: Contents, index: int) -> dict[str, Tensor | None]:  # noqa: ARG002
+    def extras(self, file: Contents, index: int) -> dict[str, Any]:  # noqa: ARG002
         """Return further fields of the Sample."""
         return {}
 

@@ -82,7 +82,7 @@ class FastMriScan(ArrayScan):
         mask = everything(self.array) & _padding(self._encoding, self.array.grid, notes)
         return mask & stored_mask(file["mask"], self.array) if "mask" in file else mask
 
-    def extras(self, file: h5py.File, index: int) -> dict[str, Tensor | None]:
+    def extras(self, file: h5py.File, index: int) -> dict[str, Any]:
         if self._reference is None:
             return {}
         if self._peak is None:

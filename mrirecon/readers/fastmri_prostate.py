@@ -77,7 +77,7 @@ class FastMriProstateScan(ArrayScan):
         facts = header_facts(file, measurement)
         return {**facts, "canvas": canvas, "matrix": self._matrix}
 
-    def extras(self, file: h5py.File, index: int) -> dict[str, Tensor | None]:
+    def extras(self, file: h5py.File, index: int) -> dict[str, Any]:
         found: dict[str, Tensor | None] = {}
         if self._calibration is not None:
             values = self._calibration.read(file["calibration_data"], index)

@@ -82,7 +82,7 @@ class SkmTeaScan(ArrayScan):
     def probed(self) -> tuple[int, ...]:
         return (self.array.slices // 2,)  # in hybrid space all planes have the same samples
 
-    def extras(self, file: h5py.File, index: int) -> dict[str, Tensor | None]:
+    def extras(self, file: h5py.File, index: int) -> dict[str, Any]:
         echo, x = divmod(index, self.array.slices)
         maps = self._stored_maps(file, x)
         norm = torch.linalg.vector_norm(maps, dim=0)

@@ -1,9 +1,13 @@
+import pytest
 import torch
 
 from mrirecon.data.batches import Batch, Batches, TrainingBatches, VolumeBatches, derived_seed
+from mrirecon.data.collate import collate
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Undersample
+from mrirecon.errors import ShapeError
 from mrirecon.sampling import RandomLines
+from mrirecon.types import Sample
 from tests import scenes
 
 SLICES = (3, 1, 4, 2)
@@ -56,3 +60,23 @@ def test_masks_depend_on_seed_epoch_and_slice_only():
 def test_seeds_tell_their_parts_apart():
     assert derived_seed(1, 23) != derived_seed(12, 3)
     assert 0 <= derived_seed("a", 1) == derived_seed("a", 1) < 2**63
+
+
+def test_neighbours_are_stacked_and_moved_with_their_slice():
+    def with_neighbors(value: float) -> Sample:
+        near = Sample(torch.full((2, 3, 4, 4), value + 0j), torch.ones(2, 1, 4, dtype=torch.bool))
+        return Sample(
+            torch.zeros(3, 4, 4, dtype=torch.complex64),
+            torch.ones(1, 4, dtype=torch.bool),
+            neighbors=near,
+            key=("scan", int(value)),
+        )
+
+    batch = collate([with_neighbors(1.0), with_neighbors(2.0)])
+    assert batch.neighbors is not None
+    assert batch.neighbors.kspace.shape == (2, 2, 3, 4, 4)
+    doubled = batch.map(lambda x: x + x)
+    assert doubled.neighbors is not None
+    assert doubled.neighbors.kspace[1].eq(4).all()
+    with pytest.raises(ShapeError, match="no neighbors"):
+        collate([with_neighbors(1.0), with_neighbors(1.0).replace(neighbors=None)])
