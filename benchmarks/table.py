@@ -3,7 +3,7 @@
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,17 @@ class Row:
     error: float | None = None
 
 
+@dataclass(frozen=True)
+class MemoryRow:
+    """One comparison of memory; ``ratio`` is how many times less we take."""
+
+    case: str
+    ours_mb: float
+    peer: str
+    peer_mb: float
+    ratio: float
+
+
 def median_ms(function: Callable[[], Any], repeats: int) -> float:
     """Return the median wall-clock time of a call in ms."""
     times = []
@@ -36,15 +47,16 @@ def median_ms(function: Callable[[], Any], repeats: int) -> float:
     return statistics.median(times)
 
 
-def publish(name: str, rows: list[Row]) -> None:
+def publish(name: str, rows: Sequence[Row | MemoryRow]) -> None:
     """Print the rows and write them as JSON; earlier rows of other cases are kept there."""
     print(f"{'case':<28}{'ours':>12}{'peer':>12}  {'':<28}{'ratio':>8}{'error':>10}")
     for row in rows:
-        error = "" if row.error is None else f"{row.error:.1e}"
-        print(
-            f"{row.case:<28}{row.ours_ms:>9.1f} ms{row.peer_ms:>9.1f} ms  {row.peer:<28}"
-            f"{row.ratio:>7.1f}x{error:>10}"
-        )
+        if isinstance(row, MemoryRow):
+            ours, theirs, error = f"{row.ours_mb:.0f} MB", f"{row.peer_mb:.0f} MB", ""
+        else:
+            ours, theirs = f"{row.ours_ms:.1f} ms", f"{row.peer_ms:.1f} ms"
+            error = "" if row.error is None else f"{row.error:.1e}"
+        print(f"{row.case:<28}{ours:>12}{theirs:>12}  {row.peer:<28}{row.ratio:>7.1f}x{error:>10}")
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     known = json.loads(path.read_text()) if path.exists() else []

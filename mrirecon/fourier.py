@@ -6,7 +6,7 @@ other conventions.
 """
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Shaped
 from torch import Tensor
 
 Axes = tuple[int, ...]
@@ -38,6 +38,14 @@ def plain_fft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
 def plain_ifft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
     """Inverse and adjoint of :func:`plain_fft`."""
     return torch.fft.ifftn(x, dim=axes, norm="ortho")
+
+
+def origin_first(x: Shaped[Tensor, "..."], axes: Axes = (-2, -1)) -> Shaped[Tensor, "..."]:
+    """Move the centre of k-space, or of an image, to index 0, where the plain transforms have it.
+
+    An axis of one entry, that broadcasts, stays as it is.
+    """
+    return torch.fft.ifftshift(x, dim=axes)
 
 
 def center_phases(size: int, like: Complex[Tensor, "..."]) -> tuple[Tensor, Tensor]:

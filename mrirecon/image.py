@@ -20,7 +20,8 @@ def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Te
 
     The gradient at an empty pixel is zero, not NaN.
     """
-    return torch.linalg.vector_norm(coil_images, dim=-3)
+    squares = torch.view_as_real(coil_images).square().sum((-1, -4))  # faster than vector_norm
+    return torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
 
 
 def center_crop(image: Shaped[Tensor, "*b h w"], shape: Shape) -> Shaped[Tensor, "*b y x"]:

@@ -45,7 +45,9 @@ class NormUnet(nn.Module):
 def _statistics(
     x: Float[Tensor, "b 2 h w"],
 ) -> tuple[Float[Tensor, "b 2 1 1"], Float[Tensor, "b 2 1 1"]]:
-    variance, mean = torch.var_mean(x, (-2, -1), keepdim=True)
+    mean = x.mean((-2, -1), keepdim=True)
+    pixels = x.shape[-2] * x.shape[-1]  # var_mean is several times slower where channels are last
+    variance = (x - mean).square().sum((-2, -1), keepdim=True) / (pixels - 1)
     # the square root of zero has no gradient, so it is kept out of the graph
     positive = variance > 0
     std = torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)

@@ -1,11 +1,14 @@
 """The U-Net of fastMRI: its parameters have the same names and shapes, so its weights load."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
+from mrirecon.networks.instance_norm import normalized_leaky_relu
 
 
 class Unet(nn.Module):
@@ -45,16 +48,16 @@ class Unet(nn.Module):
         widths = [channels * 2**level for level in range(pools + 1)]
         self.pools = pools
         self.down_sample_layers = nn.ModuleList(
-            _block(before, after, dropout)
+            _Block(before, after, dropout)
             for before, after in zip([inputs, *widths], widths[:-1], strict=False)
         )
-        self.conv = _block(widths[-2], widths[-1], dropout)
+        self.conv = _Block(widths[-2], widths[-1], dropout)
         self.up_conv = nn.ModuleList()
         self.up_transpose_conv = nn.ModuleList()
         for width in reversed(widths[:-1]):
-            self.up_transpose_conv.append(_up(2 * width, width))
-            self.up_conv.append(_block(2 * width, width, dropout))
-        self.up_conv[-1] = nn.Sequential(self.up_conv[-1], nn.Conv2d(channels, outputs, 1))
+            self.up_transpose_conv.append(_Up(2 * width, width))
+            self.up_conv.append(_Block(2 * width, width, dropout))
+        self.up_conv[-1] = _Output(self.up_conv[-1], nn.Conv2d(channels, outputs, 1))
 
     def forward(self, x: Float[Tensor, "b inputs h w"]) -> Float[Tensor, "b outputs h w"]:
         """Return an image of the same size.
@@ -69,6 +72,8 @@ class Unet(nn.Module):
                 f"{self.pools} pools: it needs {2**self.pools} pixels along each axis and "
                 f"{2 ** (self.pools + 1)} along one; use fewer pools"
             )
+        # convolutions of few channels are up to three times faster when channels lie together
+        x = x.contiguous(memory_format=torch.channels_last)
         skips = []
         for down in self.down_sample_layers:
             x = down(x)
@@ -81,36 +86,67 @@ class Unet(nn.Module):
             missing = [skip.shape[-1] - x.shape[-1], skip.shape[-2] - x.shape[-2]]
             if any(missing):
                 x = F.pad(x, [0, missing[0], 0, missing[1]], "reflect")
-            x = merge(torch.cat([x, skip], 1))
+            x = merge(x, skip)
         return x
 
 
-class _Layers(nn.Module):
-    """A sequence named ``layers``, as in fastMRI's keys."""
+class _Up(nn.Module):
+    """Doubles the size and halves the channels; ``layers.0`` is fastMRI's key."""
 
-    def __init__(self, *layers: nn.Module) -> None:
+    def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.ModuleList([nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
+        return normalized_leaky_relu(self.layers[0](x))
 
 
-def _block(inputs: int, outputs: int, dropout: float) -> nn.Module:
-    layers: list[nn.Module] = []
-    for channels in (inputs, outputs):
-        layers += [
-            nn.Conv2d(channels, outputs, 3, padding=1, bias=False),
-            nn.InstanceNorm2d(outputs),
-            nn.LeakyReLU(0.2, inplace=True),
-            nn.Dropout2d(dropout),
-        ]
-    return _Layers(*layers)
+class _Block(nn.Module):
+    """Two normalized convolutions, of one or of several inputs' channels.
+
+    ``layers.0`` and ``layers.4`` are fastMRI's keys.
+    """
+
+    def __init__(self, inputs: int, outputs: int, dropout: float) -> None:
+        super().__init__()
+        self.layers = nn.ModuleDict(
+            {
+                "0": nn.Conv2d(inputs, outputs, 3, padding=1, bias=False),
+                "4": nn.Conv2d(outputs, outputs, 3, padding=1, bias=False),
+            }
+        )
+        self.dropout = dropout
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        x = self._activate(_of_several(self.layers["0"], inputs))
+        return self._activate(self.layers["4"](x))
+
+    def _activate(self, x: Tensor) -> Tensor:
+        x = normalized_leaky_relu(x)
+        return F.dropout2d(x, self.dropout, self.training) if self.dropout else x
 
 
-def _up(inputs: int, outputs: int) -> nn.Module:
-    return _Layers(
-        nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False),
-        nn.InstanceNorm2d(outputs),
-        nn.LeakyReLU(0.2, inplace=True),
+class _Output(nn.Sequential):
+    """The last block and the convolution to the outputs."""
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        block, output = self
+        assert isinstance(output, nn.Conv2d)
+        x = block(*inputs).permute(0, 2, 3, 1)  # a matrix product is the fast convolution by 1 x 1
+        result: Tensor = F.linear(x, output.weight.flatten(1), output.bias)
+        return result.permute(0, 3, 1, 2)
+
+
+def _of_several(convolution: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
+    """Convolve the concatenation of inputs along the channels, which nobody has to hold."""
+    assert isinstance(convolution, nn.Conv2d)
+    if len(inputs) == 1:
+        return convolution(inputs[0])
+    parts = convolution.weight.split([x.shape[1] for x in inputs], 1)
+    first, *others = (
+        F.conv2d(x, weight, padding=convolution.padding)
+        for x, weight in zip(inputs, parts, strict=True)
     )
+    for other in others:
+        first = first.add_(other)
+    return first

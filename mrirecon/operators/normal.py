@@ -1,12 +1,15 @@
 r"""The normal operator :math:`A^HA` of SENSE and the right-hand side :math:`A^Hy`, fast."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from mrirecon.fourier import center_phases, plain_fft, plain_ifft
+from mrirecon.fourier import center_phases, origin_first, plain_fft, plain_ifft
 from mrirecon.operators.base import LinearOperator
 from mrirecon.types import Image, Maps, Sample
 
@@ -17,73 +20,114 @@ TILE = 2**17  # complex numbers of one tile: as many as stay in a processor's ca
 class SenseNormal(LinearOperator):
     r""":math:`S^H F^H W F S` with real weights :math:`W`, the same numbers as the plain operators.
 
-    Two identities make it fast. The centred transform is the plain one between two diagonal
-    phases; those of k-space cancel, and that of the image, :math:`p`, commutes with the coils, so
-    no data is shifted. Where the weights do not depend on the readout, the transform along it
-    cancels as well, and every row is a problem of its own with transforms along ``w`` only. On a
-    CPU the work is cut into tiles that stay in the cache.
+    Two identities make it fast. :math:`F^H W F` is a circular convolution, which does not care
+    where the origin is, so no data is shifted: only :math:`W`, once. Where the weights do not
+    depend on the readout, the transform along it cancels, and every row is a problem of its own
+    with transforms along ``w`` only. On a CPU the work is cut into tiles that stay in the cache.
+
+    The gradient with respect to image and maps computes the coil images again instead of keeping
+    them; it can not be differentiated once more.
 
     Attributes:
         maps: Coil sensitivities.
-        weights: The mask, times the weights of the samples if there are any.
+        spectrum: The weights with the centre of k-space at index 0; see :meth:`of`.
     """
 
     maps: Complex[Tensor, "*b coil h w"]
-    weights: Float[Tensor, "*b #h #w"]
+    spectrum: Float[Tensor, "*b #h #w"]
+
+    @classmethod
+    def of(
+        cls, maps: Complex[Tensor, "*b coil h w"], weights: Float[Tensor, "*b #h #w"]
+    ) -> "SenseNormal":
+        """Build it from weights with the centre of k-space where it is everywhere else."""
+        return cls(maps, origin_first(weights))
 
     @property
     def separable(self) -> bool:
         """Whether every row is a problem of its own."""
-        return self.weights.shape[-2] == 1
-
-    @property
-    def axes(self) -> tuple[int, ...]:
-        """The axes that have to be transformed."""
-        return (-1,) if self.separable else (-2, -1)
-
-    def phase(self) -> Complex[Tensor, "#h w"]:
-        """Return :math:`p`, by which :meth:`modulated` differs from the operator."""
-        h, w = self.maps.shape[-2:]
-        columns = center_phases(w, self.maps)[0][None, :]
-        return columns if self.separable else center_phases(h, self.maps)[0][:, None] * columns
+        return self.spectrum.shape[-2] == 1
 
     def forward(self, x: Complex[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
-        phase = self.phase()
-        return phase.conj() * self.modulated(phase * x)
+        coils, h, w = self.maps.shape[-3:]
+        batch = x.shape[:-2]
+        maps = self.maps.expand(*batch, coils, h, w).reshape(-1, coils, h, w)
+        spectrum = self.spectrum.expand(*batch, *self.spectrum.shape[-2:])
+        result: Tensor = _Normal.apply(
+            x.reshape(-1, h, w), maps, spectrum.reshape(-1, 1, *spectrum.shape[-2:])
+        )
+        return result.reshape(x.shape)
 
     def adjoint(self, y: Complex[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
         return self.forward(y)
 
-    def modulated(self, x: Complex[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
-        """Apply it to an image that is multiplied by :meth:`phase`; so is the result."""
-        if x.is_cuda:
-            return combine(self.maps, self._filter(self.maps * x.unsqueeze(-3), self.weights))
-        coils, h, w = self.maps.shape[-3:]
-        maps = self.maps.expand(*x.shape[:-2], coils, h, w).reshape(-1, coils, h, w)
-        weights = self.weights.expand(*x.shape[:-2], *self.weights.shape[-2:])
-        weights = weights.reshape(-1, *weights.shape[-2:])
-        pieces = self._rows if self.separable else self._coils
-        members = [
-            pieces(maps[i], weights[i], image) for i, image in enumerate(x.reshape(-1, h, w))
-        ]
-        return torch.stack(members).reshape(x.shape) if members else x
+    def filter(self, coil_images: Complex[Tensor, "*b coil h w"]) -> Tensor:
+        """Apply :math:`F^H W F` to every coil image."""
+        return _filter(coil_images, self.spectrum.unsqueeze(-3))
 
-    def _filter(self, coil_images: Tensor, weights: Tensor) -> Tensor:
-        return plain_ifft(plain_fft(coil_images, self.axes) * weights.unsqueeze(-3), self.axes)
 
-    def _rows(self, maps: Tensor, weights: Tensor, x: Tensor) -> Tensor:
-        parts = []
-        for rows in row_tiles(maps):
-            tile = maps[:, rows]
-            parts.append(combine(tile, self._filter(tile * x[rows], weights)))
-        return torch.cat(parts)
+class _Normal(torch.autograd.Function):
+    """On a flat batch: image (b, h, w), maps (b, coil, h, w), spectrum (b, 1, #h, w)."""
 
-    def _coils(self, maps: Tensor, weights: Tensor, x: Tensor) -> Tensor:
-        total = torch.zeros_like(x)
-        for coil in maps:
-            image = plain_ifft(plain_fft(coil * x, self.axes) * weights, self.axes)
-            total = total + coil.conj() * image
-        return total
+    @staticmethod
+    def forward(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:  # type: ignore[override]
+        y = torch.zeros_like(x)
+        for members, coils, rows in _tiles(maps, spectrum):
+            S = maps[members, coils, rows]
+            coil_images = S * x[members, None, rows]
+            y[members, rows] += combine(S, _filter(coil_images, spectrum[members]))
+        return y
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, ...], output: Tensor) -> None:  # noqa: ARG004
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(ctx: Any, dx: Tensor, dS: Tensor, dw: Tensor) -> Tensor:  # type: ignore[override]
+        x, S, spectrum = ctx.saved_tensors
+        image, change = x.unsqueeze(1), dx.unsqueeze(1)
+        filtered = _filter(S * image, spectrum)
+        varied = _filter(S * change + dS * image, spectrum) + _filter(S * image, dw)
+        return combine(dS, filtered) + combine(S, varied)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, Tensor | None, None]:  # type: ignore[override]
+        x, maps, spectrum = ctx.saved_tensors
+        if ctx.needs_input_grad[2]:
+            raise NotImplementedError("SenseNormal has no gradient with respect to its weights")
+        dx = torch.zeros_like(x)
+        dS = torch.empty_like(maps) if ctx.needs_input_grad[1] else None
+        for members, coils, rows in _tiles(maps, spectrum):
+            S = maps[members, coils, rows]
+            image, gradient = x[members, None, rows], g[members, None, rows]
+            filtered = _filter(S * gradient, spectrum[members])
+            dx[members, rows] += combine(S, filtered)
+            if dS is not None:
+                again = _filter(S * image, spectrum[members])
+                dS[members, coils, rows] = gradient.conj() * again + image.conj() * filtered
+        return dx, dS, None
+
+
+def _filter(coil_images: Tensor, spectrum: Tensor) -> Tensor:
+    axes = (-1,) if spectrum.shape[-2] == 1 else (-2, -1)
+    return plain_ifft(plain_fft(coil_images, axes) * spectrum, axes)
+
+
+def _tiles(maps: Tensor, spectrum: Tensor) -> Iterator[tuple[slice, slice, slice]]:
+    """Yield the members, coils and rows of pieces that can be computed one after the other."""
+    everything = slice(None)
+    if maps.is_cuda:
+        yield everything, everything, everything
+        return
+    members, coils = (range(n) for n in maps.shape[:2])
+    for i in members:
+        member = slice(i, i + 1)
+        if spectrum.shape[-2] == 1:
+            yield from ((member, everything, rows) for rows in row_tiles(maps))
+        else:
+            yield from ((member, slice(c, c + 1), everything) for c in coils)
 
 
 def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
@@ -95,33 +139,27 @@ def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
     if sample.weights is not None:
         weights = weights * sample.weights
     first = weights[..., :1, :]
-    return SenseNormal(maps, first if (weights == first).all() else weights)
+    return SenseNormal.of(maps, first if (weights == first).all() else weights)
 
 
 def adjoint_image(sample: Sample, maps: Maps) -> Image:
-    r"""Return :math:`A^Hy` of :func:`~mrirecon.operators.sense.least_squares`."""
-    return demodulate(modulated_adjoint(sample, maps))
+    r"""Return :math:`A^Hy` of :func:`~mrirecon.operators.sense.least_squares`.
 
-
-def modulated_adjoint(sample: Sample, maps: Maps) -> Image:
-    r"""Return :math:`A^Hy` times the phases of both axes."""
+    The phases that centre the transforms are multiplied with the weights in k-space, and with the
+    image after the coils were combined.
+    """
     h, w = sample.kspace.shape[-2:]
     weights = sample.mask if sample.weights is None else sample.mask * sample.weights
-    rows, columns = (center_phases(n, sample.kspace)[1].conj() for n in (h, w))
-    factors = (weights * (rows[:, None] * columns)).unsqueeze(-3)
+    (p_h, q_h), (p_w, q_w) = (center_phases(n, sample.kspace) for n in (h, w))
+    factors = (weights * (q_h[:, None] * q_w).conj()).unsqueeze(-3)
     if sample.kspace.is_cuda:
-        return combine(maps, plain_ifft(sample.kspace * factors, (-2, -1)))
-    total = torch.zeros_like(sample.kspace[..., 0, :, :])
-    for coil in range(maps.shape[-3]):
-        image = plain_ifft(sample.kspace[..., coil, :, :] * factors[..., 0, :, :], (-2, -1))
-        total = total + maps[..., coil, :, :].conj() * image
-    return total
-
-
-def demodulate(x: Image) -> Image:
-    """Remove the phases of both axes."""
-    h, w = x.shape[-2:]
-    return x * center_phases(h, x)[0].conj()[:, None] * center_phases(w, x)[0].conj()
+        total = combine(maps, plain_ifft(sample.kspace * factors, (-2, -1)))
+    else:
+        total = torch.zeros_like(sample.kspace[..., 0, :, :])
+        for coil in range(maps.shape[-3]):
+            image = plain_ifft(sample.kspace[..., coil, :, :] * factors[..., 0, :, :], (-2, -1))
+            total = total + maps[..., coil, :, :].conj() * image
+    return total * (p_h[:, None] * p_w).conj()
 
 
 def combine(

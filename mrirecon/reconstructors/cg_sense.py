@@ -7,7 +7,7 @@ from torch import Tensor
 
 from mrirecon.fourier import plain_fft, plain_ifft
 from mrirecon.operators import SenseNormal, sense_normal
-from mrirecon.operators.normal import combine, demodulate, modulated_adjoint, row_tiles
+from mrirecon.operators.normal import adjoint_image, combine, row_tiles
 from mrirecon.reconstructors.automatic import wiener_weight
 from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -66,19 +66,15 @@ class CgSense(IterativeReconstructor):
             weight = wiener_weight(sample, maps)
         else:
             weight = float(self.regularization)
-        b = modulated_adjoint(sample, maps)
+        b = adjoint_image(sample, maps)
         if normal.separable and not trace:
-            solution = self._solve_rows(normal, b, weight)
-        else:
-            solution = solve_cg(
-                lambda x: normal.modulated(x) + weight * x,
-                b,
-                iterations=self.iterations,
-                tolerance=self.tolerance,
-                trace=trace,
-            )
-        return Solution(
-            demodulate(solution.x), solution.iterations, solution.converged, solution.objective
+            return self._solve_rows(normal, b, weight)
+        return solve_cg(
+            lambda x: normal(x) + weight * x,
+            b,
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+            trace=trace,
         )
 
     def _solve_rows(self, normal: SenseNormal, b: Image, weight: float | Tensor) -> Solution:
@@ -86,7 +82,7 @@ class CgSense(IterativeReconstructor):
         batch, (h, w) = b.shape[:-2], b.shape[-2:]
         reference = torch.linalg.vector_norm(b, dim=(-2, -1), keepdim=True) / h**0.5
         maps = normal.maps.reshape(-1, *normal.maps.shape[-3:])
-        weights = normal.weights.expand(*batch, 1, w).reshape(-1, 1, 1, w)
+        spectrum = normal.spectrum.expand(*batch, 1, w).reshape(-1, 1, 1, w)
         b, reference = b.reshape(-1, h, w), reference.reshape(-1, 1, 1)
         lam = torch.as_tensor(weight, device=b.device).expand(*batch, 1, 1).reshape(-1, 1, 1)
         if b.is_cuda or not len(b):
@@ -96,7 +92,7 @@ class CgSense(IterativeReconstructor):
         x, steps, converged = [], [], []
         for member, rows in groups:
             part = self._solve_tile(
-                maps[member, :, rows], weights[member], b[member, rows], lam[member],
+                maps[member, :, rows], spectrum[member], b[member, rows], lam[member],
                 reference[member],
             )  # fmt: skip
             x.append(part.x.reshape(-1, w))
@@ -109,11 +105,11 @@ class CgSense(IterativeReconstructor):
         )
 
     def _solve_tile(
-        self, maps: Tensor, weights: Tensor, b: Image, lam: Tensor, reference: Tensor
+        self, maps: Tensor, spectrum: Tensor, b: Image, lam: Tensor, reference: Tensor
     ) -> Solution:
         def gram(x: Tensor) -> Tensor:
             coils = plain_fft(maps * x.unsqueeze(-3), (-1,))
-            return combine(maps, plain_ifft(coils * weights, (-1,))) + lam * x
+            return combine(maps, plain_ifft(coils * spectrum, (-1,))) + lam * x
 
         return solve_cg(
             gram, b, iterations=self.iterations, tolerance=self.tolerance, axes=(-1,),

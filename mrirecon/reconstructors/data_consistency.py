@@ -107,21 +107,19 @@ def proximal_image(
 
     Gradients reach ``adjoint``, ``x``, the weight and the maps.
     """
-    phase = normal.phase()  # modulated once, not in every step
 
     def gram(u: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
-        return SenseNormal(maps, normal.weights).modulated(u) + weight * u
+        return SenseNormal(maps, normal.spectrum)(u) + weight * u
 
-    solution = implicit_cg(
+    return implicit_cg(
         gram,
-        phase * (adjoint + weight * x),
+        adjoint + weight * x,
         normal.maps,
         weight,
         iterations=iterations,
         tolerance=tolerance,
-        x0=phase * x,
+        x0=x,
     )
-    return phase.conj() * solution
 
 
 class SplittingStep(nn.Module):

@@ -5,14 +5,15 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.networks.norm_unet import NormUnet
-from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
+from mrirecon.operators import sense_normal
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.kspace_state import Measured, Projected, State, Weighted
+from mrirecon.reconstructors.unrolled import coil_maps
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.sensitivity.learned import LearnedMaps
-from mrirecon.types import Image, KSpace, Sample
+from mrirecon.types import Image, Sample
 
 
 class VarNet(Reconstructor):
@@ -52,16 +53,14 @@ class VarNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
-        M: LinearOperator = Sampling(sample.mask)
-        if sample.weights is not None:
-            M = Weights(sample.weights) @ M
-        E = Fourier() @ Coils(self.sens_net(sample))
-        kspace = sample.kspace
+        maps = coil_maps(self.sens_net, sample)
+        measured = Measured.of(sample.kspace, sense_normal(sample, maps))
+        state: State = (Projected if sample.weights is None else Weighted)(measured)
         for cascade in self.cascades:
-            kspace = cascade(kspace, sample.kspace, M, E)
+            state = cascade(state)
         if self.combination == "sense":
-            return E.H(kspace)
-        magnitude = root_sum_of_squares(ifft(kspace))
+            return state.image()
+        magnitude = root_sum_of_squares(state.coil_images())
         return torch.complex(magnitude, torch.zeros_like(magnitude))
 
 
@@ -77,9 +76,6 @@ class Cascade(nn.Module):
         self.model = model
         self.dc_weight = nn.Parameter(torch.ones(1))
 
-    def forward(
-        self, kspace: KSpace, measured: KSpace, M: LinearOperator, E: LinearOperator
-    ) -> KSpace:
-        """Return the next k-space."""
-        consistency = self.dc_weight * M(kspace - measured)
-        return kspace - consistency - E(self.model(E.H(kspace)))
+    def forward(self, state: State) -> State:
+        """Return the state after this step."""
+        return state.step(self.dc_weight, self.model(state.image()))

@@ -4,10 +4,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 
 import torch
-from jaxtyping import Bool, Complex64, Float, Int64
+from jaxtyping import Bool, Complex64, Int64
 from torch import Tensor, nn
 
 from mrirecon.errors import MriReconError
+from mrirecon.image import root_sum_of_squares
 from mrirecon.sampling.calibration import center_slice, central_block
 from mrirecon.types import Extent, Maps, Sample
 
@@ -121,5 +122,5 @@ def in_center(size: int, count: Int64[Tensor, "*b"]) -> Bool[Tensor, "*b n"]:
 
 def unit_norm(coil_images: Complex64[Tensor, "*b coil h w"]) -> Complex64[Tensor, "*b coil h w"]:
     """Divide by the root-sum-of-squares over coils; what is zero in every coil stays zero."""
-    norm: Float[Tensor, "*b 1 h w"] = torch.linalg.vector_norm(coil_images, dim=-3, keepdim=True)
+    norm = root_sum_of_squares(coil_images).unsqueeze(-3)
     return coil_images / torch.where(norm > 0, norm, 1.0)

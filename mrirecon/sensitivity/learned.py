@@ -14,6 +14,10 @@ from mrirecon.sensitivity.base import (
 )
 from mrirecon.types import Extent, Maps, Sample
 
+# of the coil images that go through the network together: what a processor's cache holds, and what
+# keeps a GPU busy without filling its memory
+PIXELS, PIXELS_ON_GPU = 2**18, 2**22
+
 
 class LearnedMaps(SensitivityEstimator):
     r"""The sensitivity network of the end-to-end VarNet (Sriram et al., MICCAI 2020).
@@ -41,7 +45,10 @@ class LearnedMaps(SensitivityEstimator):
         extent = _center(sample)
         rows = in_center(h, extent[..., 0])[..., None, :, None]
         columns = in_center(w, extent[..., 1])[..., None, None, :]
-        return unit_norm(self.norm_unet(ifft(sample.kspace * (rows & columns))))
+        images = ifft(sample.kspace * (rows & columns))
+        pixels = PIXELS_ON_GPU if images.is_cuda else PIXELS
+        parts = images.reshape(-1, h, w).split(max(1, pixels // (h * w)))
+        return unit_norm(torch.cat([self.norm_unet(part) for part in parts]).reshape(images.shape))
 
 
 def _center(sample: Sample) -> Extent:

@@ -9,6 +9,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 from mrirecon.errors import ConfigError
+from mrirecon.sensitivity import LearnedMaps
 from mrirecon.training.module import ReconstructionModule
 
 
@@ -40,6 +41,8 @@ class RecomputeActivations(pl.Callback):
 def recompute(model: nn.Module, modules: Sequence[str] | None = None) -> None:
     """Let every step of a model compute its activations again while the model is in training.
 
+    So does the network that estimates coil sensitivities, unless lists are named.
+
     Raises:
         ConfigError: When the model has no such list.
     """
@@ -58,8 +61,10 @@ def recompute(model: nn.Module, modules: Sequence[str] | None = None) -> None:
             f"{called}; its networks have "
             f"{', '.join(sorted({name.rpartition('.')[2] for name in lists})) or 'none'}"
         )
-    # tied steps are one module several times
-    for step in {id(step): step for module in chosen for step in module}.values():
+    steps = [step for module in chosen for step in module]
+    if not modules:
+        steps += [part.norm_unet for part in model.modules() if isinstance(part, LearnedMaps)]
+    for step in dict.fromkeys(steps):  # tied steps are one module several times
         step.forward = partial(_forward, step, step.forward)
 
 

@@ -1,9 +1,11 @@
 import pytest
 import torch
+from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
 from mrirecon.networks import NormUnet, ResidualCnn, Unet
 from mrirecon.networks.channels import from_channels, to_channels
+from mrirecon.networks.instance_norm import normalized_leaky_relu
 from tests.golden.formula import SHAPES
 from tests.golden.reference import coil_images, filled, golden
 
@@ -90,3 +92,30 @@ def test_image_too_small_for_the_pools_is_named():
 def test_wrong_arguments_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_normalized_leaky_relu_is_its_two_parts(dtype):
+    torch.manual_seed(0)
+    x = (torch.randn(2, 3, 9, 7, dtype=dtype) * torch.tensor([1, 5, 0.1])[:, None, None] + 4).to(
+        memory_format=torch.channels_last
+    )
+    x[1, 1] = 2.0  # a constant map stays finite
+    x.requires_grad_()
+    expected = F.leaky_relu(F.instance_norm(x), 0.2)
+    result = normalized_leaky_relu(x)
+    assert result.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
+    g = torch.randn_like(result)
+    found, reference = (torch.autograd.grad(y, x, g)[0] for y in (result, expected))
+    varying = torch.ones(2, 3, dtype=torch.bool)
+    varying[1, 1] = False  # 1 / sqrt(eps) times rounding
+    torch.testing.assert_close(found[varying], reference[varying], rtol=1e-4, atol=1e-5)
+    assert found.isfinite().all()
+
+
+def test_normalized_leaky_relu_takes_its_statistics_in_float32():
+    torch.manual_seed(0)
+    x = (torch.randn(1, 2, 64, 64) + 40).bfloat16()
+    exact = F.leaky_relu(F.instance_norm(x.double()), 0.2)
+    assert (normalized_leaky_relu(x) - exact).abs().max() < 0.02  # bfloat16 of values up to 4

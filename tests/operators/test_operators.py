@@ -39,7 +39,7 @@ def _cases(h, w):
         Weights: (Weights(rows * 0.3), coils, coils),
         Adjoint: (Adjoint(Coils(maps)), coils, image),
         Composition: (sense(maps, rows), image, coils),
-        SenseNormal: (SenseNormal(maps, rows * 0.7), image, image),
+        SenseNormal: (SenseNormal.of(maps, rows * 0.7), image, image),
         FiniteDifference: (FiniteDifference(), image, (2, 2, h, w)),
         SymmetrizedGradient: (SymmetrizedGradient(), (2, 2, h, w), (2, 3, h, w)),
         Wavelet: (wavelet, image, (2, *wavelet.padded)),

@@ -6,6 +6,7 @@ import torch
 from mrirecon.fourier import center_phases, fft, plain_fft
 from mrirecon.operators import (
     FiniteDifference,
+    SenseNormal,
     SymmetrizedGradient,
     Wavelet,
     adjoint_image,
@@ -97,3 +98,18 @@ def test_fast_normal_equations_are_the_plain_ones(matrix, kind):
     x = complex_randn(2, *matrix).to(torch.complex64)
     torch.testing.assert_close(normal(x), A.gram(x), rtol=1e-5, atol=1e-5)
     torch.testing.assert_close(adjoint_image(sample, sample.maps), A.H(y), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit.script. is:DeprecationWarning")  # torch's own
+@pytest.mark.parametrize("rows", [1, 6])
+def test_gradients_of_the_normal_operator_are_those_of_finite_differences(rows):
+    x, maps = complex_randn(2, 6, 5), complex_randn(2, 3, 6, 5)
+    weights = torch.rand(2, rows, 5, generator=torch.Generator().manual_seed(0)).double()
+    x.requires_grad_(), maps.requires_grad_()
+
+    def normal(x, maps):
+        return SenseNormal.of(maps, weights)(x)
+
+    assert torch.autograd.gradcheck(normal, (x, maps), check_forward_ad=True)
+    with pytest.raises(NotImplementedError, match="weights"):
+        SenseNormal.of(maps, weights.requires_grad_())(x).abs().sum().backward()

@@ -118,7 +118,7 @@ def test_proximal_gradients_are_exact():
     inputs, weights = double()
     assert torch.autograd.gradcheck(
         lambda b, x, maps, lam: proximal_image(
-            SenseNormal(maps, weights), b, x, lam, iterations=24, tolerance=1e-13
+            SenseNormal.of(maps, weights), b, x, lam, iterations=24, tolerance=1e-13
         ),
         inputs,
     )
@@ -129,10 +129,10 @@ def test_proximal_gradients_are_those_of_the_unrolled_iterations():
     b, x, maps, lam = inputs
 
     def unrolled():
-        normal = SenseNormal(maps, weights)
+        normal = SenseNormal.of(maps, weights)
         return conjugate_gradient(lambda v: normal(v) + lam * v, b + lam * x, iterations=40)
 
-    implicit = proximal_image(SenseNormal(maps, weights), b, x, lam, 80, 1e-13)
+    implicit = proximal_image(SenseNormal.of(maps, weights), b, x, lam, 80, 1e-13)
     torch.testing.assert_close(implicit, unrolled())
     losses = [image.abs().pow(3).sum() for image in (implicit, unrolled())]
     first, second = (torch.autograd.grad(loss, inputs) for loss in losses)
@@ -151,7 +151,7 @@ def saved_bytes(iterations):
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
-        proximal_image(SenseNormal(maps, weights), b, x, lam, iterations)
+        proximal_image(SenseNormal.of(maps, weights), b, x, lam, iterations)
     return total
 
 
@@ -181,9 +181,13 @@ def test_members_of_a_batch_are_solved_by_themselves():
     (b, x, maps, lam), weights = double()
     two = [torch.stack([t, 100 * t]) for t in (b, x)]
     together = proximal_image(
-        SenseNormal(torch.stack([maps, maps]), torch.stack([weights, weights])), *two, lam, 30, 1e-9
+        SenseNormal.of(torch.stack([maps, maps]), torch.stack([weights, weights])),
+        *two,
+        lam,
+        30,
+        1e-9,
     )
-    alone = proximal_image(SenseNormal(maps, weights), b, x, lam, 30, 1e-9)
+    alone = proximal_image(SenseNormal.of(maps, weights), b, x, lam, 30, 1e-9)
     torch.testing.assert_close(together, torch.stack([alone, 100 * alone]), rtol=1e-6, atol=1e-6)
 
 

@@ -1,0 +1,178 @@
+"""The variational network beside fastMRI's: python benchmarks/varnet.py [repeats [case [threads]]].
+
+Twelve cascades of 18 channels, the same weights, the same k-space (normal random numbers, R = 4, 24
+central lines), single slices. ``forward`` is inference, ``step`` forward, L1 loss, backward and
+Adam. ``memory`` is the peak of a training step, ``inference memory`` that of a forward pass, each
+over what model, optimizer and data hold, in a process of its own. Variants: ``bf16`` is autocast on
+our side only, ``recomputed`` our activation recomputation (callbacks=low_memory), ``cropped`` our
+network after the oversampling of the readout was removed: the same task, but another input.
+
+Needs fastMRI: pip install --no-deps fastmri==0.3.0 && pip install pandas requests
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from recon_cases import interleaved
+from table import MemoryRow, Row, publish
+from torch import Tensor, nn
+
+from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.training.memory import recompute
+from mrirecon.types import Sample
+
+CASES = {"a8": (8, 320, 320), "c15": (15, 640, 368), "small": (4, 64, 64)}
+PEER = "fastmri"
+READOUT = 320  # rows that are left when the oversampling has been removed
+ACCELERATION, ACS = 4, 24
+
+
+def sample_of(case: str, cropped: bool = False) -> Sample:
+    """Return a slice with noise for k-space; its values do not matter to the time."""
+    coils, h, w = CASES[case]
+    h = min(h, READOUT) if cropped else h
+    generator = torch.Generator().manual_seed(0)
+    mask = (torch.arange(w) % ACCELERATION == 0)[None]
+    mask[:, (w - ACS + 1) // 2 :][:, :ACS] = True
+    kspace = torch.randn((1, coils, h, w), dtype=torch.complex64, generator=generator) * mask
+    return Sample(kspace, mask[None], acs=torch.tensor([[h, ACS]]))
+
+
+class Ours:
+    """Our network; ``variant`` may name bf16, recomputed and cropped."""
+
+    def __init__(self, case: str, variant: str) -> None:
+        torch.manual_seed(0)
+        self.model: nn.Module = VarNet()
+        self.sample = sample_of(case, "cropped" in variant)
+        self.bf16 = "bf16" in variant
+        if "recomputed" in variant:
+            recompute(self.model)
+
+    def __call__(self) -> Tensor:
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+            image: Tensor = self.model(self.sample)
+        return image.real
+
+
+class Peer:
+    """fastMRI's network with the same weights."""
+
+    def __init__(self, case: str, variant: str) -> None:  # noqa: ARG002
+        from fastmri.models import VarNet as FastmriVarNet
+
+        torch.manual_seed(0)
+        self.model: nn.Module = FastmriVarNet()
+        self.model.load_state_dict(VarNet().state_dict())
+        sample = sample_of(case)
+        self.kspace = torch.view_as_real(sample.kspace)
+        self.mask = sample.mask[:, None, :, :, None]
+
+    def __call__(self) -> Tensor:
+        image: Tensor = self.model(self.kspace, self.mask, num_low_frequencies=ACS)
+        return image
+
+
+def forward(network: Ours | Peer) -> Callable[[], Tensor]:
+    def run() -> Tensor:
+        with torch.inference_mode():
+            network.model.eval()
+            return network()
+
+    return run
+
+
+def step(network: Ours | Peer) -> Callable[[], None]:
+    optimizer = torch.optim.Adam(network.model.parameters())
+
+    def run() -> None:
+        network.model.train()
+        optimizer.zero_grad()
+        image = network()
+        torch.nn.functional.l1_loss(image, torch.zeros_like(image)).backward()
+        optimizer.step()
+
+    return run
+
+
+def times(case: str, repeats: int, label: str) -> list[Row]:
+    """Time all variants in turns, forward and in training."""
+    rows = []
+    for name, kind in (("forward", forward), ("step", step)):
+        variants = ["", " bf16"]
+        if name == "step":
+            variants.append(" recomputed")
+        if CASES[case][1] > READOUT:
+            variants += [" cropped", " cropped bf16"]
+        networks = {variant: Ours(case, variant) for variant in variants}
+        peer = Peer(case, "")
+        with torch.inference_mode():
+            expected = peer()
+            errors = {
+                v: None if "cropped" in v else float((n() - expected).norm() / expected.norm())
+                for v, n in networks.items()
+            }
+        runs: dict[str, Callable[[], object]] = {v: kind(n) for v, n in networks.items()}
+        result = interleaved(runs | {PEER: kind(peer)}, repeats)
+        rows += [
+            Row(f"{case} {name}{v}{label}", result[v], PEER, result[PEER],
+                result[PEER] / result[v], errors[v])
+            for v in variants
+        ]  # fmt: skip
+    return rows
+
+
+def memories(case: str) -> list[MemoryRow]:
+    """Measure the peaks, each in a process of its own."""
+    rows = []
+    for name, kind in (("memory", "step"), ("inference memory", "forward")):
+        theirs = measured(PEER, case, kind, "")
+        for variant in ["", " bf16", *([" recomputed"] if kind == "step" else [])]:
+            ours = measured("ours", case, kind, variant)
+            rows.append(MemoryRow(f"{case} {name}{variant}", ours, PEER, theirs, theirs / ours))
+    return rows
+
+
+def measured(who: str, case: str, kind: str, variant: str) -> float:
+    """Return the peak memory over the base in MB."""
+    arguments = [sys.executable, __file__, "peak", who, case, kind, variant]
+    result = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    return float(result.stdout)
+
+
+def peak(who: str, case: str, kind: str, variant: str) -> float:
+    network = Ours(case, variant) if who == "ours" else Peer(case, variant)
+    run = (step if kind == "step" else forward)(network)
+    torch.set_num_threads(1)
+    base = status("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
+    run()
+    return status("VmHWM") - base
+
+
+def status(field: str) -> float:
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(field)) / 1024
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["peak"]:
+        print(peak(*sys.argv[2:]))
+        return
+    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
+    cases = sys.argv[2:3] or ["a8", "c15"]
+    threads = [int(n) for n in sys.argv[3:4]] or [1]
+    rows: list[Row | MemoryRow] = []
+    for case in cases:
+        for count in threads:
+            torch.set_num_threads(count)
+            rows += times(case, repeats, "" if count == 1 else f" {count} threads")
+        rows += memories(case)
+    publish("varnet", rows)
+
+
+if __name__ == "__main__":
+    main()

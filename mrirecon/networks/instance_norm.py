@@ -1,0 +1,53 @@
+"""Instance normalization and leaky ReLU in one step that keeps half the activations."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional as F
+
+EPS = 1e-5
+
+
+def normalized_leaky_relu(
+    x: Float[Tensor, "b c h w"], slope: float = 0.2
+) -> Float[Tensor, "b c h w"]:
+    r"""Return ``leaky_relu(instance_norm(x), slope)`` in the memory format of ``x``.
+
+    Both have an inverse given one number per feature map, so only the result is kept for the
+    gradient: the next convolution keeps it anyway (Rota Bulò et al., CVPR 2018). Statistics are
+    float32 whatever the type of ``x``; twice differentiable it is not.
+
+    Args:
+        x: Feature maps.
+        slope: Of the negative part, positive.
+    """
+    result: Tensor = _NormalizedLeakyRelu.apply(x, slope)
+    return result
+
+
+class _NormalizedLeakyRelu(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:
+        wide = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
+        # sums are pairwise, so two passes are as exact as Welford's one and several times faster
+        y = x - x.mean((-2, -1), keepdim=True, dtype=wide)
+        deviation = ((y * y).mean((-2, -1), keepdim=True) + EPS).rsqrt()
+        # the deviation is positive: it may be divided by after the ReLU
+        y = F.leaky_relu_(y, slope).mul_(deviation).to(x.dtype)
+        ctx.save_for_backward(y, deviation)
+        ctx.slope = slope
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+        y, deviation = ctx.saved_tensors
+        wide = deviation.dtype
+        # the slope and its inverse cancel in the product of gradient and normalized value
+        correlation = (g * y).mean((-2, -1), keepdim=True, dtype=wide)
+        dx = torch.ops.aten.leaky_relu_backward(g, y, ctx.slope, True)
+        dx -= dx.mean((-2, -1), keepdim=True, dtype=wide).to(dx.dtype)
+        dx -= F.leaky_relu(y, 1 / ctx.slope).mul_(correlation.to(y.dtype))
+        return dx.mul_(deviation.to(dx.dtype)), None

@@ -1,0 +1,125 @@
+r"""The k-space that a variational network carries from step to step, without holding it.
+
+With :math:`E = FS`, measured data :math:`y`, step lengths :math:`\eta` and corrections :math:`D`,
+
+.. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y
+
+Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Complex64, Float32
+from torch import Tensor
+
+from mrirecon.fourier import ifft
+from mrirecon.operators import SenseNormal
+from mrirecon.operators.normal import combine
+from mrirecon.types import Image, KSpace
+
+CoilImages = Complex64[Tensor, "*b coil h w"]
+StepLength = Float32[Tensor, "1"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What all steps have in common.
+
+    Attributes:
+        coil_images: :math:`F^H y`.
+        image: :math:`E^H y`.
+        normal: :math:`E^H W E`.
+        energy: :math:`S^H S`; one where the maps are normalized.
+    """
+
+    coil_images: CoilImages
+    image: Image
+    normal: SenseNormal
+    energy: Float32[Tensor, "*b h w"]
+
+    @classmethod
+    def of(cls, kspace: KSpace, normal: SenseNormal) -> "Measured":
+        """Transform the measured k-space."""
+        coil_images = ifft(kspace)
+        energy = torch.view_as_real(normal.maps).square().sum((-1, -4))
+        return cls(coil_images, combine(normal.maps, coil_images), normal, energy)
+
+
+@dataclass(frozen=True)
+class Projected:
+    r"""State for a mask :math:`W = M`: two images instead of the k-space of all coils.
+
+    As :math:`M^2 = M` and :math:`M y = y`, the steps stay in the form
+
+    .. math:: k = y + E p + M E q, \qquad
+              p \leftarrow p - D, \qquad q \leftarrow (1 - \eta) q - \eta p
+
+    Attributes:
+        measured: Where the steps begin.
+        p: The sum of the corrections; None is zero.
+        q: What data consistency made of them; None is zero.
+    """
+
+    measured: Measured
+    p: Image | None = None
+    q: Image | None = None
+
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+        image = self.measured.image
+        if self.p is not None:
+            image = image + self.measured.energy * self.p
+        return image if self.q is None else image + self.measured.normal(self.q)
+
+    def step(self, length: StepLength, correction: Image) -> "Projected":
+        """Return the state after one step."""
+        if self.p is None:  # the first length cannot matter, but its gradient has to be there
+            return replace(self, p=0 * length - correction)
+        q = -length * self.p
+        return replace(
+            self, p=self.p - correction, q=q if self.q is None else (1 - length) * self.q + q
+        )
+
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+        maps, images = self.measured.normal.maps, self.measured.coil_images
+        if self.p is not None:
+            images = images + maps * self.p.unsqueeze(-3)
+        if self.q is not None:
+            images = images + self.measured.normal.filter(maps * self.q.unsqueeze(-3))
+        return images
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """State for any weights: the coil images of what the steps have added.
+
+    Attributes:
+        measured: Where the steps begin.
+        added: :math:`F^H (k - y)`; None is zero.
+    """
+
+    measured: Measured
+    added: CoilImages | None = None
+
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+        if self.added is None:
+            return self.measured.image
+        return self.measured.image + combine(self.measured.normal.maps, self.added)
+
+    def step(self, length: StepLength, correction: Image) -> "Weighted":
+        """Return the state after one step."""
+        maps, consistent = self.measured.normal.maps, 0 * length
+        if self.added is not None:
+            consistent = self.added - length * self.measured.normal.filter(self.added)
+        return replace(self, added=consistent - maps * correction.unsqueeze(-3))
+
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+        images = self.measured.coil_images
+        return images if self.added is None else images + self.added
+
+
+State = Projected | Weighted

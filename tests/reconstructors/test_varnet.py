@@ -1,0 +1,58 @@
+"""The equations of the variational network, written out on the k-space of all coils."""
+
+import pytest
+import torch
+
+from mrirecon.fourier import fft, ifft
+from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.sensitivity import GivenMaps
+from mrirecon.types import Sample
+
+
+def masks(kind, w):
+    generator = torch.Generator().manual_seed(1)
+    mask = torch.rand(2, 1, w, generator=generator) < 0.5
+    if kind == "grid":
+        mask = torch.rand(2, 12, w, generator=generator) < 0.5
+    mask[..., w // 2 - 1 : w // 2 + 2] = True
+    weights = torch.rand(mask.shape, generator=generator) * mask if kind == "weighted" else None
+    return mask, weights
+
+
+@pytest.mark.parametrize("combination", ["rss", "sense"])
+@pytest.mark.parametrize("kind", ["lines", "grid", "weighted"])
+def test_states_without_kspace_are_the_published_steps(kind, combination):
+    """Maps need not be normalized; W is the mask, times the weights of the samples."""
+    torch.manual_seed(0)
+    h, w = 12, 13
+    mask, weights = masks(kind, w)
+    maps = torch.randn(2, 3, h, w, dtype=torch.complex64) / 2
+    y = torch.randn(2, 3, h, w, dtype=torch.complex64) * mask[:, None]
+    sample = Sample(y, mask, weights=weights, maps=maps)
+    model = VarNet(4, channels=2, pools=2, sensitivity=GivenMaps(), combination=combination)
+    for number, cascade in enumerate(model.cascades):
+        torch.nn.init.constant_(cascade.dc_weight, 0.3 + 0.4 * number)
+
+    S = maps.clone().requires_grad_()
+    W = (mask.float() if weights is None else mask * weights)[:, None]
+    k = y
+    for cascade in model.cascades:
+        image = (S.conj() * ifft(k)).sum(1)
+        correction = cascade.model(image)
+        k = k - cascade.dc_weight * W * (k - y) - fft(S * correction[:, None])
+    expected = (S.conj() * ifft(k)).sum(1)
+    if combination == "rss":
+        expected = torch.linalg.vector_norm(ifft(k), dim=1) + 0j
+
+    ours = maps.clone().requires_grad_()
+    result = model(sample.replace(maps=ours))
+    torch.testing.assert_close(result, expected, rtol=2e-5, atol=2e-5)
+    wanted = [p for p in model.parameters() if p.requires_grad]
+    cotangent = torch.randn_like(result)
+    gradients = [
+        torch.autograd.grad(output, [leaf, *wanted], cotangent)
+        for output, leaf in ((result, ours), (expected, S))
+    ]
+    for found, reference in zip(*gradients, strict=True):
+        scale = reference.abs().max().item()
+        torch.testing.assert_close(found, reference, rtol=1e-3, atol=1e-4 * max(scale, 1e-3))
