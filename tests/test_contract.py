@@ -19,8 +19,6 @@ SMALL = {
         "++model.channels=4",
         "++model.pools=2",
         "++model.acceleration=2",
-        "++model.regularizer.channels=4",
-        "++model.regularizer.pools=2",
         "++model.sensitivity.channels=2",
         "++model.sensitivity.pools=2",
     ],

@@ -34,8 +34,9 @@ class FiVarNet(Reconstructor):
     normalize with the statistics of :math:`E^Hy` (14:10991). :math:`B_t` is attention among the
     pixels that are aliased onto one another, so ``acceleration`` should be that of the sampling
     along ``w``; :math:`U_t` a U-Net on feature maps. Every third of these steps is followed by
-    further convolutions. The second half is a :class:`~mrirecon.reconstructors.varnet.VarNet`.
-    :math:`M` zeroes what was not measured, and weighs what was averaged differently.
+    further convolutions. Only the coder and the decoder are tied, as in the paper. The second half
+    is a :class:`~mrirecon.reconstructors.varnet.VarNet`. :math:`M` zeroes what was not measured,
+    and weighs what was averaged differently.
 
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper learns them as VarNet does.

@@ -21,7 +21,8 @@ class XpdNet(Reconstructor):
     stack :math:`f` is the result, the others are the network's memory; all start at :math:`A^Hy`.
 
     Args:
-        sensitivity: Estimator of the coil sensitivities; the paper refines them with a U-Net.
+        sensitivity: Estimator of the coil sensitivities; the paper refines low-resolution ones
+            with a U-Net.
         regularizer: :math:`\Lambda`, from ``memory + 1`` complex images to ``memory``; None takes
             the paper's :class:`~mrirecon.networks.mwcnn.Mwcnn`.
         iterations: Number of unrolled iterations.
