@@ -14,6 +14,14 @@ from tests.test_config import choices, composed
 SMALL = {
     "adaptive_cs_net": ["++model.scales=[2,1]", "++model.channels=4"],
     "cascade_net": ["++model.iterations=2", "++model.regularizer.channels=4"],
+    "fi_varnet": [
+        "++model.cascades=2",
+        "++model.channels=4",
+        "++model.pools=2",
+        "++model.acceleration=2",
+        "++model.sensitivity.channels=2",
+        "++model.sensitivity.pools=2",
+    ],
     "ista_net": ["++model.iterations=2", "++model.channels=4"],
     "kiki_net": ["++model.regularizer.channels=4", "++model.kspace_regularizer.channels=4"],
     "lpd_net": ["++model.iterations=2", "++model.channels=4"],
@@ -39,6 +47,13 @@ SMALL = {
         "++model.cascades=2",
         "++model.channels=4",
         "++model.pools=2",
+        "++model.sensitivity.channels=2",
+        "++model.sensitivity.pools=2",
+    ],
+    "xpdnet": [
+        "++model.iterations=2",
+        "++model.regularizer.channels=[8,8]",
+        "++model.regularizer.first_channels=8",
         "++model.sensitivity.channels=2",
         "++model.sensitivity.pools=2",
     ],

@@ -1,16 +1,13 @@
-"""A convolutional network with a memory: stacked gated recurrent units."""
-
-from itertools import pairwise
+"""A convolutional network with gated recurrent units, and what makes its first state."""
 
 import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import from_channels, stacked_channels, to_channels
-from mrirecon.networks.dilated_cnn import DILATIONS, HIDDEN, dilated, replicating
-
-State = tuple[Float[Tensor, "b c h w"], ...]
+from mrirecon.networks.channels import to_channels
+from mrirecon.networks.dilated_cnn import DILATIONS, HIDDEN, dilated
+from mrirecon.networks.recurrent import RecurrentNetwork, State
 
 
 class GruCell(nn.Module):
@@ -45,16 +42,13 @@ class GruCell(nn.Module):
         return (1 - update) * state + update * candidate
 
 
-class ConvGru(nn.Module):
-    r"""Convolutions on complex images with a gated recurrent unit after each.
+class ConvGru(RecurrentNetwork):
+    r"""Gated recurrent units.
 
-    .. math:: v &= \operatorname{ReLU}(W a), \qquad
-              z = \sigma(W_z[v, h]), \qquad r = \sigma(W_r[v, h]) \\
-              h' &= (1 - z)\,h + z\tanh(W_h[v, r h]), \qquad a' = \operatorname{ReLU}(h')
+    .. math:: z = \sigma(W_z[v, h]), \qquad r = \sigma(W_r[v, h]), \qquad
+              H(v, h) = (1 - z)\,h + z\tanh(W_h[v, r h])
 
-    for every layer, and a last convolution (Yiasemis et al., CVPR 2022, after Lønning et al., Med
-    Image Anal 53:64, 2019). The first convolution is 5 x 5, the second 3 x 3 with dilation 2, the
-    others 3 x 3; the gates are 1 x 1.
+    The gates are 1 x 1 convolutions.
 
     Args:
         channels: Features of each layer and of its state.
@@ -63,36 +57,16 @@ class ConvGru(nn.Module):
     """
 
     def __init__(self, channels: int = 64, layers: int = 4, images: int = 1) -> None:
-        super().__init__()
-        if min(channels, layers, images) < 1:
-            raise ValueError(
-                "channels, layers and images must be at least 1, "
-                f"got {channels}, {layers} and {images}"
-            )
-        sizes = [2 * images, *[channels] * layers, 2]
-        self.layers = layers
-        self.convolutions = nn.ModuleList(
-            replicating(before, after, size=5 if i == 0 else 3, dilation=2 if i == 1 else 1)
-            for i, (before, after) in enumerate(pairwise(sizes))
-        )
-        self.cells = nn.ModuleList(GruCell(channels) for _ in range(layers))
+        super().__init__(channels, layers, images)
 
-    def forward(
-        self, images: Complex64[Tensor, "b n h w"], state: State | None = None
-    ) -> tuple[Complex64[Tensor, "b h w"], State]:
-        """Return one image and the next state; a missing state is zero."""
-        a = stacked_channels(images)
-        new = []
-        for i in range(self.layers):
-            v = F.relu(self.convolutions[i](a))
-            h = torch.zeros_like(v) if state is None else state[i]
-            new.append(self.cells[i](v, h))
-            a = F.relu(new[-1])
-        return from_channels(self.convolutions[-1](a)), tuple(new)
+    @staticmethod
+    def cell(channels: int) -> nn.Module:
+        """Return the unit of a layer."""
+        return GruCell(channels)
 
 
 class StateInitializer(nn.Module):
-    r"""First state of a :class:`ConvGru`: dilated convolutions of a complex image.
+    r"""First state of a recurrent network: dilated convolutions of a complex image.
 
     Args:
         channels: Features of the state.

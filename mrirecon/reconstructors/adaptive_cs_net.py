@@ -32,8 +32,9 @@ class AdaptiveCsNet(Reconstructor):
     enter as an input: the network learns how to use the residual (arXiv:1912.12259 and 2004.07339;
     8:204825). This is no port: neither code nor weights are public, and what the paper leaves open
     (the scales of each block, phase and background in detail, two real channels per complex image)
-    was chosen here. Adjacent slices are not used. A related patent application of Philips is
-    WO2021104954A1; check it before commercial use.
+    was chosen here. Adjacent slices are not used. The multi-scale shrinkage is the method and
+    differs from block to block, so there is no other network to choose. A related patent
+    application of Philips is WO2021104954A1; check it before commercial use.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.

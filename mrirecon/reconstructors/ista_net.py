@@ -23,7 +23,9 @@ class IstaNet(Reconstructor):
 
     The paper reconstructs real single-coil images; here the transforms see real and imaginary
     parts, and :math:`A` the coils. Its loss has a term that keeps :math:`\tilde H_k H_k` close to
-    the identity: :meth:`with_asymmetry` returns it beside the image.
+    the identity: :meth:`with_asymmetry` returns it beside the image. The shrinkage is the method,
+    so there is no other network to choose: with a denoiser in its place this is proximal gradient
+    descent, which is :class:`~mrirecon.reconstructors.modl.MoDL` with a ``GradientStep``.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.

@@ -1,12 +1,12 @@
 """The learned primal-dual network (Adler and Öktem, IEEE Trans Med Imaging 2018)."""
 
 import torch
-from torch import nn
 
 from mrirecon.networks.joint_cnn import JointCnn
+from mrirecon.networks.joint_network import JointNetwork
 from mrirecon.operators import least_squares
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, scaled
+from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -24,10 +24,14 @@ class LpdNet(Reconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities.
         iterations: Number of unrolled iterations.
-        channels: Features of each network.
-        layers: Convolutions of each network.
+        channels: Features of the networks that are not given.
+        layers: Convolutions of the networks that are not given.
         memory: Number of images in the primal and of k-spaces in the dual stack, at least 2.
         tied: Whether all iterations share their parameters.
+        regularizer: :math:`\Lambda`, from ``memory + 1`` complex images to ``memory``; None takes
+            the paper's :class:`~mrirecon.networks.joint_cnn.JointCnn`.
+        dual_regularizer: :math:`\Gamma`, from ``memory + 2`` k-spaces of a coil to ``memory``; None
+            takes another of them.
     """
 
     def __init__(
@@ -38,6 +42,8 @@ class LpdNet(Reconstructor):
         layers: int = 3,
         memory: int = 5,
         tied: bool = False,
+        regularizer: JointNetwork | None = None,
+        dual_regularizer: JointNetwork | None = None,
     ) -> None:
         super().__init__()
         if memory < 2:
@@ -45,8 +51,13 @@ class LpdNet(Reconstructor):
         self.sensitivity = sensitivity
         self.iterations = iterations
         self.memory = memory
-        dual: nn.Module = JointCnn(memory + 2, memory, channels, layers)
-        primal: nn.Module = JointCnn(memory + 1, memory, channels, layers)
+        dual, primal = dual_regularizer, regularizer
+        if dual is None:
+            dual = JointCnn(memory + 2, memory, channels, layers)
+        if primal is None:
+            primal = JointCnn(memory + 1, memory, channels, layers)
+        check_fits("dual_regularizer", dual, images=memory + 2, outputs=memory)
+        check_fits("regularizer", primal, images=memory + 1, outputs=memory)
         self.dual_networks = for_each_step(dual, iterations, tied)
         self.primal_networks = for_each_step(primal, iterations, tied)
 

@@ -8,10 +8,11 @@ from torch import nn
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.networks.conv_gru import ConvGru, StateInitializer
+from mrirecon.networks.recurrent import RecurrentNetwork
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.kspace_consistency import SoftStep
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, scaled
+from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -29,12 +30,14 @@ class RecurrentVarNet(Reconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper refines them with a U-Net.
         iterations: Number of steps.
-        channels: Features of the recurrent units.
-        layers: Number of recurrent units in each step.
+        channels: Features of the recurrent units, if no network is given.
+        layers: Number of recurrent units in each step, if no network is given.
         consistency: The step towards the data, from
             :mod:`~mrirecon.reconstructors.kspace_consistency`; None takes a ``SoftStep``, as above.
         tied: Whether all steps share their parameters.
         combination: As for :class:`~mrirecon.reconstructors.varnet.VarNet`.
+        regularizer: :math:`H`, of one image; None takes the paper's
+            :class:`~mrirecon.networks.conv_gru.ConvGru`.
     """
 
     def __init__(
@@ -46,13 +49,16 @@ class RecurrentVarNet(Reconstructor):
         consistency: nn.Module | None = None,
         tied: bool = False,
         combination: Literal["rss", "sense"] = "rss",
+        regularizer: RecurrentNetwork | None = None,
     ) -> None:
         super().__init__()
         self.sensitivity = sensitivity
         self.iterations = iterations
         self.combination = combination
-        self.initializer = StateInitializer(channels, layers)
-        self.units = for_each_step(ConvGru(channels, layers), iterations, tied)
+        unit = ConvGru(channels, layers) if regularizer is None else regularizer
+        check_fits("regularizer", unit, images=1)
+        self.initializer = StateInitializer(unit.channels, unit.layers)
+        self.units = for_each_step(unit, iterations, tied)
         step = SoftStep() if consistency is None else consistency
         self.consistency = for_each_step(step, iterations, tied)
 

@@ -1,12 +1,17 @@
 """The recurrent inference machine (Lønning et al., Med Image Anal 2019)."""
 
 import torch
-from torch import nn
 
-from mrirecon.networks.conv_gru import ConvGru, State
+from mrirecon.networks.conv_gru import ConvGru
+from mrirecon.networks.recurrent import RecurrentNetwork, State
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, restore_scale
+from mrirecon.reconstructors.unrolled import (
+    check_fits,
+    coil_maps,
+    for_each_step,
+    restore_scale,
+)
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -23,9 +28,11 @@ class Rim(Reconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities.
         iterations: Number of steps.
-        channels: Features of the recurrent units.
-        layers: Number of recurrent units.
+        channels: Features of the recurrent units, if no network is given.
+        layers: Number of recurrent units, if no network is given.
         tied: Whether all steps share their parameters.
+        regularizer: :math:`H`, of two images; None takes the paper's
+            :class:`~mrirecon.networks.conv_gru.ConvGru`.
     """
 
     def __init__(
@@ -35,11 +42,13 @@ class Rim(Reconstructor):
         channels: int = 64,
         layers: int = 2,
         tied: bool = True,
+        regularizer: RecurrentNetwork | None = None,
     ) -> None:
         super().__init__()
         self.sensitivity = sensitivity
         self.iterations = iterations
-        unit: nn.Module = ConvGru(channels, layers, images=2)
+        unit = ConvGru(channels, layers, images=2) if regularizer is None else regularizer
+        check_fits("regularizer", unit, images=2)
         self.units = for_each_step(unit, iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

@@ -43,6 +43,14 @@ def for_each_step(module: nn.Module, steps: int, tied: bool = False) -> nn.Modul
     return nn.ModuleList(modules)
 
 
+def check_fits(name: str, network: nn.Module, **numbers: int) -> None:
+    """Raise ValueError unless a network's attributes have the values that a method needs."""
+    for key, expected in numbers.items():
+        found = getattr(network, key)
+        if found != expected:
+            raise ValueError(f"{name}.{key} must be {expected} in this method, got {found}")
+
+
 def restore_scale(x: Image, data: DataTerm) -> Image:
     """Undo the scaling of a data term; where nothing was measured the image is zero.
 

@@ -8,11 +8,13 @@ from mrirecon.config import build
 from mrirecon.networks import NormUnet, ResidualCnn
 from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.mwcnn import Mwcnn
 from mrirecon.reconstructors.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cascade_net import CascadeNet
 from mrirecon.reconstructors.data_consistency import GradientStep, ProximalStep
 from mrirecon.reconstructors.data_scale import data_scale
+from mrirecon.reconstructors.fi_varnet import FiVarNet
 from mrirecon.reconstructors.ista_net import IstaNet
 from mrirecon.reconstructors.kspace_consistency import HardProjection, SamplingAwareStep, SoftStep
 from mrirecon.reconstructors.lpd_net import LpdNet
@@ -21,9 +23,11 @@ from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
 from mrirecon.reconstructors.rim import Rim
 from mrirecon.reconstructors.unrolled import coil_maps
 from mrirecon.reconstructors.vsharp import VSharp
+from mrirecon.reconstructors.xpdnet import XpdNet
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps
 from tests.networks.test_networks import count
+from tests.reconstructors import restated
 from tests.sensitivity.scene import batch, scene
 from tests.test_config import composed
 
@@ -38,6 +42,8 @@ METHODS = {
     "vsharp": lambda: VSharp(GIVEN, JointUnet(3, 4, 2), 2, 2),
     "cascade_net": lambda: CascadeNet(GIVEN, ResidualCnn(4, 3), iterations=2),
     "kiki_net": lambda: CascadeNet(GIVEN, ResidualCnn(4, 3), ResidualCnn(4, 2), iterations=2),
+    "fi_varnet": lambda: FiVarNet(GIVEN, None, 2, 4, 2, 3),
+    "xpdnet": lambda: XpdNet(GIVEN, Mwcnn(4, 3, (8, 8), 2, 8), 2, 3),
 }
 
 
@@ -84,6 +90,9 @@ class Physics:
 
     def expand(self, x):
         return fft(self.s * x)
+
+    def coil_images(self, k):
+        return ifft(k)
 
     def combine(self, k):
         return (self.s.conj() * ifft(k)).sum(0)
@@ -243,6 +252,8 @@ EQUATIONS = {
     "vsharp": vsharp,
     "cascade_net": cascade_net,
     "kiki_net": cascade_net,
+    "fi_varnet": restated.fi_varnet,
+    "xpdnet": restated.xpdnet,
 }
 
 
@@ -274,9 +285,24 @@ def unet(inputs, outputs, c, pools):
     return total + convolution(c, outputs, 1)
 
 
+ATTENTION = 4 * convolution(32, 32, 1) + convolution(32, 32)
+FEATURES = unet(32, 32, 32, 4) - 32 + ATTENTION + 1  # the last convolution has no bias
+PUBLISHED_MWCNN = 6_217_930
+
+
 @pytest.mark.parametrize(
     ("make", "parameters"),
     [
+        (
+            lambda: FiVarNet(GIVEN),
+            convolution(2, 32, 5)
+            + convolution(32, 2, 5)
+            + 12 * FEATURES
+            + 4 * 2 * convolution(32, 32, 5, bias=0)
+            + 12 * (unet(2, 2, 32, 4) + 1),
+        ),
+        (lambda: XpdNet(GIVEN), 25 * PUBLISHED_MWCNN),  # the public weights are files of 624 MB
+        (lambda: XpdNet(GIVEN, tied=True), PUBLISHED_MWCNN),
         (lambda: MoDL(GIVEN), RESIDUAL + 1),
         (lambda: MoDL(GIVEN, tied=False), 10 * (RESIDUAL + 1)),
         (lambda: IstaNet(GIVEN), 9 * 38_018),
@@ -391,7 +417,7 @@ def test_a_few_steps_of_training_pay(name):
     before = nmse(model(sample).detach(), reference)
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     # two methods see the data only as an input and have to learn even how to descend
-    for _ in range(120 if name in ("rim", "lpd_net") else 40):
+    for _ in range({"rim": 120, "lpd_net": 120, "fi_varnet": 20}.get(name, 40)):
         optimizer.zero_grad()
         (model(sample).abs() - reference).square().mean().backward()
         optimizer.step()
