@@ -60,7 +60,8 @@ def pseudo_replicas(
 
     Each pixel's deviation has a relative error of about :math:`1/(2\sqrt n)` for a complex image
     and :math:`1/\sqrt{2n}` for a magnitude. Noise is drawn for each member of a batch alike, so
-    members do not depend on one another; for the frames of a joint method independently.
+    members do not depend on one another; for the frames of a joint method independently. What the
+    noise of neighbouring slices adds, for a method that sees them, is not counted.
 
     Args:
         reconstructor: Any; for a nonlinear one the result holds for this image and noise level.

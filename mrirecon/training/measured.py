@@ -14,8 +14,9 @@ from mrirecon.types import Image, KSpace, Maps, Sample
 def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple[Image, Maps]:
     """Return the image and the sensitivities that the method itself used for it.
 
-    The maps are those that the estimator inside the method returned last, so they cost nothing and
-    a learned estimator gets its gradient; a method without one uses ``sample.maps``.
+    The maps are those that the estimator inside the method returned last for the slices themselves,
+    not for their neighbours, so they cost nothing and a learned estimator gets its gradient; a
+    method without one uses ``sample.maps``.
 
     Raises:
         ConfigError: When there are no maps, or the image has no phase.
@@ -32,7 +33,8 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
         for hook in hooks:
             hook.remove()
     name = type(reconstructor).__name__
-    maps = found[-1] if found else sample.maps
+    own = [maps for maps in found if maps.shape == sample.kspace.shape]
+    maps = own[-1] if own else sample.maps
     if maps is None:
         raise ConfigError(
             f"objective: {name} has no coil sensitivities, and {sample.key} brings none, so its "
