@@ -30,8 +30,6 @@ class Surroundings:
     def __post_init__(self) -> None:
         if self.reach < 0:
             raise ValueError(f"context must not be negative, got {self.reach}")
-        if self.along not in ("slices", "frames"):
-            raise ValueError(f"context_along: expected slices or frames, got {self.along!r}")
 
     @classmethod
     def of(cls, reconstructor: Reconstructor) -> "Surroundings":
@@ -60,7 +58,9 @@ def surrounded(sample: Sample, neighbors: Sequence[Sample]) -> Sample:
     if not neighbors:
         return sample
     return sample.replace(
-        neighbors=collate([one.replace(target=None, peak=None) for one in neighbors])
+        neighbors=collate(
+            [one.replace(target=None, peak=None, neighbors=None) for one in neighbors]
+        )
     )
 
 

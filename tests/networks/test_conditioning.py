@@ -80,7 +80,7 @@ def test_patterns_are_told_apart():
         sampling_facts(masked(drawn(p(4, acs=6), n=256))) for p in (EquispacedLines, RandomLines)
     )
     assert fixed[3] < 0.35 < random[3]
-    assert sampling_facts(masked(drawn(PoissonDisc(4))))[2] == 1
+    assert sampling_facts(masked(drawn(PoissonDisc(4, acs=(6, 6)))))[2] == 1
     grid = torch.zeros(40, 36, dtype=torch.bool)
     grid[::2, ::2] = True  # separable, but with gaps along both axes
     assert sampling_facts(masked(grid)).tolist()[2:] == [1, 0]
