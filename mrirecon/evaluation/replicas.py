@@ -127,4 +127,8 @@ def _with_fixed_calibration(sample: Sample) -> Sample:
     if 0 in extent:  # there is nothing to keep, which the estimator itself will say
         return sample
     rows, columns = map(center_slice, sample.kspace.shape[-2:], extent)
-    return sample.replace(calibration=sample.kspace[..., rows, columns])
+    near = sample.neighbors
+    return sample.replace(
+        calibration=sample.kspace[..., rows, columns],
+        neighbors=near and _with_fixed_calibration(near),
+    )

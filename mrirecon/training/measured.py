@@ -33,7 +33,11 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
         for hook in hooks:
             hook.remove()
     name = type(reconstructor).__name__
-    own = [maps for maps in found if maps.shape == sample.kspace.shape]
+    own = [
+        maps
+        for one in found
+        if (maps := _of_slices(one, sample, reconstructor.context)) is not None
+    ]
     maps = own[-1] if own else sample.maps
     if maps is None:
         raise ConfigError(
@@ -47,6 +51,19 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
             "the phase; set model.combination=sense, or choose a method that combines the coils"
         )
     return image, maps
+
+
+def _of_slices(maps: Maps, sample: Sample, context: int) -> Maps | None:
+    """Return the maps of the slices; None for those of their neighbours alone.
+
+    A method with context may have estimated all slices of its windows at once, along one more axis.
+    """
+    if maps.shape == sample.kspace.shape:
+        return maps
+    *batch, coils, h, w = sample.kspace.shape
+    if maps.shape == (*batch, 2 * context + 1, coils, h, w):
+        return maps[..., context, :, :, :]
+    return None
 
 
 def predicted_kspace(image: Image, maps: Maps) -> KSpace:

@@ -312,12 +312,27 @@ def test_maps_of_neighbours_are_not_taken_for_those_of_the_slice():
 
         def forward(self, sample):
             self.own = self.sensitivity(sample)
-            self.sensitivity(sample.neighbors)
+            self.near = self.sensitivity(sample.neighbors)
             return super().forward(sample)
 
-    model = WithMaps()
-    _, maps = reconstruct_with_maps(model, collate([Undersample(scenes.PATTERN)(window()[0])]))
-    assert maps.equal(model.own)
+    class WithWindows(WithMaps):
+        def forward(self, sample):
+            image = super().forward(sample)
+            before, after = sample.neighbors.kspace.unsqueeze(2).unbind(1)
+            whole = torch.cat([before, sample.kspace.unsqueeze(1), after], 1)
+            mask = sample.mask.unsqueeze(1).expand(-1, 3, -1, -1)
+            noise = sample.noise[:, None].expand(-1, 3).contiguous()
+            self.sensitivity(
+                Sample(whole, mask, acs=sample.acs[:, None].repeat(1, 3, 1), noise=noise)
+            )
+            return image
+
+    batch = collate([Undersample(scenes.PATTERN)(window()[0])])
+    for model in (WithMaps(), WithWindows()):
+        _, maps = reconstruct_with_maps(model, batch)
+        assert maps.shape == batch.kspace.shape
+        torch.testing.assert_close(maps, model.own, rtol=1e-4, atol=1e-4)
+        assert not torch.allclose(maps, model.near[:, 0], atol=1e-2)
 
 
 def test_equivariant_imaging_says_that_it_knows_no_neighbours():
