@@ -1,7 +1,7 @@
 """Comparing an image with measured k-space: what every self-supervised objective needs."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex64, Float
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
@@ -53,7 +53,9 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
     return image, maps
 
 
-def _of_slices(maps: Maps, sample: Sample, context: int) -> Maps | None:
+def _of_slices(
+    maps: Complex64[Tensor, "*any coil h w"], sample: Sample, context: int
+) -> Maps | None:
     """Return the maps of the slices; None for those of their neighbours alone.
 
     A method with context may have estimated all slices of its windows at once, along one more axis.
