@@ -5,11 +5,13 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.config import build
 from mrirecon.data.collate import collate
 from mrirecon.networks.conditioning import Conditioning, FeatureModulation, sampling_facts
 from mrirecon.sampling import EquispacedLines, PoissonDisc, RandomLines
 from mrirecon.types import Sample
 from tests import scenes
+from tests.test_config import choices, composed
 
 NAN = math.nan
 
@@ -161,3 +163,9 @@ def test_autocast_and_an_empty_slice():
     with torch.autocast("cpu", torch.bfloat16):
         x = film(torch.randn(2, 2, 8, 8), model(scenes.empty(sample)))
     assert x.isfinite().all()
+
+
+def test_every_choice_builds():
+    for choice in choices("conditioning"):
+        node = composed("reconstruct", f"+conditioning={choice}").conditioning
+        assert build(node, torch.nn.Module, "conditioning")(scenes.batch()).shape == (2, 64)
