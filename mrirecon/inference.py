@@ -93,10 +93,10 @@ def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> I
         for index in wanted:
             if index not in held:
                 held[index] = told_protocol(told_noise(scan[index], header), header, index)
-        center, *neighbors = (held[index] for index in wanted)
+        sample = surrounded(held[wanted[0]], [held[index] for index in wanted[1:]])
         uses.subtract(wanted)
-        held = {index: sample for index, sample in held.items() if uses[index]}
-        yield surrounded(center, neighbors)
+        held = {index: one for index, one in held.items() if uses[index]}
+        yield sample
 
 
 def told_noise(sample: Sample, header: ScanHeader) -> Sample:

@@ -1,6 +1,7 @@
 """Neighbouring slices and the protocol, from the scan to the model."""
 
 import pickle
+import weakref
 from dataclasses import replace
 
 import pytest
@@ -120,6 +121,28 @@ def test_only_the_window_is_held():
         assert numbers(sample.neighbors.key) == [max(index - 1, 0), min(index + 1, 5)]
         assert sample.noise == 1 and sample.neighbors.noise.tolist() == [1, 1]
     assert held == [1, 1, 1, 1, 1, 0]  # nothing is read before it is needed
+
+
+class Counting(Movie):
+    """Counts how many of the slices that it has read are still held."""
+
+    def __init__(self, *options):
+        super().__init__(*options)
+        self.known, self.most = [], 0
+
+    def __getitem__(self, index):
+        sample = super().__getitem__(index)
+        sample = sample.replace(kspace=sample.kspace.clone())
+        self.known.append(weakref.ref(sample.kspace))
+        self.most = max(self.most, sum(ref() is not None for ref in self.known))
+        return sample
+
+
+@pytest.mark.parametrize(("along", "slices", "frames"), [("slices", 8, 1), ("frames", 4, 3)])
+def test_no_more_than_the_window_is_in_memory(along, slices, frames):
+    scan = Counting(slices, FRAMES[:frames])
+    reconstruct_scan(scan, Toy(1, along), lambda sample: sample)
+    assert scan.most <= 4  # three, and the one that the latest batch was made of
 
 
 @pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
