@@ -1,6 +1,8 @@
 """From a Scan to a volume with any reconstructor."""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 
 import torch
 from jaxtyping import Complex64, Float32
@@ -8,6 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mrirecon.data.collate import collate
+from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
 from mrirecon.image import center_fit, interpolate
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.scan import Scan, ScanHeader
@@ -26,7 +29,8 @@ def reconstruct_scan(
     """Reconstruct every slice of every frame of ``scan``.
 
     Args:
-        scan: Read slice by slice; only one batch of k-space is held.
+        scan: Read slice by slice, each once; only one batch of k-space is held, and the slices
+            around it for a method that wants to see them (``context``).
         reconstructor: In evaluation mode afterwards. One that is ``joint`` gets all frames of a
             slice as one batch.
         transform: Applied to every slice first; normalisation is undone here.
@@ -42,17 +46,15 @@ def reconstruct_scan(
     if device is None:
         device = next((p.device for p in reconstructor.parameters()), torch.device("cpu"))
     planes: dict[int, Tensor] = {}
-    if reconstructor.joint:
-        groups = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
-    else:
-        starts = range(0, len(scan), batch_size)
-        groups = [range(start, min(start + batch_size, len(scan))) for start in starts]
-    batches: Iterable[range] = groups
+    surroundings = Surroundings.of(reconstructor)
+    groups = _groups(scan, reconstructor, batch_size)
+    slices = windows(scan, list(chain.from_iterable(groups)), surroundings)
+    batches: Iterable[Sequence[int]] = groups
     if progress:
         batches = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
     with torch.inference_mode():
         for indices in batches:
-            samples = [transform(told_noise(scan[i], scan.header)) for i in indices]
+            samples = [transform(next(slices)) for _ in indices]
             if reconstructor.joint:
                 samples = same_units(samples)
             batch = collate(samples).to(device)
@@ -60,6 +62,41 @@ def reconstruct_scan(
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
             planes.update(zip(indices, to_matrix(image * scale, scan.header).cpu(), strict=True))
     return torch.stack([planes[i] for i in range(len(scan))])
+
+
+def _groups(scan: Scan, reconstructor: Reconstructor, batch_size: int) -> list[Sequence[int]]:
+    """Divide a scan into batches, so that a method's neighbours are read one after the other."""
+    of_slice = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
+    if reconstructor.joint:
+        return list(of_slice)
+    order = list(range(len(scan)))
+    if reconstructor.context and reconstructor.context_along == "frames":
+        order = list(chain.from_iterable(of_slice))
+    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> Iterator[Sample]:
+    """Yield these slices of a scan with their neighbours and with what the header tells.
+
+    Each slice is read once and held for as long as a later one has it in its surroundings.
+
+    Args:
+        scan: As a reader or the simulation made it.
+        indices: In the order in which the slices are wanted.
+        surroundings: What the method declares; see :meth:`Surroundings.of`.
+    """
+    header = scan.header
+    plan = [(index, *surroundings.around(header, index)) for index in indices]
+    uses = Counter(chain.from_iterable(plan))
+    held: dict[int, Sample] = {}
+    for wanted in plan:
+        for index in wanted:
+            if index not in held:
+                held[index] = told_protocol(told_noise(scan[index], header), header, index)
+        sample = surrounded(held[wanted[0]], [held[index] for index in wanted[1:]])
+        uses.subtract(wanted)
+        held = {index: one for index, one in held.items() if uses[index]}
+        yield sample
 
 
 def told_noise(sample: Sample, header: ScanHeader) -> Sample:
@@ -75,21 +112,7 @@ def same_units(frames: Sequence[Sample]) -> list[Sample]:
     if len(scales) < len(frames):
         return list(frames)
     common = torch.stack(scales).amax(0)
-    return [_in_units(frame, scale, common) for frame, scale in zip(frames, scales, strict=True)]
-
-
-def _in_units(sample: Sample, old: Tensor, new: Tensor) -> Sample:
-    factor = old / new
-    pixel = factor[..., None, None]
-    return sample.replace(
-        kspace=sample.kspace * pixel.unsqueeze(-1),
-        calibration=None if sample.calibration is None
-        else sample.calibration * pixel.unsqueeze(-1),
-        target=None if sample.target is None else sample.target * pixel,
-        peak=None if sample.peak is None else sample.peak * factor,
-        noise=None if sample.noise is None else sample.noise * factor,
-        scale=new,
-    )  # fmt: skip
+    return [frame.divided(common / scale) for frame, scale in zip(frames, scales, strict=True)]
 
 
 def to_matrix(image: Complex64[Tensor, "b h w"], header: ScanHeader) -> Float32[Tensor, "b y x"]:

@@ -80,6 +80,24 @@ class Sample:
         """Return a copy with the given fields changed."""
         return replace(self, **changes)
 
+    def divided(self, unit: Float32[Tensor, "*b"]) -> "Sample":
+        """Express everything, the neighbours too, in a unit that is given in the present one.
+
+        ``scale`` grows by it, so that physical units can be restored.
+        """
+        unit = unit.expand(self.kspace.shape[:-3])
+        pixel = unit[..., None, None]
+        coils = pixel.unsqueeze(-1)
+        return self.replace(
+            kspace=self.kspace / coils,
+            calibration=None if self.calibration is None else self.calibration / coils,
+            target=None if self.target is None else self.target / pixel,
+            peak=None if self.peak is None else self.peak / unit,
+            scale=unit if self.scale is None else self.scale * unit,
+            noise=None if self.noise is None else self.noise / unit,
+            neighbors=self.neighbors and self.neighbors.divided(unit[..., None]),
+        )
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the fields that hold tensors, by name; without those of the neighbours."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}

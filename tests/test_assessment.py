@@ -62,6 +62,20 @@ def scan(tmp_path_factory):
     return open_scan(path)
 
 
+class SeesNeighbors(ZeroFilled):
+    context = 1
+
+    def forward(self, sample):
+        assert [key[1] for key in sample.neighbors.key[0]] == [0, 2]
+        return super().forward(sample)
+
+
+def test_a_method_gets_the_neighbours_that_it_declares(scan):
+    seen = Changed(scan, scan.header)
+    assess(seen, SeesNeighbors(), NORMALIZE)
+    assert sorted(set(seen.read)) == [0, 1, 2]
+
+
 def test_noise_of_a_fully_sampled_image_is_one(scan):
     """Whitened noise has unit variance per real component, and unit-norm maps keep it."""
     method = CgSense(Espirit(crop=0.0), regularization=0.0)

@@ -9,9 +9,10 @@ from torch import Tensor
 
 from mrirecon.assessment.noise import Plane, is_linear, noise_maps, residual_of
 from mrirecon.data.collate import collate
+from mrirecon.data.surroundings import Surroundings
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
-from mrirecon.inference import told_noise
+from mrirecon.inference import windows
 from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import series_of
@@ -46,8 +47,8 @@ def assess(
     middle = header.slices // 2
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
-        chosen = transform(told_noise(scan[first + middle], header))
-        sample = collate([chosen]).to(device or torch.device("cpu"))
+        seen = windows(scan, [first + middle], Surroundings.of(reconstructor))
+        sample = collate([transform(next(seen))]).to(device or torch.device("cpu"))
         masks = [_mask(sample, header, middle)]
         if middle:
             masks.insert(0, _mask(collate([transform(scan[first])]), header, 0))

@@ -15,11 +15,12 @@ from mrirecon.commands.outputs import stem
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.data.folder import raw_files
+from mrirecon.data.surroundings import Surroundings
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError, OutputError
 from mrirecon.figures.sensitivities import sensitivities_figure
 from mrirecon.files import output_folder, refuse_existing
-from mrirecon.inference import told_noise
+from mrirecon.inference import windows
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance
@@ -148,8 +149,7 @@ def _maps_of_file(file: Path, path: Path, estimation: Estimation, overwrite: boo
 
 def _slices(scan: FileScan, estimation: Estimation) -> Iterator[SliceMaps]:
     with torch.inference_mode():
-        for index in range(len(scan)):
-            told = told_noise(scan[index], scan.header)  # as reconstruction has it
+        for told in windows(scan, range(len(scan)), Surroundings()):  # as reconstruction has it
             sample = collate([estimation.transform(told)]).to(estimation.device)
             values = None
             if isinstance(estimation.estimator, Espirit):

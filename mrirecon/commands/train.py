@@ -58,6 +58,7 @@ def train(config: DictConfig, settings: Settings) -> None:
     if settings.resume:
         _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
+    data.provide(module.reconstructor)
     for slices in data.sets.values():
         slices[0]  # what is wrong with the data is told now, not by a worker process
     trainer = _trainer(config)

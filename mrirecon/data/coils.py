@@ -1,7 +1,8 @@
 """Steps that change the coil basis: whitening, and compression to fewer virtual coils.
 
-Each multiplies the coils by a matrix, the same for k-space, reference scan and maps. Compression
-matrices have orthonormal rows, so white noise stays white and keeps its variance.
+Each multiplies the coils by a matrix, the same for k-space, reference scan and maps, and for the
+neighbouring slices, so that all share their virtual coils. Compression matrices have orthonormal
+rows, so white noise stays white and keeps its variance.
 """
 
 from dataclasses import dataclass
@@ -50,8 +51,7 @@ class Whiten:
         L = torch.linalg.cholesky(self.covariance.to(sample.kspace.device, torch.complex128))
         eye = torch.eye(coils, dtype=L.dtype, device=L.device)
         W = 2**0.5 * torch.linalg.solve_triangular(L, eye, upper=False)
-        noise = torch.ones(sample.kspace.shape[:-3], device=L.device)
-        return _mixed(sample, W.to(torch.complex64)).replace(noise=noise)
+        return _white(_mixed(sample, W.to(torch.complex64)))
 
 
 @dataclass(frozen=True)
@@ -108,31 +108,13 @@ class CompressCoilsGeometrically:
         _check(self.coils, 1.0, self.calibration)
 
     def __call__(self, sample: Sample) -> Sample:
-        if sample.mask.shape[-2] != 1 and not (sample.mask == sample.mask[..., :1, :]).all():
-            raise ConfigError(
-                f"{sample.key}: geometric coil compression needs a fully sampled readout (axis h); "
-                "for patterns along two phase encodings use CompressCoils"
-            )
-        if sample.weights is not None and sample.weights.shape[-2] != 1:
-            raise ConfigError(
-                f"{sample.key}: geometric coil compression would mix readout samples of different "
-                "weights; use CompressCoils"
-            )
+        _check_readout(sample)
         h = sample.kspace.shape[-2]
         data = _centre(sample, self.calibration, rows=False)
         hybrid = ifft(center_fit(data, (h, data.shape[-1])), (-2,)).movedim(-3, -2)
         vectors, _ = _directions(hybrid @ hybrid.mH)
         A = _aligned(vectors[..., : self.coils]).movedim(-3, -1)  # coil, virtual coil, h
-        calibration = sample.calibration
-        if calibration is not None:
-            size = calibration.shape[-2:]
-            whole = _along_readout(A, center_fit(calibration, (max(h, size[0]), size[1])))
-            calibration = center_fit(whole, size)
-        return sample.replace(
-            kspace=_along_readout(A, sample.kspace),
-            calibration=calibration,
-            maps=None if sample.maps is None else unit_norm(_per_row(A, sample.maps)),
-        )
+        return _mixed_per_row(sample, A)
 
 
 def _mixed(sample: Sample, matrix: Complex64[Tensor, "*b new old"]) -> Sample:
@@ -145,7 +127,44 @@ def _mixed(sample: Sample, matrix: Complex64[Tensor, "*b new old"]) -> Sample:
         kspace=mix(sample.kspace),
         calibration=None if sample.calibration is None else mix(sample.calibration),
         maps=None if sample.maps is None else unit_norm(mix(sample.maps)),
+        neighbors=sample.neighbors and _mixed(sample.neighbors, matrix.unsqueeze(-3)),
     )
+
+
+def _mixed_per_row(sample: Sample, A: Complex64[Tensor, "*b coil n h"]) -> Sample:
+    """Do so with a matrix for each readout position."""
+    calibration, h = sample.calibration, sample.kspace.shape[-2]
+    if calibration is not None:
+        size = calibration.shape[-2:]
+        whole = _along_readout(A, center_fit(calibration, (max(h, size[0]), size[1])))
+        calibration = center_fit(whole, size)
+    return sample.replace(
+        kspace=_along_readout(A, sample.kspace),
+        calibration=calibration,
+        maps=None if sample.maps is None else unit_norm(_per_row(A, sample.maps)),
+        neighbors=sample.neighbors and _mixed_per_row(sample.neighbors, A.unsqueeze(-4)),
+    )
+
+
+def _white(sample: Sample) -> Sample:
+    """Note that the noise has unit variance."""
+    noise = torch.ones(sample.kspace.shape[:-3], device=sample.kspace.device)
+    return sample.replace(noise=noise, neighbors=sample.neighbors and _white(sample.neighbors))
+
+
+def _check_readout(sample: Sample) -> None:
+    if sample.mask.shape[-2] != 1 and not (sample.mask == sample.mask[..., :1, :]).all():
+        raise ConfigError(
+            f"{sample.key}: geometric coil compression needs a fully sampled readout (axis h); "
+            "for patterns along two phase encodings use CompressCoils"
+        )
+    if sample.weights is not None and sample.weights.shape[-2] != 1:
+        raise ConfigError(
+            f"{sample.key}: geometric coil compression would mix readout samples of different "
+            "weights; use CompressCoils"
+        )
+    if sample.neighbors is not None:
+        _check_readout(sample.neighbors)
 
 
 def _centre(sample: Sample, width: int, rows: bool = True) -> Complex64[Tensor, "*b coil hc wc"]:

@@ -10,7 +10,9 @@ from torch.utils.data import DataLoader
 
 from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
+from mrirecon.data.surroundings import Surroundings
 from mrirecon.errors import ConfigError
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Sample
 
 
@@ -56,6 +58,17 @@ class DataModule(pl.LightningDataModule):
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
         # whole scans are dealt out, and there may be fewer of them than devices
         self.allow_zero_length_dataloader_with_multiple_devices = True
+
+    def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning passes it
+        """Provide what the method declares that it wants to see."""
+        method = getattr(self.trainer and self.trainer.lightning_module, "reconstructor", None)
+        if isinstance(method, Reconstructor):
+            self.provide(method)
+
+    def provide(self, method: Reconstructor) -> None:
+        """Let every slice bring the neighbours that a method declares."""
+        for slices in self.sets.values():
+            slices.surroundings = Surroundings.of(method)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         slices = self.sets["train"]

@@ -6,6 +6,7 @@ from itertools import accumulate
 
 from torch.utils.data import Dataset
 
+from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
 from mrirecon.errors import ConfigError
 from mrirecon.scan import Scan
 from mrirecon.types import Sample, Transform
@@ -18,14 +19,19 @@ class SliceDataset(Dataset[Sample]):
         scans: For instance :class:`~mrirecon.data.folder.Folder` or simulated scans.
         transform: Applied to every slice, every time.
         cache: Keep the slices in memory once they have been read (or simulated), so that later
-            epochs only transform them; in each worker process its own.
+            epochs only transform them; in each worker process its own. Without it, a method that
+            wants to see neighbouring slices has each slice read several times per epoch.
+
+    Attributes:
+        surroundings: Which other slices of the scan come along; what the method declares.
     """
 
     def __init__(self, scans: Sequence[Scan], transform: Transform, cache: bool = False) -> None:
         if not len(scans):
             raise ConfigError("there is no scan in this data set")
-        self.scans, self.transform = scans, transform
-        self._cache: dict[int, Sample] | None = {} if cache else None
+        self.scans, self.transform, self.cache = scans, transform, cache
+        self.surroundings = Surroundings()
+        self._kept: dict[int, Sample] = {}
         self._ends = list(accumulate(len(scan) for scan in scans))
 
     def __len__(self) -> int:
@@ -34,15 +40,25 @@ class SliceDataset(Dataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         if not 0 <= index < len(self):
             raise IndexError(f"slice {index} of {len(self)}")
-        if self._cache is None:
-            return self.transform(self._read(index))
-        if index not in self._cache:
-            self._cache[index] = self._read(index)
-        return self.transform(self._cache[index])
-
-    def _read(self, index: int) -> Sample:
         scan = bisect_right(self._ends, index)
-        return self.scans[scan][index - self._first(scan)]
+        first = self._first(scan)
+        around = self.surroundings.around(self.scans[scan].header, index - first)
+        center, *neighbors = (self._read(scan, number) for number in (index - first, *around))
+        sample = surrounded(center, neighbors)
+        return self.transform(sample)
+
+    def _read(self, scan: int, number: int) -> Sample:
+        """Read a slice, unless it has been kept: as all are, or as the latest windows."""
+        index = self._first(scan) + number
+        sample = self._kept.pop(index, None)
+        if sample is None:
+            one = self.scans[scan]
+            sample = told_protocol(one[number], one.header, number)
+        self._kept[index] = sample  # the latest last
+        latest = 2 * self.surroundings.reach + 1 if self.surroundings.reach else 0
+        while not self.cache and len(self._kept) > latest:
+            del self._kept[next(iter(self._kept))]
+        return sample
 
     def _first(self, scan: int) -> int:
         return self._ends[scan - 1] if scan else 0

@@ -13,7 +13,7 @@ import torch
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.sampling import SamplingPattern, scan_rng
+from mrirecon.sampling import DrawnMask, SamplingPattern, scan_rng
 from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
 from mrirecon.types import Extent, Sample, Transform
 
@@ -59,6 +59,8 @@ class RssTarget:
 class Undersample:
     """Keep only what ``pattern`` selects of what the scanner acquired.
 
+    Neighbouring slices get the same mask, each within what was acquired of it.
+
     Attributes:
         pattern: Draws the masks.
         seed: ``"scan"`` gives all slices of a scan the same mask, seeded by the scan's name, in
@@ -77,15 +79,26 @@ class Undersample:
             )
         h, w = sample.kspace.shape[-2:]
         drawn = self.pattern((h, w), self._rng(sample))
-        mask = drawn.mask.to(sample.mask.device) & sample.mask
-        return sample.replace(
-            kspace=sample.kspace * mask, mask=mask, acs=_fully_sampled(drawn.acs, mask, (h, w))
-        )
+        near = sample.neighbors
+        return _kept(sample, drawn).replace(neighbors=near and _kept(near, drawn))
 
     def _rng(self, sample: Sample) -> np.random.RandomState:
         if self.seed == "scan":
             return scan_rng(str(sample.key[0]))
         return np.random.RandomState(int(torch.randint(2**31, ())))
+
+
+def _kept(sample: Sample, drawn: DrawnMask) -> Sample:
+    """Apply a mask to one slice, or to each of its neighbours."""
+    mask = drawn.mask.to(sample.mask.device) & sample.mask
+    h, w = sample.kspace.shape[-2:]
+    members = mask.reshape(-1, *mask.shape[-2:])
+    acs = torch.stack([_fully_sampled(drawn.acs, member, (h, w)) for member in members])
+    return sample.replace(
+        kspace=sample.kspace * mask.unsqueeze(-3),
+        mask=mask,
+        acs=acs.reshape(*sample.kspace.shape[:-3], 2),
+    )
 
 
 def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int, int]) -> Extent:
@@ -98,6 +111,8 @@ def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int,
 @dataclass(frozen=True)
 class Normalize:
     """Divide k-space, target and peak by a percentile of the zero-filled image; keep the factor.
+
+    Neighbouring slices are divided by the same number, so that brightness stays comparable.
 
     Raw units differ by many orders of magnitude between scanners; networks and regularisation
     weights should not have to know. Writers multiply by ``Sample.scale`` once.
@@ -117,14 +132,4 @@ class Normalize:
         rank = max(1, round(self.percentile / 100 * image.shape[-1]))
         scale = image.kthvalue(rank).values
         scale = torch.where(scale > 0, scale, 1.0)  # an empty slice stays empty
-        pixel = scale[..., None, None]
-        old = 1.0 if sample.scale is None else sample.scale
-        return sample.replace(
-            kspace=sample.kspace / pixel.unsqueeze(-1),
-            calibration=None if sample.calibration is None
-            else sample.calibration / pixel.unsqueeze(-1),
-            target=None if sample.target is None else sample.target / pixel,
-            peak=None if sample.peak is None else sample.peak / scale,
-            scale=old * scale,
-            noise=None if sample.noise is None else sample.noise / scale,
-        )  # fmt: skip
+        return sample.divided(scale)

@@ -60,7 +60,8 @@ def pseudo_replicas(
 
     Each pixel's deviation has a relative error of about :math:`1/(2\sqrt n)` for a complex image
     and :math:`1/\sqrt{2n}` for a magnitude. Noise is drawn for each member of a batch alike, so
-    members do not depend on one another; for the frames of a joint method independently.
+    members do not depend on one another; for the frames of a joint method independently. What the
+    noise of neighbouring slices adds, for a method that sees them, is not counted.
 
     Args:
         reconstructor: Any; for a nonlinear one the result holds for this image and noise level.
@@ -126,4 +127,8 @@ def _with_fixed_calibration(sample: Sample) -> Sample:
     if 0 in extent:  # there is nothing to keep, which the estimator itself will say
         return sample
     rows, columns = map(center_slice, sample.kspace.shape[-2:], extent)
-    return sample.replace(calibration=sample.kspace[..., rows, columns])
+    near = sample.neighbors
+    return sample.replace(
+        calibration=sample.kspace[..., rows, columns],
+        neighbors=near and _with_fixed_calibration(near),
+    )

@@ -1,7 +1,7 @@
 """What every reconstruction method is, classical or learned."""
 
 from abc import ABC, abstractmethod
-from typing import ClassVar
+from typing import Literal
 
 from torch import nn
 
@@ -18,9 +18,14 @@ class Reconstructor(nn.Module, ABC):
     Attributes:
         joint: The members of a batch are the frames of one slice and are reconstructed together;
             else each member is a problem of its own.
+        context: How many slices on either side it wants to see as ``sample.neighbors``; whoever
+            reads a scan for it, in training or not, provides them.
+        context_along: Whether these are adjacent slices, or adjacent frames of the same slice.
     """
 
-    joint: ClassVar[bool] = False
+    joint: bool = False
+    context: int = 0
+    context_along: Literal["slices", "frames"] = "slices"
 
     @abstractmethod
     def forward(self, sample: Sample) -> Image:

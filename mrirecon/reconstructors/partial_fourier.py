@@ -27,6 +27,9 @@ class PartialFourier(Reconstructor):
     def __init__(self, reconstructor: Reconstructor) -> None:
         super().__init__()
         self.reconstructor = reconstructor
+        # what it is given is passed on, so it must be given the same
+        self.joint = reconstructor.joint
+        self.context, self.context_along = reconstructor.context, reconstructor.context_along
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; a member of the batch with nothing missing is left as it is.

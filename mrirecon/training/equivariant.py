@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from mrirecon.errors import ConfigError
 from mrirecon.networks.channels import from_channels, to_channels
 from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor
@@ -35,6 +36,11 @@ class EquivariantImaging(Objective):
         self.weight, self.other_masks = weight, other_masks
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Tensor:
+        if sample.neighbors is not None:
+            raise ConfigError(
+                f"objective: EquivariantImaging turns one slice, but {type(reconstructor).__name__}"
+                " sees its neighbours too, whose images are not known; use a model without context"
+            )
         image, maps = reconstruct_with_maps(reconstructor, sample)
         loss = relative_error(predicted_kspace(image, maps), sample.kspace, sample.mask).mean()
         turned = rotated(image, 2 * math.pi * torch.rand(len(image), device=image.device))

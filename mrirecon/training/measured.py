@@ -1,7 +1,7 @@
 """Comparing an image with measured k-space: what every self-supervised objective needs."""
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Complex64, Float
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
@@ -14,8 +14,9 @@ from mrirecon.types import Image, KSpace, Maps, Sample
 def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple[Image, Maps]:
     """Return the image and the sensitivities that the method itself used for it.
 
-    The maps are those that the estimator inside the method returned last, so they cost nothing and
-    a learned estimator gets its gradient; a method without one uses ``sample.maps``.
+    The maps are those that the estimator inside the method returned last for the slices themselves,
+    not for their neighbours, so they cost nothing and a learned estimator gets its gradient; a
+    method without one uses ``sample.maps``.
 
     Raises:
         ConfigError: When there are no maps, or the image has no phase.
@@ -32,7 +33,12 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
         for hook in hooks:
             hook.remove()
     name = type(reconstructor).__name__
-    maps = found[-1] if found else sample.maps
+    own = [
+        maps
+        for one in found
+        if (maps := _of_slices(one, sample, reconstructor.context)) is not None
+    ]
+    maps = own[-1] if own else sample.maps
     if maps is None:
         raise ConfigError(
             f"objective: {name} has no coil sensitivities, and {sample.key} brings none, so its "
@@ -45,6 +51,21 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
             "the phase; set model.combination=sense, or choose a method that combines the coils"
         )
     return image, maps
+
+
+def _of_slices(
+    maps: Complex64[Tensor, "*any coil h w"], sample: Sample, context: int
+) -> Maps | None:
+    """Return the maps of the slices; None for those of their neighbours alone.
+
+    A method with context may have estimated all slices of its windows at once, along one more axis.
+    """
+    if maps.shape == sample.kspace.shape:
+        return maps
+    *batch, coils, h, w = sample.kspace.shape
+    if maps.shape == (*batch, 2 * context + 1, coils, h, w):
+        return maps[..., context, :, :, :]
+    return None
 
 
 def predicted_kspace(image: Image, maps: Maps) -> KSpace:

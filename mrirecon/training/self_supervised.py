@@ -84,8 +84,13 @@ class Ssdu(Objective):
         wanted = (self.held_out * mask.sum((-2, -1))).round()
         held = self._draw(candidates, wanted)
         seen = mask & ~held
+        near = sample.neighbors
         return sample.replace(
-            kspace=sample.kspace * seen.unsqueeze(-3), mask=seen, acs=extent, target=None
+            kspace=sample.kspace * seen.unsqueeze(-3),
+            mask=seen,
+            acs=extent,
+            target=None,
+            neighbors=near and _without(near, held, extent),
         ), held
 
     def _extent(self, sample: Sample) -> Extent:
@@ -113,9 +118,25 @@ class Ssdu(Objective):
         return -(y[:, None] + x) / 2
 
 
+def _without(neighbors: Sample, held: Mask, extent: Extent) -> Sample:
+    """Hold the same positions out of the neighbours.
+
+    At the end of a stack a slice is its own neighbour, and would show what is to be predicted.
+    """
+    seen = neighbors.mask & ~held.unsqueeze(-3)
+    acs = torch.minimum(calibration_extent(neighbors), extent.unsqueeze(-2))
+    return neighbors.replace(kspace=neighbors.kspace * seen.unsqueeze(-3), mask=seen, acs=acs)
+
+
 def repeated(sample: Sample, times: int) -> Sample:
     """Return every member of a batch ``times`` times."""
     if times == 1:
         return sample
-    many = sample.map(lambda tensor: tensor.repeat_interleave(times, 0))
-    return many.replace(key=tuple(key for key in sample.key for _ in range(times)))
+    repeats = {
+        name: tensor.repeat_interleave(times, 0) for name, tensor in sample.tensors().items()
+    }
+    return sample.replace(
+        **repeats,
+        neighbors=sample.neighbors and repeated(sample.neighbors, times),
+        key=tuple(key for key in sample.key for _ in range(times)),
+    )
