@@ -2,6 +2,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -90,7 +91,8 @@ def test_ints_serve_as_floats_and_lists_as_tuples():
 def test_every_choice_builds(group, role):
     for choice in choices(group):
         config = composed("reconstruct", f"{group}={choice}")
-        assert build(config[group], role, group) is not None
+        with torch.device("meta"):  # the largest have hundreds of millions of parameters
+            assert build(config[group], role, group) is not None
 
 
 def test_every_function_builds():

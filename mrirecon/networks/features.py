@@ -90,16 +90,7 @@ class LevelEntry(nn.Module):
         super().__init__()
         self.carried = carried
         self.past = nn.Conv2d(carried * history, channels, 1, bias=False) if history else None
-        self.modulation = nn.Linear(condition, 2 * channels) if condition else None
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Draw new weights; the embedding has no effect yet."""
-        if self.past is not None:
-            self.past.reset_parameters()
-        if self.modulation is not None:
-            nn.init.zeros_(self.modulation.weight)
-            nn.init.zeros_(self.modulation.bias)
+        self.modulation = _Modulation(condition, channels) if condition else None
 
     def forward(
         self,
@@ -115,9 +106,25 @@ class LevelEntry(nn.Module):
                 weight = self.past.weight[:, i * self.carried : (i + 1) * self.carried]
                 x = x + F.conv2d(features, weight)
         if self.modulation is not None and condition is not None:
-            scale, shift = self.modulation(condition)[..., None, None].chunk(2, 1)
-            x = x * (1 + scale) + shift
+            x = self.modulation(x, condition)
         return x
+
+
+class _Modulation(nn.Module):
+    """Scales and shifts each feature by what an embedding says; not at all before training."""
+
+    def __init__(self, features: int, channels: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(features, 2 * channels)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
+        scale, shift = self.linear(embedding)[..., None, None].chunk(2, 1)
+        return x * (1 + scale) + shift
 
 
 def of_level(history: History, level: int) -> list[Tensor]:

@@ -1,5 +1,7 @@
 """PromptMR, PromptMR+ and SDUM: large unrolled networks, composed of the same parts."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor, nn
@@ -49,11 +51,13 @@ class DeepUnrolled(Reconstructor):
             ``[*b, e]``; ``body.condition`` must be its length. None for none.
         iterations: Number of cascades.
         context: Adjacent slices on each side, to be found in ``sample.neighbors``.
+        context_along: Whether they are adjacent slices or adjacent frames of the same slice.
         adaptive: Whether :math:`N` sees :math:`d_t` and :math:`x_0` beside :math:`x_t`.
         tied: Whether all cascades share their parameters.
 
     Attributes:
         context: As above: how many neighbours on each side a Sample must come with.
+        context_along: As above: what they are.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class DeepUnrolled(Reconstructor):
         conditioning: nn.Module | None = None,
         iterations: int = 12,
         context: int = 0,
+        context_along: Literal["slices", "frames"] = "slices",
         adaptive: bool = True,
         tied: bool = False,
     ) -> None:
@@ -79,6 +84,7 @@ class DeepUnrolled(Reconstructor):
         self.conditioning = conditioning
         self.iterations = iterations
         self.context = context
+        self.context_along = context_along
         slices = 2 * context + 1
         network = ImageNetwork(body, slices * (3 if adaptive else 1), slices)
         step = GradientStep() if consistency is None else consistency

@@ -126,8 +126,8 @@ def test_history_enters_like_a_convolution_of_all_earlier_features():
 def test_an_embedding_scales_and_shifts_features_and_does_nothing_at_first():
     entry, x, c = LevelEntry(3, 3, condition=2), torch.randn(2, 3, 4, 4), torch.randn(2, 2)
     assert torch.equal(entry(x, [], c), x)
-    torch.nn.init.normal_(entry.modulation.weight)
-    scale, shift = (c @ entry.modulation.weight.T)[:, :, None, None].split(3, 1)
+    torch.nn.init.normal_(entry.modulation.linear.weight)
+    scale, shift = (c @ entry.modulation.linear.weight.T)[:, :, None, None].split(3, 1)
     torch.testing.assert_close(entry(x, [], c), x * (1 + scale) + shift)
 
 
@@ -149,7 +149,7 @@ def test_an_embedding_changes_every_level(name):
     body, x = small(name, condition=3), torch.randn(1, 4, 8, 8)
     body(x, (), torch.ones(1, 3))[0].sum().backward()
     for entry in body.entries:
-        assert entry.modulation.weight.grad.abs().max() > 0
+        assert entry.modulation.linear.weight.grad.abs().max() > 0
     with pytest.raises(ShapeError, match=r"an embedding of 3 numbers \(0: none\), got 0"):
         body(x)
     with pytest.raises(ShapeError, match=r"got 2; set its condition=2"):
