@@ -121,10 +121,8 @@ class PromptUnet(FeatureNetwork):
         check_counts(channels=channels, prompt_channels=prompt_channels, encoder=encoder)
         check_counts(decoder=decoder, prompts=prompts, prompt_size=prompt_size)
         depth = len(channels) - 1
-        if depth < 1 or [len(encoder), len(decoder), len(prompt_channels)] != [
-            depth + 1,
-            *2 * [depth],
-        ]:
+        lengths = {len(encoder) - 1, len(decoder), len(prompt_channels)}
+        if depth < 1 or lengths != {depth}:
             raise ValueError(
                 "channels and encoder need a number for every level, at least two; "
                 "prompt_channels and decoder one less; "

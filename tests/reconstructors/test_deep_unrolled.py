@@ -204,8 +204,9 @@ def test_cascades_share_weights_only_when_told(tied, stack):
     assert all(p.grad is not None and p.grad.isfinite().all() for p in network.parameters())
 
 
+@pytest.mark.parametrize("lists", [None, ["cascades", "encoder", "decoder"]])
 @pytest.mark.parametrize("tied", [False, True])
-def test_recomputed_activations_give_the_same_gradients(stack, tied):
+def test_recomputed_activations_give_the_same_gradients(stack, tied, lists):
     def gradients(network):
         network.train()(narrow(stack, 1)).abs().square().sum().backward()
         return torch.cat([p.grad.flatten() for p in network.parameters()])
@@ -217,7 +218,7 @@ def test_recomputed_activations_give_the_same_gradients(stack, tied):
         return model(1, body, consistency=step, conditioning=Told(), iterations=3, tied=tied)
 
     plain, saving = make(), make()
-    recompute(saving)
+    recompute(saving, lists)
     torch.testing.assert_close(gradients(saving), gradients(plain), rtol=1e-4, atol=1e-5)
 
 
