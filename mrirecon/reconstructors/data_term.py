@@ -1,6 +1,6 @@
 """The data term that the regularized methods share."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float32
@@ -24,22 +24,48 @@ class DataTerm:
         adjoint: :math:`A^Hy`.
         energy: :math:`\|y\|^2` of each member.
         scale: What k-space was divided by, and the image has to be multiplied with.
+        sample: What it was made of, before the division.
     """
 
     normal: SenseNormal
     adjoint: Image
     energy: Float32[Tensor, "*b"]
     scale: Float32[Tensor, "*b 1 1"]
+    sample: Sample
 
     @classmethod
-    def of(cls, sample: Sample, maps: Maps, joint: bool = False) -> "DataTerm":
-        """Set up the data term of one slice or a batch; ``joint`` frames share the scale."""
-        scale = data_scale(sample, joint)
+    def of(
+        cls,
+        sample: Sample,
+        maps: Maps,
+        joint: bool = False,
+        scale: Float32[Tensor, "*b 1 1"] | None = None,
+    ) -> "DataTerm":
+        """Set up the data term of one slice or a batch.
+
+        Args:
+            sample: One slice or a batch.
+            maps: Coil sensitivities.
+            joint: Whether all members, the frames of a slice, share the scale.
+            scale: What to divide by, when it is not for :func:`data_scale` to say.
+        """
+        scale = data_scale(sample, joint) if scale is None else scale
         squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
         if sample.weights is not None:
             squares = squares * sample.weights
         energy = squares.sum((-2, -1)) / scale[..., 0, 0].square()
-        return cls(sense_normal(sample, maps), adjoint_image(sample, maps) / scale, energy, scale)
+        adjoint = adjoint_image(sample, maps) / scale
+        return cls(sense_normal(sample, maps), adjoint, energy, scale, sample)
+
+    def with_maps(self, maps: Maps) -> "DataTerm":
+        """Return the data term of the same data with other sensitivities."""
+        normal = SenseNormal(maps, self.normal.weights)
+        adjoint = adjoint_image(self.sample, maps) / self.scale
+        return replace(self, normal=normal, adjoint=adjoint)
+
+    def scaled_sample(self) -> Sample:
+        """Return the Sample with the k-space :math:`y` of the data term."""
+        return self.sample.replace(kspace=self.sample.kspace / self.scale.unsqueeze(-3))
 
     def gradient(self, x: Image) -> Image:
         """Return :math:`A^H(Ax - y)`."""

@@ -1,7 +1,8 @@
 r"""Layers that pull multi-coil k-space towards the measured samples.
 
 Each maps a k-space and the Sample to the next k-space. :math:`M` zeroes what was not measured and
-weighs what was averaged less often than others (``sample.weights``).
+weighs what was averaged less often than others (``sample.weights``). :class:`KspaceStep` makes one
+of images of each.
 """
 
 import torch
@@ -9,9 +10,10 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.operators import LinearOperator, Sampling, Weights
+from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
 from mrirecon.reconstructors.data_consistency import LearnedStep
-from mrirecon.types import KSpace, Mask, Sample
+from mrirecon.reconstructors.data_term import DataTerm
+from mrirecon.types import Image, KSpace, Mask, Sample
 
 WINDOW = 9
 
@@ -79,6 +81,28 @@ class SamplingAwareStep(nn.Module):
         h, w = kspace.shape[-2:]
         length = self.lengths(sample.mask, (h, w)).unsqueeze(-3)
         return kspace - length * measured_part(sample)(kspace - sample.kspace)
+
+
+class KspaceStep(nn.Module):
+    r"""A layer of k-space at work on images, :math:`x + E^H\big(C(Ex) - Ex\big)`, :math:`E = FS`.
+
+    For the methods whose consistency takes a
+    :class:`~mrirecon.reconstructors.data_term.DataTerm`. With :class:`SamplingAwareStep` it is the
+    weighted gradient step :math:`x - A^H\Lambda(Ax - y)`.
+
+    Args:
+        step: :math:`C`; None takes a :class:`SamplingAwareStep`.
+    """
+
+    def __init__(self, step: nn.Module | None = None) -> None:
+        super().__init__()
+        self.step = SamplingAwareStep() if step is None else step
+
+    def forward(self, x: Image, data: DataTerm) -> Image:
+        """Return the next image."""
+        E = Fourier() @ Coils(data.normal.maps)
+        kspace = E(x)
+        return x + E.H(self.step(kspace, data.scaled_sample()) - kspace)
 
 
 def sampling_features(mask: Mask, shape: tuple[int, int]) -> Float32[Tensor, "*b h w 4"]:

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from mrirecon.config import build
-from mrirecon.networks import NormUnet, ResidualCnn
+from mrirecon.networks import NormUnet, PromptUnet, ResidualCnn, Restormer
 from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn
@@ -14,10 +14,17 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cascade_net import CascadeNet
 from mrirecon.reconstructors.data_consistency import GradientStep, ProximalStep
 from mrirecon.reconstructors.data_scale import data_scale
+from mrirecon.reconstructors.deep_unrolled import DeepUnrolled
 from mrirecon.reconstructors.fi_varnet import FiVarNet
 from mrirecon.reconstructors.ista_net import IstaNet
-from mrirecon.reconstructors.kspace_consistency import HardProjection, SamplingAwareStep, SoftStep
+from mrirecon.reconstructors.kspace_consistency import (
+    HardProjection,
+    KspaceStep,
+    SamplingAwareStep,
+    SoftStep,
+)
 from mrirecon.reconstructors.lpd_net import LpdNet
+from mrirecon.reconstructors.map_refinement import CorrectedMaps, RefinedMaps
 from mrirecon.reconstructors.modl import MoDL
 from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
 from mrirecon.reconstructors.rim import Rim
@@ -44,6 +51,15 @@ METHODS = {
     "kiki_net": lambda: CascadeNet(GIVEN, ResidualCnn(4, 3), ResidualCnn(4, 2), iterations=2),
     "fi_varnet": lambda: FiVarNet(GIVEN, None, 2, 4, 2, 3),
     "xpdnet": lambda: XpdNet(GIVEN, Mwcnn(4, 3, (8, 8), 2, 8), 2, 3),
+    "promptmr": lambda: DeepUnrolled(
+        GIVEN, PromptUnet((4, 6, 8), (2, 3), 3, 8, (1, 1, 1), (1, 1), history=2), iterations=3
+    ),
+    "sdum": lambda: DeepUnrolled(
+        GIVEN,
+        Restormer(4, (1, 1), (1, 2), 1, history=1),
+        RefinedMaps(CorrectedMaps(JointUnet(2, 4, 2)), KspaceStep()),
+        iterations=2,
+    ),
 }
 
 
@@ -242,6 +258,21 @@ def cascade_net(model, p, _):
     return p.combine(k)
 
 
+def deep_unrolled(model, p, _):
+    """Maps are not corrected before training, and all samples of k-space weigh the same."""
+    x, history = p.adjoint, ()
+    for cascade in model.cascades:
+        network, d = cascade.network, x - p.gradient(x)
+        h, w = (-size % network.body.multiple for size in x.shape)
+        padding = [w // 2, w - w // 2, h // 2, h - h // 2]
+        seen = F.pad(channels(x, d, p.adjoint), padding)
+        features = F.conv2d(seen, network.first.weight, padding=1)
+        features, history = network.body(features, history)
+        change = F.conv2d(features, network.last.weight, padding=1)
+        x = d + complex_image(F.pad(change, [-n for n in padding]))
+    return x
+
+
 EQUATIONS = {
     "modl": modl,
     "ista_net": ista_net,
@@ -254,6 +285,8 @@ EQUATIONS = {
     "kiki_net": cascade_net,
     "fi_varnet": restated.fi_varnet,
     "xpdnet": restated.xpdnet,
+    "promptmr": deep_unrolled,
+    "sdum": deep_unrolled,
 }
 
 
