@@ -10,7 +10,7 @@ from tqdm import tqdm
 from mrirecon.data.collate import collate
 from mrirecon.image import center_fit, interpolate
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.scan import Scan, ScanHeader
+from mrirecon.scan import Scan, ScanHeader, told_noise
 from mrirecon.types import Sample, Transform, Volume
 
 
@@ -42,31 +42,31 @@ def reconstruct_scan(
     if device is None:
         device = next((p.device for p in reconstructor.parameters()), torch.device("cpu"))
     planes: dict[int, Tensor] = {}
-    if reconstructor.joint:
-        groups = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
-    else:
-        starts = range(0, len(scan), batch_size)
-        groups = [range(start, min(start + batch_size, len(scan))) for start in starts]
+    groups = scan_batches(scan, reconstructor.joint, batch_size)
     batches: Iterable[range] = groups
     if progress:
         batches = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
     with torch.inference_mode():
         for indices in batches:
-            samples = [transform(told_noise(scan[i], scan.header)) for i in indices]
-            if reconstructor.joint:
-                samples = same_units(samples)
-            batch = collate(samples).to(device)
+            batch = read_batch(scan, indices, transform, reconstructor.joint).to(device)
             image = reconstructor(batch)
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
             planes.update(zip(indices, to_matrix(image * scale, scan.header).cpu(), strict=True))
     return torch.stack([planes[i] for i in range(len(scan))])
 
 
-def told_noise(sample: Sample, header: ScanHeader) -> Sample:
-    """Note the level of the noise in a Sample that a reader has just handed out, if it is known."""
-    if sample.noise is not None or not header.whitened:
-        return sample
-    return sample.replace(noise=torch.ones(sample.kspace.shape[:-3]))
+def scan_batches(scan: Scan, joint: bool, batch_size: int = 1) -> list[range]:
+    """Return which planes of a scan are computed at once: all frames of a slice if ``joint``."""
+    if joint:
+        return [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
+    starts = range(0, len(scan), batch_size)
+    return [range(start, min(start + batch_size, len(scan))) for start in starts]
+
+
+def read_batch(scan: Scan, indices: Iterable[int], transform: Transform, joint: bool) -> Sample:
+    """Read planes of a scan as a method gets them; ``joint`` frames share their units."""
+    samples = [transform(told_noise(scan[i], scan.header)) for i in indices]
+    return collate(same_units(samples) if joint else samples)
 
 
 def same_units(frames: Sequence[Sample]) -> list[Sample]:

@@ -11,13 +11,12 @@ from mrirecon.assessment.noise import Plane, is_linear, noise_maps, residual_of
 from mrirecon.data.collate import collate
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
-from mrirecon.inference import told_noise
 from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import achieved_acceleration
-from mrirecon.scan import ScanHeader
+from mrirecon.scan import ScanHeader, told_noise
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
 from mrirecon.types import Maps, Sample, Transform
 

@@ -19,11 +19,11 @@ from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError, OutputError
 from mrirecon.figures.sensitivities import sensitivities_figure
 from mrirecon.files import output_folder, refuse_existing
-from mrirecon.inference import told_noise
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance
 from mrirecon.sampling import SamplingPattern
+from mrirecon.scan import told_noise
 from mrirecon.sensitivity import Espirit, SensitivityEstimator, calibration_fit
 from mrirecon.types import Transform
 from mrirecon.writers import save_figure

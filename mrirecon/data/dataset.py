@@ -7,7 +7,7 @@ from itertools import accumulate
 from torch.utils.data import Dataset
 
 from mrirecon.errors import ConfigError
-from mrirecon.scan import Scan
+from mrirecon.scan import Scan, told_noise
 from mrirecon.types import Sample, Transform
 
 
@@ -41,8 +41,9 @@ class SliceDataset(Dataset[Sample]):
         return self.transform(self._cache[index])
 
     def _read(self, index: int) -> Sample:
-        scan = bisect_right(self._ends, index)
-        return self.scans[scan][index - self._first(scan)]
+        number = bisect_right(self._ends, index)
+        scan = self.scans[number]
+        return told_noise(scan[index - self._first(number)], scan.header)
 
     def _first(self, scan: int) -> int:
         return self._ends[scan - 1] if scan else 0
