@@ -54,7 +54,7 @@ class Consistency(Objective):
         perturbed = sample.replace(target=None)
         with torch.no_grad():
             expected = reconstructor(perturbed)
-        torch.clear_autocast_cache()  # else the weights that it holds would get no gradient
+        torch.clear_autocast_cache()  # some versions of PyTorch keep casts that have no gradient
         for perturbation in self.perturbations:
             perturbed, expected = perturbation(perturbed, expected)
         image = reconstructor(perturbed)

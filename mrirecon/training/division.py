@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
@@ -13,6 +13,9 @@ from mrirecon.types import Mask, Sample
 Shape = tuple[int, int]
 UNKNOWN = 0.01
 """Share of the measured positions that may have a density too small to be seen in the draws."""
+
+DEPENDENT = 0.5
+"""Correlation of two lines above which a pattern does not draw them independently."""
 
 
 class Division:
@@ -25,7 +28,7 @@ class Division:
 
     so dividing the squared error there by it makes up for what is never seen (Millard and Chiew,
     IEEE Trans Comput Imaging 9:707, 2023). This is exact for patterns that draw each line or
-    position independently, such as ``RandomLines``, and not at all for those of fixed spacing.
+    position independently, such as ``RandomLines``; those of fixed spacing are refused.
 
     Args:
         sampling: How the scans were undersampled.
@@ -78,19 +81,35 @@ class Division:
         return torch.where(chance > 0, (1 - first * second) / chance.clamp_min(1e-12), 0.0)
 
     def _estimated(self, shape: Shape) -> tuple[Tensor, Tensor]:
-        first, second = (density(p, shape, self.draws) for p in (self.sampling, self.partition))
+        drawn = [_draws(p, shape, self.draws) for p in (self.sampling, self.partition)]
+        first, second = (masks.float().mean(0) for masks in drawn)
         if first.shape != second.shape:
             kinds = ("whole lines" if len(p) == 1 else "single positions" for p in (first, second))
             raise ConfigError(
                 "objective: sampling keeps {}, but partition keeps {}; choose patterns of one "
                 "kind".format(*kinds)
             )
+        for name, pattern, masks in zip(
+            ("sampling", "partition"), (self.sampling, self.partition), drawn, strict=True
+        ):
+            if len(masks[0]) == 1 and _largest_correlation(masks[:, 0]) > DEPENDENT:
+                raise ConfigError(
+                    f"objective.{name}: {type(pattern).__name__} draws lines together, so what is "
+                    "seen betrays which others were measured and no weight makes up for the rest; "
+                    "choose independent lines (sampling=random), or objective=ssdu"
+                )
         return first, second
 
 
-def density(pattern: SamplingPattern, shape: Shape, draws: int) -> Float32[Tensor, "#h w"]:
-    """Estimate how often a pattern keeps each position, with a fixed seed."""
+def _draws(pattern: SamplingPattern, shape: Shape, count: int) -> Bool[Tensor, "count #h w"]:
+    """Draw masks with a fixed seed."""
     rng = np.random.RandomState(0)
-    total = sum(pattern(shape, rng).mask.double() for _ in range(draws))
-    assert isinstance(total, Tensor)
-    return (total / draws).float()
+    return torch.stack([pattern(shape, rng).mask for _ in range(count)])
+
+
+def _largest_correlation(lines: Bool[Tensor, "count w"]) -> float:
+    """Return the largest correlation of two lines, of those that are not kept always or never."""
+    centered = lines.float() - lines.float().mean(0)
+    size = centered.norm(dim=0)
+    unit = centered[:, size > 0] / size[size > 0]
+    return float((unit.T @ unit).fill_diagonal_(0).amax()) if unit.shape[1] else 0.0
