@@ -13,7 +13,7 @@ from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
 from mrirecon.image import center_fit, interpolate
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.scan import Scan, ScanHeader
+from mrirecon.scan import Scan, ScanHeader, told_noise
 from mrirecon.types import Sample, Transform, Volume
 
 
@@ -46,26 +46,27 @@ def reconstruct_scan(
     if device is None:
         device = next((p.device for p in reconstructor.parameters()), torch.device("cpu"))
     planes: dict[int, Tensor] = {}
-    surroundings = Surroundings.of(reconstructor)
-    groups = _groups(scan, reconstructor, batch_size)
-    slices = windows(scan, list(chain.from_iterable(groups)), surroundings)
-    batches: Iterable[Sequence[int]] = groups
+    groups = scan_batches(scan, reconstructor, batch_size)
+    shown: Iterable[Sequence[int]] = groups
     if progress:
-        batches = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
+        shown = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
     with torch.inference_mode():
-        for indices in batches:
-            samples = [transform(next(slices)) for _ in indices]
-            if reconstructor.joint:
-                samples = same_units(samples)
-            batch = collate(samples).to(device)
+        batches = read_batches(scan, groups, reconstructor, transform)
+        for indices in shown:
+            batch = next(batches).to(device)
             image = reconstructor(batch)
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
             planes.update(zip(indices, to_matrix(image * scale, scan.header).cpu(), strict=True))
     return torch.stack([planes[i] for i in range(len(scan))])
 
 
-def _groups(scan: Scan, reconstructor: Reconstructor, batch_size: int) -> list[Sequence[int]]:
-    """Divide a scan into batches, so that a method's neighbours are read one after the other."""
+def scan_batches(
+    scan: Scan, reconstructor: Reconstructor, batch_size: int = 1
+) -> list[Sequence[int]]:
+    """Return which planes of a scan a method gets at once: all frames of a slice if it is joint.
+
+    They are in such an order that the neighbours of a plane are read one after the other.
+    """
     of_slice = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
     if reconstructor.joint:
         return list(of_slice)
@@ -73,6 +74,19 @@ def _groups(scan: Scan, reconstructor: Reconstructor, batch_size: int) -> list[S
     if reconstructor.context and reconstructor.context_along == "frames":
         order = list(chain.from_iterable(of_slice))
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+
+
+def read_batches(
+    scan: Scan,
+    groups: Sequence[Sequence[int]],
+    reconstructor: Reconstructor,
+    transform: Transform,
+) -> Iterator[Sample]:
+    """Yield the planes of a scan as a method gets them; joint frames share their units."""
+    slices = windows(scan, list(chain.from_iterable(groups)), Surroundings.of(reconstructor))
+    for indices in groups:
+        samples = [transform(next(slices)) for _ in indices]
+        yield collate(same_units(samples) if reconstructor.joint else samples)
 
 
 def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> Iterator[Sample]:
@@ -97,13 +111,6 @@ def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> I
         uses.subtract(wanted)
         held = {index: one for index, one in held.items() if uses[index]}
         yield sample
-
-
-def told_noise(sample: Sample, header: ScanHeader) -> Sample:
-    """Note the level of the noise in a Sample that a reader has just handed out, if it is known."""
-    if sample.noise is not None or not header.whitened:
-        return sample
-    return sample.replace(noise=torch.ones(sample.kspace.shape[:-3]))
 
 
 def same_units(frames: Sequence[Sample]) -> list[Sample]:

@@ -26,6 +26,8 @@ class Provenance:
         acceleration: All positions of the k-space grid divided by the sampled ones.
         fingerprint: Of the raw data, the same for whatever is made of one scan; empty if unknown.
         versions: Of mrirecon and of what computes for it, as ``name version``.
+        adaptation: How the network was fitted to this very scan: a summary, then its
+            self-validation loss step by step. Empty when it was not.
     """
 
     source: str
@@ -36,6 +38,7 @@ class Provenance:
     acceleration: float = 1.0
     fingerprint: str = ""
     versions: tuple[str, ...] = ()
+    adaptation: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

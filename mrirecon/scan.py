@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float64
 
 from mrirecon.types import Sample
@@ -184,3 +185,10 @@ class Scan(ABC):
 
     def __iter__(self) -> Iterator[Sample]:
         return (self[index] for index in range(len(self)))
+
+
+def told_noise(sample: Sample, header: ScanHeader) -> Sample:
+    """Note the level of the noise in a Sample that a reader has just handed out, if it is known."""
+    if sample.noise is not None or not header.whitened:
+        return sample
+    return sample.replace(noise=torch.ones(sample.kspace.shape[:-3]))

@@ -232,6 +232,7 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
             "DICOM template a.txt cannot be read",
         ),
         (["reconstruct", "input=.", "output=o", "model=varnet"], "needs checkpoint=FILE"),
+        (["reconstruct", "input=.", "output=o", "adaptation=zs_ssl"], "has no parameters to adapt"),
         (["reconstruct", "input=.", "output=o", "checkpoint=no.ckpt"], "no.ckpt is not a file"),
         (["reconstruct", "input=.", "output=o", "device=quantum"], "'quantum' cannot be used"),
         (["evaluate", "reference=.", "reconstruction=."], "holds no .h5 file"),
@@ -307,6 +308,24 @@ def test_train_resume_and_reconstruct(raw, tmp_path):
         )  # fmt: skip
         assert message in error
     assert not (tmp_path / "pwned").exists()
+
+
+def test_a_network_is_fitted_to_each_scan(raw, tmp_path):
+    shown = mrirecon(
+        "reconstruct", f"input={raw / 'raw'}", "output=out", "model=varnet",
+        "model.combination=sense", *[key for key in TINY if key.startswith("model.")],
+        "adaptation=zs_ssl", "adaptation.steps=4", "adaptation.interval=2",
+        "formats=[hdf5,nifti,qc]", folder=tmp_path,
+    )  # fmt: skip
+    assert "VarNet fitted to the scan" in shown and shown.count("of 4 steps") == 2
+    with h5py.File(tmp_path / "out" / "subject0000_t2.h5") as file:
+        told = file["provenance"].attrs["adaptation"].splitlines()
+    assert "self-validation loss" in told[0] and [t.split(":")[0] for t in told[1:]] == [
+        "step 0", "step 2", "step 4"
+    ]  # fmt: skip
+    sidecar = json.loads((tmp_path / "out" / "subject0000_t2.json").read_text())
+    assert sidecar["mrirecon"]["Adaptation"] == told
+    assert told[0] in (tmp_path / "out" / "subject0000_t2_qc.html").read_text(encoding="utf-8")
 
 
 def test_the_last_checkpoint_is_the_last(tmp_path):

@@ -6,6 +6,7 @@ import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
+from mrirecon.adaptation import Adaptation
 from mrirecon.cli import adapt
 from mrirecon.config import build, build_function, check_targets, settings
 from mrirecon.errors import ConfigError
@@ -86,6 +87,7 @@ def test_ints_serve_as_floats_and_lists_as_tuples():
         ("sampling", SamplingPattern),
         ("model", Reconstructor),
         ("sensitivity", SensitivityEstimator),
+        ("adaptation", Adaptation),
     ],
 )
 def test_every_choice_builds(group, role):
@@ -118,6 +120,13 @@ def test_training_draws_masks_anew_and_validation_does_not():
         data = composed("train", f"data={choice}").data
         assert data.train.transform.transforms[1].seed == "random"
         assert data.val.transform.transforms[1].seed == "scan"
+
+
+def test_undersampled_scans_may_join_the_training():
+    choice = "data/transforms@data.train.transform=semi_supervised"
+    transform = composed("train", choice).data.train.transform
+    target, undersample, _ = build_function(transform, "transform").transforms
+    assert not target.required and not undersample.again and undersample.seed == "random"
 
 
 def test_nested_roles_are_checked():

@@ -17,7 +17,7 @@ LAYERS = [
     {"readers", "simulation", "reconstructors"},
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},
-    {"config", "assessment"},
+    {"config", "assessment", "adaptation"},
     {"commands"},
     {"cli"},
 ]

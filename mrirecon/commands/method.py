@@ -7,6 +7,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
+from mrirecon.adaptation import Adaptation, check_adaptable
 from mrirecon.config import build, build_function, check_targets
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError
@@ -20,7 +21,7 @@ from mrirecon.types import Transform
 
 CHOICES = ("model", "preprocessing", "sensitivity")
 """Groups that a checkpoint of ours decides."""
-GROUPS = (*CHOICES, "sampling", "partial_fourier", "reading")
+GROUPS = (*CHOICES, "sampling", "partial_fourier", "reading", "adaptation")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class Method:
         device: Where to compute.
         undersamples: Whether the transform takes measured samples away.
         reading: What to override of what the files say.
-        checkpoint: Path of the weights; empty for a classical method.
+        checkpoint: Path of the weights; empty for a classical method, and for one that starts from
+            random ones.
+        adaptation: Fits the reconstructor to each scan, or None.
     """
 
     reconstructor: Reconstructor
@@ -44,11 +47,13 @@ class Method:
     undersamples: bool
     reading: Reading
     checkpoint: str = ""
+    adaptation: Adaptation | None = None
 
     @property
     def name(self) -> str:
-        """Class of the reconstructor."""
-        return type(self.reconstructor).__name__
+        """Class of the reconstructor, and whether it is fitted to each scan."""
+        name = type(self.reconstructor).__name__
+        return f"{name} fitted to the scan" if self.adaptation else name
 
 
 def build_method(config: DictConfig, checkpoint_path: str | None, device: torch.device) -> Method:
@@ -66,13 +71,20 @@ def build_method(config: DictConfig, checkpoint_path: str | None, device: torch.
             config[key] = node
     else:
         _refuse_idle_sensitivity(config)
+    adaptation = None
+    if config.adaptation is not None:
+        adaptation = build(config.adaptation, Adaptation, "adaptation")
+        torch.manual_seed(adaptation.seed)  # weights that it may start from
     reconstructor = build(config.model, Reconstructor, "model")
+    if adaptation:
+        check_adaptable(reconstructor)
     if checkpoint:
         _load_weights(reconstructor, checkpoint, str(checkpoint_path))
-    elif reconstructor.trainable:
+    elif reconstructor.trainable and not adaptation:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
-            "train one with `mrirecon train`, or choose model=cg_sense"
+            "train one with `mrirecon train`, fit it to each scan with adaptation=zs_ssl, or "
+            "choose model=cg_sense"
         )
     if config.partial_fourier is not None:
         reconstructor = _with_partial_fourier(config, reconstructor)
@@ -88,6 +100,7 @@ def build_method(config: DictConfig, checkpoint_path: str | None, device: torch.
         config.sampling is not None,
         build(config.reading, Reading, "reading"),
         checkpoint_path or "",
+        adaptation,
     )
 
 

@@ -110,9 +110,13 @@ def _write_files(config: DictConfig, settings: Settings, files: list[Path]) -> N
 
 @dataclass(frozen=True)
 class Made:
-    """The series of one scan, and the seconds that each step took."""
+    """The series of one scan, the method that made them, and the seconds that each step took.
+
+    The method's network is fitted to the scan, if that was asked for.
+    """
 
     results: list[Reconstruction]
+    method: Method
     seconds: tuple[tuple[str, float], ...]
 
 
@@ -121,6 +125,8 @@ def _compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Mad
     raw = scan[0]
     acceleration = _announce(file, scan, raw, method)
     opened = time.perf_counter()
+    method, adaptation = _adapted(scan, method)
+    ready = time.perf_counter()
     timed = TimedScan(scan)
     planes = reconstruct_scan(
         timed,
@@ -146,13 +152,34 @@ def _compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Mad
         acceleration=acceleration,
         fingerprint=_fingerprint(raw, scan),
         versions=versions(),
+        adaptation=adaptation,
     )
     seconds = (
         ("opening", opened - started),
+        *([("adaptation", ready - opened)] if adaptation else []),
         ("reading", timed.seconds),
-        ("reconstruction", time.perf_counter() - opened - timed.seconds),
+        ("reconstruction", time.perf_counter() - ready - timed.seconds),
     )
-    return Made(split_series(planes, scan.header, provenance), seconds)
+    return Made(split_series(planes, scan.header, provenance), method, seconds)
+
+
+def _adapted(scan: FileScan, method: Method) -> tuple[Method, tuple[str, ...]]:
+    """Fit the network to the scan, if asked for; returns how that went, too.
+
+    Every scan starts from the same weights: the network is a copy.
+    """
+    if method.adaptation is None:
+        return method, ()
+    network, record = method.adaptation(
+        scan,
+        method.reconstructor,
+        method.transform,
+        device=method.device,
+        progress=sys.stderr.isatty(),
+    )
+    told = record.lines()
+    print(f"  {told[0]}")
+    return replace(method, reconstructor=network), told
 
 
 def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: int) -> bool:
@@ -171,7 +198,7 @@ def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: 
     seconds = (*made.seconds, ("writing", time.perf_counter() - writing))
     complete = True
     if QUALITY in outputs.formats:
-        pages = [_quality_page(file, scan, r, method, outputs, seconds) for r in made.results]
+        pages = [_quality_page(file, scan, r, made.method, outputs, seconds) for r in made.results]
         complete = all(pages)
         written += [page for page in pages if page]
     duration = time.perf_counter() - started

@@ -8,7 +8,7 @@ from torch.utils.data import Dataset
 
 from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
 from mrirecon.errors import ConfigError
-from mrirecon.scan import Scan
+from mrirecon.scan import Scan, told_noise
 from mrirecon.types import Sample, Transform
 
 
@@ -53,7 +53,7 @@ class SliceDataset(Dataset[Sample]):
         sample = self._kept.pop(index, None)
         if sample is None:
             one = self.scans[scan]
-            sample = told_protocol(one[number], one.header, number)
+            sample = told_protocol(told_noise(one[number], one.header), one.header, number)
         self._kept[index] = sample  # the latest last
         latest = 2 * self.surroundings.reach + 1 if self.surroundings.reach else 0
         while not self.cache and len(self._kept) > latest:

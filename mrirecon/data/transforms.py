@@ -37,22 +37,35 @@ class RssTarget:
     Place it before :class:`Undersample`. A target that the file brought stays. What partial Fourier
     or zero padding left out at the edges of k-space is missing from the target too.
 
+    Attributes:
+        required: Whether to refuse scans with gaps inside, whose RSS image is aliased and no
+            reference; else they stay without a target, as semi-supervised training wants them.
+
     Raises:
-        ConfigError: When the scan has gaps inside: its RSS image is aliased and no reference.
+        ConfigError: When a required target cannot be made.
     """
+
+    required: bool = True
 
     def __call__(self, sample: Sample) -> Sample:
         if sample.target is not None:
             return sample
-        mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
-        rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
-        inside = rows[..., :, None] & columns[..., None, :]
-        if (inside & ~mask).any():
+        if has_gaps(sample):
+            if not self.required:
+                return sample
             raise ConfigError(
                 f"{sample.key} is undersampled, so it cannot serve as its own reference; "
                 "train on fully sampled scans, or on files that bring a reconstruction"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
+
+
+def has_gaps(sample: Sample) -> bool:
+    """Tell whether positions between measured ones were left out: the scan is undersampled."""
+    mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
+    rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
+    inside = rows[..., :, None] & columns[..., None, :]
+    return bool((inside & ~mask).any())
 
 
 @dataclass(frozen=True)
@@ -66,10 +79,12 @@ class Undersample:
         seed: ``"scan"`` gives all slices of a scan the same mask, seeded by the scan's name, in
             every epoch and on every machine (validation, test); ``"random"`` draws anew each time
             from torch's generator (training).
+        again: Whether scans that are undersampled already lose samples, too.
     """
 
     pattern: SamplingPattern
     seed: Literal["scan", "random"] = "scan"
+    again: bool = True
 
     def __call__(self, sample: Sample) -> Sample:
         if sample.kspace.ndim != 3:
@@ -77,6 +92,8 @@ class Undersample:
                 "Undersample draws one mask per slice, so it belongs before batching; "
                 f"got k-space of shape {tuple(sample.kspace.shape)}"
             )
+        if not self.again and has_gaps(sample):
+            return sample
         h, w = sample.kspace.shape[-2:]
         drawn = self.pattern((h, w), self._rng(sample))
         near = sample.neighbors

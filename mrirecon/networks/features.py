@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
+from mrirecon.networks.conditioning import FeatureModulation
 
 #: The last features of each level of a network, finest first.
 Levels = tuple[Tensor, ...]
@@ -90,7 +91,7 @@ class LevelEntry(nn.Module):
         super().__init__()
         self.carried = carried
         self.past = nn.Conv2d(carried * history, channels, 1, bias=False) if history else None
-        self.modulation = _Modulation(condition, channels) if condition else None
+        self.modulation = FeatureModulation(condition, channels) if condition else None
 
     def forward(
         self,
@@ -108,23 +109,6 @@ class LevelEntry(nn.Module):
         if self.modulation is not None and condition is not None:
             x = self.modulation(x, condition)
         return x
-
-
-class _Modulation(nn.Module):
-    """Scales and shifts each feature by what an embedding says; not at all before training."""
-
-    def __init__(self, features: int, channels: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(features, 2 * channels)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        nn.init.zeros_(self.linear.weight)
-        nn.init.zeros_(self.linear.bias)
-
-    def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
-        scale, shift = self.linear(embedding)[..., None, None].chunk(2, 1)
-        return x * (1 + scale) + shift
 
 
 def of_level(history: History, level: int) -> list[Tensor]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.networks.channels import from_channels, to_channels
+from mrirecon.networks.penalized import Penalized
 
 
 def shrink(x: Float[Tensor, "..."], threshold: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -15,14 +16,14 @@ def shrink(x: Float[Tensor, "..."], threshold: Float[Tensor, "..."]) -> Float[Te
     return x.sign() * F.relu(x.abs() - threshold)
 
 
-class LearnedShrinkage(nn.Module):
+class LearnedShrinkage(Penalized):
     r"""Shrinks the features of a learned transform.
 
     .. math:: D(r) = r + G\,\tilde H\,\operatorname{soft}(H\,C\,r,\ \theta)
 
     :math:`C` and :math:`G` are convolutions to and from ``channels`` features; :math:`H` and
     :math:`\tilde H`, two convolutions with a ReLU between them each, are to become inverse to one
-    another: see :meth:`asymmetry`. No convolution has a bias (Zhang and Ghanem, CVPR 2018,
+    another: see :meth:`penalty`. No convolution has a bias (Zhang and Ghanem, CVPR 2018,
     equations 9 to 13).
 
     Args:
@@ -50,18 +51,21 @@ class LearnedShrinkage(nn.Module):
 
     def forward(self, image: Complex64[Tensor, "*b h w"]) -> Complex64[Tensor, "*b h w"]:
         """Return the denoised images; every leading axis is batch."""
-        return self.denoise(image)[0]
-
-    def denoise(
-        self, image: Complex64[Tensor, "*b h w"]
-    ) -> tuple[Complex64[Tensor, "*b h w"], Float[Tensor, ""]]:
-        r"""Return the images and the asymmetry, the mean of :math:`|\tilde H H x - x|^2`."""
-        features = self.expand(to_channels(image.reshape(-1, *image.shape[-2:])))
-        transformed = self.transform(features)
+        transformed = self.transform(self._features(image))
         shrunk = shrink(transformed, F.softplus(self.threshold))
-        change = from_channels(self.reduce(self.inverse(shrunk))).reshape(image.shape)
-        asymmetry = (self.inverse(transformed) - features).float().square().mean()
-        return image + change, asymmetry
+        change = from_channels(self.reduce(self.inverse(shrunk)))
+        return image + change.reshape(image.shape)
+
+    def penalty(self, image: Complex64[Tensor, "*b h w"]) -> Float[Tensor, ""]:
+        r"""Return the asymmetry, the mean of :math:`|\tilde H H x - x|^2` over features x = C r.
+
+        The paper's loss adds 0.01 times it.
+        """
+        features = self._features(image)
+        return (self.inverse(self.transform(features)) - features).float().square().mean()
+
+    def _features(self, image: Complex64[Tensor, "*b h w"]) -> Float[Tensor, "n channels h w"]:
+        return self.expand(to_channels(image.reshape(-1, *image.shape[-2:])))  # type: ignore[no-any-return]
 
 
 def inverse_softplus(value: float) -> float:

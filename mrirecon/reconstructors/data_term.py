@@ -59,7 +59,7 @@ class DataTerm:
 
     def with_maps(self, maps: Maps) -> "DataTerm":
         """Return the data term of the same data with other sensitivities."""
-        normal = SenseNormal(maps, self.normal.weights)
+        normal = SenseNormal(maps, self.normal.spectrum)
         adjoint = adjoint_image(self.sample, maps) / self.scale
         return replace(self, normal=normal, adjoint=adjoint)
 

@@ -1,10 +1,5 @@
 """ISTA-Net+ (Zhang and Ghanem, CVPR 2018) with coil sensitivities."""
 
-from typing import cast
-
-from jaxtyping import Float
-from torch import Tensor
-
 from mrirecon.networks.learned_shrinkage import LearnedShrinkage
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import GradientStep
@@ -23,9 +18,10 @@ class IstaNet(Reconstructor):
 
     The paper reconstructs real single-coil images; here the transforms see real and imaginary
     parts, and :math:`A` the coils. Its loss has a term that keeps :math:`\tilde H_k H_k` close to
-    the identity: :meth:`with_asymmetry` returns it beside the image. The shrinkage is the method,
-    so there is no other network to choose: with a denoiser in its place this is proximal gradient
-    descent, which is :class:`~mrirecon.reconstructors.modl.MoDL` with a ``GradientStep``.
+    the identity: ``objective=ista_net`` adds it, and :class:`mrirecon.training.penalty.WithPenalty`
+    adds it to any objective. The shrinkage is the method, so there is no other network to choose:
+    with a denoiser in its place this is proximal gradient descent, which is
+    :class:`~mrirecon.reconstructors.modl.MoDL` with a ``GradientStep``.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
@@ -53,18 +49,9 @@ class IstaNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the coil-combined image."""
-        return self.with_asymmetry(sample)[0]
-
-    def with_asymmetry(self, sample: Sample) -> tuple[Image, Float[Tensor, ""]]:
-        r"""Return the image and the mean over phases of :math:`|\tilde H_k H_k C_k r - C_k r|^2`.
-
-        The paper's loss adds 0.01 times it.
-        """
         data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
-        x, total = data.adjoint, data.energy.new_zeros(())
+        x = data.adjoint
         for k in range(self.iterations):
             i = k % len(self.shrinkage)
-            shrinkage = cast(LearnedShrinkage, self.shrinkage[i])
-            x, asymmetry = shrinkage.denoise(self.consistency[i](x, data))
-            total = total + asymmetry / self.iterations
-        return restore_scale(x, data), total
+            x = self.shrinkage[i](self.consistency[i](x, data))
+        return restore_scale(x, data)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from mrirecon.fourier import fft, ifft
+from mrirecon.fourier import ifft
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.reconstructors.data_consistency import GradientStep
 from mrirecon.reconstructors.data_term import DataTerm
@@ -72,8 +72,10 @@ class CorrectedMaps(MapUpdate):
     def forward(self, x: Image, data: DataTerm) -> Maps:
         """Return the corrected maps."""
         maps, image = data.normal.maps, x.unsqueeze(-3)
-        misfit = fft(maps * image) - data.scaled_sample().kspace
-        gradient = image.conj() * ifft(data.normal.weights.unsqueeze(-3) * misfit)
+        sample = data.scaled_sample()
+        weights = sample.mask if sample.weights is None else sample.mask * sample.weights
+        measured = ifft(weights.unsqueeze(-3) * sample.kspace)
+        gradient = image.conj() * (data.normal.filter(maps * image) - measured)
         correction: Tensor = self.network(torch.stack([maps, gradient], -3))
         sensitive = (maps != 0).any(-3, keepdim=True)
         return unit_norm(torch.where(sensitive, maps - self.step * correction, 0.0))

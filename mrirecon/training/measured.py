@@ -7,8 +7,29 @@ from torch import Tensor
 from mrirecon.errors import ConfigError
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.types import Image, KSpace, Maps, Sample
+from mrirecon.sensitivity.base import SensitivityEstimator, calibration_extent
+from mrirecon.types import Extent, Image, KSpace, Maps, Mask, Sample
+
+
+def without(sample: Sample, held: Mask, extent: Extent) -> Sample:
+    """Hold measured positions, and the target, out of a batch of Samples.
+
+    Out of the neighbours, too: at the end of a stack a slice is its own neighbour, and would show
+    what is to be predicted.
+
+    Args:
+        sample: A batch.
+        held: Positions that are no longer measured.
+        extent: The fully sampled centre that is left, where there was a larger one.
+    """
+    seen, near = sample.mask & ~held, sample.neighbors
+    return sample.replace(
+        kspace=sample.kspace * seen.unsqueeze(-3),
+        mask=seen,
+        acs=torch.minimum(calibration_extent(sample), extent),
+        target=None,
+        neighbors=near and without(near, held.unsqueeze(-3), extent.unsqueeze(-2)),
+    )
 
 
 def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple[Image, Maps]:

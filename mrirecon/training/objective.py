@@ -16,7 +16,13 @@ from mrirecon.types import Sample
 
 
 class Objective(nn.Module, ABC):
-    """Maps a reconstructor and a batched Sample to a scalar loss."""
+    """Maps a reconstructor and a batched Sample to a scalar loss.
+
+    Attributes:
+        needs_target: Whether a Sample without a reference image is refused.
+    """
+
+    needs_target: bool = False
 
     @abstractmethod
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
@@ -41,6 +47,8 @@ class Supervised(Objective):
         multi_scale: Weight :math:`w_m` of the multi-scale structural dissimilarity.
         kspace: Weight :math:`w_k` of the relative error in k-space.
     """
+
+    needs_target = True
 
     def __init__(
         self, ssim: float = 1.0, l1: float = 0.0, multi_scale: float = 0.0, kspace: float = 0.0

@@ -9,7 +9,12 @@ from torch import Tensor
 
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import calibration_extent, in_center
-from mrirecon.training.measured import predicted_kspace, reconstruct_with_maps, relative_error
+from mrirecon.training.measured import (
+    predicted_kspace,
+    reconstruct_with_maps,
+    relative_error,
+    without,
+)
 from mrirecon.training.objective import Objective
 from mrirecon.types import Extent, Mask, Sample
 
@@ -83,15 +88,7 @@ class Ssdu(Objective):
         candidates = mask & ~protected
         wanted = (self.held_out * mask.sum((-2, -1))).round()
         held = self._draw(candidates, wanted)
-        seen = mask & ~held
-        near = sample.neighbors
-        return sample.replace(
-            kspace=sample.kspace * seen.unsqueeze(-3),
-            mask=seen,
-            acs=extent,
-            target=None,
-            neighbors=near and _without(near, held, extent),
-        ), held
+        return without(sample, held, extent), held
 
     def _extent(self, sample: Sample) -> Extent:
         extent = calibration_extent(sample)
@@ -116,16 +113,6 @@ class Ssdu(Objective):
             for n in mask.shape[-2:]
         )
         return -(y[:, None] + x) / 2
-
-
-def _without(neighbors: Sample, held: Mask, extent: Extent) -> Sample:
-    """Hold the same positions out of the neighbours.
-
-    At the end of a stack a slice is its own neighbour, and would show what is to be predicted.
-    """
-    seen = neighbors.mask & ~held.unsqueeze(-3)
-    acs = torch.minimum(calibration_extent(neighbors), extent.unsqueeze(-2))
-    return neighbors.replace(kspace=neighbors.kspace * seen.unsqueeze(-3), mask=seen, acs=acs)
 
 
 def repeated(sample: Sample, times: int) -> Sample:

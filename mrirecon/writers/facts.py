@@ -47,6 +47,7 @@ def run_facts(result: Reconstruction) -> Pairs:
         ("source", made.source),
         ("method", made.method),
         ("weights", made.checkpoint),
+        ("adaptation", "\n".join(made.adaptation)),
         ("time", "\n".join(f"{what} {value:.2f} s" for what, value in seconds)),
         ("peak memory", "\n".join(f"{where} {value:.0f} MB" for where, value in memory)),
         ("versions", "\n".join(made.versions)),

@@ -65,6 +65,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "SourceFile": made.source,
         "SourceFormat": header.format,
         "Checkpoint": made.checkpoint,
+        "Adaptation": made.adaptation or None,
         "Command": made.command,
         "Commit": commit(made.versions),
         "Versions": made.versions,

@@ -1,0 +1,62 @@
+"""Consistency training: what is known of images without a reference joins another objective."""
+
+from collections.abc import Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.training.objective import Objective
+from mrirecon.training.perturbations import Perturbation
+from mrirecon.types import Sample
+
+
+class Consistency(Objective):
+    r"""An objective plus the demand that perturbed scans give the same image, perturbed alike.
+
+    .. math:: \mathcal{L}(f, y) + \lambda\,
+              \frac{\|f(P y) - T f(y)\|_1}{\|T f(y)\|_1}
+
+    :math:`P` is what happens to the measurement and :math:`T` to the image: noise or motion leave
+    the image, mirroring turns it. No gradient passes through :math:`T f(y)`. With noise this is
+    Noise2Recon (Desai et al., Magn Reson Med 90:2052, 2023), with motion and transformed anatomy
+    VORTEX (Desai et al., MIDL 2022).
+
+    Training is semi-supervised when the objective is supervised and some scans have no reference:
+    these contribute the second term only.
+
+    Args:
+        objective: :math:`\mathcal{L}`.
+        perturbations: Applied one after the other.
+        weight: :math:`\lambda`.
+    """
+
+    def __init__(
+        self, objective: Objective, perturbations: Sequence[Perturbation], weight: float = 0.1
+    ) -> None:
+        super().__init__()
+        if not perturbations:
+            raise ValueError("perturbations must list at least one, got none")
+        if weight <= 0:
+            raise ValueError(f"weight must be positive, got {weight}")
+        self.objective, self.perturbations, self.weight = objective, tuple(perturbations), weight
+
+    def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
+        consistency = self.weight * self.inconsistency(reconstructor, sample)
+        if self.objective.needs_target and sample.target is None:
+            return consistency
+        loss: Float[Tensor, ""] = self.objective(reconstructor, sample) + consistency
+        return loss
+
+    def inconsistency(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
+        """Return the relative difference of the images, a mean over the batch."""
+        perturbed = sample.replace(target=None)
+        with torch.no_grad():
+            expected = reconstructor(perturbed)
+        torch.clear_autocast_cache()  # some versions of PyTorch keep casts that have no gradient
+        for perturbation in self.perturbations:
+            perturbed, expected = perturbation(perturbed, expected)
+        image = reconstructor(perturbed)
+        error, size = (v.abs().sum((-2, -1)) for v in (image - expected, expected))
+        return (error / torch.where(size > 0, size, 1.0)).mean()

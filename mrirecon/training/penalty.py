@@ -1,0 +1,62 @@
+"""A term of the network's own beside any objective."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mrirecon.errors import ConfigError
+from mrirecon.networks.penalized import Penalized
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.training.objective import Objective
+from mrirecon.types import Sample
+
+
+class WithPenalty(Objective):
+    r"""An objective plus the mean penalty of the networks inside the method.
+
+    .. math:: \mathcal{L}(f, y) + \frac{\gamma}{n} \sum_{k=1}^{n} p_k
+
+    over the :math:`n` times that a :class:`~mrirecon.networks.penalized.Penalized` network was
+    called. For ISTA-Net it is the asymmetry of the learned transforms (Zhang and Ghanem, CVPR
+    2018), with :math:`\gamma = 0.01`.
+
+    Args:
+        objective: :math:`\mathcal{L}`.
+        weight: :math:`\gamma`.
+    """
+
+    def __init__(self, objective: Objective, weight: float = 0.01) -> None:
+        super().__init__()
+        if weight <= 0:
+            raise ValueError(f"weight must be positive, got {weight}")
+        self.objective, self.weight = objective, weight
+        self.needs_target = objective.needs_target
+
+    def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
+        penalties: list[Tensor] = []
+
+        def collect(module: nn.Module, inputs: tuple[Any, ...], _: Any) -> None:
+            assert isinstance(module, Penalized)
+            if torch.is_grad_enabled():
+                penalties.append(module.penalty(*inputs))
+
+        hooks = [
+            module.register_forward_hook(collect)
+            for module in reconstructor.modules()
+            if isinstance(module, Penalized)
+        ]
+        if not hooks:
+            raise ConfigError(
+                f"objective: no network in {type(reconstructor).__name__} has a penalty; use the "
+                "objective inside this one alone, or choose model=ista_net"
+            )
+        try:
+            loss: Float[Tensor, ""] = self.objective(reconstructor, sample)
+        finally:
+            for hook in hooks:
+                hook.remove()
+        if not penalties:
+            return loss
+        return loss + self.weight * torch.stack(penalties).mean()
