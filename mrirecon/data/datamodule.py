@@ -21,7 +21,7 @@ class DataModule(pl.LightningDataModule):
         train: Slices to train on.
         val: Slices to choose the best checkpoint by.
         test: Slices that nothing was chosen by, or None.
-        batch_size: Slices per step and device; larger than 1 needs slices of one shape.
+        batch_size: Slices per step and device; scans of other sizes form batches of their own.
         workers: Processes that prepare slices; 0 prepares them in the training process.
         seed: Of the order and of the masks; None takes that of torch, which ``mrirecon train
             seed=...`` sets. A resumed run keeps the seed that it began with.
