@@ -100,7 +100,9 @@ class TrainingBatches(DistributedSampler[Batch]):
         batches: list[tuple[int, ...]] = []
         for group, each in zip(self._groups, self._each, strict=True):
             order = [group[i] for i in torch.randperm(len(group), generator=generator).tolist()]
-            mine = list(islice(cycle(order), self.rank, each * self.num_replicas, self.num_replicas))
+            mine = list(
+                islice(cycle(order), self.rank, each * self.num_replicas, self.num_replicas)
+            )
             batches += (tuple(mine[i : i + self.batch_size]) for i in self._starts(each))
         for number in self._shuffled(len(batches)):
             yield Batch(batches[number], self.seed, self.epoch)

@@ -44,15 +44,19 @@ class RssTarget:
     def __call__(self, sample: Sample) -> Sample:
         if sample.target is not None:
             return sample
-        mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
-        rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
-        inside = rows[..., :, None] & columns[..., None, :]
-        if (inside & ~mask).any():
+        if has_gaps(sample):
             raise ConfigError(
                 f"{sample.key} is undersampled, so it cannot serve as its own reference; "
                 "train on fully sampled scans, or on files that bring a reconstruction"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
+
+
+def has_gaps(sample: Sample) -> bool:
+    """Whether lines inside of the measured extent are missing, not just at the edges."""
+    mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
+    rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
+    return bool((rows[..., :, None] & columns[..., None, :] & ~mask).any())
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ def test_processes_step_through_batches_of_one_form_and_size(processes):
 class Epochs(SamplingPattern):
     """Writes the epoch into the mask."""
 
-    def __call__(self, shape, rng):
+    def __call__(self, shape, _):
         epoch = current_epoch()
         mask = torch.ones(1, shape[1], dtype=torch.bool)
         mask[0, : 9 if epoch is None else epoch] = False
