@@ -130,31 +130,38 @@ class VolumeBatches(DistributedSampler[Batch]):
 
     So every scan is scored from the same batches however many processes there are, and what is
     random about them is the same in every epoch. Scans go to the process with the fewest slices so
-    far, the longest first; some process may get none.
+    far, the longest first. A process with fewer batches than another goes on with spare ones, which
+    nobody scores: all must step together where weights are sharded, and none may stay away.
 
     Args:
         slices: The data set.
         batch_size: Slices per batch.
         rank: This process.
         processes: How many there are.
+
+    Attributes:
+        scored: How many of the first batches count.
     """
 
     def __init__(
         self, slices: SliceDataset, batch_size: int, rank: int = 0, processes: int = 1
     ) -> None:
         super().__init__(slices, processes, rank, shuffle=False)
-        loads = [0] * processes
-        mine = []
+        volumes: list[list[range]] = [[] for _ in range(processes)]
         for volume in sorted(slices.volumes(), key=len, reverse=True):
-            process = loads.index(min(loads))
-            loads[process] += len(volume)
-            if process == rank:
-                mine.append(volume)
-        self._batches = [
-            Batch(tuple(volume[start : start + batch_size]))
-            for volume in sorted(mine, key=lambda volume: volume.start)
-            for start in range(0, len(volume), batch_size)
+            min(volumes, key=lambda own: sum(map(len, own))).append(volume)
+        parts = [
+            [
+                Batch(tuple(volume[start : start + batch_size]))
+                for volume in sorted(own, key=lambda volume: volume.start)
+                for start in range(0, len(volume), batch_size)
+            ]
+            for own in volumes
         ]
+        self._batches = parts[rank]
+        self.scored = len(self._batches)
+        spare = (self._batches or parts[0])[:1]
+        self._batches = self._batches + spare * (max(map(len, parts)) - self.scored)
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self._batches)

@@ -54,8 +54,6 @@ class DataModule(pl.LightningDataModule):
                 )
         self.batch_size, self.workers = batch_size, workers
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
-        # whole scans are dealt out, and there may be fewer of them than devices
-        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def train_dataloader(self) -> DataLoader[Sample]:
         slices = self.sets["train"]

@@ -1,6 +1,7 @@
 """What training minimises. A supervision scheme is one class here, not one engine per model."""
 
 from abc import ABC, abstractmethod
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -16,7 +17,13 @@ from mrirecon.types import Sample
 
 
 class Objective(nn.Module, ABC):
-    """Maps a reconstructor and a batched Sample to a scalar loss."""
+    """Maps a reconstructor and a batched Sample to a scalar loss.
+
+    Attributes:
+        needs_target: Whether it compares with reference images.
+    """
+
+    needs_target: ClassVar[bool] = False
 
     @abstractmethod
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
@@ -42,6 +49,8 @@ class Supervised(Objective):
         kspace: Weight :math:`w_k` of the relative error in k-space.
     """
 
+    needs_target = True
+
     def __init__(
         self, ssim: float = 1.0, l1: float = 0.0, multi_scale: float = 0.0, kspace: float = 0.0
     ) -> None:
@@ -56,11 +65,7 @@ class Supervised(Objective):
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         if sample.target is None:
-            raise ConfigError(
-                f"supervised training needs a reference image, but {sample.key} has none; "
-                "list mrirecon.data.transforms.RssTarget before Undersample to make one from "
-                "fully sampled scans"
-            )
+            raise no_reference(sample)
         target = sample.target
         image = center_crop(reconstructor(sample), target.shape[-2:]).abs()
         peak = target.amax((-2, -1)) if sample.peak is None else sample.peak
@@ -78,6 +83,15 @@ class Supervised(Objective):
             error, size = (_spectrum(v).abs().sum((-2, -1)) for v in (image - target, target))
             loss = loss + self.kspace * (error / size.clamp_min(1e-12)).mean()
         return loss
+
+
+def no_reference(sample: Sample) -> ConfigError:
+    """Return what to tell when an image is to be compared with a reference that is missing."""
+    return ConfigError(
+        f"supervised training and validation need a reference image, but {sample.key} has none; "
+        "list mrirecon.data.transforms.RssTarget before Undersample to make one from fully "
+        "sampled scans"
+    )
 
 
 def _spectrum(x: Float[Tensor, "b y x"]) -> Tensor:

@@ -27,12 +27,14 @@ def test_every_volume_is_in_one_process_and_in_whole_batches():
     alone = list(VolumeBatches(DATA, 2))
     assert [b.indices for b in alone] == [(0, 1), (2,), (3,), (4, 5), (6, 7), (8, 9)]
     for processes in (2, 3, 6):
-        parts = [list(VolumeBatches(DATA, 2, rank, processes)) for rank in range(processes)]
+        all_of_them = [VolumeBatches(DATA, 2, rank, processes) for rank in range(processes)]
+        assert len({len(list(batches)) for batches in all_of_them}) == 1  # nobody waits or leaves
+        assert {len(batches) for batches in all_of_them} == {len(list(all_of_them[0]))}
+        parts = [list(batches)[: batches.scored] for batches in all_of_them]
         assert sorted((b for part in parts for b in part), key=lambda b: b.indices) == alone
         names = [{DATA.place(index)[0] for index in indices(part)} for part in parts]
         assert sum(map(len, names)) == len(SLICES)  # no scan in two processes
-    loads = [len(indices(VolumeBatches(DATA, 1, rank, 2))) for rank in range(2)]
-    assert loads == [5, 5]
+    assert [VolumeBatches(DATA, 1, rank, 2).scored for rank in range(2)] == [5, 5]
 
 
 def test_training_uses_every_slice_in_an_order_per_epoch():
