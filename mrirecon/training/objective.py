@@ -88,9 +88,9 @@ class Supervised(Objective):
 def no_reference(sample: Sample) -> ConfigError:
     """Return what to tell when an image is to be compared with a reference that is missing."""
     return ConfigError(
-        f"supervised training and validation need a reference image, but {sample.key} has none; "
-        "list mrirecon.data.transforms.RssTarget before Undersample to make one from fully "
-        "sampled scans"
+        f"supervised training, like validation, needs a reference image, but {sample.key} has "
+        "none; list mrirecon.data.transforms.RssTarget before Undersample to make one from "
+        "fully sampled scans"
     )
 
 

@@ -172,7 +172,11 @@ def test_methods_for_frames_and_data_without_references_are_refused():
         return data
 
     _check_data(without("train"), Ssdu())
-    with pytest.raises(ConfigError, match="data.train: supervised training and validation need"):
+    with pytest.raises(
+        ConfigError, match=r"data\.train: supervised training, like validation, needs"
+    ):
         _check_data(without("train"), Supervised())
-    with pytest.raises(ConfigError, match="data.val: supervised training and validation need"):
+    with pytest.raises(
+        ConfigError, match=r"data\.val: supervised training, like validation, needs"
+    ):
         _check_data(without("val"), Ssdu())
