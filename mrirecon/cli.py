@@ -21,6 +21,8 @@ COMMANDS = {
 }
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
 PATHS = ("input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern")
+# Hydra's options that are followed by a value.
+VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
 
 
 def main() -> None:
@@ -44,8 +46,8 @@ def main() -> None:
             if not any(override.startswith(f"{key}=") for override in overrides):
                 overrides.insert(0, f"{key}=-")
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
-    for override in overrides:
-        if "=" not in override and not override.startswith(("-", "~")):
+    for before, override in zip(["", *overrides], overrides, strict=False):
+        if "=" not in override and not override.startswith(("-", "~")) and before not in VALUED:
             sys.exit(f"mrirecon {command}: expected key=value, got {override!r}\n\n{_usage()}")
     sys.argv = [f"mrirecon {command}", *(adapt(override, groups) for override in overrides)]
     importlib.import_module(f"mrirecon.commands.{command}").main()

@@ -1,6 +1,8 @@
 """What all commands share: Hydra's entry point, errors as one message, the record of a run."""
 
 import functools
+import os
+import re
 import shlex
 import subprocess
 import sys
@@ -10,10 +12,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.config import settings
-from mrirecon.errors import MriReconError
+from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import conf_folder
 
 Settings = TypeVar("Settings")
@@ -31,6 +35,8 @@ def command(
     """
 
     def decorate(function: Command[Settings]) -> Callable[[], None]:
+        name, sweep = function.__name__, Sweep(os.getpid())
+
         @functools.wraps(function)
         def wrapped(config: DictConfig) -> None:
             config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
@@ -38,17 +44,89 @@ def command(
                 config.setdefault(group, None)
             try:
                 function(config, settings(config, schema, groups))
+                sweep.note(None)
             except MriReconError as error:
-                sys.exit(f"mrirecon {function.__name__}: {error}")
+                if not sweep.note(error):
+                    sys.exit(f"mrirecon {name}: {error}")
             except KeyboardInterrupt:
-                sys.exit(f"mrirecon {function.__name__}: interrupted")
+                sys.exit(f"mrirecon {name}: interrupted")
 
         main: Any = hydra.main(
-            version_base="1.3", config_path=str(conf_folder()), config_name=function.__name__
-        )
-        return main(wrapped)  # type: ignore[no-any-return]
+            version_base="1.3", config_path=str(conf_folder()), config_name=name
+        )(wrapped)
+
+        @functools.wraps(function)
+        def start() -> None:
+            main()
+            if report := sweep.report():
+                sys.exit(f"mrirecon {name}: {report}")
+
+        return start
 
     return decorate
+
+
+class Sweep:
+    """The jobs of ``--multirun``, of which one that is refused must not stop the others.
+
+    Args:
+        process: That runs the sweep; a launcher such as Slurm's may run the jobs elsewhere.
+    """
+
+    def __init__(self, process: int) -> None:
+        self._process = process
+        self._jobs: list[tuple[list[str], MriReconError | None]] = []
+
+    def note(self, error: MriReconError | None) -> bool:
+        """Remember how a job ended; returns False when it is not one of a sweep.
+
+        Raises:
+            MriReconError: The ``error`` of a job that runs elsewhere: the launcher brings it back.
+        """
+        job = HydraConfig.get()
+        if job.mode is not RunMode.MULTIRUN:
+            return False
+        if error and os.getpid() != self._process:
+            raise error
+        if error:
+            print(f"job {job.job.num} refused: {error}", file=sys.stderr)
+        self._jobs.append(([o.lstrip("+") for o in job.overrides.task], error))
+        return True
+
+    def report(self) -> str:
+        """Return which jobs were refused and why, by what tells them apart; empty if none was."""
+        refused = [
+            f"  job {number} ({' '.join(o for o in own if self._varies(o))}): {error}"
+            for number, (own, error) in enumerate(self._jobs)
+            if error
+        ]
+        if not refused:
+            return ""
+        return "\n".join([f"{len(refused)} of {len(self._jobs)} jobs were refused", *refused])
+
+    def _varies(self, override: str) -> bool:
+        return len(self._jobs) == 1 or any(override not in own for own, _ in self._jobs)
+
+
+def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
+    """A choice that nothing uses must not be made in silence.
+
+    Args:
+        config: Before interpolations are resolved.
+        key: A group that others refer to, for instance ``sensitivity``.
+        users: The groups that may.
+
+    Raises:
+        ConfigError: When the command line chooses one, and none of ``users`` refers to it.
+    """
+    chosen = [o for o in HydraConfig.get().overrides.task if re.match(rf"[+~]*{key}\b", o)]
+    if chosen and not any(f"${{{key}" in OmegaConf.to_yaml(config[user]) for user in users):
+        user = users[0]
+        raise ConfigError(
+            f"{' '.join(override.lstrip('+') for override in chosen)} has no effect: this {user} "
+            f"does not use {key}=; leave it out, or hand it over with "
+            f"'{user}.{key}=${{{key}}}' if the {user} takes one"
+        )
 
 
 def command_line() -> str:

@@ -8,6 +8,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.adaptation import Adaptation, check_adaptable
+from mrirecon.commands.base import refuse_idle
 from mrirecon.config import build, build_function, check_targets
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError
@@ -70,7 +71,7 @@ def build_method(config: DictConfig, checkpoint_path: str | None, device: torch.
             check_targets(node, f"{checkpoint_path}: {key}")
             config[key] = node
     else:
-        _refuse_idle_sensitivity(config)
+        refuse_idle(config, "sensitivity", "model")
     adaptation = None
     if config.adaptation is not None:
         adaptation = build(config.adaptation, Adaptation, "adaptation")
@@ -142,17 +143,6 @@ def _refuse_other_choices(checkpoint: str) -> None:
         raise ConfigError(
             f"{checkpoint} brings its own model and preprocessing; "
             f"leave out {' '.join(override.lstrip('+') for override in chosen)}"
-        )
-
-
-def _refuse_idle_sensitivity(config: DictConfig) -> None:
-    """A model that does not use ``sensitivity`` must not be given one in silence."""
-    chosen = [o for o in HydraConfig.get().overrides.task if re.match(r"[+~]*sensitivity\b", o)]
-    if chosen and "${sensitivity" not in OmegaConf.to_yaml(config.model):
-        raise ConfigError(
-            f"{' '.join(override.lstrip('+') for override in chosen)} has no effect: this model "
-            "does not use sensitivity=; leave it out, or hand it over with "
-            "'model.sensitivity=${sensitivity}' if the model takes one"
         )
 
 

@@ -13,14 +13,14 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
-from mrirecon.commands.base import command, command_line, versions
+from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.config import build, build_all, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Objective
+from mrirecon.training.objective import Objective, no_reference
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -51,6 +51,9 @@ def train(config: DictConfig, settings: Settings) -> None:
     if precision not in PRECISIONS:
         raise ConfigError(f"trainer.precision: expected one of {', '.join(PRECISIONS)}, "
                           f"got {precision}; k-space stays in complex64")  # fmt: skip
+    refuse_idle(config, "sensitivity", "model", "preprocessing", "data")
+    for key in ("sampling", "protocol"):
+        refuse_idle(config, key, "data")
     _check_folder(settings, folder)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     # Everything is built before anything is written: a wrong key costs a second, not a night.
@@ -59,8 +62,7 @@ def train(config: DictConfig, settings: Settings) -> None:
         _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
-    for slices in data.sets.values():
-        slices[0]  # what is wrong with the data is told now, not by a worker process
+    _check_data(data, module.objective)
     trainer = _trainer(config)
     if trainer.is_global_zero:
         _write_record(config, folder)
@@ -87,7 +89,9 @@ def _trainer(config: DictConfig) -> pl.Trainer:
     cluster = getattr(trainer.strategy, "cluster_environment", None)
     if trainer.world_size == 1 or (cluster and cluster.creates_processes_externally):
         return trainer  # torchrun and srun start one mrirecon per device
-    strategy = str(config.trainer.get("strategy", "auto"))
+    strategy = config.trainer.get("strategy", "auto")
+    if not isinstance(strategy, str):
+        strategy = str(strategy.get("_target_")).rpartition(".")[2]
     if strategy in ("auto", "ddp"):
         return _build_trainer(config, strategy="ddp_spawn")
     if strategy.endswith(("_spawn", "_fork")):
@@ -139,6 +143,14 @@ def _check_folder(settings: Settings, folder: Path) -> None:
             f"{folder} holds the checkpoints of an earlier run; continue it with "
             f"resume={folder / 'checkpoints' / 'last.ckpt'}, or choose another output"
         )
+
+
+def _check_data(data: DataModule, objective: Objective) -> None:
+    """What is wrong with the data is told now, not by a worker process or after an epoch."""
+    for name, slices in data.sets.items():
+        sample = slices[0]
+        if sample.target is None and (name != "train" or objective.needs_target):
+            raise ConfigError(f"data.{name}: {no_reference(sample)}")
 
 
 def _check_resume(path: str, module: ReconstructionModule) -> None:

@@ -8,12 +8,15 @@ import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any
 
 import torch
 from torch.utils.data import Dataset, DistributedSampler
 
 from mrirecon.data.collate import collate
 from mrirecon.data.dataset import SliceDataset
+from mrirecon.epoch import training_epoch
 from mrirecon.types import Sample
 
 
@@ -25,11 +28,12 @@ class Batch:
         indices: Slices of the data set.
         seed: Of the run.
         epoch: Number of the epoch, from zero; carried here because worker processes outlive epochs.
+            None outside of training.
     """
 
     indices: tuple[int, ...]
     seed: int = 0
-    epoch: int = 0
+    epoch: int | None = None
 
 
 class Batches(Dataset[Sample]):
@@ -49,15 +53,19 @@ class Batches(Dataset[Sample]):
         return len(self.slices)
 
     def _draw(self, index: int, batch: Batch) -> Sample:
-        with seeded(batch.seed, batch.epoch, *self.slices.place(index)):
+        entropy = (batch.seed, batch.epoch or 0, *self.slices.place(index))
+        with seeded(*entropy), training_epoch(batch.epoch):
             return self.slices[index]
 
 
 class TrainingBatches(DistributedSampler[Batch]):
     """All slices once per epoch, in an order of its own, dealt out to the processes.
 
-    The last batch may be smaller. Every process gets as many slices, for which a few are used
-    twice; gradients could not be averaged otherwise.
+    A batch holds slices of one :meth:`~SliceDataset.form`, so data sets may mix matrices and
+    numbers of coils. Slices are shuffled within their form, batches over all forms. The last batch
+    of a form may be smaller. In every step the batches of all processes have the same form and
+    size, so that no process waits and every slice of the step counts alike; for that, the first
+    few slices of a form are used twice when its number is no multiple of that of the processes.
 
     It is a DistributedSampler because Lightning tells these the epoch, and replaces others.
 
@@ -79,18 +87,42 @@ class TrainingBatches(DistributedSampler[Batch]):
     ) -> None:
         super().__init__(slices, processes, rank, shuffle=True, seed=seed)
         self.batch_size = batch_size
+        forms: dict[tuple[Any, ...], list[int]] = {}
+        for volume in slices.volumes():
+            forms.setdefault(slices.form(volume.start), []).extend(volume)
+        self._groups = list(forms.values())
+        self._each = [-(-len(group) // processes) for group in self._groups]
+        self.num_samples = sum(self._each)
+        self._sizes: tuple[int, list[int]] = (-1, [])
 
     def __iter__(self) -> Iterator[Batch]:
-        order = [int(index) for index in super().__iter__()]  # type: ignore[call-overload]
-        for start in range(0, len(order), self.batch_size):
-            yield Batch(tuple(order[start : start + self.batch_size]), self.seed, self.epoch)
+        generator = torch.Generator().manual_seed(self.seed + self.epoch)
+        batches: list[tuple[int, ...]] = []
+        for group, each in zip(self._groups, self._each, strict=True):
+            order = [group[i] for i in torch.randperm(len(group), generator=generator).tolist()]
+            mine = list(
+                islice(cycle(order), self.rank, each * self.num_replicas, self.num_replicas)
+            )
+            batches += (tuple(mine[i : i + self.batch_size]) for i in self._starts(each))
+        for number in self._shuffled(len(batches)):
+            yield Batch(batches[number], self.seed, self.epoch)
 
     def __len__(self) -> int:
-        return -(-self.num_samples // self.batch_size)
+        return sum(len(self._starts(each)) for each in self._each)
 
     def size(self, number: int) -> int:
-        """Return how many slices a batch of this process has."""
-        return min(self.batch_size, self.num_samples - number * self.batch_size)
+        """Return how many slices a batch has in this epoch, the same in every process."""
+        if self._sizes[0] != self.epoch:
+            sizes = [min(self.batch_size, n - i) for n in self._each for i in self._starts(n)]
+            self._sizes = self.epoch, [sizes[i] for i in self._shuffled(len(sizes))]
+        return self._sizes[1][number]
+
+    def _starts(self, count: int) -> range:
+        return range(0, count, self.batch_size)
+
+    def _shuffled(self, count: int) -> list[int]:
+        generator = torch.Generator().manual_seed(derived_seed(self.seed, self.epoch, "batches"))
+        return torch.randperm(count, generator=generator).tolist()
 
 
 class VolumeBatches(DistributedSampler[Batch]):
@@ -98,31 +130,38 @@ class VolumeBatches(DistributedSampler[Batch]):
 
     So every scan is scored from the same batches however many processes there are, and what is
     random about them is the same in every epoch. Scans go to the process with the fewest slices so
-    far, the longest first; some process may get none.
+    far, the longest first. A process with fewer batches than another goes on with spare ones, which
+    nobody scores: all must step together where weights are sharded, and none may stay away.
 
     Args:
         slices: The data set.
         batch_size: Slices per batch.
         rank: This process.
         processes: How many there are.
+
+    Attributes:
+        scored: How many of the first batches count.
     """
 
     def __init__(
         self, slices: SliceDataset, batch_size: int, rank: int = 0, processes: int = 1
     ) -> None:
         super().__init__(slices, processes, rank, shuffle=False)
-        loads = [0] * processes
-        mine = []
+        volumes: list[list[range]] = [[] for _ in range(processes)]
         for volume in sorted(slices.volumes(), key=len, reverse=True):
-            process = loads.index(min(loads))
-            loads[process] += len(volume)
-            if process == rank:
-                mine.append(volume)
-        self._batches = [
-            Batch(tuple(volume[start : start + batch_size]))
-            for volume in sorted(mine, key=lambda volume: volume.start)
-            for start in range(0, len(volume), batch_size)
+            min(volumes, key=lambda own: sum(map(len, own))).append(volume)
+        parts = [
+            [
+                Batch(tuple(volume[start : start + batch_size]))
+                for volume in sorted(own, key=lambda volume: volume.start)
+                for start in range(0, len(volume), batch_size)
+            ]
+            for own in volumes
         ]
+        self._batches = parts[rank]
+        self.scored = len(self._batches)
+        spare = (self._batches or parts[0])[:1]
+        self._batches = self._batches + spare * (max(map(len, parts)) - self.scored)
 
     def __iter__(self) -> Iterator[Batch]:
         return iter(self._batches)

@@ -40,7 +40,7 @@ def collate(samples: Sequence[Sample]) -> Sample:
             )
             raise ShapeError(
                 f"cannot batch Samples whose {field.name} differ in shape ({shapes}); "
-                "set data.batch_size=1"
+                "scans of one format and size are expected to agree; set data.batch_size=1"
             )
         stacked[field.name] = torch.stack(values)
     return first.replace(

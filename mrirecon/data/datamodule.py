@@ -23,7 +23,7 @@ class DataModule(pl.LightningDataModule):
         train: Slices to train on.
         val: Slices to choose the best checkpoint by.
         test: Slices that nothing was chosen by, or None.
-        batch_size: Slices per step and device; larger than 1 needs slices of one shape.
+        batch_size: Slices per step and device; scans of other sizes form batches of their own.
         workers: Processes that prepare slices; 0 prepares them in the training process.
         seed: Of the order and of the masks; None takes that of torch, which ``mrirecon train
             seed=...`` sets. A resumed run keeps the seed that it began with.
@@ -56,8 +56,6 @@ class DataModule(pl.LightningDataModule):
                 )
         self.batch_size, self.workers = batch_size, workers
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
-        # whole scans are dealt out, and there may be fewer of them than devices
-        self.allow_zero_length_dataloader_with_multiple_devices = True
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning passes it
         """Provide what the method declares that it wants to see."""

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 from torch.utils.data import Dataset
 
@@ -67,6 +68,12 @@ class SliceDataset(Dataset[Sample]):
         """Return the name of the scan that slice ``index`` belongs to, and its number there."""
         scan = bisect_right(self._ends, index)
         return self.scans[scan].header.name, index - self._first(scan)
+
+    def form(self, index: int) -> tuple[Any, ...]:
+        """Return what slices must share to be stacked, as far as their scan's header tells."""
+        header = self.scans[bisect_right(self._ends, index)].header
+        sizes = (header.coils, header.grid, header.canvas, header.matrix)
+        return (*sizes, header.format, header.whitened)  # these bring a target or know their noise
 
     def volumes(self) -> list[range]:
         """Return the indices of the slices of each scan."""

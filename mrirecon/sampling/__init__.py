@@ -1,6 +1,7 @@
 """Undersampling patterns."""
 
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, achieved_acceleration, scan_rng
+from mrirecon.sampling.curriculum import Curriculum
 from mrirecon.sampling.grid import Gaussian2d, PoissonDisc
 from mrirecon.sampling.lines import (
     EquispacedFractionLines,
@@ -11,6 +12,7 @@ from mrirecon.sampling.lines import (
 )
 
 __all__ = [
+    "Curriculum",
     "DrawnMask",
     "EquispacedFractionLines",
     "EquispacedLines",

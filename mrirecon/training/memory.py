@@ -46,6 +46,26 @@ def recompute(model: nn.Module, modules: Sequence[str] | None = None) -> None:
     Raises:
         ConfigError: When the model has no such list.
     """
+    chosen = steps(model, modules, "callbacks")
+    if not modules:
+        inside = {part for step in chosen for part in step.modules()}
+        maps = [part for part in model.modules() if isinstance(part, LearnedMaps)]
+        chosen += [part.norm_unet for part in maps if part not in inside]
+    for step in chosen:
+        step.forward = partial(_forward, step, step.forward)
+
+
+def steps(model: nn.Module, modules: Sequence[str] | None, key: str) -> list[nn.Module]:
+    """Return the steps of an unrolled network; tied ones, one module several times, once.
+
+    Args:
+        model: The method.
+        modules: Names of the lists whose members are steps; None takes those of the method itself.
+        key: What asks for them, for the message.
+
+    Raises:
+        ConfigError: When the model has no such list.
+    """
     lists = {
         name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)
     }
@@ -57,15 +77,11 @@ def recompute(model: nn.Module, modules: Sequence[str] | None = None) -> None:
     if not chosen:
         called = f" called {' or '.join(modules)}" if modules else " of its own"
         raise ConfigError(
-            f"callbacks: {type(model).__name__} has no list of steps"
+            f"{key}: {type(model).__name__} has no list of steps"
             f"{called}; its networks have "
             f"{', '.join(sorted({name.rpartition('.')[2] for name in lists})) or 'none'}"
         )
-    steps = [step for module in chosen for step in module]
-    if not modules:
-        steps += [part.norm_unet for part in model.modules() if isinstance(part, LearnedMaps)]
-    for step in dict.fromkeys(steps):  # tied steps are one module several times
-        step.forward = partial(_forward, step, step.forward)
+    return list({id(step): step for module in chosen for step in module}.values())
 
 
 def _forward(step: nn.Module, forward: Any, *inputs: Any, **named: Any) -> Any:

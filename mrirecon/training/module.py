@@ -13,12 +13,12 @@ from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from mrirecon.data.batches import TrainingBatches, derived_seed
+from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.averaging import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe
-from mrirecon.training.objective import Objective
+from mrirecon.training.objective import Objective, no_reference
 from mrirecon.training.volumes import VolumeScores
 from mrirecon.types import Sample
 
@@ -53,6 +53,11 @@ class ReconstructionModule(pl.LightningModule):
                 f"model: {type(reconstructor).__name__} has nothing to train; "
                 "use it with `mrirecon reconstruct`, or choose a learned model"
             )
+        if reconstructor.joint:
+            raise ConfigError(
+                f"model: {type(reconstructor).__name__} takes the frames of one slice as a batch, "
+                "but a training batch holds slices of any scan; choose another model"
+            )
         self.reconstructor, self.objective = reconstructor, objective
         self.optimizer, self.scheduler = optimizer, scheduler
         self.recipe, self.schedule = recipe, schedule
@@ -69,10 +74,13 @@ class ReconstructionModule(pl.LightningModule):
         self.log("train/loss", loss, batch_size=len(sample.key), prog_bar=True)
         return loss * self._share(len(sample.key), batch_index)
 
-    def validation_step(self, sample: Sample, _: int) -> None:
+    def validation_step(self, sample: Sample, batch_index: int) -> None:
         if sample.target is None:
-            raise ConfigError(f"validation needs a reference image, but {sample.key} has none")
-        self._volumes.add(sample, self.reconstructor(sample))
+            raise no_reference(sample)
+        images = self.reconstructor(sample)
+        sampler = getattr(self.trainer.val_dataloaders, "sampler", None)
+        if not isinstance(sampler, VolumeBatches) or batch_index < sampler.scored:
+            self._volumes.add(sample, images)
 
     def on_validation_epoch_start(self) -> None:
         self._synchronize_buffers(False)

@@ -19,7 +19,7 @@ class Objective(nn.Module, ABC):
     """Maps a reconstructor and a batched Sample to a scalar loss.
 
     Attributes:
-        needs_target: Whether a Sample without a reference image is refused.
+        needs_target: Whether it compares with reference images; a Sample without one is refused.
     """
 
     needs_target: bool = False
@@ -64,11 +64,7 @@ class Supervised(Objective):
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         if sample.target is None:
-            raise ConfigError(
-                f"supervised training needs a reference image, but {sample.key} has none; "
-                "list mrirecon.data.transforms.RssTarget before Undersample to make one from "
-                "fully sampled scans"
-            )
+            raise no_reference(sample)
         target = sample.target
         image = center_crop(reconstructor(sample), target.shape[-2:]).abs()
         peak = target.amax((-2, -1)) if sample.peak is None else sample.peak
@@ -86,6 +82,15 @@ class Supervised(Objective):
             error, size = (_spectrum(v).abs().sum((-2, -1)) for v in (image - target, target))
             loss = loss + self.kspace * (error / size.clamp_min(1e-12)).mean()
         return loss
+
+
+def no_reference(sample: Sample) -> ConfigError:
+    """Return what to tell when an image is to be compared with a reference that is missing."""
+    return ConfigError(
+        f"supervised training, like validation, needs a reference image, but {sample.key} has "
+        "none; list mrirecon.data.transforms.RssTarget before Undersample to make one from "
+        "fully sampled scans"
+    )
 
 
 def _spectrum(x: Float[Tensor, "b y x"]) -> Tensor:

@@ -3,10 +3,12 @@ import torch
 
 from mrirecon.data.batches import Batch, Batches, TrainingBatches, VolumeBatches, derived_seed
 from mrirecon.data.collate import collate
+from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Undersample
+from mrirecon.epoch import current_epoch
 from mrirecon.errors import ShapeError
-from mrirecon.sampling import RandomLines
+from mrirecon.sampling import DrawnMask, RandomLines, SamplingPattern
 from mrirecon.types import Sample
 from tests import scenes
 
@@ -25,12 +27,14 @@ def test_every_volume_is_in_one_process_and_in_whole_batches():
     alone = list(VolumeBatches(DATA, 2))
     assert [b.indices for b in alone] == [(0, 1), (2,), (3,), (4, 5), (6, 7), (8, 9)]
     for processes in (2, 3, 6):
-        parts = [list(VolumeBatches(DATA, 2, rank, processes)) for rank in range(processes)]
+        all_of_them = [VolumeBatches(DATA, 2, rank, processes) for rank in range(processes)]
+        assert len({len(list(batches)) for batches in all_of_them}) == 1  # nobody waits or leaves
+        assert {len(batches) for batches in all_of_them} == {len(list(all_of_them[0]))}
+        parts = [list(batches)[: batches.scored] for batches in all_of_them]
         assert sorted((b for part in parts for b in part), key=lambda b: b.indices) == alone
         names = [{DATA.place(index)[0] for index in indices(part)} for part in parts]
         assert sum(map(len, names)) == len(SLICES)  # no scan in two processes
-    loads = [len(indices(VolumeBatches(DATA, 1, rank, 2))) for rank in range(2)]
-    assert loads == [5, 5]
+    assert [VolumeBatches(DATA, 1, rank, 2).scored for rank in range(2)] == [5, 5]
 
 
 def test_training_uses_every_slice_in_an_order_per_epoch():
@@ -42,6 +46,73 @@ def test_training_uses_every_slice_in_an_order_per_epoch():
     parts = [list(TrainingBatches(DATA, 2, 5, rank, 3)) for rank in range(3)]
     assert [len(p) for p in parts] == [2, 2, 2]  # equally many, or the processes would wait
     assert {index for part in parts for index in indices(part)} == set(range(10))
+
+
+MIXED = SliceDataset(
+    [
+        scenes.scan(0, matrix=(20, 18), slices=4),
+        scenes.scan(1, matrix=(20, 18), slices=3, coils=3),
+        scenes.scan(2, matrix=(24, 18), slices=1),
+        scenes.scan(3, matrix=(20, 18), slices=3),
+    ],
+    Undersample(RandomLines(3, acs=6), seed="random"),
+)
+
+
+def test_slices_of_different_sizes_and_coils_form_batches_of_their_own():
+    batches = TrainingBatches(MIXED, 2, seed=5)
+    first = list(batches)
+    assert sorted(indices(first)) == list(range(11)) and len(batches) == len(first) == 4 + 2 + 1
+    assert [len(b.indices) for b in first] == [batches.size(n) for n in range(7)]
+    for batch in first:
+        assert Batches(MIXED)[batch].kspace.shape[0] == len(batch.indices)
+    assert first == list(TrainingBatches(MIXED, 2, seed=5))
+    assert first != list(TrainingBatches(MIXED, 2, seed=6))
+    batches.set_epoch(1)
+    second = list(batches)
+    assert [MIXED.form(b.indices[0]) for b in second] != [MIXED.form(b.indices[0]) for b in first]
+    assert {b.indices for b in second} != {b.indices for b in first}
+    assert sorted(indices(second)) == list(range(11))
+    assert [len(b.indices) for b in second] == [batches.size(n) for n in range(7)]
+
+
+@pytest.mark.parametrize("processes", [2, 3, 5])
+def test_processes_step_through_batches_of_one_form_and_size(processes):
+    parts = [TrainingBatches(MIXED, 2, 5, rank, processes) for rank in range(processes)]
+    steps = list(zip(*parts, strict=True))
+    assert all(len(part) == len(steps) for part in parts)
+    for number, step in enumerate(steps):
+        assert len({MIXED.form(index) for batch in step for index in batch.indices}) == 1
+        assert {len(batch.indices) for batch in step} == {parts[0].size(number)}
+    seen = [index for step in steps for index in indices(step)]
+    assert set(seen) == set(range(11))
+    # used twice: what fills the forms' 7, 3 and 1 slices up to a multiple of the processes
+    assert len(seen) - 11 == sum(-count % processes for count in (7, 3, 1))
+
+
+class Epochs(SamplingPattern):
+    """Writes the epoch into the mask."""
+
+    def __call__(self, shape, _):
+        epoch = current_epoch()
+        mask = torch.ones(1, shape[1], dtype=torch.bool)
+        mask[0, : 9 if epoch is None else epoch] = False
+        return DrawnMask(mask, shape, 1.0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_epoch_reaches_what_draws_a_mask(workers):
+    slices, other = (
+        SliceDataset([scenes.scan(s, matrix=(20, 18))], Undersample(Epochs(), seed="random"))
+        for s in (0, 1)
+    )
+    data = DataModule(slices, other, workers=workers, seed=0)
+    loader = data.train_dataloader()
+    for epoch in (0, 1, 7):
+        loader.sampler.set_epoch(epoch)
+        assert [int((~b.mask).sum()) for b in loader] == [epoch, epoch]
+    assert [int((~b.mask).sum()) for b in data.val_dataloader()] == [9, 9]
+    assert int((~slices[0].mask).sum()) == 9
 
 
 def test_masks_depend_on_seed_epoch_and_slice_only():
