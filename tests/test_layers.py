@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
     {"errors"},
-    {"types", "fourier", "files"},
+    {"types", "fourier", "files", "buffers"},
     {"image", "quality"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},
     {"sensitivity", "raw", "reconstruction"},
