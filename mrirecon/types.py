@@ -60,6 +60,8 @@ class Sample:
             batch whose last batch axis ``near`` counts them; in the units of ``kspace``. None when
             nobody has asked for them.
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
+        seed: Of what is random about this slice when it is prepared in a batch (see
+            :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
     """
 
     kspace: KSpace
@@ -75,6 +77,7 @@ class Sample:
     protocol: Float32[Tensor, "*b 5"] | None = None
     neighbors: "Sample | None" = None
     key: tuple[Any, ...] = ()
+    seed: int | tuple[int, ...] | None = None
 
     def replace(self, **changes: Any) -> "Sample":
         """Return a copy with the given fields changed."""

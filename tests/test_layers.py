@@ -9,8 +9,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
-    {"errors"},
-    {"types", "fourier", "files", "buffers"},
+    {"errors", "buffers"},
+    {"types", "fourier", "files"},
     {"image", "quality"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},
     {"sensitivity", "raw", "reconstruction"},

@@ -49,8 +49,9 @@ class Batches(Dataset[Sample]):
         return len(self.slices)
 
     def _draw(self, index: int, batch: Batch) -> Sample:
-        with seeded(batch.seed, batch.epoch, *self.slices.place(index)):
-            return self.slices[index]
+        entropy = (batch.seed, batch.epoch, *self.slices.place(index))
+        with seeded(*entropy):
+            return self.slices[index].replace(seed=derived_seed(*entropy))
 
 
 class TrainingBatches(DistributedSampler[Batch]):

@@ -43,8 +43,10 @@ def collate(samples: Sequence[Sample]) -> Sample:
                 "set data.batch_size=1"
             )
         tensors[field.name] = stacked(values)
+    seeds = tuple(sample.seed for sample in samples if isinstance(sample.seed, int))
     return first.replace(
         **tensors,
         neighbors=collate(neighbors) if neighbors else None,
         key=tuple(sample.key for sample in samples),
+        seed=seeds if len(seeds) == len(samples) else None,
     )

@@ -9,13 +9,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 
+from mrirecon.buffers import divided, masked
 from mrirecon.errors import ConfigError
-from mrirecon.fourier import ifft
+from mrirecon.fourier import ifft, plain_ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.sampling import SamplingPattern, scan_rng
+from mrirecon.sampling import DrawnMask, SamplingPattern, scan_rng
+from mrirecon.sampling.base import Shape
 from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
-from mrirecon.types import Extent, Sample, Transform
+from mrirecon.types import KSpace, Sample, Transform
 
 
 @dataclass(frozen=True)
@@ -59,40 +63,72 @@ class RssTarget:
 class Undersample:
     """Keep only what ``pattern`` selects of what the scanner acquired.
 
+    Before batching or after it, on whatever device: each member of a batch gets a mask of its own,
+    the same that it would have got alone. Neighbouring slices get the mask of their slice, each
+    within what was acquired of it.
+
     Attributes:
         pattern: Draws the masks.
         seed: ``"scan"`` gives all slices of a scan the same mask, seeded by the scan's name, in
             every epoch and on every machine (validation, test); ``"random"`` draws anew each time
-            from torch's generator (training).
+            (training): in a batch from ``Sample.seed``, else from torch's generator.
     """
 
     pattern: SamplingPattern
     seed: Literal["scan", "random"] = "scan"
 
     def __call__(self, sample: Sample) -> Sample:
-        if sample.kspace.ndim != 3:
+        if sample.kspace.ndim not in (3, 4):
             raise ConfigError(
-                "Undersample draws one mask per slice, so it belongs before batching; "
+                "Undersample takes a slice or a batch of slices, "
                 f"got k-space of shape {tuple(sample.kspace.shape)}"
             )
-        h, w = sample.kspace.shape[-2:]
-        drawn = self.pattern((h, w), self._rng(sample))
-        mask = drawn.mask.to(sample.mask.device) & sample.mask
-        return sample.replace(
-            kspace=sample.kspace * mask, mask=mask, acs=_fully_sampled(drawn.acs, mask, (h, w))
-        )
+        shape = (sample.kspace.shape[-2], sample.kspace.shape[-1])
+        drawn = [self.pattern(shape, rng) for rng in self._rngs(sample)]
+        near = sample.neighbors
+        return _kept(sample, drawn).replace(neighbors=near and _kept(near, drawn))
 
-    def _rng(self, sample: Sample) -> np.random.RandomState:
+    def _rngs(self, sample: Sample) -> list[np.random.RandomState]:
+        """Return what the mask of each member is drawn from."""
+        batched = sample.kspace.ndim == 4
         if self.seed == "scan":
-            return scan_rng(str(sample.key[0]))
-        return np.random.RandomState(int(torch.randint(2**31, ())))
+            return [scan_rng(str(key[0])) for key in (sample.key if batched else (sample.key,))]
+        if batched and isinstance(sample.seed, tuple):
+            generators = [torch.Generator().manual_seed(seed) for seed in sample.seed]
+        else:
+            generators = [torch.default_generator] * (len(sample.kspace) if batched else 1)
+        return [
+            np.random.RandomState(int(torch.randint(2**31, (), generator=generator)))
+            for generator in generators
+        ]
 
 
-def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int, int]) -> Extent:
+def _kept(sample: Sample, drawn: Sequence[DrawnMask]) -> Sample:
+    """Apply masks to one slice, to a batch of as many, or to the neighbours of either."""
+    batch, shape = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
+    acquired = sample.mask.cpu()
+    acquired = acquired.reshape(len(drawn), -1, *acquired.shape[-2:])  # member, neighbour, h, w
+    masks, extents = [], []
+    for member, one in zip(acquired, drawn, strict=True):
+        masks.append(one.mask & member)
+        extents += [_fully_sampled(one.acs, mask, (shape[0], shape[1])) for mask in masks[-1]]
+    if len({mask.shape for mask in masks}) > 1:  # patterns of lines and of points meet
+        masks = [mask.expand(-1, *shape) for mask in masks]
+    device = sample.kspace.device
+    mask = torch.stack(masks).to(device)
+    mask = mask.reshape(*batch, *mask.shape[-2:])
+    return sample.replace(
+        kspace=masked(sample.kspace, mask),
+        mask=mask,
+        acs=torch.tensor(extents, device=device).reshape(*batch, 2),
+    )
+
+
+def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int, int]) -> Shape:
     """The centre that the pattern keeps, or what partial Fourier has left of it."""
     rows, columns = (center_slice(n, count) for n, count in zip(shape, drawn, strict=True))
     whole = bool(mask.expand(shape)[rows, columns].all())
-    return torch.tensor(drawn if whole else central_block(mask, shape), device=mask.device)
+    return drawn if whole else central_block(mask, shape)
 
 
 @dataclass(frozen=True)
@@ -113,18 +149,30 @@ class Normalize:
             raise ValueError(f"percentile must lie in (0, 100], got {self.percentile}")
 
     def __call__(self, sample: Sample) -> Sample:
-        image = root_sum_of_squares(ifft(sample.kspace)).flatten(-2)
-        rank = max(1, round(self.percentile / 100 * image.shape[-1]))
-        scale = image.kthvalue(rank).values
-        scale = torch.where(scale > 0, scale, 1.0)  # an empty slice stays empty
+        scale = self._scale(sample.kspace)
         pixel = scale[..., None, None]
         old = 1.0 if sample.scale is None else sample.scale
         return sample.replace(
-            kspace=sample.kspace / pixel.unsqueeze(-1),
+            kspace=divided(sample.kspace, pixel.unsqueeze(-1)),
             calibration=None if sample.calibration is None
-            else sample.calibration / pixel.unsqueeze(-1),
+            else divided(sample.calibration, pixel.unsqueeze(-1)),
             target=None if sample.target is None else sample.target / pixel,
             peak=None if sample.peak is None else sample.peak / scale,
             scale=old * scale,
             noise=None if sample.noise is None else sample.noise / scale,
         )  # fmt: skip
+
+    def _scale(self, kspace: KSpace) -> Float32[Tensor, "*b"]:
+        """Return the percentile; 1 for an empty slice, which so stays empty.
+
+        A shift of k-space or of the image changes no magnitude as a whole, so none is shifted; coil
+        by coil the numbers stay in the processor's cache.
+        """
+        energy = kspace.real.new_zeros((*kspace.shape[:-3], *kspace.shape[-2:]))
+        for coil in kspace.unbind(-3):
+            image = plain_ifft(coil, (-2, -1))
+            energy = energy.addcmul(image.real, image.real).addcmul(image.imag, image.imag)
+        values = energy.flatten(-2)
+        rank = max(1, round(self.percentile / 100 * values.shape[-1]))
+        scale = values.kthvalue(rank).values.sqrt()
+        return torch.where(scale > 0, scale, 1.0)

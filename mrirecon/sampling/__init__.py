@@ -9,6 +9,7 @@ from mrirecon.sampling.lines import (
     MagicLines,
     RandomLines,
 )
+from mrirecon.sampling.mixed import MixedPatterns
 
 __all__ = [
     "DrawnMask",
@@ -17,6 +18,7 @@ __all__ = [
     "Gaussian2d",
     "MagicFractionLines",
     "MagicLines",
+    "MixedPatterns",
     "PoissonDisc",
     "RandomLines",
     "SamplingPattern",
