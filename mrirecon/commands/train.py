@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mrirecon.commands.base import command, command_line, versions
 from mrirecon.config import build, build_all, build_function, plain
+from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
@@ -59,7 +60,7 @@ def train(config: DictConfig, settings: Settings) -> None:
         _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
     for slices in data.sets.values():
-        slices[0]  # what is wrong with the data is told now, not by a worker process
+        slices.finish(collate([slices[0]]))  # what is wrong with the data is told now, not by a worker process
     trainer = _trainer(config)
     if trainer.is_global_zero:
         _write_record(config, folder)

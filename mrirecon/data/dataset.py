@@ -4,6 +4,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
+import torch
 from torch.utils.data import Dataset
 
 from mrirecon.errors import ConfigError
@@ -19,12 +20,21 @@ class SliceDataset(Dataset[Sample]):
         transform: Applied to every slice, every time.
         cache: Keep the slices in memory once they have been read (or simulated), so that later
             epochs only transform them; in each worker process its own.
+        batch_transform: Applied after ``transform`` to whole batches, by the data module once they
+            are on the device that trains.
     """
 
-    def __init__(self, scans: Sequence[Scan], transform: Transform, cache: bool = False) -> None:
+    def __init__(
+        self,
+        scans: Sequence[Scan],
+        transform: Transform,
+        cache: bool = False,
+        batch_transform: Transform | None = None,
+    ) -> None:
         if not len(scans):
             raise ConfigError("there is no scan in this data set")
         self.scans, self.transform = scans, transform
+        self.batch_transform = batch_transform
         self._cache: dict[int, Sample] | None = {} if cache else None
         self._ends = list(accumulate(len(scan) for scan in scans))
 
@@ -39,6 +49,11 @@ class SliceDataset(Dataset[Sample]):
         if index not in self._cache:
             self._cache[index] = self._read(index)
         return self.transform(self._cache[index])
+
+    @torch.no_grad()
+    def finish(self, batch: Sample) -> Sample:
+        """Apply ``batch_transform`` to a batch of these slices, on whatever device it is."""
+        return batch if self.batch_transform is None else self.batch_transform(batch)
 
     def _read(self, index: int) -> Sample:
         scan = bisect_right(self._ends, index)
