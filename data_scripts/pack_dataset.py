@@ -47,8 +47,9 @@ def main() -> None:
             pack(scan, path, packing, overwrite=arguments.existing == "replace")
     except MriReconError as error:
         sys.exit(f"pack_dataset: {error}")
+    there = len(scans) - len(todo)
     print(f"{folder}: {len(todo)} scans packed, {sum(map(len, todo))} slices"
-          f"{f'; {len(scans) - len(todo)} were there' if len(todo) < len(scans) else ''}")  # fmt: skip
+          f"{f'; {there} were there' if there else ''}")  # fmt: skip
 
 
 def _estimator(name: str | None) -> SensitivityEstimator | None:

@@ -60,7 +60,8 @@ def train(config: DictConfig, settings: Settings) -> None:
         _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
     for slices in data.sets.values():
-        slices.finish(collate([slices[0]]))  # what is wrong with the data is told now, not by a worker process
+        # what is wrong with the data is told now, not by a worker process
+        slices.finish(collate([slices[0]]))
     trainer = _trainer(config)
     if trainer.is_global_zero:
         _write_record(config, folder)

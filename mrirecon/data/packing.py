@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from mrirecon.data.collate import collate
-from mrirecon.errors import ConfigError, OutputError
+from mrirecon.errors import ConfigError
 from mrirecon.files import atomic
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_crop, center_fit
@@ -165,7 +165,7 @@ def packed_bytes(scan: Scan, packing: Packing) -> int:
 def _check_first(sample: Sample, header: ScanHeader) -> None:
     shape = (header.coils, *header.grid)
     if sample.neighbors is not None or tuple(sample.kspace.shape) != shape:
-        raise OutputError(
-            f"{sample.key} has k-space {tuple(sample.kspace.shape)} where its header tells {shape}, "
-            "or brings neighbouring slices; pack the scan as its reader gives it"
+        raise ConfigError(
+            f"{sample.key} has k-space {tuple(sample.kspace.shape)}, its header tells {shape}, or "
+            "it brings neighbouring slices; pack the scan as its reader gives it"
         )

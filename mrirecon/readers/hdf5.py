@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float32
 
+from mrirecon.buffers import empty
 from mrirecon.errors import RawDataError
 
 LISTED = 12
@@ -73,7 +74,7 @@ def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarr
     """
     with _readable(stored):
         kept = zip(stored.shape, selection, strict=True)
-        values = np.empty([n for n, part in kept if isinstance(part, slice)], stored.dtype)
+        values = empty([n for n, part in kept if isinstance(part, slice)], stored.dtype)
         if isinstance(stored, h5py.Dataset):
             stored.read_direct(values, selection)
         else:
