@@ -97,6 +97,9 @@ class PackedScan(FileScan):
         values: dict[str, Any] = {name: field[index] for name, field in self._values.items()}
         return Sample(**values, key=(self.header.name, index))
 
+    def content(self) -> tuple[tuple[str, str], ...]:
+        return (("packed", ", ".join(sorted(self._fields))),)
+
     def verify(self) -> None:
         with blaming(self.path), open_hdf5(self.path) as file:
             told = np.asarray(file["checksums"])
