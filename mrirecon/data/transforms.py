@@ -64,8 +64,8 @@ class Undersample:
     """Keep only what ``pattern`` selects of what the scanner acquired.
 
     Before batching or after it, on whatever device: each member of a batch gets a mask of its own,
-    the same that it would have got alone. Neighbouring slices get the mask of their slice, each
-    within what was acquired of it.
+    the same that it would have got alone, unless an earlier step has drawn random numbers, too.
+    Neighbouring slices get the mask of their slice, each within what was acquired of it.
 
     Attributes:
         pattern: Draws the masks.
