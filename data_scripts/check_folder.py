@@ -49,8 +49,9 @@ def _read(files: list[Path], *, deep: bool) -> tuple[dict[Path, ScanHeader], dic
     for file in tqdm(files, unit="file", leave=False, disable=None):
         try:
             scan = open_scan(file)
-            for index in range(len(scan)) if deep else (0, len(scan) - 1):
-                scan[index]
+            if deep:
+                scan.verify()
+            scan[0], scan[len(scan) - 1]
             headers[file] = scan.header
         except (RawDataError, OSError) as error:
             damaged[file] = str(error)

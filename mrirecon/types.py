@@ -22,6 +22,8 @@ from typing import Any
 from jaxtyping import Bool, Complex64, Float32, Int64
 from torch import Tensor
 
+from mrirecon.buffers import divided
+
 KSpace = Complex64[Tensor, "*b coil h w"]
 Maps = Complex64[Tensor, "*b coil h w"]
 Image = Complex64[Tensor, "*b h w"]
@@ -60,6 +62,8 @@ class Sample:
             batch whose last batch axis ``near`` counts them; in the units of ``kspace``. None when
             nobody has asked for them.
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
+        seed: Of what is random about this slice when it is prepared in a batch (see
+            :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
     """
 
     kspace: KSpace
@@ -75,6 +79,7 @@ class Sample:
     protocol: Float32[Tensor, "*b 5"] | None = None
     neighbors: "Sample | None" = None
     key: tuple[Any, ...] = ()
+    seed: int | tuple[int, ...] | None = None
 
     def replace(self, **changes: Any) -> "Sample":
         """Return a copy with the given fields changed."""
@@ -89,8 +94,8 @@ class Sample:
         pixel = unit[..., None, None]
         coils = pixel.unsqueeze(-1)
         return self.replace(
-            kspace=self.kspace / coils,
-            calibration=None if self.calibration is None else self.calibration / coils,
+            kspace=divided(self.kspace, coils),
+            calibration=None if self.calibration is None else divided(self.calibration, coils),
             target=None if self.target is None else self.target / pixel,
             peak=None if self.peak is None else self.peak / unit,
             scale=unit if self.scale is None else self.scale * unit,

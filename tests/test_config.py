@@ -118,8 +118,9 @@ def test_every_data_choice_composes():
 def test_training_draws_masks_anew_and_validation_does_not():
     for choice in choices("data"):
         data = composed("train", f"data={choice}").data
-        assert data.train.transform.transforms[1].seed == "random"
-        assert data.val.transform.transforms[1].seed == "scan"
+        for slices, seed in ((data.train, "random"), (data.val, "scan")):
+            steps = (slices.get("batch_transform") or slices.transform).transforms
+            assert [step.seed for step in steps if "seed" in step] == [seed]
 
 
 def test_undersampled_scans_may_join_the_training():

@@ -1,9 +1,13 @@
 """The scripts beside the package, run as a user runs them."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from mrirecon.readers import open_scan
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
 
@@ -11,9 +15,9 @@ NAMES = ("train", "val", "test")
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 
 
-def check(folder):
+def check(folder, *options):
     done = subprocess.run(
-        [sys.executable, SCRIPTS / "check_folder.py", folder],
+        [sys.executable, SCRIPTS / "check_folder.py", folder, *options],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert "Traceback" not in done.stderr, done.stderr
@@ -68,3 +72,31 @@ def test_the_demo_clears_nothing_but_its_own(tmp_path):
     )
     assert done.returncode != 0 and "holds files that no demo made" in done.stderr
     assert (tmp_path / "precious.txt").exists()
+
+
+def test_a_folder_is_packed_and_goes_on_where_it_was(tmp_path, monkeypatch, capsys):
+    for subject in range(2):
+        write_fastmri(tmp_path / "raw" / f"{subject}.h5", scenes.scan(subject))
+
+    def run(script, *arguments):  # in this process, which has imported everything already
+        monkeypatch.setattr(sys, "argv", [script, *map(str, arguments)])
+        runpy.run_path(str(SCRIPTS / script), run_name="__main__")
+        return capsys.readouterr().out
+
+    def refused(*arguments):
+        monkeypatch.setattr(sys, "argv", ["pack", *map(str, arguments)])
+        with pytest.raises(SystemExit) as error:
+            runpy.run_path(str(SCRIPTS / "pack_dataset.py"), run_name="__main__")
+        return str(error.value)
+
+    paths = tmp_path / "raw", tmp_path / "out"
+    assert "2 scans packed, 4 slices" in run("pack_dataset.py", *paths, "--crop-readout")
+    assert "--existing skip keeps it" in refused(*paths)
+    (tmp_path / "out" / "1.h5").unlink()
+    assert "1 scans packed, 2 slices; 1 were there" in run(
+        "pack_dataset.py", *paths, "--existing", "skip"
+    )
+    for path in (tmp_path / "out").iterdir():
+        open_scan(path).verify()
+    wrong = refused(*paths, "--maps", "espritt", "--existing", "replace")
+    assert "--maps: there is no espritt; choose one of" in wrong

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
-    {"errors", "epoch"},
+    {"errors", "epoch", "buffers"},
     {"types", "fourier", "files"},
     {"image", "quality"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},

@@ -15,6 +15,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.config import build, build_all, build_function, plain
+from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
@@ -148,7 +149,7 @@ def _check_folder(settings: Settings, folder: Path) -> None:
 def _check_data(data: DataModule, objective: Objective) -> None:
     """What is wrong with the data is told now, not by a worker process or after an epoch."""
     for name, slices in data.sets.items():
-        sample = slices[0]
+        sample = slices.finish(collate([slices[0]]))
         if sample.target is None and (name != "train" or objective.needs_target):
             raise ConfigError(f"data.{name}: {no_reference(sample)}")
 

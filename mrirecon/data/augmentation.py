@@ -164,7 +164,7 @@ class Augment:
                 "Augment moves one slice at a time, so it belongs before batching; "
                 f"got k-space of shape {tuple(sample.kspace.shape)}"
             )
-        if has_gaps(sample):
+        if has_gaps(sample).any():
             raise ConfigError(
                 f"{sample.key} is undersampled, so its images cannot be moved; augment fully "
                 "sampled scans, and list Augment before Undersample"

@@ -55,7 +55,7 @@ class Batches(Dataset[Sample]):
     def _draw(self, index: int, batch: Batch) -> Sample:
         entropy = (batch.seed, batch.epoch or 0, *self.slices.place(index))
         with seeded(*entropy), training_epoch(batch.epoch):
-            return self.slices[index]
+            return self.slices[index].replace(seed=derived_seed(*entropy))
 
 
 class TrainingBatches(DistributedSampler[Batch]):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import fields
 
-import torch
 from torch import Tensor
 
+from mrirecon.buffers import stacked
 from mrirecon.errors import ShapeError
 from mrirecon.types import Sample
 
@@ -23,7 +23,7 @@ def collate(samples: Sequence[Sample]) -> Sample:
     if 0 < len(neighbors) < len(samples):
         lonely = [sample.key for sample in samples if sample.neighbors is None]
         raise ShapeError(f"cannot batch: {lonely} have no neighbors, the others do")
-    stacked: dict[str, Tensor] = {}
+    tensors: dict[str, Tensor] = {}
     for field in fields(Sample):
         values = [getattr(sample, field.name) for sample in samples]
         present = [isinstance(value, Tensor) for value in values]
@@ -42,9 +42,11 @@ def collate(samples: Sequence[Sample]) -> Sample:
                 f"cannot batch Samples whose {field.name} differ in shape ({shapes}); "
                 "scans of one format and size are expected to agree; set data.batch_size=1"
             )
-        stacked[field.name] = torch.stack(values)
+        tensors[field.name] = stacked(values)
+    seeds = tuple(sample.seed for sample in samples if isinstance(sample.seed, int))
     return first.replace(
-        **stacked,
+        **tensors,
         neighbors=collate(neighbors) if neighbors else None,
         key=tuple(sample.key for sample in samples),
+        seed=seeds if len(seeds) == len(samples) else None,
     )

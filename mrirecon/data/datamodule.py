@@ -79,6 +79,13 @@ class DataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Sample]:
         return self._volume_loader("test")
 
+    def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:  # noqa: ARG002
+        """Apply the ``batch_transform`` of the data set that the batch is from."""
+        stage = "val"
+        if self.trainer is not None and (self.trainer.training or self.trainer.testing):
+            stage = "train" if self.trainer.training else "test"
+        return self.sets[stage].finish(batch)
+
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to draw what this one would have drawn."""
         return {"seed": self.seed}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
+import torch
 from torch.utils.data import Dataset
 
 from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
@@ -22,15 +23,24 @@ class SliceDataset(Dataset[Sample]):
         cache: Keep the slices in memory once they have been read (or simulated), so that later
             epochs only transform them; in each worker process its own. Without it, a method that
             wants to see neighbouring slices has each slice read several times per epoch.
+        batch_transform: Applied after ``transform`` to whole batches, by the data module once they
+            are on the device that trains.
 
     Attributes:
         surroundings: Which other slices of the scan come along; what the method declares.
     """
 
-    def __init__(self, scans: Sequence[Scan], transform: Transform, cache: bool = False) -> None:
+    def __init__(
+        self,
+        scans: Sequence[Scan],
+        transform: Transform,
+        cache: bool = False,
+        batch_transform: Transform | None = None,
+    ) -> None:
         if not len(scans):
             raise ConfigError("there is no scan in this data set")
         self.scans, self.transform, self.cache = scans, transform, cache
+        self.batch_transform = batch_transform
         self.surroundings = Surroundings()
         self._kept: dict[int, Sample] = {}
         self._ends = list(accumulate(len(scan) for scan in scans))
@@ -47,6 +57,11 @@ class SliceDataset(Dataset[Sample]):
         center, *neighbors = (self._read(scan, number) for number in (index - first, *around))
         sample = surrounded(center, neighbors)
         return self.transform(sample)
+
+    @torch.no_grad()
+    def finish(self, batch: Sample) -> Sample:
+        """Apply ``batch_transform`` to a batch of these slices, on whatever device it is."""
+        return batch if self.batch_transform is None else self.batch_transform(batch)
 
     def _read(self, scan: int, number: int) -> Sample:
         """Read a slice, unless it has been kept: as all are, or as the latest windows."""

@@ -10,11 +10,10 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 from tqdm import tqdm
 
@@ -24,13 +23,13 @@ from mrirecon.files import atomic
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.reading import Reading
-from mrirecon.scan import Scan, ScanHeader
+from mrirecon.scan import Scan, ScanHeader, header_from_json
 from mrirecon.types import Sample
 
 CONTENT = 1
 """Raised when readers understand files differently within one version of mrirecon."""
 OPENED = 64
-"""Scans kept open per process; a scan of single readouts holds their headers."""
+"""Scans kept open per process; one of single readouts holds their headers. Small ones all stay."""
 
 
 class IndexedScan(Scan):
@@ -38,9 +37,18 @@ class IndexedScan(Scan):
 
     def __init__(self, path: Path, reading: Reading, header: ScanHeader) -> None:
         self.path, self.reading, self.header = path, reading, header
+        self._kept: tuple[int, FileScan] | None = None
 
     def __getitem__(self, index: int) -> Sample:
-        return _open(self.path, self.reading, self.path.stat().st_mtime_ns)[index]
+        modified = self.path.stat().st_mtime_ns
+        if self._kept is not None and self._kept[0] == modified:
+            return self._kept[1][index]
+        scan = _open(self.path, self.reading, modified)
+        self._kept = (modified, scan) if scan.small else None
+        return scan[index]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_kept": None}
 
 
 @lru_cache(maxsize=OPENED)
@@ -76,7 +84,7 @@ def read_folder(files: Sequence[Path], reading: Reading) -> Contents:
         if "problem" in entry:
             problems.append(entry["problem"])
         else:
-            scans.append(IndexedScan(file, reading, _restore(ScanHeader, entry["header"])))
+            scans.append(IndexedScan(file, reading, header_from_json(entry["header"])))
     return Contents(tuple(scans), tuple(problems))
 
 
@@ -120,19 +128,3 @@ def _save(place: Path, entries: dict[str, Any]) -> None:
             temporary.write_text(json.dumps(dict(sorted(entries.items()))))
     except OutputError as error:  # it only costs time: say so, and go on
         print(f"The index of headers could not be kept: {error}", file=sys.stderr)  # noqa: T201
-
-
-def _restore(hint: Any, value: Any) -> Any:
-    """Turn JSON back into dataclasses and tuples, as the type hints say."""
-    if is_dataclass(hint) and isinstance(hint, type):
-        hints = get_type_hints(hint)
-        return hint(**{f.name: _restore(hints[f.name], value[f.name]) for f in fields(hint)})
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        inner = [argument for argument in arguments if argument is not NoneType]
-        return None if value is None else _restore(inner[0], value)
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_restore(arguments[0], item) for item in value)
-        return tuple(_restore(a, item) for a, item in zip(arguments, value, strict=True))
-    return value

@@ -9,13 +9,17 @@ from typing import Literal
 
 import numpy as np
 import torch
+from jaxtyping import Bool, Float32
+from torch import Tensor
 
+from mrirecon.buffers import masked
 from mrirecon.errors import ConfigError
-from mrirecon.fourier import ifft
+from mrirecon.fourier import ifft, plain_ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.sampling import DrawnMask, SamplingPattern, scan_rng
+from mrirecon.sampling.base import Shape
 from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
-from mrirecon.types import Extent, Sample, Transform
+from mrirecon.types import KSpace, Sample, Transform
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class RssTarget:
     def __call__(self, sample: Sample) -> Sample:
         if sample.target is not None:
             return sample
-        if has_gaps(sample):
+        if has_gaps(sample).any():
             if not self.required:
                 return sample
             raise ConfigError(
@@ -60,25 +64,26 @@ class RssTarget:
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
 
 
-def has_gaps(sample: Sample) -> bool:
+def has_gaps(sample: Sample) -> Bool[Tensor, "*b"]:
     """Tell whether positions between measured ones were left out: the scan is undersampled."""
     mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
     rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
-    inside = rows[..., :, None] & columns[..., None, :]
-    return bool((inside & ~mask).any())
+    return (rows[..., :, None] & columns[..., None, :] & ~mask).any(-1).any(-1)
 
 
 @dataclass(frozen=True)
 class Undersample:
     """Keep only what ``pattern`` selects of what the scanner acquired.
 
-    Neighbouring slices get the same mask, each within what was acquired of it.
+    Before batching or after it, on whatever device: each member of a batch gets a mask of its own,
+    the same that it would have got alone, unless an earlier step has drawn random numbers, too.
+    Neighbouring slices get the mask of their slice, each within what was acquired of it.
 
     Attributes:
         pattern: Draws the masks.
         seed: ``"scan"`` gives all slices of a scan the same mask, seeded by the scan's name, in
             every epoch and on every machine (validation, test); ``"random"`` draws anew each time
-            from torch's generator (training).
+            (training): in a batch from ``Sample.seed``, else from torch's generator.
         again: Whether scans that are undersampled already lose samples, too.
     """
 
@@ -87,42 +92,61 @@ class Undersample:
     again: bool = True
 
     def __call__(self, sample: Sample) -> Sample:
-        if sample.kspace.ndim != 3:
+        if sample.kspace.ndim not in (3, 4):
             raise ConfigError(
-                "Undersample draws one mask per slice, so it belongs before batching; "
+                "Undersample takes a slice or a batch of slices, "
                 f"got k-space of shape {tuple(sample.kspace.shape)}"
             )
-        if not self.again and has_gaps(sample):
-            return sample
-        h, w = sample.kspace.shape[-2:]
-        drawn = self.pattern((h, w), self._rng(sample))
+        shape = (sample.kspace.shape[-2], sample.kspace.shape[-1])
+        drawn = [self.pattern(shape, rng) for rng in self._rngs(sample)]
+        if not self.again:
+            everything = DrawnMask(torch.ones(1, shape[1], dtype=torch.bool), shape, 1.0)
+            gaps = has_gaps(sample).reshape(-1).tolist()
+            drawn = [everything if gap else one for gap, one in zip(gaps, drawn, strict=True)]
         near = sample.neighbors
         return _kept(sample, drawn).replace(neighbors=near and _kept(near, drawn))
 
-    def _rng(self, sample: Sample) -> np.random.RandomState:
+    def _rngs(self, sample: Sample) -> list[np.random.RandomState]:
+        """Return what the mask of each member is drawn from."""
+        batched = sample.kspace.ndim == 4
         if self.seed == "scan":
-            return scan_rng(str(sample.key[0]))
-        return np.random.RandomState(int(torch.randint(2**31, ())))
+            return [scan_rng(str(key[0])) for key in (sample.key if batched else (sample.key,))]
+        if batched and isinstance(sample.seed, tuple):
+            generators = [torch.Generator().manual_seed(seed) for seed in sample.seed]
+        else:
+            generators = [torch.default_generator] * (len(sample.kspace) if batched else 1)
+        return [
+            np.random.RandomState(int(torch.randint(2**31, (), generator=generator)))
+            for generator in generators
+        ]
 
 
-def _kept(sample: Sample, drawn: DrawnMask) -> Sample:
-    """Apply a mask to one slice, or to each of its neighbours."""
-    mask = drawn.mask.to(sample.mask.device) & sample.mask
-    h, w = sample.kspace.shape[-2:]
-    members = mask.reshape(-1, *mask.shape[-2:])
-    acs = torch.stack([_fully_sampled(drawn.acs, member, (h, w)) for member in members])
+def _kept(sample: Sample, drawn: Sequence[DrawnMask]) -> Sample:
+    """Apply masks to one slice, to a batch of as many, or to the neighbours of either."""
+    batch, shape = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
+    acquired = sample.mask.cpu()
+    acquired = acquired.reshape(len(drawn), -1, *acquired.shape[-2:])  # member, neighbour, h, w
+    masks, extents = [], []
+    for member, one in zip(acquired, drawn, strict=True):
+        masks.append(one.mask & member)
+        extents += [_fully_sampled(one.acs, mask, (shape[0], shape[1])) for mask in masks[-1]]
+    if len({mask.shape for mask in masks}) > 1:  # patterns of lines and of points meet
+        masks = [mask.expand(-1, *shape) for mask in masks]
+    device = sample.kspace.device
+    mask = torch.stack(masks).to(device)
+    mask = mask.reshape(*batch, *mask.shape[-2:])
     return sample.replace(
-        kspace=sample.kspace * mask.unsqueeze(-3),
+        kspace=masked(sample.kspace, mask),
         mask=mask,
-        acs=acs.reshape(*sample.kspace.shape[:-3], 2),
+        acs=torch.tensor(extents, device=device).reshape(*batch, 2),
     )
 
 
-def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int, int]) -> Extent:
+def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int, int]) -> Shape:
     """The centre that the pattern keeps, or what partial Fourier has left of it."""
     rows, columns = (center_slice(n, count) for n, count in zip(shape, drawn, strict=True))
     whole = bool(mask.expand(shape)[rows, columns].all())
-    return torch.tensor(drawn if whole else central_block(mask, shape), device=mask.device)
+    return drawn if whole else central_block(mask, shape)
 
 
 @dataclass(frozen=True)
@@ -145,8 +169,19 @@ class Normalize:
             raise ValueError(f"percentile must lie in (0, 100], got {self.percentile}")
 
     def __call__(self, sample: Sample) -> Sample:
-        image = root_sum_of_squares(ifft(sample.kspace)).flatten(-2)
-        rank = max(1, round(self.percentile / 100 * image.shape[-1]))
-        scale = image.kthvalue(rank).values
-        scale = torch.where(scale > 0, scale, 1.0)  # an empty slice stays empty
-        return sample.divided(scale)
+        return sample.divided(self._scale(sample.kspace))
+
+    def _scale(self, kspace: KSpace) -> Float32[Tensor, "*b"]:
+        """Return the percentile; 1 for an empty slice, which so stays empty.
+
+        A shift of k-space or of the image changes no magnitude as a whole, so none is shifted; coil
+        by coil the numbers stay in the processor's cache.
+        """
+        energy = kspace.real.new_zeros((*kspace.shape[:-3], *kspace.shape[-2:]))
+        for coil in kspace.unbind(-3):
+            image = plain_ifft(coil, (-2, -1))
+            energy = energy.addcmul(image.real, image.real).addcmul(image.imag, image.imag)
+        values = energy.flatten(-2)
+        rank = max(1, round(self.percentile / 100 * values.shape[-1]))
+        scale = values.kthvalue(rank).values.sqrt()
+        return torch.where(scale > 0, scale, 1.0)

@@ -19,6 +19,7 @@ from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
 from mrirecon.readers.ismrmrd import IsmrmrdScan
 from mrirecon.readers.mrd_stream import MrdStreamScan
 from mrirecon.readers.numpy_file import NumpyScan
+from mrirecon.readers.packed import PackedScan
 from mrirecon.readers.siemens import SiemensScan
 from mrirecon.readers.skm_tea import SkmTeaScan
 from mrirecon.reading import Reading
@@ -35,6 +36,7 @@ READERS: tuple[type[FileScan], ...] = (
     NumpyScan,
     SiemensScan,
     GeScan,
+    PackedScan,
 )
 """The supported formats; the first that recognises a file reads it."""
 

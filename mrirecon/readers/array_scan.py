@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Bool, Complex64, Float32
 from torch import Tensor
 
+from mrirecon.buffers import masked
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.measured import MeasuredSamples, everything, look_for_zeros
@@ -126,7 +127,8 @@ class ArrayScan(FileScan):
         if self.array.averages == 1:
             values = self.plane(file, index, None, 0)
             mask = self.measured.of(values, frame)
-            return torch.from_numpy(values) * mask, mask, None
+            kspace = torch.from_numpy(values).contiguous()
+            return kspace if bool(mask.all()) else masked(kspace, mask), mask, None
         total, count = torch.zeros(()), torch.zeros(())
         for average in range(self.array.averages):
             values = self.plane(file, index, None, average)

@@ -23,11 +23,13 @@ class FileScan(Scan):
         format: Short name, shown to users and kept in the header.
         layout: What the file must hold, for the message that lists supported formats.
         choices: Fields of :class:`~mrirecon.reading.Reading` that this format understands.
+        small: Whether a scan that has been opened holds little memory, so that thousands may stay.
     """
 
     format: ClassVar[str]
     layout: ClassVar[str]
     choices: ClassVar[tuple[str, ...]] = ()
+    small: ClassVar[bool] = False
 
     @abstractmethod
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
@@ -52,6 +54,15 @@ class FileScan(Scan):
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
         """Return the magnitude of the coils' noise correlation; None when it is not known."""
         return None
+
+    def verify(self) -> None:
+        """Read everything.
+
+        Raises:
+            RawDataError: When some of it is damaged.
+        """
+        for index in range(len(self)):
+            self[index]
 
     def __repr__(self) -> str:
         return f"<{self.format} scan {self.path}: {len(self)} slices>"

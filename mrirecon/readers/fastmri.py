@@ -47,6 +47,7 @@ class FastMriScan(ArrayScan):
     format = "fastMRI"
     layout = "a dataset 'kspace' (slice, coil, h, w) or (slice, h, w), 'ismrmrd_header' optional"
     choices = ("axes",)
+    small = True
 
     @classmethod
     def detect(cls, path: Path) -> bool:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 from jaxtyping import Float32
 
+from mrirecon.buffers import empty
 from mrirecon.errors import RawDataError
 
 LISTED = 12
@@ -57,8 +58,34 @@ def read(dataset: h5py.Dataset | Any, selection: Any = ()) -> Any:
     Raises:
         RawDataError: When the data cannot be read; names the dataset.
     """
-    try:
+    with _readable(dataset):
         return dataset[selection]
+
+
+def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarray:
+    """Read numbers into new memory of their own, which nothing else is written to first.
+
+    Args:
+        stored: An HDF5 dataset, or a memory-mapped array.
+        selection: A position along each axis, or ``slice(None)``.
+
+    Raises:
+        RawDataError: When the data cannot be read; names the dataset.
+    """
+    with _readable(stored):
+        kept = zip(stored.shape, selection, strict=True)
+        values = empty([n for n, part in kept if isinstance(part, slice)], stored.dtype)
+        if isinstance(stored, h5py.Dataset):
+            stored.read_direct(values, selection)
+        else:
+            values[...] = stored[selection]
+        return values
+
+
+@contextmanager
+def _readable(dataset: h5py.Dataset | Any) -> Iterator[None]:
+    try:
+        yield
     except (OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         name = getattr(dataset, "name", "data")
         raise RawDataError(
@@ -76,12 +103,20 @@ def read_magnitude(dataset: h5py.Dataset, selection: Any = ()) -> Float32[np.nda
     values = np.abs(np.asarray(read(dataset, selection)))
     with np.errstate(over="ignore", invalid="ignore"):  # found out below
         values = values.astype(np.float32)
-    if not np.isfinite(values).all():
+    if not all_finite(values):
         raise RawDataError(
             f"dataset '{dataset.name}' holds values that are not finite (NaN or infinity), "
             "expected an image; delete it or export the file again"
         )
     return values
+
+
+def all_finite(values: Float32[np.ndarray, "..."]) -> bool:
+    """Tell whether there is neither NaN nor infinity; one fast pass when there is none."""
+    flat = values.reshape(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        square = np.dot(flat, flat)
+    return bool(np.isfinite(square)) or bool(np.isfinite(values).all())  # squares may overflow
 
 
 def read_text(item: object, name: str) -> str:

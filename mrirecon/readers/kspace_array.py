@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
-from mrirecon.readers.hdf5 import read
+from mrirecon.readers.hdf5 import all_finite, read, read_whole_axes
 from mrirecon.scan import Frame
 
 Shape = tuple[int, int]
@@ -168,10 +168,26 @@ class KSpaceArray:
             else fixed[word]
             for word in self.axes
         )  # fmt: skip
-        values = np.asarray(read(stored, selection))
         kept = [
             word for word, part in zip(self.axes, selection, strict=True) if isinstance(part, slice)
         ]
+        if self.kind == "complex" and stored.dtype == np.complex64:  # nothing to convert
+            result = read_whole_axes(stored, selection)
+        else:
+            result, kept = self._converted(np.asarray(read(stored, selection)), kept, wanted)
+        result = np.ascontiguousarray(result.transpose([kept.index(word) for word in wanted]))
+        if not all_finite(result.view(np.float32)):
+            where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
+            raise RawDataError(
+                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity), "
+                "expected numbers; copy or export the file again"
+            )
+        return result
+
+    def _converted(
+        self, values: np.ndarray, kept: list[str], wanted: Sequence[str]
+    ) -> tuple[Complex64[np.ndarray, "..."], list[str]]:
+        """Turn stored numbers into complex64; returns also what the axes then mean."""
         if self.kind == "interleaved":
             values = np.moveaxis(values, kept.index("coil"), -1)
             real, imaginary = values[..., ::2], values[..., 1::2]
@@ -187,16 +203,9 @@ class KSpaceArray:
         else:
             real, imaginary = values.real, values.imag
         result = np.empty(real.shape, np.complex64)
-        with np.errstate(over="ignore", invalid="ignore"):  # found out below
+        with np.errstate(over="ignore", invalid="ignore"):  # found out by the caller
             result.real, result.imag = real, imaginary
-        result = np.ascontiguousarray(result.transpose([kept.index(word) for word in wanted]))
-        if not np.isfinite(result.view(np.float32)).all():
-            where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
-            raise RawDataError(
-                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity), "
-                "expected numbers; copy or export the file again"
-            )
-        return result
+        return result, kept
 
 
 def _words(axes: str | Sequence[str], name: str, stored: Stored) -> tuple[str, ...]:

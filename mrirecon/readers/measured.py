@@ -46,6 +46,8 @@ class MeasuredSamples:
     def find(self, kspace: Complex64[np.ndarray, "coil h w"], frame: int) -> Bool[Tensor, "#h w"]:
         """Return the measured samples of a plane; none at all when it is zero."""
         told = self.told_of(frame)
+        if self.zeros == "lines" and len(told) == 1:
+            return torch.from_numpy(_sampled_columns(kspace, told[0].numpy()))[None]
         known = np.broadcast_to(told.numpy(), kspace.shape[-2:])
         found = np.any(kspace != 0, axis=0) & known
         if not found.any():
@@ -163,6 +165,22 @@ def look_for_zeros(
     if len({column.tobytes() for _, column in lines}) > 1 and array.averages == 1:
         notes.append("Not all slices and frames have the same columns: each has its own mask.")
     return MeasuredSamples(told, "lines" if all(row.all() for row, _ in lines) else "rectangle")
+
+
+def _sampled_columns(
+    kspace: Complex64[np.ndarray, "coil h w"], known: Bool[np.ndarray, " w"]
+) -> Bool[np.ndarray, " w"]:
+    """Return the known columns that are not entirely zero; most show it in a single row."""
+    found = (kspace[0, kspace.shape[1] // 2] != 0) & known
+    for coil in kspace:
+        left = np.flatnonzero(known & ~found)
+        if not len(left):
+            break
+        if len(left) > len(known) // 8:  # gathering columns is slower than looking at all
+            found |= (coil != 0).any(0) & known
+        else:
+            found[left] = (coil[:, left] != 0).any(0)
+    return found
 
 
 def _lines(found: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

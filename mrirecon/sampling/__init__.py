@@ -10,6 +10,7 @@ from mrirecon.sampling.lines import (
     MagicLines,
     RandomLines,
 )
+from mrirecon.sampling.mixed import MixedPatterns
 
 __all__ = [
     "Curriculum",
@@ -19,6 +20,7 @@ __all__ = [
     "Gaussian2d",
     "MagicFractionLines",
     "MagicLines",
+    "MixedPatterns",
     "PoissonDisc",
     "RandomLines",
     "SamplingPattern",

@@ -39,7 +39,8 @@ class SamplePictures(pl.Callback):
         dataset = loader.dataset.slices
         indices = np.linspace(0, len(dataset) - 1, self.slices + 2)[1:-1].round().astype(int)
         for place, index in enumerate(indices.tolist()):
-            self._draw(trainer, module, collate([dataset[index]]), place)
+            batch = collate([dataset[index]]).to(module.device)
+            self._draw(trainer, module, dataset.finish(batch), place)
 
     def _draw(
         self, trainer: pl.Trainer, module: pl.LightningModule, sample: Sample, place: int
@@ -47,7 +48,6 @@ class SamplePictures(pl.Callback):
         assert isinstance(module, ReconstructionModule) and sample.target is not None
         shape = sample.target.shape[-2:]
         target = sample.target[0].float().cpu().numpy()
-        sample = sample.to(module.device)
         with torch.inference_mode():
             image = module.reconstructor(sample).abs()
             zero_filled = root_sum_of_squares(ifft(sample.kspace))

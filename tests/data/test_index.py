@@ -100,3 +100,17 @@ def test_an_index_that_cannot_be_kept_is_told(folder, monkeypatch, tmp_path, cap
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     assert len(Folder(folder)) == 3
     assert "could not be kept" in capsys.readouterr().err
+
+
+def test_small_scans_stay_open_and_changed_files_are_opened_again(folder, opened, monkeypatch):
+    scans = Folder(folder)
+    monkeypatch.setattr(index, "_open", index._open.__wrapped__)  # as when too many are open
+    opened.clear()
+    for _ in range(3):
+        for scan in scans:
+            scan[0]
+    assert sorted(opened) == ["a.h5"] * 3 + ["b.h5"] + ["c.h5"] * 3  # b is of the fastMRI layout
+    assert pickle.loads(pickle.dumps(scans))[1][0].key == ("b.h5", 0)
+    write_fastmri(folder / "b.h5", scenes.scan(subject=5), overwrite=True)
+    os.utime(folder / "b.h5", (1, 1))
+    assert scans[1][0].kspace.equal(open_scan(folder / "b.h5")[0].kspace)

@@ -1,12 +1,13 @@
 import pytest
 import torch
 
+from mrirecon.data.batches import derived_seed
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.sampling import EquispacedLines, RandomLines
+from mrirecon.sampling import EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
 from mrirecon.types import Sample
 from tests import scenes
 
@@ -46,11 +47,56 @@ def test_scan_seed_is_the_same_for_all_slices_and_random_is_not():
     assert all(m.equal(drawn(scan[0]).mask) for m in again)
 
 
-def test_batches_cannot_be_undersampled():
-    with pytest.raises(
-        ConfigError, match=r"before batching; got k-space of shape \(2, 4, 40, 36\)"
-    ):
-        Undersample(scenes.PATTERN)(scenes.batch())
+@pytest.mark.parametrize("seed", ["scan", "random"])
+def test_members_of_a_batch_get_the_masks_that_they_get_alone(seed):
+    pattern = MixedPatterns([RandomLines([2, 6], [0.2, 0.1]), Gaussian2d(3, acs=(8, 8))])
+    step = Undersample(pattern, seed)
+    scans = [scenes.scan(subject, slices=3) for subject in (0, 1)]
+    members = [
+        partial(scan[index], 9).replace(seed=derived_seed(5, scan.header.name, index))
+        for scan in scans
+        for index in range(3)
+    ]
+    alone = []
+    for member in members:
+        torch.manual_seed(member.seed)
+        alone.append(step(member))
+    torch.manual_seed(0)  # the generator of the process has no say in a batch
+    together = step(collate(members))
+    expected = collate(alone)
+    for field, value in expected.tensors().items():
+        assert getattr(together, field).equal(value), field
+    drawn = {one.mask.numpy().tobytes() for one in alone}
+    assert len(drawn) == (2 if seed == "scan" else 6)
+    assert (together.kspace[~together.mask[:, None].expand_as(together.kspace)] == 0).all()
+
+
+def test_neighbours_get_the_mask_of_their_slice():
+    scan = scenes.scan(slices=3)
+    sample = scan[1].replace(neighbors=collate([scan[0], partial(scan[2], 9)]))
+    step = Undersample(RandomLines(3, acs=6))
+    one, batch = step(sample), step(collate([sample, sample]))
+    assert one.neighbors.mask.shape == (2, 1, 36) and one.neighbors.acs.shape == (2, 2)
+    assert one.neighbors.mask[0].equal(one.mask)
+    assert not one.neighbors.mask[1, :, :9].any()
+    assert one.neighbors.mask[1, :, 9:].equal(one.mask[:, 9:])
+    for field, value in one.neighbors.tensors().items():
+        assert getattr(batch.neighbors, field)[1].equal(value), field
+
+
+def test_undersampling_refuses_what_is_neither_slice_nor_batch():
+    batch = scenes.batch()
+    with pytest.raises(ConfigError, match="a slice or a batch of slices"):
+        Undersample(scenes.PATTERN)(batch.map(lambda tensor: tensor[None]))
+
+
+@pytest.mark.parametrize("percentile", [50, 99, 100])
+def test_the_scale_is_the_percentile_of_the_zero_filled_image(percentile):
+    for matrix in ((40, 36), (33, 31)):
+        sample = Undersample(scenes.PATTERN)(scenes.scan(matrix=matrix)[0])
+        image = root_sum_of_squares(ifft(sample.kspace)).flatten().sort().values
+        expected = image[max(1, round(percentile / 100 * len(image))) - 1]
+        torch.testing.assert_close(Normalize(percentile)(sample).scale, expected)
 
 
 def test_normalisation_is_undone_by_the_scale_and_composes():

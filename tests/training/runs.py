@@ -29,12 +29,19 @@ def varnet(**changes):
     return VarNet(sensitivity=LearnedMaps(2, 2), **options)
 
 
-def data(subjects=3, matrix=(20, 18), **options):
+def data(subjects=3, matrix=(20, 18), on_device=False, **options):
     def scan(subject):
         return scenes.scan(subject, matrix=matrix, coils=3)
 
-    train = SliceDataset([scan(10 + s) for s in range(subjects)], RANDOM)
-    val = SliceDataset([scan(1)], FIXED)
+    def slices(scans, transform):
+        return SliceDataset(
+            scans,
+            Compose([]) if on_device else transform,
+            batch_transform=transform if on_device else None,
+        )
+
+    train = slices([scan(10 + s) for s in range(subjects)], RANDOM)
+    val = slices([scan(1)], FIXED)
     return DataModule(train, val, **{"batch_size": 2, "seed": 3, **options})
 
 

@@ -1,0 +1,94 @@
+"""Pack a folder of raw files of any readable format for training that is not slowed by reading.
+
+    python data_scripts/pack_dataset.py /data/knee/multicoil_train /fast/knee_train
+    python data_scripts/pack_dataset.py RAW PACKED --crop-readout --maps espirit
+
+Train with ``data.train.scans.path=/fast/knee_train``, or with ``data=folder_on_device`` when there
+is a GPU. Slices come out exactly as from the source unless ``--crop-readout`` is given, under the
+same names, so that masks stay the same too. Files appear complete or not at all; with ``--existing
+skip`` an interrupted conversion goes on. ``check_folder.py PACKED --deep`` compares checksums.
+"""
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from mrirecon.config import build
+from mrirecon.data.folder import Folder
+from mrirecon.data.packing import Packing, pack, packed_bytes, packed_name
+from mrirecon.errors import ConfigError, MriReconError, OutputError
+from mrirecon.files import conf_folder, output_folder
+from mrirecon.scan import Scan
+from mrirecon.sensitivity.base import SensitivityEstimator
+
+
+def main() -> None:
+    """Check everything first, then pack scan after scan."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("source", type=Path, help="a folder of raw files, or one")
+    parser.add_argument("output", type=Path, help="the folder of packed files")
+    parser.add_argument("--pattern", default="*")
+    parser.add_argument("--skip-unreadable", action="store_true")
+    parser.add_argument("--crop-readout", action="store_true", help="remove readout oversampling")
+    parser.add_argument("--maps", help="store sensitivities: a name in conf/sensitivity")
+    parser.add_argument("--existing", choices=("refuse", "skip", "replace"), default="refuse")
+    arguments = parser.parse_args()
+    try:
+        scans = Folder(arguments.source, arguments.pattern, arguments.skip_unreadable)
+        packing = Packing(arguments.crop_readout, _estimator(arguments.maps))
+        folder = output_folder(arguments.output)
+        todo = _todo(list(scans), folder, arguments.existing)
+        _check_space(list(todo), packing, folder)
+        for scan, path in tqdm(todo.items(), unit="scan", leave=False, disable=None):
+            pack(scan, path, packing, overwrite=arguments.existing == "replace")
+    except MriReconError as error:
+        sys.exit(f"pack_dataset: {error}")
+    there = len(scans) - len(todo)
+    print(f"{folder}: {len(todo)} scans packed, {sum(map(len, todo))} slices"
+          f"{f'; {there} were there' if there else ''}")  # fmt: skip
+
+
+def _estimator(name: str | None) -> SensitivityEstimator | None:
+    if name is None:
+        return None
+    path = conf_folder() / "sensitivity" / f"{name}.yaml"
+    known = sorted(file.stem for file in path.parent.glob("*.yaml"))
+    if name not in known:
+        raise ConfigError(f"--maps: there is no {name}; choose one of {', '.join(known)}")
+    estimator = build(OmegaConf.load(path), SensitivityEstimator, f"--maps {name}")
+    if any(True for _ in estimator.parameters()):
+        raise ConfigError(f"--maps: {name} is trained, so its maps cannot be stored beforehand")
+    return estimator
+
+
+def _todo(scans: list[Scan], folder: Path, existing: str) -> dict[Scan, Path]:
+    todo = {}
+    for scan in scans:
+        path = folder / packed_name(scan.header.name)
+        if existing == "refuse" and path.exists():
+            raise OutputError(
+                f"{path} exists already; --existing skip keeps it, --existing replace packs it anew"
+            )
+        if existing != "skip" or not path.exists():
+            todo[scan] = path
+    if len(set(todo.values())) < len(todo):
+        raise ConfigError("two files would be packed under one name; pack them one by one")
+    return todo
+
+
+def _check_space(scans: list[Scan], packing: Packing, folder: Path) -> None:
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    needed = sum(packed_bytes(scan, packing) for scan in scans)
+    if needed > (free := shutil.disk_usage(there).free):
+        raise ConfigError(
+            f"{folder}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} GB are free; choose "
+            "another disk, or --crop-readout"
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,171 @@
+"""Pack scans for training: k-space as the reader hands it out, ready to be mapped into memory.
+
+:class:`~mrirecon.readers.packed.PackedScan` reads what this writes.
+"""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import torch
+
+from mrirecon.data.collate import collate
+from mrirecon.errors import ConfigError
+from mrirecon.files import atomic
+from mrirecon.fourier import fft, ifft
+from mrirecon.image import center_crop, center_fit
+from mrirecon.readers.packed import VERSION, checksum
+from mrirecon.scan import Scan, ScanHeader
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Sample
+
+PAGE = 4096
+"""Arrays begin at multiples of this many bytes, as the pages of a mapped file do."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """What is done once instead of every time that a slice is read.
+
+    The default is nothing: Samples of the packed scan equal those of the source.
+
+    Attributes:
+        crop_readout: Remove the readout oversampling: the field of view along ``h`` becomes that
+            of the reconstructed image. A network then sees smaller images than without it, and
+            public weights, trained on the oversampled ones, do not fit.
+        sensitivity: Estimates ``Sample.maps``, for ``sensitivity=given``. It looks at no more lines
+            than its own ``calibration``; undersample with a centre that is as wide, or the maps
+            know more than the undersampled data.
+    """
+
+    crop_readout: bool = False
+    sensitivity: SensitivityEstimator | None = None
+
+    def __call__(self, sample: Sample, header: ScanHeader) -> Sample:
+        """Return a slice as it is to be stored."""
+        if self.crop_readout:
+            sample = cropped(sample, cropped_rows(header))
+        if self.sensitivity is not None and sample.maps is None:
+            with torch.no_grad():
+                sample = sample.replace(maps=self.sensitivity(collate([sample]))[0])
+        return sample
+
+    def header(self, header: ScanHeader) -> ScanHeader:
+        """Return the header of the packed scan."""
+        rows, (h, w) = cropped_rows(header), header.grid
+        if not self.crop_readout or rows == h:
+            return header
+        note = f"Readout oversampling was removed in packing, {h} to {rows} rows."
+        canvas = (header.canvas[0] * rows // h, header.canvas[1])
+        return replace(header, grid=(rows, w), canvas=canvas, notes=(*header.notes, note))
+
+
+def cropped_rows(header: ScanHeader) -> int:
+    """Return how many rows of k-space are left without readout oversampling."""
+    h, canvas, y = header.grid[0], header.canvas[0], header.matrix[0]
+    if header.volumetric or y >= canvas or (y * h) % canvas:
+        return h
+    return y * h // canvas
+
+
+def cropped(sample: Sample, rows: int) -> Sample:
+    """Crop the field of view along the readout; the noise stays as it is, white.
+
+    Raises:
+        ConfigError: When samples of a readout differ, in the mask or in their weights.
+    """
+    h, w = sample.kspace.shape[-2:]
+    if rows == h:
+        return sample
+    if sample.mask.shape[-2] != 1 or (sample.weights is not None and len(sample.weights) != 1):
+        raise ConfigError(
+            f"{sample.key}: some samples of a readout were not measured, or not as often as others "
+            "(partial echo, a pattern of points), so its oversampling cannot be removed; pack "
+            "without crop_readout"
+        )
+    reference = sample.calibration
+    if reference is not None and reference.shape[-2] * rows % h:
+        raise ConfigError(
+            f"{sample.key}: the reference scan has {reference.shape[-2]} rows, which cannot be "
+            f"cropped in the ratio {rows} to {h}; pack without crop_readout"
+        )
+
+    def crop(x: torch.Tensor) -> torch.Tensor:
+        size = (x.shape[-2] * rows // h, x.shape[-1])
+        return fft(center_fit(ifft(x, (-2,)), size), (-2,))
+
+    acs = sample.acs
+    if acs is not None:
+        acs = torch.stack([torch.where(acs[0] == h, rows, (acs[0] * rows) // h), acs[1]])
+    return sample.replace(
+        kspace=crop(sample.kspace),
+        calibration=None if reference is None else crop(reference),
+        maps=None if sample.maps is None else center_crop(sample.maps, (rows, w)),
+        acs=acs,
+    )
+
+
+def pack(
+    scan: Scan, path: Path, packing: Packing | None = None, overwrite: bool = False
+) -> ScanHeader:
+    """Write a scan to ``path``; the file appears complete or not at all.
+
+    Args:
+        scan: Of any format.
+        path: The file to write.
+        packing: What is done to each slice.
+        overwrite: Replace an existing file.
+
+    Raises:
+        OutputError: When the file exists already, or cannot be written.
+        ConfigError: When the slices have different fields or shapes.
+    """
+    packing = packing or Packing()
+    header = packing.header(scan.header)
+    options = {"alignment_threshold": 1, "alignment_interval": PAGE}
+    with atomic(path, overwrite=overwrite) as part, h5py.File(part, "w", **options) as file:
+        group = file.create_group("sample")
+        sums = np.zeros(len(scan), np.uint32)
+        for index, read in enumerate(scan):
+            sample = packing(read, scan.header)
+            if index == 0:
+                _check_first(sample, header)
+                for name, values in sample.tensors().items():
+                    group.create_dataset(name, (len(scan), *values.shape), values.numpy().dtype)
+            shapes = {name: tuple(values.shape) for name, values in sample.tensors().items()}
+            expected = {name: stored.shape[1:] for name, stored in group.items()}
+            if shapes != expected:
+                raise ConfigError(
+                    f"{sample.key} has the fields {shapes}, the first slice {expected}; a scan can "
+                    "only be packed when its slices are alike"
+                )
+            for name, values in sample.tensors().items():
+                group[name][index] = values.numpy()
+            sums[index] = checksum(sample)
+        file["checksums"] = sums
+        file.attrs["header"] = json.dumps(asdict(header))
+        file.attrs["packed"] = VERSION
+    return header
+
+
+def packed_name(name: str) -> str:
+    """Return the file name of a packed scan, which ends in ``.h5``."""
+    return name if name.endswith(".h5") else f"{name}.h5"
+
+
+def packed_bytes(scan: Scan, packing: Packing) -> int:
+    """Return about how large the packed scan is."""
+    header = packing.header(scan.header)
+    copies = 1 if packing.sensitivity is None else 2
+    return 8 * len(scan) * copies * header.coils * header.grid[0] * header.grid[1]
+
+
+def _check_first(sample: Sample, header: ScanHeader) -> None:
+    shape = (header.coils, *header.grid)
+    if sample.neighbors is not None or tuple(sample.kspace.shape) != shape:
+        raise ConfigError(
+            f"{sample.key} has k-space {tuple(sample.kspace.shape)}, its header tells {shape}, or "
+            "it brings neighbouring slices; pack the scan as its reader gives it"
+        )

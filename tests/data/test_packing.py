@@ -1,0 +1,248 @@
+import dataclasses
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from mrirecon.data.datamodule import DataModule
+from mrirecon.data.dataset import SliceDataset
+from mrirecon.data.folder import Folder
+from mrirecon.data.packing import Packing, pack
+from mrirecon.data.transforms import Compose
+from mrirecon.errors import ConfigError, OutputError, RawDataError
+from mrirecon.fourier import ifft
+from mrirecon.image import center_crop
+from mrirecon.readers import open_scan
+from mrirecon.readers.packed import PackedScan
+from mrirecon.sensitivity import Espirit
+from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
+from tests import scenes
+from tests.readers.mrd_files import MrdFile
+
+
+@pytest.fixture
+def source(tmp_path):
+    write_fastmri(tmp_path / "raw" / "a.h5", scenes.scan(slices=3))
+    return open_scan(tmp_path / "raw" / "a.h5")
+
+
+@pytest.fixture
+def packed(source, tmp_path):
+    pack(source, tmp_path / "a.h5")
+    return tmp_path / "a.h5"
+
+
+def same(found, expected):
+    assert found.key == expected.key
+    assert found.tensors().keys() == expected.tensors().keys()
+    for name, value in expected.tensors().items():
+        assert torch.allclose(getattr(found, name), value, rtol=0, atol=0, equal_nan=True), name
+        assert getattr(found, name).dtype == value.dtype, name
+
+
+def everything_set(scan):
+    """A scan whose Samples have every field that a file may bring."""
+
+    class Full(type(scan)):
+        def __getitem__(self, index):
+            sample = super().__getitem__(index)
+            rows, w = sample.kspace.shape[-2:]
+            return sample.replace(
+                weights=torch.rand(1, w), maps=torch.randn(sample.kspace.shape) + 0j,
+                calibration=sample.kspace[:, 4:-3, 5:-2], peak=torch.tensor(2.0 + index),
+                scale=torch.tensor(3.0), noise=torch.tensor(0.1 * index),
+                protocol=torch.tensor([3.0, float("nan"), 1.0, 2.0, 3.0]).nan_to_num(7.0),
+                target=torch.rand(rows, w), acs=torch.tensor([rows, index]),
+            )  # fmt: skip
+
+    scan.__class__ = Full
+    return scan
+
+
+def test_every_field_of_every_slice_comes_back(source, packed, tmp_path):
+    scan = open_scan(packed)
+    assert isinstance(scan, PackedScan) and scan.header == source.header
+    for index in range(3):
+        same(scan[index], source[index])
+    same(pickle.loads(pickle.dumps(scan))[2], source[2])
+    simulated = everything_set(scenes.scan(slices=2))
+    torch.manual_seed(0)
+    header = pack(simulated, tmp_path / "full.h5")
+    torch.manual_seed(0)
+    full = open_scan(tmp_path / "full.h5")
+    unset = {"key", "seed", "neighbors"}
+    fields = {field.name for field in dataclasses.fields(full[0])} - unset
+    assert full[0].tensors().keys() == fields and full.header == header
+    for index in range(2):
+        same(full[index], simulated[index])
+    full.verify()
+
+
+@pytest.mark.parametrize("kind", ["frames", "oversampled raw"])
+def test_other_formats_are_packed_too(kind, tmp_path):
+    path = tmp_path / "raw.h5"
+    if kind == "frames":
+        MrdFile().lines(contrast=0).lines(contrast=1).write(path)
+    else:
+        write_ismrmrd(path, scenes.scan(), AcquisitionOptions(sampling=scenes.PATTERN))
+    scan = open_scan(path)
+    pack(scan, tmp_path / "packed.h5")
+    found = open_scan(tmp_path / "packed.h5")
+    assert found.header == scan.header and len(found) == len(scan)
+    for index in range(len(scan)):
+        same(found[index], scan[index])
+
+
+def test_a_slice_is_a_view_that_nobody_else_sees_changed(packed):
+    scan = open_scan(packed)
+    first, again = scan[1], scan[1]
+    assert first.kspace.data_ptr() == again.kspace.data_ptr()
+    before = packed.read_bytes()
+    kept = first.kspace.clone()
+    first.kspace.zero_()  # a mistake, which must not reach the file
+    assert packed.read_bytes() == before
+    assert open_scan(packed)[1].kspace.equal(kept)
+
+
+@pytest.mark.usefixtures("source")
+def test_a_folder_of_packed_scans_trains_like_the_source(packed, tmp_path):
+    store = tmp_path / "store"
+    store.mkdir()
+    packed.rename(store / "a.h5")
+    for _ in range(2):  # also with headers from the index
+        one, other = (
+            SliceDataset(Folder(folder, "*.h5"), Compose([]))
+            for folder in (store, tmp_path / "raw")
+        )
+        for index in range(3):
+            same(one[index], other[index])
+        assert one.subjects == {"subject0000"}
+    with pytest.raises(ConfigError, match="share the subjects subject0000"):
+        DataModule(one, other)
+
+
+def test_cropping_the_readout_keeps_the_image(source, tmp_path):
+    header = pack(source, tmp_path / "c.h5", Packing(crop_readout=True))
+    (h, w), y = source.header.grid, source.header.matrix[0]
+    assert (
+        h > y and header.grid == (y, w) == header.canvas and header.matrix == source.header.matrix
+    )
+    assert "oversampling was removed" in header.notes[-1]
+    found, expected = open_scan(tmp_path / "c.h5")[1], source[1]
+    image = center_crop(ifft(expected.kspace), (y, w))
+    torch.testing.assert_close(ifft(found.kspace), image, rtol=1e-4, atol=1e-5 * image.abs().max())
+    assert found.mask.equal(expected.mask) and found.target.equal(expected.target)
+    assert found.acs.tolist() == [y, int(expected.acs[1])]
+    points = source[0].replace(mask=torch.ones(h, w, dtype=torch.bool))
+    with pytest.raises(ConfigError, match="pack without crop_readout"):
+        Packing(crop_readout=True)(points, source.header)
+
+
+def test_stored_maps_are_those_of_the_estimator(source, tmp_path):
+    estimator = Espirit(calibration=12)
+    pack(source, tmp_path / "m.h5", Packing(sensitivity=estimator))
+    sample = source[2]
+    expected = estimator(sample.map(lambda tensor: tensor[None]))[0]
+    found = open_scan(tmp_path / "m.h5")[2]
+    torch.testing.assert_close(found.maps, expected)
+    assert found.kspace.equal(sample.kspace)
+
+
+def test_nothing_is_overwritten_unasked_and_nothing_half_written(source, packed, monkeypatch):
+    before = packed.read_bytes()
+    with pytest.raises(OutputError, match="exists already"):
+        pack(source, packed)
+    read = type(source).__getitem__
+
+    def breaks(self, index):
+        if index == 2:
+            raise RawDataError("broken here")
+        return read(self, index)
+
+    monkeypatch.setattr(type(source), "__getitem__", breaks)
+    with pytest.raises(RawDataError, match="broken here"):
+        pack(source, packed, overwrite=True)
+    assert packed.read_bytes() == before
+    assert [file.name for file in packed.parent.iterdir() if file.is_file()] == ["a.h5"]
+
+
+def test_slices_that_differ_are_refused(source, tmp_path, monkeypatch):
+    read = type(source).__getitem__
+    monkeypatch.setattr(
+        type(source), "__getitem__",
+        lambda self, index: read(self, index).replace(**({"target": None} if index else {})),
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="only be packed when its slices are alike"):
+        pack(source, tmp_path / "x.h5")
+    assert not (tmp_path / "x.h5").exists()
+
+
+def changed(path, change):
+    with h5py.File(path, "r+") as file:
+        change(file)
+
+
+DAMAGES = {
+    "version": (lambda f: f.attrs.modify("packed", 9), "expected 1: pack the source again"),
+    "header": (lambda f: f.attrs.__setitem__("header", "{}"), "the header cannot be read"),
+    "no mask": (lambda f: f["sample"].__delitem__("mask"), "the fields are"),
+    "strange field": (
+        lambda f: f["sample"].create_dataset("x", data=np.ones((3, 1))),
+        "the fields are",
+    ),
+    "no checksums": (lambda f: f.__delitem__("checksums"), "no checksum"),
+    "type": (
+        lambda f: (f["sample"].pop("acs"), f["sample"].create_dataset("acs", data=np.ones((3, 2)))),
+        "expected a contiguous array",
+    ),
+    "compressed": (
+        lambda f: (
+            f["sample"].pop("mask"),
+            f["sample"].create_dataset("mask", data=np.ones((3, 1, 36), bool), chunks=(1, 1, 36)),
+        ),
+        "expected a contiguous array",
+    ),
+    "shape": (
+        lambda f: (
+            f["sample"].pop("kspace"),
+            f["sample"].create_dataset("kspace", data=np.ones((3, 1, 4, 4), np.complex64)),
+        ),
+        "but the header tells",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damaged_files_are_refused(packed, name):
+    change, message = DAMAGES[name]
+    changed(packed, change)
+    with pytest.raises(RawDataError, match=message) as error:
+        open_scan(packed)
+    assert str(packed) in str(error.value)
+
+
+def test_a_file_cut_short_is_refused_also_while_it_is_open(packed):
+    scan = open_scan(packed)
+    scan[0]
+    with packed.open("r+b") as file:
+        file.truncate(packed.stat().st_size // 2)
+    with pytest.raises(RawDataError, match="the file is damaged"):
+        scan[2]
+    with pytest.raises(RawDataError, match="truncated"):
+        open_scan(packed)
+
+
+def test_checksums_find_a_flipped_bit(packed):
+    scan = open_scan(packed)
+    scan.verify()
+    place = scan._fields["kspace"].offset + 5
+    with packed.open("r+b") as file:
+        file.seek(place)
+        byte = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte[0] ^ 1]))
+    with pytest.raises(RawDataError, match="the checksum of slice 0"):
+        open_scan(packed).verify()
