@@ -87,6 +87,9 @@ def forward(network: Ours | Peer) -> Callable[[], Tensor]:
 
 def step(network: Ours | Peer) -> Callable[[], None]:
     optimizer = torch.optim.Adam(network.model.parameters())
+    for parameter in network.model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()  # so that it has its moments
 
     def run() -> None:
         network.model.train()

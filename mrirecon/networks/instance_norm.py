@@ -32,22 +32,25 @@ class _NormalizedLeakyRelu(torch.autograd.Function):
     def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:
         wide = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
         # sums are pairwise, so two passes are as exact as Welford's one and several times faster
-        y = x - x.mean((-2, -1), keepdim=True, dtype=wide)
+        y = x.to(wide)
+        y = y - y.mean((-2, -1), keepdim=True)
         deviation = ((y * y).mean((-2, -1), keepdim=True) + EPS).rsqrt()
         # the deviation is positive: it may be divided by after the ReLU
         y = F.leaky_relu_(y, slope).mul_(deviation).to(x.dtype)
         ctx.save_for_backward(y, deviation)
-        ctx.slope = slope
+        ctx.slope, ctx.dtype = slope, x.dtype
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
         y, deviation = ctx.saved_tensors
-        wide = deviation.dtype
+        g, y = g.to(deviation.dtype), y.to(deviation.dtype)
         # the slope and its inverse cancel in the product of gradient and normalized value
-        correlation = (g * y).mean((-2, -1), keepdim=True, dtype=wide)
+        scratch = g * y
+        correlation = scratch.mean((-2, -1), keepdim=True)
         dx = torch.ops.aten.leaky_relu_backward(g, y, ctx.slope, True)
-        dx -= dx.mean((-2, -1), keepdim=True, dtype=wide).to(dx.dtype)
-        dx -= F.leaky_relu(y, 1 / ctx.slope).mul_(correlation.to(y.dtype))
-        return dx.mul_(deviation.to(dx.dtype)), None
+        dx.sub_(dx.mean((-2, -1), keepdim=True))
+        normalized = torch.ops.aten.leaky_relu.out(y, 1 / ctx.slope, out=scratch)
+        dx.addcmul_(normalized, correlation, value=-1).mul_(deviation)
+        return dx.to(ctx.dtype), None
