@@ -1,5 +1,6 @@
 """What the README shows is what the program does."""
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -30,6 +31,16 @@ LINES = [
 def test_every_command_composes(line):
     _, command, *overrides = shlex.split(line)
     assert command in COMMANDS
+    if "-m" in overrides:
+        overrides.remove("-m")
+        key, _, values = zip(*(override.partition("=") for override in overrides), strict=True)
+        for job in itertools.product(*(value.split(",") for value in values)):
+            composes(command, [f"{k}={v}" for k, v in zip(key, job, strict=True)])
+    else:
+        composes(command, overrides)
+
+
+def composes(command, overrides):
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose(command, overrides=[adapt(o, groups) for o in overrides])

@@ -43,14 +43,20 @@ class Conditioning(nn.Module):
         self.output = nn.Linear(features, features)
 
     def forward(self, sample: Sample, step: int | None = None) -> Float[Tensor, "*b features"]:
-        """Return the embedding of every member; ``step`` counts from zero.
+        """Return the embedding of every member.
+
+        Args:
+            sample: A batch.
+            step: Number of the step, from zero; of no effect when steps are not told apart.
 
         Raises:
             ValueError: When ``step`` is missing, or is not one of those that are told apart.
         """
-        if (step is None) != (self.step is None) or not 0 <= (step or 0) < max(self.steps, 1):
-            expected = f"0 to {self.steps - 1}" if self.steps else "none, for steps=0"
-            raise ValueError(f"step of the conditioning: expected {expected}, got {step}")
+        if self.steps and (step is None or not 0 <= step < self.steps):
+            raise ValueError(
+                f"step of the conditioning: expected 0 to {self.steps - 1}, got {step}; "
+                "its steps must be as many as the model has"
+            )
         x = self.sampling(sampling_facts(sample))
         if self.protocol is not None:
             x = x + self.protocol(sample)

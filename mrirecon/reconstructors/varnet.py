@@ -10,7 +10,7 @@ from mrirecon.networks.norm_unet import NormUnet
 from mrirecon.operators import sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.kspace_state import Measured, Projected, State, Weighted
-from mrirecon.reconstructors.unrolled import coil_maps
+from mrirecon.reconstructors.unrolled import coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.sensitivity.learned import LearnedMaps
 from mrirecon.types import Image, Sample
@@ -34,6 +34,9 @@ class VarNet(Reconstructor):
             together with the steps.
         combination: ``"rss"`` suits references that are root-sum-of-squares of noisy coils,
             ``"sense"`` suits noise-free or coil-combined ones.
+        regularizer: :math:`D`, from complex images to complex images, instead of a
+            :class:`~mrirecon.networks.NormUnet` of ``channels`` and ``pools``.
+        tied: Whether all steps share their parameters.
     """
 
     def __init__(
@@ -43,13 +46,16 @@ class VarNet(Reconstructor):
         pools: int = 4,
         sensitivity: SensitivityEstimator | None = None,
         combination: Literal["rss", "sense"] = "rss",
+        regularizer: nn.Module | None = None,
+        tied: bool = False,
     ) -> None:
         super().__init__()
         if cascades < 1:
             raise ValueError(f"cascades must be at least 1, got {cascades}")
         self.combination = combination
         self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
-        self.cascades = nn.ModuleList(Cascade(NormUnet(channels, pools)) for _ in range(cascades))
+        denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
+        self.cascades = for_each_step(Cascade(denoiser), cascades, tied)
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""

@@ -138,8 +138,8 @@ def test_sampling_alone_and_steps():
     for step in (None, 3, -1):
         with pytest.raises(ValueError, match=f"expected 0 to 2, got {step}"):
             model(sample, step)
-    with pytest.raises(ValueError, match="expected none"):
-        Conditioning(8)(sample, 0)
+    same = Conditioning(8)
+    assert same(sample, 0).equal(same(sample, 1)) and same(sample).equal(same(sample, 5))
 
 
 def test_modulation_starts_as_the_identity_and_learns():

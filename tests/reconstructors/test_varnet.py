@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from mrirecon.fourier import fft, ifft
+from mrirecon.networks import ResidualCnn
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
+from tests.networks.test_networks import count
 
 
 def masks(kind, w):
@@ -56,3 +58,12 @@ def test_states_without_kspace_are_the_published_steps(kind, combination):
     for found, reference in zip(*gradients, strict=True):
         scale = reference.abs().max().item()
         torch.testing.assert_close(found, reference, rtol=1e-3, atol=1e-4 * max(scale, 1e-3))
+
+
+def test_the_network_is_a_choice_and_steps_may_share_it():
+    model = VarNet(3, sensitivity=GivenMaps(), regularizer=ResidualCnn(4, 3))
+    assert all(isinstance(step.model, ResidualCnn) for step in model.cascades)
+    first, second, _ = (step.model.state_dict() for step in model.cascades)
+    assert not any(torch.equal(first[key], second[key]) for key in first if "weight" in key)
+    tied = VarNet(3, sensitivity=GivenMaps(), regularizer=ResidualCnn(4, 3), tied=True)
+    assert 3 * count(tied) == count(model)
