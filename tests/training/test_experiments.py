@@ -22,7 +22,8 @@ from tests import scenes
 from tests.test_config import CONF, choices, composed
 
 EXPERIMENTS = choices("experiment")
-SMALL = {"cascades": 2, "channels": 2, "pools": 2, "steps": 2}
+SMALL = {"cascades": 2, "iterations": 2, "channels": 2, "pools": 2, "steps": 2}
+BODY = {"channels": [2, 3, 4, 5], "prompt_channels": [2, 2, 2], "history": 1}
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +50,8 @@ def configuration(experiment, folders, tmp_path):
         **config.protocol.prescription, "matrix": [80, 76], "slices": 1}}  # fmt: skip
     arguments = inspect.signature(get_class(config.model._target_)).parameters
     config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
+    if "body" in config.model:
+        config.model.body = {**config.model.body, **BODY}
     config.trainer = {**config.trainer, "accelerator": "cpu", "devices": 1}
     config.data.workers = 0
     return config
@@ -68,6 +71,7 @@ def test_every_experiment_builds_and_takes_a_step(experiment, folders, tmp_path)
     callbacks = build_all(config.callbacks, pl.Callback, "callbacks")
     assert build(config.trainer, pl.Trainer, "trainer", callbacks=callbacks, logger=False)
     data = build(config.data, DataModule, "data")
+    data.provide(model)
     (batch,) = data.train_dataloader()
     objective(model, batch).backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
