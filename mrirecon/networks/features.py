@@ -25,6 +25,9 @@ class FeatureNetwork(nn.Module, ABC):
         multiple: What the height and the width must be a multiple of.
         history: Of how many earlier cascades it takes the features.
         condition: Length of the embedding it takes; 0 when it takes none.
+        entries: A :class:`LevelEntry` for each level.
+        encoder: What follows it on each level.
+        down: What leads from each level to the next.
     """
 
     inputs: int
@@ -32,6 +35,9 @@ class FeatureNetwork(nn.Module, ABC):
     multiple: int
     history: int
     condition: int
+    entries: nn.ModuleList
+    encoder: nn.ModuleList
+    down: nn.ModuleList
 
     @abstractmethod
     def forward(
@@ -65,6 +71,20 @@ class FeatureNetwork(nn.Module, ABC):
                 f"{type(self).__name__} was made for an embedding of {self.condition} numbers "
                 f"(0: none), got {length}; set its condition={length}"
             )
+
+    def encoded(self, x: Tensor, history: History, condition: Tensor | None) -> list[Tensor]:
+        """Return the features of each level of the encoder, finest first.
+
+        Raises:
+            ShapeError: When the size or the embedding does not fit.
+        """
+        self.check(x, condition)
+        levels: list[Tensor] = []
+        for level, (entry, blocks) in enumerate(zip(self.entries, self.encoder, strict=True)):
+            x = self.down[level - 1](x) if level else x
+            x = blocks(entry(x, of_level(history, level), condition))
+            levels.append(x)
+        return levels
 
     def remember(self, levels: Levels, history: History) -> History:
         """Put the features of this cascade before those of earlier ones, and drop the oldest."""

@@ -14,7 +14,6 @@ from mrirecon.networks.features import (
     History,
     LevelEntry,
     check_counts,
-    of_level,
 )
 
 
@@ -157,20 +156,9 @@ class PromptUnet(FeatureNetwork):
         history: History = (),
         condition: Float[Tensor, "b e"] | None = None,
     ) -> tuple[Float[Tensor, "b outputs h w"], History]:
-        """Return the features and the history that the next cascade takes.
-
-        Raises:
-            ShapeError: When the size or the embedding does not fit.
-        """
-        self.check(x, condition)
-        encoded = []
-        for level, (entry, blocks) in enumerate(zip(self.entries, self.encoder, strict=True)):
-            x = blocks(entry(x, of_level(history, level), condition))
-            if level < len(self.down):
-                encoded.append(x)
-                x = self.down[level](x)
+        *skips, x = self.encoded(x, history, condition)
         levels = [x]
-        for block, skip in zip(reversed(self.decoder), reversed(encoded), strict=True):
+        for block, skip in zip(reversed(self.decoder), reversed(skips), strict=True):
             x = block(x, skip)
             levels.append(x)
         return x, self.remember(tuple(reversed(levels)), history)

@@ -12,7 +12,6 @@ from mrirecon.networks.features import (
     History,
     LevelEntry,
     check_counts,
-    of_level,
 )
 
 
@@ -182,21 +181,10 @@ class Restormer(FeatureNetwork):
         history: History = (),
         condition: Float[Tensor, "b e"] | None = None,
     ) -> tuple[Float[Tensor, "b outputs h w"], History]:
-        """Return the features and the history that the next cascade takes.
-
-        Raises:
-            ShapeError: When the size or the embedding does not fit.
-        """
-        self.check(x, condition)
-        encoded = []
-        for level, (entry, blocks) in enumerate(zip(self.entries, self.encoder, strict=True)):
-            x = blocks(entry(x, of_level(history, level), condition))
-            if level < len(self.down):
-                encoded.append(x)
-                x = self.down[level](x)
+        *skips, x = self.encoded(x, history, condition)
         levels = [x]
-        for level in reversed(range(len(encoded))):
-            x = self.reduce[level](torch.cat([self.up[level](x), encoded[level]], 1))
+        for level in reversed(range(len(skips))):
+            x = self.reduce[level](torch.cat([self.up[level](x), skips[level]], 1))
             x = self.decoder[level](x)
             levels.append(x)
         x = self.refinement(x)
