@@ -47,10 +47,9 @@ class _NormalizedLeakyRelu(torch.autograd.Function):
         y, deviation = ctx.saved_tensors
         g, y = g.to(deviation.dtype), y.to(deviation.dtype)
         # the slope and its inverse cancel in the product of gradient and normalized value
-        scratch = g * y
-        correlation = scratch.mean((-2, -1), keepdim=True)
+        correlation = (g * y).mean((-2, -1), keepdim=True)
         dx = torch.ops.aten.leaky_relu_backward(g, y, ctx.slope, True)
         dx.sub_(dx.mean((-2, -1), keepdim=True))
-        normalized = torch.ops.aten.leaky_relu.out(y, 1 / ctx.slope, out=scratch)
+        normalized = F.leaky_relu(y, 1 / ctx.slope)
         dx.addcmul_(normalized, correlation, value=-1).mul_(deviation)
         return dx.to(ctx.dtype), None
