@@ -30,7 +30,7 @@ class Scale:
         rates: Learning rates to choose from; a single one is taken as it is.
     """
 
-    size: int = 96
+    size: int = 80
     slices: int = 4
     patients: int = 20
     val: int = 4
@@ -167,7 +167,7 @@ def common(scale: Scale, epochs: int, rate: float, maps: Path) -> list[str]:
         f"sampling.acs={scale.center}",
         "sensitivity=cached",
         f"sensitivity.sensitivity.kernel={KERNEL}",
-        f"sensitivity.folder={maps}",
+        f"sensitivity.folder='{maps}'",
         "data=simulated",
         "data/transforms@data.train.transform=evaluate",
         "data.workers=0",
