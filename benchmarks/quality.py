@@ -3,9 +3,9 @@
 Simulated brains, nothing else. Every network has 150,000 parameters (within a tenth), sees the same
 training slices with the same masks (R = 4, one mask per patient) in the same order for the same
 number of steps with the same ESPIRiT maps, and is scored on patients that nothing was chosen by.
-Its learning rate is the better of two after a third of the steps, by the mean SSIM of the
-validation patients; so is the weight of the wavelets. Networks are trained by `mrirecon train` in a
-process of their own.
+The validation patients choose the best epoch, the weight of the wavelets and the learning rate,
+which is the best of --rates after a third of the steps; a single one is taken as it is. Networks
+are trained by `mrirecon train`, each in a process of its own.
 
 About an hour on one core. A row that is in the results already is not computed again; an
 interrupted training goes on.
@@ -108,13 +108,15 @@ class Study:
     def _train(self, method: Method, epochs: int, rate: float) -> tuple[Reconstructor, float]:
         """Return the network that was best in validation, and the seconds it took."""
         folder = self._home() / f"{_slug(method.label)}_{epochs}_{rate:g}"
-        finished, last = folder / "seconds", folder / "checkpoints" / "last.ckpt"
+        settings = [*common(self.scale, epochs, rate, self.maps), *method.overrides]
+        _claim(folder, settings)
+        finished, last = folder / "seconds.txt", folder / "checkpoints" / "last.ckpt"
         if not finished.exists():
             resume = [f"resume={last}"] if last.exists() else []
-            settings = [*common(self.scale, epochs, rate, self.maps), *method.overrides, *resume]
             started = time.perf_counter()
             done = subprocess.run(
-                [sys.executable, "-m", "mrirecon.cli", "train", *settings, f"output={folder}"],
+                [sys.executable, "-m", "mrirecon.cli", "train", *settings, *resume,
+                 f"output={folder}"],
                 capture_output=True, text=True, check=False,
             )  # fmt: skip
             if done.returncode:
@@ -180,6 +182,15 @@ def score_all(
 
 def _method(label: str) -> Method:
     return next(method for method in METHODS if method.label == label)
+
+
+def _claim(folder: Path, settings: Sequence[str]) -> None:
+    """Make the folder of a training; one that was made with other settings is cleared."""
+    note, text = folder / "settings.txt", "\n".join(settings)
+    if folder.exists() and not (note.exists() and note.read_text() == text):
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    note.write_text(text)
 
 
 def _slug(label: str) -> str:

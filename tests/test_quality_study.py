@@ -108,3 +108,11 @@ def test_runs_and_goes_on_at_toy_size(tmp_path, monkeypatch, capsys):
     assert run("--slices", "1").strip() == first.partition("\n\n")[2].strip()  # only the tables
     with pytest.raises(SystemExit, match="holds a study of"):
         run("--slices", "2")
+
+
+def test_what_was_trained_with_other_settings_is_not_taken_for_this(tmp_path):
+    weights = tmp_path / "run" / "weights"
+    for settings, kept in ((["a=1"], False), (["a=1"], True), (["a=2"], False)):
+        quality._claim(tmp_path / "run", settings)
+        assert weights.exists() == kept
+        weights.touch()
