@@ -32,12 +32,12 @@ class Scale:
 
     size: int = 80
     slices: int = 4
-    patients: int = 20
+    patients: int = 80
     val: int = 4
     test: int = 10
     epochs: int = 6
     sweep: int = 2
-    rates: tuple[float, ...] = (1e-3, 4e-3)
+    rates: tuple[float, ...] = (4e-3,)
 
     @property
     def steps(self) -> int:
