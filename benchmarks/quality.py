@@ -200,12 +200,12 @@ def _slug(label: str) -> str:
     return re.sub("[^a-z0-9]+", "-", label.lower())
 
 
-def read_rows(path: Path, scale: Scale) -> dict[str, Row]:
-    """Return the rows of a file, which must be of the same scale."""
+def read_rows(path: Path, scale: Scale | None) -> dict[str, Row]:
+    """Return the rows of a file, which must be of the same scale, if one is given."""
     if not path.exists():
         return {}
     content = json.loads(path.read_text())
-    if content["scale"] != json.loads(json.dumps(asdict(scale))):
+    if scale and content["scale"] != json.loads(json.dumps(asdict(scale))):
         sys.exit(
             f"quality: {path} holds a study of {content['scale']}, not of {asdict(scale)}; name "
             "another file with --output, or remove that one"
@@ -235,8 +235,9 @@ def main() -> None:
     slices = scale.patients * scale.slices
     epochs = max(SHORTEST, round(options.steps / slices))
     scale = replace(scale, epochs=epochs, sweep=max(SHORTEST, epochs // 3))
-    rows, study = read_rows(options.output, scale), Study(scale, options.work.resolve())
-    for label in options.only if not options.tables else ():
+    rows = read_rows(options.output, None if options.tables else scale)
+    study = Study(scale, options.work.resolve())
+    for label in () if options.tables else options.only:
         if label in rows and not options.again:
             continue
         if options.again:
