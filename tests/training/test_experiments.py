@@ -94,3 +94,12 @@ def test_every_experiment_tells_its_aim_and_its_command(experiment):
     text = (CONF / "experiment" / f"{experiment}.yaml").read_text()
     assert f"mrirecon train experiment={experiment}" in text
     assert "# Aim: " in text or "Published for the full model: " in text
+
+
+def test_self_supervision_never_sees_a_second_mask_of_a_scan():
+    configs = [composed("train", f"experiment={experiment}") for experiment in EXPERIMENTS]
+    without = [c for c in configs if c.objective._target_.endswith("Ssdu")]
+    assert without
+    for config in without:
+        steps = config.data.train.transform.transforms
+        assert [step.seed for step in steps if "seed" in step] == ["scan"]
