@@ -85,13 +85,17 @@ _NO_STEP = (
     "model.consistency._target_=mrirecon.reconstructors.data_consistency.ProximalStep",
     "model.consistency.weight=1e6",
 )
+_UNET = ("model=unet", "model.channels=9", "model.pools=3")
+_NEW_MASKS = ("data/transforms@data.train.transform=train",)  # another one in every epoch
 METHODS = (
-    Method("U-Net", ("model=unet", "model.channels=9", "model.pools=3")),
+    Method("U-Net", _UNET),
     Method("VarNet", _VARNET),
     Method("MoDL", _MODL),
     Method("Adaptive-CS-Net", _ADAPTIVE),
     Method("Adaptive-CS-Net, no data", (*_ADAPTIVE, "model.priors=[phase,background]")),
     Method("MoDL, no data", (*_MODL, *_NO_STEP)),
+    Method("VarNet, new masks", (*_VARNET, *_NEW_MASKS), "VarNet"),
+    Method("U-Net, new masks", (*_UNET, *_NEW_MASKS), "U-Net"),
     Method("VarNet, SSDU", (*_VARNET, "objective=ssdu"), "VarNet"),
     Method(
         "VarNet, mixed R",
