@@ -40,7 +40,17 @@ from quality_statistics import (
     drop_table,
     main_table,
 )
-from quality_study import KERNEL, METHODS, TRAINED_AT, Condition, Method, Scale, common, conditions
+from quality_study import (
+    KERNEL,
+    METHODS,
+    TRAINED_AT,
+    Condition,
+    Method,
+    Scale,
+    common,
+    conditions,
+    sensitivity,
+)
 from table import RESULTS
 
 from mrirecon.config import build
@@ -111,7 +121,8 @@ class Study:
     def _train(self, method: Method, epochs: int, rate: float) -> tuple[Reconstructor, float]:
         """Return the network that was best in validation, and the seconds it took."""
         folder = self._home() / f"{_slug(method.label)}_{epochs}_{rate:g}"
-        settings = [*common(self.scale, epochs, rate, self.maps), *method.overrides]
+        maps = sensitivity(self.maps) if method.maps else []
+        settings = [*common(self.scale, epochs, rate), *maps, *method.overrides]
         _claim(folder, settings)
         finished, last = folder / "seconds.txt", folder / "checkpoints" / "last.ckpt"
         if not finished.exists():

@@ -63,11 +63,13 @@ class Method:
         label: Its name in the tables.
         overrides: What differs from :func:`common`.
         rate_of: The method whose learning rate it takes; None chooses its own.
+        maps: Whether it uses coil sensitivities.
     """
 
     label: str
     overrides: tuple[str, ...]
     rate_of: str | None = None
+    maps: bool = True
 
 
 SHARED_MAPS = "model.sensitivity=${sensitivity}"  # ESPIRiT, so that no budget goes into maps
@@ -88,14 +90,14 @@ _NO_STEP = (
 _UNET = ("model=unet", "model.channels=9", "model.pools=3")
 _NEW_MASKS = ("data/transforms@data.train.transform=train",)  # another one in every epoch
 METHODS = (
-    Method("U-Net", _UNET),
+    Method("U-Net", _UNET, maps=False),
     Method("VarNet", _VARNET),
     Method("MoDL", _MODL),
     Method("Adaptive-CS-Net", _ADAPTIVE),
     Method("Adaptive-CS-Net, no data", (*_ADAPTIVE, "model.priors=[phase,background]")),
     Method("MoDL, no data", (*_MODL, *_NO_STEP)),
     Method("VarNet, new masks", (*_VARNET, *_NEW_MASKS), "VarNet"),
-    Method("U-Net, new masks", (*_UNET, *_NEW_MASKS), "U-Net"),
+    Method("U-Net, new masks", (*_UNET, *_NEW_MASKS), "U-Net", maps=False),
     Method("VarNet, SSDU", (*_VARNET, "objective=ssdu"), "VarNet"),
     Method(
         "VarNet, mixed R",
@@ -154,8 +156,17 @@ def conditions(scale: Scale) -> list[Condition]:
     ]
 
 
-def common(scale: Scale, epochs: int, rate: float, maps: Path) -> list[str]:
-    """Return the overrides of ``mrirecon train`` that all methods share; ``maps`` caches ESPIRiT.
+def sensitivity(folder: Path) -> list[str]:
+    """Return the overrides of the methods with maps, which are cached in a folder."""
+    return [
+        "sensitivity=cached",
+        f"sensitivity.sensitivity.kernel={KERNEL}",
+        f"sensitivity.folder='{folder}'",
+    ]
+
+
+def common(scale: Scale, epochs: int, rate: float) -> list[str]:
+    """Return the overrides of ``mrirecon train`` that all methods share.
 
     A training scan has one mask, as it has one in reality: a new mask in every epoch would show
     self-supervision the whole of k-space in the end.
@@ -169,9 +180,6 @@ def common(scale: Scale, epochs: int, rate: float, maps: Path) -> list[str]:
         "sampling=equispaced_fraction",
         "sampling.acceleration=4",
         f"sampling.acs={scale.center}",
-        "sensitivity=cached",
-        f"sensitivity.sensitivity.kernel={KERNEL}",
-        f"sensitivity.folder='{maps}'",
         "data=simulated",
         "data/transforms@data.train.transform=evaluate",
         "data.workers=0",

@@ -78,7 +78,11 @@ def test_networks_have_equal_budgets_and_patients_are_in_one_set():
     groups = {path.name for path in (BENCHMARKS.parent / "conf").iterdir() if path.is_dir()}
     with initialize_config_dir(str(BENCHMARKS.parent / "conf"), version_base="1.3"):
         for method in study.METHODS:
-            settings = [*study.common(scale, 1, 1e-3, Path("maps")), *method.overrides]
+            settings = [
+                *study.common(scale, 1, 1e-3),
+                *(study.sensitivity(Path("maps")) if method.maps else []),
+                *method.overrides,
+            ]
             config = compose("train", [adapt(setting, groups) for setting in settings])
             model = build(config.model, Reconstructor, "model")
             count = sum(parameter.numel() for parameter in model.parameters())

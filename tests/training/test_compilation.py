@@ -28,7 +28,5 @@ def test_real_networks_are_compiled_and_keep_their_names():
 
 
 def test_a_method_without_such_a_network_is_refused():
-    with pytest.raises(
-        ConfigError, match=r"VarNet has no network called Resnet to .*Unet"
-    ):
+    with pytest.raises(ConfigError, match=r"VarNet has no network called Resnet to .*Unet"):
         CompileNetworks(["Resnet"]).setup(TRAINER, module(runs.varnet()), "fit")
