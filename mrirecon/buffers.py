@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Complex64, Shaped
 from torch import Tensor
+from torch.utils.data import get_worker_info
 
 SMALL, KEPT = 2**20, 2**28
 """Bytes below which buffers are not worth keeping, and bytes kept in unused ones per process."""
@@ -88,5 +89,10 @@ def divided(x: Tensor, divisor: Tensor) -> Tensor:
 
 
 def stacked(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "n ..."]:
-    """Return ``torch.stack(tensors)``, without copying a single one."""
-    return tensors[0].unsqueeze(0) if len(tensors) == 1 else torch.stack(list(tensors))
+    """Return ``torch.stack(tensors)``; one alone is not copied, unless a worker has to send it.
+
+    What a worker sends is moved to shared memory with all that its storage holds: views of a mapped
+    file or of a cache would take everything with them.
+    """
+    alone = len(tensors) == 1 and get_worker_info() is None
+    return tensors[0].unsqueeze(0) if alone else torch.stack(list(tensors))

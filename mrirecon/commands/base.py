@@ -120,7 +120,8 @@ def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
         ConfigError: When the command line chooses one, and none of ``users`` refers to it.
     """
     chosen = [o for o in HydraConfig.get().overrides.task if re.match(rf"[+~]*{key}\b", o)]
-    if chosen and not any(f"${{{key}" in OmegaConf.to_yaml(config[user]) for user in users):
+    nodes = [OmegaConf.to_yaml(config[user]) for user in users if config[user] is not None]
+    if chosen and not any(f"${{{key}" in node for node in nodes):
         user = users[0]
         raise ConfigError(
             f"{' '.join(override.lstrip('+') for override in chosen)} has no effect: this {user} "

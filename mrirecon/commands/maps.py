@@ -74,7 +74,7 @@ def maps(config: DictConfig, settings: Settings) -> None:
             named = "" if str(file) in str(error) else f"{file}: "
             print(f"FAILED {named}{error}", file=sys.stderr)
     if failed:
-        sys.exit(f"mrirecon maps: {failed} of {len(files)} files failed")
+        raise MriReconError(f"{failed} of {len(files)} files failed")
 
 
 def _estimation(config: DictConfig, device: torch.device) -> Estimation:

@@ -105,7 +105,7 @@ def _write_files(config: DictConfig, settings: Settings, files: list[Path]) -> N
     if incomplete:
         problems.append(f"{incomplete} of {len(files)} files have images, but no quality page")
     if problems:
-        sys.exit(f"mrirecon reconstruct: {'; '.join(problems)}")
+        raise MriReconError("; ".join(problems))
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def train(config: DictConfig, settings: Settings) -> None:
                           f"got {precision}; k-space stays in complex64")  # fmt: skip
     refuse_idle(config, "sensitivity", "model", "preprocessing", "data")
     for key in ("sampling", "protocol"):
-        refuse_idle(config, key, "data")
+        refuse_idle(config, key, "data", "objective")
     _check_folder(settings, folder)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     # Everything is built before anything is written: a wrong key costs a second, not a night.

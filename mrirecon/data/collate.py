@@ -31,7 +31,10 @@ def collate(samples: Sequence[Sample]) -> Sample:
             continue
         if not all(present):
             missing = [s.key for s, p in zip(samples, present, strict=True) if not p]
-            raise ShapeError(f"cannot batch: {missing} have no {field.name}, the others do")
+            raise ShapeError(
+                f"cannot batch: {missing} have no {field.name}, the others do; "
+                "set data.batch_size=1"
+            )
         if field.name == "mask" and len({v.shape for v in values}) > 1:
             values = [v.expand(*s.kspace.shape[-2:]) for v, s in zip(values, samples, strict=True)]
         if len({v.shape for v in values}) > 1:

@@ -11,6 +11,7 @@ from torch.utils.data import DataLoader
 from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.surroundings import Surroundings
+from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Sample
@@ -84,7 +85,9 @@ class DataModule(pl.LightningDataModule):
         stage = "val"
         if self.trainer is not None and (self.trainer.training or self.trainer.testing):
             stage = "train" if self.trainer.training else "test"
-        return self.sets[stage].finish(batch)
+        epoch = self.trainer.current_epoch if self.trainer and stage == "train" else None
+        with training_epoch(epoch):
+            return self.sets[stage].finish(batch)
 
     def state_dict(self) -> dict[str, Any]:
         """Return what a resumed run needs to draw what this one would have drawn."""

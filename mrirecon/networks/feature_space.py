@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.networks.channels import from_channels, to_channels
+from mrirecon.networks.instance_norm import normalized_leaky_relu
 from mrirecon.networks.unet import Unet
 
 
@@ -75,7 +76,7 @@ class FeatureUnet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return feature maps of the same size."""
-        return F.leaky_relu(F.instance_norm(self.unet(x)), 0.2)
+        return normalized_leaky_relu(self.unet(x))
 
 
 class FeatureRefinement(nn.Module):
@@ -98,5 +99,5 @@ class FeatureRefinement(nn.Module):
         x = F.instance_norm(x)
         y = x
         for convolution in self.convolutions:
-            y = F.leaky_relu(F.instance_norm(convolution(y)), 0.2)
+            y = normalized_leaky_relu(convolution(y))
         return x + y

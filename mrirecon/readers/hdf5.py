@@ -76,10 +76,21 @@ def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarr
         kept = zip(stored.shape, selection, strict=True)
         values = empty([n for n, part in kept if isinstance(part, slice)], stored.dtype)
         if isinstance(stored, h5py.Dataset):
+            if _may_have_holes(stored):
+                values.fill(0)
             stored.read_direct(values, selection)
         else:
             values[...] = stored[selection]
         return values
+
+
+def _may_have_holes(dataset: h5py.Dataset) -> bool:
+    """Tell whether reading may leave chunks that were never written as they are in memory."""
+    made = dataset.id.get_create_plist()
+    return (
+        made.get_fill_time() == h5py.h5d.FILL_TIME_NEVER
+        or made.fill_value_defined() == h5py.h5d.FILL_VALUE_UNDEFINED
+    )
 
 
 @contextmanager

@@ -13,7 +13,6 @@ view of it: nothing is copied, and the processes of a machine share one copy in 
 """
 
 import json
-import mmap
 import zlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -34,7 +33,7 @@ from mrirecon.scan import ScanHeader, header_from_json
 from mrirecon.types import Sample
 
 VERSION = 1
-AXES = {"kspace": 3, "mask": 2, "acs": 1}
+AXES = {"kspace": 3, "mask": 2}
 """Fields that every packed Sample has, with their number of axes."""
 DTYPES = ("complex64", "float32", "int64", "bool")
 ADVICE = "the file is damaged; pack the source again"
@@ -118,12 +117,14 @@ class PackedScan(FileScan):
             raise RawDataError(f"there are {size} bytes, expected {self._end}: {ADVICE}")
 
     def _map(self) -> dict[str, Tensor]:
-        # a private mapping: writing to it by mistake would change neither the file nor others' view
-        with self.path.open("rb") as stream:
-            mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+        # a private mapping, so that writing to it by mistake does not change the file; of torch,
+        # because Python's keeps a file descriptor open, and data sets have thousands of files
+        size = self.path.stat().st_size
+        mapped = torch.from_file(str(self.path), shared=False, size=size, dtype=torch.uint8)
+        buffer = mapped.numpy()
         return {
             name: torch.from_numpy(
-                np.ndarray(field.shape, np.dtype(field.dtype), mapped, field.offset)
+                np.ndarray(field.shape, np.dtype(field.dtype), buffer, field.offset)
             )
             for name, field in self._fields.items()
         }

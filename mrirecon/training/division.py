@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
-from mrirecon.sampling import SamplingPattern
+from mrirecon.sampling import Curriculum, SamplingPattern
 from mrirecon.training.measured import without
 from mrirecon.types import Mask, Sample
 
@@ -39,6 +39,12 @@ class Division:
     def __init__(
         self, sampling: SamplingPattern, partition: SamplingPattern, draws: int = 1000
     ) -> None:
+        for name, pattern in (("sampling", sampling), ("partition", partition)):
+            if isinstance(pattern, Curriculum):
+                raise ConfigError(
+                    f"objective.{name}: a Curriculum changes over the epochs, so its masks have no "
+                    "one density; choose a pattern that stays, or objective=ssdu"
+                )
         if draws < 100:
             raise ValueError(f"draws must be at least 100, got {draws}")
         self.sampling, self.partition, self.draws = sampling, partition, draws

@@ -32,6 +32,19 @@ def without(sample: Sample, held: Mask, extent: Extent) -> Sample:
     )
 
 
+def refuse_neighbors(sample: Sample, change: str) -> None:
+    """Refuse Samples with neighbours where only the slice itself would be changed.
+
+    Raises:
+        ConfigError: At the end of a stack a slice is its own neighbour, and would stay unchanged.
+    """
+    if sample.neighbors is not None:
+        raise ConfigError(
+            f"objective: {change} one slice, but the method sees its neighbours too, and at the "
+            "end of a stack the slice itself; use a model without context, or another objective"
+        )
+
+
 def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple[Image, Maps]:
     """Return the image and the sensitivities that the method itself used for it.
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor
 
+from mrirecon.training.measured import refuse_neighbors
 from mrirecon.training.noise import noise_level, noise_like
 from mrirecon.types import Extent, Image, Sample
 
@@ -37,6 +38,7 @@ class MoreNoise(Perturbation):
             raise ValueError(f"expected 0 <= low <= high, got low={self.low}, high={self.high}")
 
     def __call__(self, sample: Sample, image: Image) -> tuple[Sample, Image]:
+        refuse_neighbors(sample, "MoreNoise perturbs")
         level = noise_level(sample)
         factor = self.low + (self.high - self.low) * torch.rand_like(level)
         noise = noise_like(sample, factor * level)
@@ -67,6 +69,7 @@ class RigidMotion(Perturbation):
             )
 
     def __call__(self, sample: Sample, image: Image) -> tuple[Sample, Image]:
+        refuse_neighbors(sample, "RigidMotion perturbs")
         h, w = sample.kspace.shape[-2:]
         device = sample.kspace.device
         lines = sample.mask.any(-2)

@@ -4,11 +4,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.division import Division
-from mrirecon.training.measured import predicted_kspace, reconstruct_with_maps
+from mrirecon.training.measured import predicted_kspace, reconstruct_with_maps, refuse_neighbors
 from mrirecon.training.noise import noise_level, noise_like
 from mrirecon.training.objective import Objective
 from mrirecon.types import KSpace, Sample
@@ -90,12 +89,7 @@ class RobustSsdu(Objective):
         self.division, self.alpha = Division(sampling, partition, draws), alpha
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
-        if sample.neighbors is not None:
-            raise ConfigError(
-                "objective: RobustSsdu adds noise to one slice, but "
-                f"{type(reconstructor).__name__} sees its neighbours too, and at the end of a "
-                "stack the slice itself; use a model without context, or objective=weighted_ssdu"
-            )
+        refuse_neighbors(sample, "RobustSsdu adds noise to")
         seen, held = self.division.split(sample)
         level = noise_level(sample)
         added = noise_like(seen, self.alpha * level)

@@ -1,11 +1,13 @@
 import dataclasses
 import pickle
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 import torch
 
+from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.folder import Folder
@@ -246,3 +248,32 @@ def test_checksums_find_a_flipped_bit(packed):
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(RawDataError, match="the checksum of slice 0"):
         open_scan(packed).verify()
+
+
+def test_batches_from_workers_hold_no_more_than_themselves(packed):
+    """A view of the mapped file would take the whole file to shared memory, and keep it there."""
+    scan = open_scan(packed)
+    slices = SliceDataset([scan], lambda sample: sample)
+    loader = torch.utils.data.DataLoader(
+        slices, batch_size=1, num_workers=1, collate_fn=collate, multiprocessing_context="fork"
+    )
+    for batch in loader:
+        assert batch.kspace.untyped_storage().nbytes() == batch.kspace.nbytes
+        batch.kspace.zero_()
+    for index, batch in enumerate(loader):  # the second epoch
+        assert batch.kspace[0].equal(scan[index].kspace)
+
+
+def test_open_scans_keep_no_file_open(packed):
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    scans = [PackedScan(packed) for _ in range(5)]
+    assert all(scan[0].kspace.any() for scan in scans)
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_a_scan_that_tells_no_centre_is_packed_too(tmp_path):
+    scan = scenes.scan()
+    assert scan[0].acs is None
+    path = tmp_path / "simulated.h5"
+    pack(scan, path, Packing())
+    assert open_scan(path)[0].acs is None and open_scan(path)[0].kspace.equal(scan[0].kspace)

@@ -11,6 +11,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_crop, interpolate, root_sum_of_squares
 from mrirecon.readers import open_scan
+from mrirecon.readers.hdf5 import read_whole_axes
 from mrirecon.reading import Reading
 from mrirecon.scan import Frame
 from tests.readers.array_files import (
@@ -386,3 +387,19 @@ def test_prospective_header_is_still_read_with_axes(tmp_path):
     )
     scan = open_scan(path, Reading(axes="h w coil slice"))
     assert scan.header.matrix == (16, 16) and same(scan[1], kspace[1])
+
+
+def test_slices_that_were_never_written_are_zero(tmp_path):
+    """HDF5 would leave the memory as it is, which is that of another slice."""
+    path = tmp_path / "holes.h5"
+    make = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    make.set_chunk((1, 2, 512, 512))
+    make.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    with h5py.File(path, "w") as file:
+        kind = h5py.h5t.py_create(np.dtype(np.complex64))
+        space = h5py.h5s.create_simple((3, 2, 512, 512))
+        data = h5py.Dataset(h5py.h5d.create(file.id, b"kspace", kind, space, make))
+        data[0], data[2] = 7, 9
+    with h5py.File(path) as file:
+        values = [read_whole_axes(file["kspace"], (i, *[slice(None)] * 3)).max() for i in range(3)]
+    assert values == [7, 0, 9]

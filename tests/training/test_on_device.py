@@ -1,12 +1,14 @@
 """Masks and normalisation of whole batches, where the network is, change nothing but the place."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mrirecon.data.batches import Batch, Batches
 from mrirecon.data.transforms import Compose, Normalize, Undersample
-from mrirecon.sampling import MixedPatterns, RandomLines
+from mrirecon.sampling import Curriculum, MixedPatterns, RandomLines
 from tests.training import runs
 
 pytestmark = [
@@ -49,6 +51,18 @@ def test_batches_on_either_side_have_the_same_mixed_masks(monkeypatch):
     assert torch.get_rng_state().equal(torch_state)
     other = device.finish(Batches(device)[Batch((0, 3, 5), seed=4, epoch=3)])
     assert not other.mask.equal(found.mask)
+
+
+def test_a_curriculum_has_the_same_stage_on_either_side(monkeypatch):
+    stages = Curriculum([RandomLines(2, acs=4), RandomLines(8, acs=4)], [0, 1])
+    transform = Compose([Undersample(stages, seed="random"), Normalize()])
+    monkeypatch.setattr(runs, "RANDOM", transform)
+    for epoch in (0, 1):
+        host = Batches(runs.data().sets["train"])[Batch((0, 1), seed=4, epoch=epoch)]
+        data = runs.data(on_device=True)
+        data.trainer = SimpleNamespace(training=True, testing=False, current_epoch=epoch)
+        batch = Batches(data.sets["train"])[Batch((0, 1), seed=4, epoch=epoch)]
+        assert data.on_after_batch_transfer(batch, 0).mask.equal(host.mask)
 
 
 def test_a_resumed_run_draws_the_same_mixed_masks(monkeypatch, tmp_path):

@@ -39,6 +39,7 @@ def refusal(monkeypatch, folder, *options, sweep=()):
         ([*UNET, "objective=ssdu"], "objective: UNet has no coil sensitivities"),
         (["model.cascades=1", "model.combination=rss", "objective=equivariant"],
          "returned a magnitude"),
+        (["objective=weighted_ssdu", "sampling=curriculum"], "a Curriculum changes"),
         (["trainer.precision=64-true"], "trainer.precision: expected one of"),
         (["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2", *UNET],
          "ShardedSteps needs one process per device; start them with `torchrun"),
@@ -64,3 +65,12 @@ def test_a_sweep_goes_on_after_a_refused_job(monkeypatch, tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.out.count("last epoch: ") == 1 and "job 2 refused: " in shown.err
     assert (tmp_path / "sweep" / "3" / "config.yaml").is_file()
+
+
+def test_a_sweep_goes_on_after_a_bad_file(monkeypatch, tmp_path):
+    (tmp_path / "bad.h5").write_text("no raw data")
+    monkeypatch.chdir(tmp_path)
+    command = "reconstruct -m input=bad.h5 output=${hydra:job.num} model=zero_filled,cg_sense"
+    monkeypatch.setattr(sys, "argv", ["mrirecon", *command.split()])
+    with pytest.raises(SystemExit, match="2 of 2 jobs were refused"):
+        main()

@@ -10,6 +10,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import EquispacedLines, Gaussian2d, RandomLines
 from mrirecon.training.division import Division
 from mrirecon.training.noise import noise_level, noise_like
+from mrirecon.training.perturbations import MoreNoise, RigidMotion
 from mrirecon.training.weighted import RobustSsdu, WeightedSsdu
 from mrirecon.types import Sample
 from tests import scenes
@@ -190,3 +191,23 @@ def test_the_level_of_the_noise_is_found_at_the_edge():
             assert torch.view_as_real(values).std().item() == pytest.approx(
                 factor * level, rel=0.05
             )
+
+
+def test_objectives_that_change_one_slice_refuse_its_neighbours():
+    sample = scans().map(lambda t: t[:2])
+    sample = sample.replace(neighbors=sample.map(lambda t: t.unsqueeze(1)))
+    with pytest.raises(ConfigError, match="RobustSsdu adds noise to one slice, but the"):
+        RobustSsdu(FIRST, SECOND)(Fixed(), sample)
+    for perturbation in (MoreNoise(), RigidMotion()):
+        with pytest.raises(ConfigError, match=f"{type(perturbation).__name__} perturbs one slice"):
+            perturbation(sample, sample.kspace[:, 0])
+
+
+def test_weighted_ssdu_hides_the_same_positions_in_the_neighbours():
+    sample, method = scans().map(lambda t: t[:2]), Fixed()
+    WeightedSsdu(FIRST, SECOND)(
+        method, sample.replace(neighbors=sample.map(lambda t: t.unsqueeze(1)))
+    )
+    assert method.seen.neighbors.mask[:, 0].equal(method.seen.mask)
+    assert method.seen.neighbors.kspace[:, 0].equal(method.seen.kspace)
+    assert method.seen.mask.sum() < sample.mask.sum()
