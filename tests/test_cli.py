@@ -272,6 +272,8 @@ def test_train_resume_and_reconstruct(raw, tmp_path):
     assert "was trained with another model" in wrong
     wrong = mrirecon(*first, "scheduler=cosine", f"resume={last}", folder=tmp_path, fails=True)
     assert "learning-rate schedule" in wrong
+    wrong = mrirecon(*first, "optimizer.lr=0.01", f"resume={last}", folder=tmp_path, fails=True)
+    assert "has the optimizer {" in wrong and "'lr': 0.01}, whose settings would be over" in wrong
     (tmp_path / "text.ckpt").write_text("text")
     wrong = mrirecon(*first, "resume=text.ckpt", folder=tmp_path, fails=True)
     assert "text.ckpt is not a readable PyTorch checkpoint" in wrong

@@ -111,7 +111,8 @@ def _callbacks(config: DictConfig, logged: bool) -> list[pl.Callback]:
 
 
 def _build_trainer(config: DictConfig, **changed: str) -> pl.Trainer:
-    node = {**plain(config.trainer, "trainer"), **changed}
+    folder = HydraConfig.get().runtime.output_dir  # for what no callback or logger has a place for
+    node = {"default_root_dir": folder, **plain(config.trainer, "trainer"), **changed}
     loggers = build_all(config.logger, Logger, "logger")
     try:
         return build(
@@ -135,6 +136,7 @@ def _module(config: DictConfig) -> ReconstructionModule:
         recipe,
         build_function(config.scheduler, "scheduler") if schedule else None,
         schedule,
+        plain(config.optimizer, "optimizer"),
     )
 
 
@@ -168,6 +170,11 @@ def _check_resume(path: str, module: ReconstructionModule) -> None:
         raise ConfigError(
             f"resume: {path} has the learning-rate schedule {state['schedule']}, this run "
             f"{module.schedule}; resume with the same trainer.max_epochs and scheduler"
+        )
+    if state.get("rates", module.rates) != module.rates:  # older checkpoints do not tell
+        raise ConfigError(
+            f"resume: {path} has the optimizer {state['rates']}, this run {module.rates}, whose "
+            "settings would be overruled; resume with the same optimizer"
         )
 
 

@@ -23,6 +23,7 @@ class JointUnet(nn.Module):
         self, images: int = 3, channels: int = 32, pools: int = 4, dropout: float = 0.0
     ) -> None:
         super().__init__()
+        self.images = images
         self.unet = Unet(2 * images, 2, channels=channels, pools=pools, dropout=dropout)
 
     def forward(self, images: Complex64[Tensor, "*b n h w"]) -> Complex64[Tensor, "*b h w"]:

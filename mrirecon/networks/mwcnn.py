@@ -86,6 +86,8 @@ class ResidualMwcnn(nn.Module):
         first_convolutions: As for :class:`Mwcnn`.
     """
 
+    images = 1
+
     def __init__(
         self,
         channels: Sequence[int] = (64, 128, 256),

@@ -26,6 +26,8 @@ class NormUnet(nn.Module):
         dropout: Probability of zeroing a feature map.
     """
 
+    images = 1
+
     def __init__(self, channels: int = 18, pools: int = 4, dropout: float = 0.0) -> None:
         super().__init__()
         self.unet = Unet(2, 2, channels=channels, pools=pools, dropout=dropout)

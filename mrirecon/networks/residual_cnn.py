@@ -18,6 +18,8 @@ class ResidualCnn(nn.Module):
         layers: Number of convolutions.
     """
 
+    images = 1
+
     def __init__(self, channels: int = 32, layers: int = 5) -> None:
         super().__init__()
         if channels < 1:

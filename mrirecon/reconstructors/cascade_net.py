@@ -6,7 +6,7 @@ from mrirecon.networks import ResidualCnn
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.kspace_consistency import HardProjection
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, scaled
+from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -46,8 +46,10 @@ class CascadeNet(Reconstructor):
         self.sensitivity = sensitivity
         self.iterations = iterations
         denoiser = ResidualCnn(64, 5) if regularizer is None else regularizer
+        check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         inner = nn.Identity() if kspace_regularizer is None else kspace_regularizer
+        check_makes_one("kspace_regularizer", inner)
         self.kspace_networks = for_each_step(inner, iterations, tied)
         projection = HardProjection() if consistency is None else consistency
         self.consistency = for_each_step(projection, iterations, tied)

@@ -6,13 +6,14 @@ import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 
+from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.features import FeatureNetwork, History
 from mrirecon.reconstructors.base import Reconstructor, check_not_negative
 from mrirecon.reconstructors.data_consistency import GradientStep
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step
+from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step
 from mrirecon.reconstructors.window import window
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
@@ -80,6 +81,9 @@ class DeepUnrolled(Reconstructor):
                 f"there is {told}, but the network takes an embedding of {body.condition} numbers; "
                 "set body.condition to the length of the embedding, or to 0 without conditioning"
             )
+        if isinstance(conditioning, Conditioning):
+            steps = iterations if conditioning.steps else 0
+            check_fits("conditioning", conditioning, features=body.condition, steps=steps)
         self.sensitivity = sensitivity
         self.conditioning = conditioning
         self.iterations = iterations

@@ -15,7 +15,7 @@ from mrirecon.operators import Coils, Fourier, adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.feature_cascade import FeatureCascade
 from mrirecon.reconstructors.kspace_consistency import SoftStep
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step
+from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
 
@@ -65,6 +65,7 @@ class FiVarNet(Reconstructor):
         self.sensitivity = sensitivity
         self.combination = combination
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
+        check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, cascades)
         self.consistency = for_each_step(SoftStep(), cascades)
         self.coder = FeatureCoder(channels)

@@ -6,7 +6,12 @@ from mrirecon.networks import ResidualCnn
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import ProximalStep
 from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, restore_scale
+from mrirecon.reconstructors.unrolled import (
+    check_makes_one,
+    coil_maps,
+    for_each_step,
+    restore_scale,
+)
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -45,6 +50,7 @@ class MoDL(Reconstructor):
         self.sensitivity = sensitivity
         self.iterations = iterations
         denoiser = ResidualCnn(64, 5) if regularizer is None else regularizer
+        check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         step = ProximalStep() if consistency is None else consistency
         self.consistency = for_each_step(step, iterations, tied)

@@ -6,6 +6,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from mrirecon.networks.features import FeatureNetwork
+from mrirecon.networks.joint_network import JointNetwork
+from mrirecon.networks.recurrent import RecurrentNetwork
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -49,6 +52,28 @@ def check_fits(name: str, network: nn.Module, **numbers: int) -> None:
         found = getattr(network, key)
         if found != expected:
             raise ValueError(f"{name}.{key} must be {expected} in this method, got {found}")
+
+
+def check_makes_one(name: str, network: nn.Module, images: int = 1) -> None:
+    """Raise ValueError for a network that does not make one complex image of ``images``.
+
+    Networks from elsewhere, which do not tell what they take, are trusted.
+    """
+    stacks = isinstance(network, JointNetwork | RecurrentNetwork | FeatureNetwork)
+    told = getattr(network, "images", images), getattr(network, "outputs", 1)
+    if not stacks and told == (images, 1):
+        return
+    others = (
+        "residual_cnn, norm_unet, mwcnn, prompt_unet or restormer"
+        if images == 1
+        else f"a JointUnet of {images} images, or prompt_unet or restormer with images={images} "
+        "and outputs=1"
+    )
+    wanted = "one image" if images == 1 else f"a stack of {images} images"
+    raise ValueError(
+        f"{name} must be a network from {wanted} to one image, and {type(network).__name__} with "
+        f"these settings is none; choose {others}"
+    )
 
 
 def restore_scale(x: Image, data: DataTerm) -> Image:

@@ -8,7 +8,12 @@ from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import SplittingStep
 from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step, restore_scale
+from mrirecon.reconstructors.unrolled import (
+    check_makes_one,
+    coil_maps,
+    for_each_step,
+    restore_scale,
+)
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -48,6 +53,7 @@ class VSharp(Reconstructor):
         self.sensitivity = sensitivity
         self.iterations = iterations
         denoiser = JointUnet() if regularizer is None else regularizer
+        check_makes_one("regularizer", denoiser, images=3)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         self.splitting = SplittingStep(iterations, steps, penalty)
         self.initializer = DilatedCnn()

@@ -6,7 +6,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
-from mrirecon.sampling import Curriculum, SamplingPattern
+from mrirecon.sampling import Curriculum, MixedPatterns, SamplingPattern
 from mrirecon.training.measured import without
 from mrirecon.types import Mask, Sample
 
@@ -28,7 +28,8 @@ class Division:
 
     so dividing the squared error there by it makes up for what is never seen (Millard and Chiew,
     IEEE Trans Comput Imaging 9:707, 2023). This is exact for patterns that draw each line or
-    position independently, such as ``RandomLines``; those of fixed spacing are refused.
+    position independently, such as ``RandomLines``; those of fixed spacing are refused, and so
+    are those that change over the epochs.
 
     Args:
         sampling: How the scans were undersampled.
@@ -39,14 +40,15 @@ class Division:
     def __init__(
         self, sampling: SamplingPattern, partition: SamplingPattern, draws: int = 1000
     ) -> None:
-        for name, pattern in (("sampling", sampling), ("partition", partition)):
-            if isinstance(pattern, Curriculum):
-                raise ConfigError(
-                    f"objective.{name}: a Curriculum changes over the epochs, so its masks have no "
-                    "one density; choose a pattern that stays, or objective=ssdu"
-                )
         if draws < 100:
             raise ValueError(f"draws must be at least 100, got {draws}")
+        for name, pattern in (("sampling", sampling), ("partition", partition)):
+            if _changes(pattern):
+                raise ConfigError(
+                    f"{name}: a Curriculum changes in the course of the run, and with it the "
+                    "densities that the loss is weighted by; choose one pattern for all epochs "
+                    "(sampling=random), or objective=ssdu"
+                )
         self.sampling, self.partition, self.draws = sampling, partition, draws
         self._densities: dict[Shape, tuple[Tensor, Tensor]] = {}
 
@@ -99,6 +101,11 @@ class Division:
                     "choose independent lines (sampling=random), or objective=ssdu"
                 )
         return first, second
+
+
+def _changes(pattern: SamplingPattern) -> bool:
+    mixed = pattern.patterns if isinstance(pattern, MixedPatterns) else ()
+    return isinstance(pattern, Curriculum) or any(_changes(one) for one in mixed)
 
 
 def _draws(pattern: SamplingPattern, shape: Shape, count: int) -> Bool[Tensor, "count #h w"]:

@@ -14,7 +14,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
-from mrirecon.errors import ConfigError
+from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.averaging import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe
@@ -36,6 +36,8 @@ class ReconstructionModule(pl.LightningModule):
             alone is enough to reconstruct.
         schedule: The node that ``scheduler`` was built from; stored in the checkpoint, because a
             run can only be resumed with the schedule that it began with.
+        rates: The node that ``optimizer`` was built from; stored likewise, because the state of an
+            optimizer brings its rates along and overrules others.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ReconstructionModule(pl.LightningModule):
         recipe: Recipe,
         scheduler: Callable[..., LRScheduler] | None = None,
         schedule: dict[str, Any] | None = None,
+        rates: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
         if not reconstructor.trainable:
@@ -60,7 +63,7 @@ class ReconstructionModule(pl.LightningModule):
             )
         self.reconstructor, self.objective = reconstructor, objective
         self.optimizer, self.scheduler = optimizer, scheduler
-        self.recipe, self.schedule = recipe, schedule
+        self.recipe, self.schedule, self.rates = recipe, schedule, rates
         self._volumes = VolumeScores()
         self._seed = torch.initial_seed()
 
@@ -113,14 +116,16 @@ class ReconstructionModule(pl.LightningModule):
         return together * members / sum(sizes)
 
     def configure_optimizers(self) -> Any:
-        optimizer = self.optimizer(p for p in self.parameters() if p.requires_grad)
+        trained = [p for p in self.parameters() if p.requires_grad]
+        optimizer = _made("optimizer", self.optimizer, trained)
         if self.scheduler is None:
             return optimizer
         if "steps_per_epoch" not in signature(self.scheduler).parameters:
-            return {"optimizer": optimizer, "lr_scheduler": self.scheduler(optimizer)}
+            schedule = _made("scheduler", self.scheduler, optimizer)
+            return {"optimizer": optimizer, "lr_scheduler": schedule}
         _ = self.trainer.estimated_stepping_batches  # makes the loader, whose length is needed
         steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        schedule = self.scheduler(optimizer, steps_per_epoch=steps)
+        schedule = _made("scheduler", self.scheduler, optimizer, steps_per_epoch=steps)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
@@ -129,6 +134,7 @@ class ReconstructionModule(pl.LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = asdict(self.recipe)
         checkpoint["schedule"] = self.schedule
+        checkpoint["rates"] = self.rates
         checkpoint["seed"] = self._seed
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -139,3 +145,13 @@ class ReconstructionModule(pl.LightningModule):
                 "resume: the interrupted run averaged its weights; resume with callbacks=averaged, "
                 "as in that run"
             )
+
+
+def _made(key: str, make: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+    """Call ``make``; rates and lengths that torch refuses are wrong settings, and told as such."""
+    try:
+        return make(*arguments, **named)
+    except MriReconError:
+        raise
+    except (ValueError, TypeError) as error:
+        raise ConfigError(f"{key}: {error}") from error

@@ -30,11 +30,11 @@ def warmup(
     """
     if not 0 <= warmup_epochs < epochs:
         raise ValueError(
-            f"scheduler: warmup_epochs is {warmup_epochs}, expected less than the {epochs} epochs "
+            f"warmup_epochs is {warmup_epochs}, expected less than the {epochs} epochs "
             "of the run (trainer.max_epochs)"
         )
     if not 0 <= final <= 1:
-        raise ValueError(f"scheduler: final must lie between 0 and 1, got {final}")
+        raise ValueError(f"final must lie between 0 and 1, got {final}")
     rise = max(1, round(warmup_epochs * steps_per_epoch))
     total = max(rise + 1, epochs * steps_per_epoch)
 

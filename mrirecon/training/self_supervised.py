@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.training.measured import (
@@ -68,6 +69,12 @@ class Ssdu(Objective):
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         sample = repeated(sample, self.masks)
         seen, held = self.split(sample)
+        if sample.mask.any() and not held.any():
+            raise ConfigError(
+                f"objective: all that was measured of {sample.key[0]} lies in the fully sampled "
+                "centre, which is kept for calibration, so nothing can be held out; choose a "
+                "sampling that measures more, or a smaller objective.center"
+            )
         image, maps = reconstruct_with_maps(reconstructor, seen)
         predicted = predicted_kspace(image, maps)
         loss = relative_error(predicted, sample.kspace, held).mean()

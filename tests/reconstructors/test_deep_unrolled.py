@@ -7,6 +7,7 @@ from torch import nn
 from mrirecon.config import build
 from mrirecon.errors import ShapeError
 from mrirecon.networks import PromptUnet, Restormer
+from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import GradientStep
@@ -186,6 +187,14 @@ def test_conditioning_reaches_every_cascade(stack):
         model(1, prompts(condition=2))
     with pytest.raises(ValueError, match=r"there is a conditioning, but .* of 0 numbers"):
         model(1, conditioning=Told())
+    for told, reason in ((Conditioning(2, steps=4), "steps must be 3 .* got 4"),
+                         (Conditioning(4, steps=3), "features must be 2 .* got 4")):  # fmt: skip
+        with pytest.raises(ValueError, match=rf"conditioning\.{reason}"):
+            model(1, prompts(condition=2), conditioning=told, iterations=3)
+    for steps in (0, 3):
+        told = Conditioning(2, steps=steps)
+        network = model(1, prompts(condition=2), conditioning=told, iterations=3)
+        assert network(sample).isfinite().all()
 
 
 @pytest.mark.parametrize("tied", [False, True])

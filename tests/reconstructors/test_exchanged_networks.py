@@ -5,16 +5,20 @@ import torch
 
 from mrirecon.config import build
 from mrirecon.errors import ConfigError
-from mrirecon.networks import ResidualCnn
+from mrirecon.networks import Denoiser, NormUnet, ResidualCnn, Restormer
 from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.conv_ind_rnn import ConvIndRnn
 from mrirecon.networks.joint_cnn import JointCnn
+from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn, ResidualMwcnn
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.cascade_net import CascadeNet
 from mrirecon.reconstructors.fi_varnet import FiVarNet
 from mrirecon.reconstructors.lpd_net import LpdNet
+from mrirecon.reconstructors.modl import MoDL
 from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
 from mrirecon.reconstructors.rim import Rim
+from mrirecon.reconstructors.vsharp import VSharp
 from mrirecon.reconstructors.xpdnet import XpdNet
 from mrirecon.sensitivity import GivenMaps
 from tests.sensitivity.scene import scene
@@ -128,6 +132,10 @@ def test_independent_units_follow_their_equation():
     assert cell.memory.min() >= 0 and cell.memory.max() <= 1
 
 
+def tiny():
+    return Restormer(4, (1, 1), (1, 2), 1)
+
+
 def channels(image):
     return torch.cat([image.real, image.imag], 1)
 
@@ -142,12 +150,28 @@ def channels(image):
         (lambda: LpdNet(GIVEN, dual_regularizer=JointCnn(6, 5)), "dual_regularizer.images must be"),
         (lambda: Rim(GIVEN, regularizer=ConvGru(4, 2)), "regularizer.images must be 2 .* got 1"),
         (lambda: RecurrentVarNet(GIVEN, regularizer=ConvIndRnn(4)), "images must be 1 .* got 2"),
+        (lambda: MoDL(GIVEN, JointCnn(6, 5)), "regularizer must be a network from one image"),
+        (lambda: MoDL(GIVEN, ConvIndRnn(4)), "ConvIndRnn with these settings is none; choose res"),
+        (lambda: MoDL(GIVEN, JointUnet(3, 4, 1)), "regularizer must be a network from one image"),
+        (lambda: MoDL(GIVEN, Denoiser(tiny(), 3, 1)), "regularizer must be a network from one"),
+        (lambda: MoDL(GIVEN, tiny()), "and Restormer with these settings is none"),
+        (lambda: CascadeNet(GIVEN, None, Mwcnn(1, 1)), "kspace_regularizer must be a network from"),
+        (lambda: FiVarNet(GIVEN, Mwcnn(6, 5)), "regularizer must be a network from one image to"),
+        (lambda: VSharp(GIVEN, NormUnet(4, 1)), "a stack of 3 images to one image, and NormUnet"),
+        (lambda: VSharp(GIVEN, ResidualMwcnn([4])), "choose a JointUnet of 3 images, or prompt_un"),
+        (lambda: VSharp(GIVEN, JointCnn(3, 1)), "a stack of 3 images to one image, and JointCnn"),
+        (lambda: VSharp(GIVEN, JointUnet(2, 4, 1)), "and JointUnet with these settings is none"),
+        (lambda: VSharp(GIVEN, Denoiser(tiny(), 3)), "and Denoiser with these settings is none"),
         (lambda: FiVarNet(GIVEN, cascades=0), "cascades must be at least 1, got 0"),
     ],
 )
 def test_networks_that_do_not_fit_are_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
+
+
+def test_networks_from_elsewhere_are_trusted(sample):
+    assert MoDL(GIVEN, torch.nn.Identity(), iterations=1)(sample).isfinite().all()
 
 
 def test_a_network_of_another_kind_is_refused():

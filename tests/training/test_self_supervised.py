@@ -119,6 +119,18 @@ def test_what_cannot_work_is_refused(objective):
         objective(runs.varnet(combination="rss"), sample)
 
 
+def test_a_sampling_that_leaves_nothing_to_hold_out_is_refused():
+    """The loss would be zero whatever the method does."""
+    sample = single_coil()
+    w = sample.kspace.shape[-1]
+    mask = ((torch.arange(w) - w // 2).abs() < 4).expand(len(sample.kspace), 1, -1)
+    sample = sample.replace(kspace=sample.kspace * mask.unsqueeze(1), mask=mask, acs=None)
+    method = Learned(sample.kspace.shape[-2:])
+    with pytest.raises(ConfigError, match="lies in the fully sampled centre"):
+        Ssdu()(method, sample)
+    assert Ssdu(center=(4, 4), consistency=0)(method, sample) > 0
+
+
 def test_wrong_options():
     for options, message in (
         ({"held_out": 1.0}, "held_out must lie between 0 and 1"),

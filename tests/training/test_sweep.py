@@ -43,6 +43,9 @@ def refusal(monkeypatch, folder, *options, sweep=()):
         (["trainer.precision=64-true"], "trainer.precision: expected one of"),
         (["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2", *UNET],
          "ShardedSteps needs one process per device; start them with `torchrun"),
+        (["scheduler=warmup_cosine", "trainer.max_epochs=1", *UNET],
+         "scheduler: warmup_epochs is 1.0, expected less than the 1 epochs"),
+        (["optimizer.lr=-1", *UNET], "optimizer: Invalid learning rate: -1"),
         (["data/transforms@data.train.transform=train_augmented", "trainer.max_epochs=0"],
          "growth and epochs must be positive"),
     ],
@@ -65,6 +68,8 @@ def test_a_sweep_goes_on_after_a_refused_job(monkeypatch, tmp_path, capsys):
     shown = capsys.readouterr()
     assert shown.out.count("last epoch: ") == 1 and "job 2 refused: " in shown.err
     assert (tmp_path / "sweep" / "3" / "config.yaml").is_file()
+    # Lightning's own checkpoint, where no callback makes one
+    assert [f.parts[-4:-1] for f in tmp_path.rglob("*.ckpt")] == [("sweep", "3", "checkpoints")]
 
 
 def test_a_sweep_goes_on_after_a_bad_file(monkeypatch, tmp_path):

@@ -7,7 +7,7 @@ import torch
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sampling import EquispacedLines, Gaussian2d, RandomLines
+from mrirecon.sampling import Curriculum, EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
 from mrirecon.training.division import Division
 from mrirecon.training.noise import noise_level, noise_like
 from mrirecon.training.perturbations import MoreNoise, RigidMotion
@@ -150,6 +150,11 @@ def test_what_does_not_fit_is_refused():
                            ((FIRST, EquispacedLines(2, acs=2)), "partition")):  # fmt: skip
         with pytest.raises(ConfigError, match=rf"{name}: EquispacedLines draws lines together"):
             WeightedSsdu(*patterns)(Fixed(), sample)
+    rising = Curriculum([FIRST, SECOND], [0, 1])
+    for patterns, name in (((rising, SECOND), "sampling"), ((FIRST, rising), "partition"),
+                           ((MixedPatterns([FIRST, rising]), SECOND), "sampling")):  # fmt: skip
+        with pytest.raises(ConfigError, match=rf"^{name}: a Curriculum changes"):
+            RobustSsdu(*patterns)
     full = sample.replace(mask=torch.ones_like(sample.mask))
     with pytest.raises(ConfigError, match="RandomLines never keeps positions that"):
         WeightedSsdu(RandomLines(6, acs=2), SECOND)(Fixed(), full)
