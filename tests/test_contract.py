@@ -84,9 +84,9 @@ SMALL = {
 }
 
 
-def make(name: str) -> Reconstructor:
+def make(name: str, *overrides: str) -> Reconstructor:
     torch.manual_seed(0)
-    config = composed("reconstruct", f"model={name}", *SMALL.get(name, []))
+    config = composed("reconstruct", f"model={name}", *SMALL.get(name, []), *overrides)
     return build(config.model, Reconstructor, "model").eval()
 
 

@@ -63,14 +63,13 @@ def _member(S: Maps, mask: Bool[Tensor, "h w"], regularization: float) -> Float3
     spread = torch.roll(spread, (-(h // 2), -(w // 2)), (0, 1))  # shift 0 comes first
     shifts = _group(spread, (h, w))
     count = len(shifts)
-    pixels = _cosets(shifts, (h, w))
-    y, x = pixels // w, pixels % w
+    pixels = _cosets(shifts, (h, w)).to(S.device)
     S = S.flatten(1).to(torch.complex128)
     variance = torch.empty(h * w, dtype=torch.float64, device=S.device)
-    for rows in torch.arange(len(pixels)).split(max(1, CHUNK // count**2)):
-        at = pixels[rows]
-        dy = (y[rows][:, :, None] - y[rows][:, None, :]) % h
-        dx = (x[rows][:, :, None] - x[rows][:, None, :]) % w
+    for at in pixels.split(max(1, CHUNK // count**2)):
+        y, x = at // w, at % w
+        dy = (y[:, :, None] - y[:, None, :]) % h
+        dx = (x[:, :, None] - x[:, None, :]) % w
         B = spread[dy, dx] * torch.einsum("cgi,cgj->gij", S[:, at].conj(), S[:, at])
         seen = (S[:, at] != 0).any(0)
         variance[at] = _variance(B, seen, regularization)

@@ -138,8 +138,9 @@ def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
     weights = sample.mask.float()
     if sample.weights is not None:
         weights = weights * sample.weights
-    first = weights[..., :1, :]
-    return SenseNormal.of(maps, first if (weights == first).all() else weights)
+    if weights.shape[-2] > 1 and (weights == weights[..., :1, :]).all():
+        weights = weights[..., :1, :]
+    return SenseNormal.of(maps, weights)
 
 
 def adjoint_image(sample: Sample, maps: Maps) -> Image:

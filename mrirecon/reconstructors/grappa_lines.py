@@ -67,7 +67,7 @@ def fill_lines(
         for part in _parts(starts, readouts, len(fitted.sources)):
             X = _gather(readouts, part, fitted.sources)
             Y = weights @ X
-            at = part[:, None] + torch.arange(gap.length)
+            at = part[:, None] + torch.arange(gap.length, device=part.device)
             shape = (*kspace.shape[:2], gap.length, kspace.shape[-2], len(part))
             filled[..., at] = Y.reshape(shape).permute(0, 1, 3, 4, 2)
     return filled
@@ -124,10 +124,10 @@ def _weights(
 ) -> Complex64[Tensor, "b m n"]:
     """Fit the weights of one gap wherever it fits into the calibration data."""
     first, stop = gap.span
-    starts = torch.arange(-first, calibration.shape[-1] - stop + 1)
+    starts = torch.arange(-first, calibration.shape[-1] - stop + 1, device=calibration.device)
     windows = calibration.unfold(-2, readout, 1)
     X = precise(_gather(windows, starts, gap.sources), regularization)
-    at = starts[:, None] + torch.arange(gap.length)
+    at = starts[:, None] + torch.arange(gap.length, device=starts.device)
     middle = slice(readout // 2, readout // 2 + windows.shape[-3])
     Y = (
         calibration[:, :, middle][..., at]
@@ -143,11 +143,12 @@ def _gather(
     windows: Complex64[Tensor, "b coil h w k"], starts: Tensor, sources: Sequence[int]
 ) -> Complex64[Tensor, "b n p"]:
     """Return the sources of each start: coil, line and readout sample, by position."""
-    chosen = windows[..., starts[:, None] + torch.tensor(sources), :]
+    lines = starts[:, None] + torch.tensor(sources, device=starts.device)
+    chosen = windows[..., lines, :]
     return chosen.permute(0, 1, 4, 5, 2, 3).flatten(1, 3).flatten(2)
 
 
 def _parts(starts: list[int], windows: Tensor, sources: int) -> Iterator[Tensor]:
     batch, coils, rows, _, readout = windows.shape
     step = max(1, CHUNK // (batch * coils * rows * readout * sources))
-    yield from torch.tensor(starts).split(step)
+    yield from torch.tensor(starts, device=windows.device).split(step)

@@ -39,7 +39,7 @@ def fill_points(
     gram = A @ A.mH
     padded = torch.nn.functional.pad(kspace, (reach,) * 4).flatten(1)
     filled = kspace.clone().flatten(1)
-    channel = torch.arange(coils)
+    channel = torch.arange(coils, device=kspace.device)
     target = channel * window**2 + window**2 // 2
     kinds, kind_of = _distinct(chosen)
     for size in np.unique(kinds.sum(1)):
@@ -48,6 +48,7 @@ def fill_points(
         of_size = np.flatnonzero(kinds.sum(1) == size)
         for part in np.array_split(of_size, math.ceil(len(of_size) * (coils * size) ** 2 / CHUNK)):
             sources = torch.from_numpy(np.nonzero(kinds[part])[1].reshape(len(part), size))
+            sources = sources.to(kspace.device)
             index = (channel[:, None] * window**2 + sources[:, None]).flatten(1)
             W = interpolation_weights(
                 gram[index[:, :, None], index[:, None, :]], gram[index][..., target], regularization
@@ -55,8 +56,8 @@ def fill_points(
             members = np.flatnonzero(np.isin(kind_of, part))
             steps = math.ceil(len(members) * coils**2 * size / CHUNK)
             for some in np.array_split(members, steps):
-                kind = torch.from_numpy(np.searchsorted(part, kind_of[some]))
-                y, x = torch.from_numpy(points[:, some])
+                kind = torch.from_numpy(np.searchsorted(part, kind_of[some])).to(kspace.device)
+                y, x = torch.from_numpy(points[:, some]).to(kspace.device)
                 offset = (sources // window) * width + sources % window
                 X = padded[:, (y * width + x)[:, None] + offset[kind]]
                 Y = W[kind] @ X.transpose(0, 1).flatten(1).unsqueeze(-1)

@@ -80,7 +80,8 @@ def calibration_blocks(
             center_slice(full, min(count, largest))
             for full, count in zip(kspace.shape[-2:], size, strict=True)
         )
-        yield members, kspace[members][:, :, rows, columns]
+        blocks = kspace[:, :, rows, columns]
+        yield members, blocks if len(members) == len(blocks) else blocks[members]
 
 
 def in_order(parts: Sequence[Tensor], members: Sequence[int]) -> Tensor:

@@ -20,7 +20,8 @@ ORDER = 6  # points of the Lagrange interpolation
 LOST = 3e-6  # change of an interpolated unit vector's length above which a pixel is recomputed
 NEAR = 0.1  # below the crop, where eigenvalues are still of interest
 CHUNK = {"cpu": 2**21, "cuda": 2**27}  # elements of the pixel matrices held at a time
-TILE = 2**19  # elements of the maps interpolated at a time, so that they stay in the cache
+# elements of the maps interpolated at a time: as stay in a processor's cache, or few launches
+TILE = {"cpu": 2**19, "cuda": 2**26}
 
 Vectors = Complex64[Tensor, "n set coil"]
 Values = Float32[Tensor, "n set"]
@@ -126,7 +127,8 @@ class _Member:
             for full, n in zip(self.shape, coarse, strict=True)
         )
         planes, eigenvalues = planes @ wx.T, eigenvalues @ wx.T
-        step = max(1, TILE // max(1, planes[..., 0, :].numel()))
+        tile = TILE.get(planes.device.type, TILE["cpu"])
+        step = max(1, tile // max(1, planes[..., 0, :].numel()))
         lost = []
         for start in range(0, self.shape[0], step):
             rows = slice(start, start + step)

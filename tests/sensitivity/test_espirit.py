@@ -4,7 +4,7 @@ import sigpy.mri.app
 import torch
 
 from mrirecon.sensitivity import CalibrationError, Espirit
-from mrirecon.sensitivity.eigenmaps import CHUNK
+from mrirecon.sensitivity.eigenmaps import CHUNK, TILE
 from mrirecon.types import Sample
 from tests.sensitivity.scene import angles, batch, scene
 
@@ -109,7 +109,7 @@ def test_memory_chunks_do_not_change_the_maps(monkeypatch):
     sample, _, _ = scene()
     whole = Espirit()(sample)
     monkeypatch.setitem(CHUNK, "cpu", 3 * 40 * 16)
-    monkeypatch.setattr("mrirecon.sensitivity.eigenmaps.TILE", 2000)
+    monkeypatch.setitem(TILE, "cpu", 2000)
     torch.testing.assert_close(Espirit()(sample), whole)
 
 
