@@ -64,7 +64,7 @@ def train(config: DictConfig, settings: Settings) -> None:
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
     _check_data(data, module.objective)
-    trainer = _trainer(config)
+    trainer = _trainer(config, folder)
     if trainer.is_global_zero:
         _write_record(config, folder)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -81,12 +81,12 @@ def train(config: DictConfig, settings: Settings) -> None:
         _report(trainer)
 
 
-def _trainer(config: DictConfig) -> pl.Trainer:
+def _trainer(config: DictConfig, folder: Path) -> pl.Trainer:
     """Build the Trainer; several devices get a process each, started from this one.
 
     Lightning's own way to start them is to repeat the command line, which Hydra has changed.
     """
-    trainer = _build_trainer(config)
+    trainer = _build_trainer(config, folder)
     cluster = getattr(trainer.strategy, "cluster_environment", None)
     if trainer.world_size == 1 or (cluster and cluster.creates_processes_externally):
         return trainer  # torchrun and srun start one mrirecon per device
@@ -94,7 +94,7 @@ def _trainer(config: DictConfig) -> pl.Trainer:
     if not isinstance(strategy, str):
         strategy = str(strategy.get("_target_")).rpartition(".")[2]
     if strategy in ("auto", "ddp"):
-        return _build_trainer(config, strategy="ddp_spawn")
+        return _build_trainer(config, folder, strategy="ddp_spawn")
     if strategy.endswith(("_spawn", "_fork")):
         return trainer
     raise ConfigError(
@@ -110,9 +110,9 @@ def _callbacks(config: DictConfig, logged: bool) -> list[pl.Callback]:
     return [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
 
 
-def _build_trainer(config: DictConfig, **changed: str) -> pl.Trainer:
-    folder = HydraConfig.get().runtime.output_dir  # for what no callback or logger has a place for
-    node = {"default_root_dir": folder, **plain(config.trainer, "trainer"), **changed}
+def _build_trainer(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
+    """Build the Trainer; what no callback or logger has a place for goes to ``folder``."""
+    node = {"default_root_dir": str(folder), **plain(config.trainer, "trainer"), **changed}
     loggers = build_all(config.logger, Logger, "logger")
     try:
         return build(

@@ -111,7 +111,7 @@ def test_sharded_weights_cannot_be_averaged_or_drawn(callback):
         strategy.setup(trainer)
 
 
-def test_slurm_tells_the_processes_of_several_nodes(monkeypatch):
+def test_slurm_tells_the_processes_of_several_nodes(monkeypatch, tmp_path):
     for name, value in {
         "JOB_ID": 7, "JOB_NAME": "train", "NTASKS": 4, "NTASKS_PER_NODE": 2, "NNODES": 2,
         "PROCID": 3, "LOCALID": 1, "NODEID": 1, "NODELIST": "a[1-2]",
@@ -122,7 +122,7 @@ def test_slurm_tells_the_processes_of_several_nodes(monkeypatch):
                     "num_nodes": 2, "enable_checkpointing": False},
         "callbacks": None, "logger": None,
     })  # fmt: skip
-    trainer = _trainer(config)
+    trainer = _trainer(config, tmp_path)
     assert isinstance(trainer.strategy.cluster_environment, SLURMEnvironment)
     assert (trainer.world_size, trainer.global_rank, trainer.local_rank) == (4, 3, 1)
     assert type(trainer.strategy) is DDPStrategy  # srun has started the processes

@@ -58,7 +58,7 @@ def fit(model, tmp_path, epochs):
 def test_a_few_steps_beat_the_zero_filled_image_on_other_people(model, tmp_path):
     torch.manual_seed(0)
     model = model()
-    trainer = fit(model, tmp_path, epochs=8)
+    trainer = fit(model, tmp_path, epochs=16)
     scan = scenes.scan(2)
     reference = torch.stack([scan.target(i) for i in range(len(scan))])
     trained = reconstruct_scan(scan, model, TRANSFORM)
