@@ -64,8 +64,8 @@ class Peer:
     def __init__(self, case: str, variant: str) -> None:  # noqa: ARG002
         from fastmri.models import VarNet as FastmriVarNet
 
-        torch.manual_seed(0)
         self.model: nn.Module = FastmriVarNet()
+        torch.manual_seed(0)  # the weights of Ours
         self.model.load_state_dict(VarNet().state_dict())
         sample = sample_of(case)
         self.kspace = torch.view_as_real(sample.kspace)
@@ -97,6 +97,7 @@ def step(network: Ours | Peer) -> Callable[[], None]:
         image = network()
         torch.nn.functional.l1_loss(image, torch.zeros_like(image)).backward()
         optimizer.step()
+        optimizer.zero_grad()  # the others need the memory
 
     return run
 
