@@ -24,6 +24,11 @@ def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Te
     return torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
 
 
+def complex_image(magnitude: Float[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
+    """Return a magnitude as the complex image that every method returns; its phase is zero."""
+    return torch.complex(magnitude, torch.zeros_like(magnitude))
+
+
 def center_crop(image: Shaped[Tensor, "*b h w"], shape: Shape) -> Shaped[Tensor, "*b y x"]:
     """Keep the central ``shape`` of the last two axes.
 

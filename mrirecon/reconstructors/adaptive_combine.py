@@ -7,7 +7,7 @@ from jaxtyping import Complex64
 from torch import Tensor
 
 from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Image, Sample
 
@@ -40,8 +40,7 @@ def combine_coils(images: Complex64[Tensor, "*b coil h w"], how: Combination) ->
     """Combine coil images without sensitivities; the root-sum-of-squares is real and positive."""
     if how == "adaptive":
         return adaptive_combine(images)
-    magnitude = root_sum_of_squares(images)
-    return torch.complex(magnitude, torch.zeros_like(magnitude))
+    return complex_image(root_sum_of_squares(images))
 
 
 def adaptive_combine(images: Complex64[Tensor, "*b coil h w"], block: int = 7) -> Image:

@@ -2,13 +2,12 @@
 
 from typing import Literal
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks import NormUnet
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
 from mrirecon.operators import Coils, Fourier, adjoint_image, sense_normal
@@ -83,8 +82,7 @@ class FiVarNet(Reconstructor):
             kspace = consistency(kspace, sample) - E(denoiser(E.H(kspace)))
         if self.combination == "sense":
             return E.H(kspace)
-        magnitude = root_sum_of_squares(ifft(kspace))
-        return torch.complex(magnitude, torch.zeros_like(magnitude))
+        return complex_image(root_sum_of_squares(ifft(kspace)))
 
     def _in_features(self, sample: Sample, maps: Maps, x: Image) -> Image:
         """Return the image after the steps on feature maps."""

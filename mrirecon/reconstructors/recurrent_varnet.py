@@ -2,11 +2,10 @@
 
 from typing import Literal
 
-import torch
 from torch import nn
 
 from mrirecon.fourier import fft, ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.conv_gru import ConvGru, StateInitializer
 from mrirecon.networks.recurrent import RecurrentNetwork
 from mrirecon.operators import Coils, Fourier
@@ -76,6 +75,5 @@ class RecurrentVarNet(Reconstructor):
         if self.combination == "sense":
             image = E.H(kspace)
         else:
-            magnitude = root_sum_of_squares(ifft(kspace))
-            image = torch.complex(magnitude, torch.zeros_like(magnitude))
+            image = complex_image(root_sum_of_squares(ifft(kspace)))
         return image * scale

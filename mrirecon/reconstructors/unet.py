@@ -3,7 +3,7 @@
 import torch
 
 from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.unet import Unet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Image, Sample
@@ -39,5 +39,4 @@ class UNet(Reconstructor):
         std, mean = torch.std_mean(z.detach(), (-2, -1), keepdim=True)
         x = ((z - mean) / (std + EPSILON)).clamp(-CLAMP, CLAMP)
         x = self.unet(x.reshape(-1, 1, h, w)).float().reshape(z.shape)
-        magnitude = x * std + mean
-        return torch.complex(magnitude, torch.zeros_like(magnitude))
+        return complex_image(x * std + mean)

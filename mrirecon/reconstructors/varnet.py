@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.norm_unet import NormUnet
 from mrirecon.operators import sense_normal
 from mrirecon.reconstructors.base import Reconstructor
@@ -66,8 +66,7 @@ class VarNet(Reconstructor):
             state = cascade(state)
         if self.combination == "sense":
             return state.image()
-        magnitude = root_sum_of_squares(state.coil_images())
-        return torch.complex(magnitude, torch.zeros_like(magnitude))
+        return complex_image(root_sum_of_squares(state.coil_images()))
 
 
 class Cascade(nn.Module):

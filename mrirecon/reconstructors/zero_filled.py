@@ -1,9 +1,7 @@
 """Zero-filled reconstruction, the baseline that every other method must beat."""
 
-import torch
-
 from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Image, Sample
 
@@ -18,5 +16,4 @@ class ZeroFilled(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the magnitude, as a complex image."""
-        magnitude = root_sum_of_squares(ifft(sample.kspace))
-        return torch.complex(magnitude, torch.zeros_like(magnitude))
+        return complex_image(root_sum_of_squares(ifft(sample.kspace)))

@@ -2,13 +2,12 @@
 
 from abc import ABC, abstractmethod
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft
-from mrirecon.image import center_crop
+from mrirecon.image import center_crop, complex_image
 from mrirecon.metrics import structural_similarity
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.similarity import multi_scale_similarity
@@ -94,4 +93,4 @@ def no_reference(sample: Sample) -> ConfigError:
 
 
 def _spectrum(x: Float[Tensor, "b y x"]) -> Tensor:
-    return fft(torch.complex(x, torch.zeros_like(x)))
+    return fft(complex_image(x))
