@@ -62,10 +62,12 @@ class TrainingBatches(DistributedSampler[Batch]):
     """All slices once per epoch, in an order of its own, dealt out to the processes.
 
     A batch holds slices of one :meth:`~SliceDataset.form`, so data sets may mix matrices and
-    numbers of coils. Slices are shuffled within their form, batches over all forms. The last batch
-    of a form may be smaller. In every step the batches of all processes have the same form and
-    size, so that no process waits and every slice of the step counts alike; for that, the first
-    few slices of a form are used twice when its number is no multiple of that of the processes.
+    numbers of coils. Where scans with a reference and without may meet, these form batches of their
+    own, too; which is which is seen in the first slice of each. Slices are shuffled within their
+    form, batches over all forms. The last batch of a form may be smaller. In every step the batches
+    of all processes have the same form and size, so that no process waits and every slice of the
+    step counts alike; for that, the first few slices of a form are used twice when its number is no
+    multiple of that of the processes.
 
     It is a DistributedSampler because Lightning tells these the epoch, and replaces others.
 
@@ -89,7 +91,10 @@ class TrainingBatches(DistributedSampler[Batch]):
         self.batch_size = batch_size
         forms: dict[tuple[Any, ...], list[int]] = {}
         for volume in slices.volumes():
-            forms.setdefault(slices.form(volume.start), []).extend(volume)
+            form = slices.form(volume.start)
+            if slices.mixed and batch_size > 1:
+                form += (slices.has_target(volume.start),)
+            forms.setdefault(form, []).extend(volume)
         self._groups = list(forms.values())
         self._each = [-(-len(group) // processes) for group in self._groups]
         self.num_samples = sum(self._each)

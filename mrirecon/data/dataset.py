@@ -8,7 +8,9 @@ from typing import Any
 import torch
 from torch.utils.data import Dataset
 
+from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
+from mrirecon.data.transforms import may_lack_target
 from mrirecon.errors import ConfigError
 from mrirecon.scan import Scan, told_noise
 from mrirecon.types import Sample, Transform
@@ -89,6 +91,20 @@ class SliceDataset(Dataset[Sample]):
         header = self.scans[bisect_right(self._ends, index)].header
         sizes = (header.coils, header.grid, header.canvas, header.matrix)
         return (*sizes, header.format, header.whitened)  # these bring a target or know their noise
+
+    @property
+    def mixed(self) -> bool:
+        """Whether some slices may have a reference and others none."""
+        return any(map(may_lack_target, (self.transform, self.batch_transform)))
+
+    def prepared(self, index: int) -> Sample:
+        """Return slice ``index`` as a finished batch; takes no random numbers from the run."""
+        with torch.random.fork_rng(devices=()):
+            return self.finish(collate([self[index]]))
+
+    def has_target(self, index: int) -> bool:
+        """Tell whether slice ``index`` has a reference once it is prepared, which is done."""
+        return self.prepared(index).target is not None
 
     def volumes(self) -> list[range]:
         """Return the indices of the slices of each scan."""

@@ -54,14 +54,29 @@ class RssTarget:
     def __call__(self, sample: Sample) -> Sample:
         if sample.target is not None:
             return sample
-        if has_gaps(sample).any():
-            if not self.required:
+        gaps = has_gaps(sample)
+        if gaps.any():
+            if not self.required and gaps.all():
                 return sample
+            if not self.required:
+                raise ConfigError(
+                    f"only some of {sample.key} are undersampled, so not all of this batch have a "
+                    "reference; set data.batch_size=1"
+                )
             raise ConfigError(
                 f"{sample.key} is undersampled, so it cannot serve as its own reference; "
-                "train on fully sampled scans, or on files that bring a reconstruction"
+                "take fully sampled scans, or files that bring a reconstruction. Training that "
+                "needs no reference takes it with "
+                "data/transforms@data.train.transform=semi_supervised"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
+
+
+def may_lack_target(transform: Transform | None) -> bool:
+    """Tell whether a transform lets undersampled scans pass without a target."""
+    if isinstance(transform, Compose):
+        return any(map(may_lack_target, transform.transforms))
+    return isinstance(transform, RssTarget) and not transform.required
 
 
 def has_gaps(sample: Sample) -> Bool[Tensor, "*b"]:

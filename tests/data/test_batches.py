@@ -5,10 +5,11 @@ from mrirecon.data.batches import Batch, Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
-from mrirecon.data.transforms import Undersample
+from mrirecon.data.transforms import Compose, RssTarget, Undersample
 from mrirecon.epoch import current_epoch
-from mrirecon.errors import ShapeError
+from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.sampling import DrawnMask, RandomLines, SamplingPattern
+from mrirecon.scan import Scan
 from mrirecon.types import Sample
 from tests import scenes
 
@@ -88,6 +89,52 @@ def test_processes_step_through_batches_of_one_form_and_size(processes):
     assert set(seen) == set(range(11))
     # used twice: what fills the forms' 7, 3 and 1 slices up to a multiple of the processes
     assert len(seen) - 11 == sum(-count % processes for count in (7, 3, 1))
+
+
+class Measured(Scan):
+    """A scan as a file without a reference brings it, fully sampled or not."""
+
+    def __init__(self, scan, pattern=None):
+        self.scan, self.pattern, self.header = scan, pattern, scan.header
+
+    def __getitem__(self, index):
+        sample = self.scan[index].replace(target=None, peak=None)
+        return Undersample(self.pattern)(sample).replace(acs=None) if self.pattern else sample
+
+
+def semi_supervised(on_device):
+    pattern = RandomLines(2, acs=2)
+    scans = [Measured(scenes.scan(s, matrix=(20, 18), slices=3), (None, pattern)[s % 2])
+             for s in range(4)]  # fmt: skip
+    steps = Compose([RssTarget(False), Undersample(pattern, seed="random", again=False)])
+    if on_device:
+        return SliceDataset(scans, Compose([]), batch_transform=steps)
+    return SliceDataset(scans, steps)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_slices_with_a_reference_and_without_form_batches_of_their_own(on_device):
+    slices = semi_supervised(on_device)
+    state = torch.get_rng_state()
+    parts = [TrainingBatches(slices, 4, 5, rank, 2) for rank in range(2)]
+    assert torch.get_rng_state().equal(state)
+    found = {}
+    for step in zip(*parts, strict=True):
+        has_target = set()
+        for batch in step:
+            sample = slices.finish(Batches(slices)[batch])
+            has_target.add(sample.target is not None)
+            found.update(dict.fromkeys(sample.key, sample.target is not None))
+        assert len(has_target) == 1  # in all processes
+    expected = [k % 2 == 0 for k in range(4) for _ in range(3)]
+    assert found == {slices.place(i): told for i, told in enumerate(expected)}
+    assert not DATA.mixed  # nothing is read ahead where all have a reference or none
+
+
+def test_a_batch_of_both_kinds_is_not_trained_on_as_if_it_had_no_reference():
+    slices = semi_supervised(on_device=True)
+    with pytest.raises(ConfigError, match=r"only some of .* set data.batch_size=1"):
+        slices.finish(Batches(slices)[Batch((0, 3))])
 
 
 class Epochs(SamplingPattern):
