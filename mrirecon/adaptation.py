@@ -92,7 +92,7 @@ class Adaptation:
         seed: int = 0,
     ) -> None:
         self.objective = Ssdu() if objective is None else objective
-        if self.objective.needs_target:
+        if self.objective.needs_target or self.objective.needs_some_targets:
             raise ValueError(
                 f"objective: {type(self.objective).__name__} needs a reference image, which the "
                 "scan to reconstruct does not have; choose a self-supervised one such as Ssdu"

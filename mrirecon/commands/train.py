@@ -15,8 +15,8 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.config import build, build_all, build_function, plain
-from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
+from mrirecon.data.dataset import SliceDataset
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state
@@ -32,6 +32,10 @@ GROUPS = (
     "data", "protocol", "sampling", "sensitivity", "preprocessing", "model", "objective",
     "optimizer", "scheduler", "trainer", "callbacks", "logger",
 )  # fmt: skip
+VALIDATED = (
+    " (Validation compares with references whatever the objective is: where training needs none, a "
+    "few fully sampled scans, or scans that bring a reconstruction, still have to validate it.)"
+)
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 
@@ -151,9 +155,37 @@ def _check_folder(settings: Settings, folder: Path) -> None:
 def _check_data(data: DataModule, objective: Objective) -> None:
     """What is wrong with the data is told now, not by a worker process or after an epoch."""
     for name, slices in data.sets.items():
-        sample = slices.finish(collate([slices[0]]))
-        if sample.target is None and (name != "train" or objective.needs_target):
-            raise ConfigError(f"data.{name}: {no_reference(sample)}")
+        try:
+            _check_references(slices, always=name != "train" or objective.needs_target)
+        except ConfigError as error:
+            raise ConfigError(
+                f"data.{name}: {error}{'' if name == 'train' else VALIDATED}"
+            ) from error
+    if objective.needs_some_targets:
+        _check_some_reference(data.sets["train"], type(objective).__name__)
+
+
+def _check_references(slices: SliceDataset, *, always: bool) -> None:
+    """Prepare one slice of each file format, for formats bring a reference or do not.
+
+    Raises:
+        ConfigError: When it cannot be prepared, or always needs a reference and has none.
+    """
+    for index in slices.first_of_each_format():
+        sample = slices.prepared(index)
+        if always and sample.target is None:
+            raise no_reference(sample)
+
+
+def _check_some_reference(train: SliceDataset, objective: str) -> None:
+    volumes = train.volumes()
+    if not any(train.has_target(volume.start) for volume in volumes):
+        raise ConfigError(
+            f"data.train: {objective} is semi-supervised with this objective, but none of "
+            f"{len(volumes)} scans has a reference, so nothing would tell the network what an "
+            "image looks like; add scans that are fully sampled or bring a reconstruction, or "
+            "choose a self-supervised objective, such as objective=noise2recon_ssdu"
+        )
 
 
 def _check_resume(path: str, module: ReconstructionModule) -> None:

@@ -106,6 +106,12 @@ class SliceDataset(Dataset[Sample]):
         """Tell whether slice ``index`` has a reference once it is prepared, which is done."""
         return self.prepared(index).target is not None
 
+    def first_of_each_format(self) -> list[int]:
+        """Return the first slice of the first scan of every file format."""
+        scans = enumerate(self.scans)
+        found = {scan.header.format: self._first(number) for number, scan in reversed([*scans])}
+        return sorted(found.values())
+
     def volumes(self) -> list[range]:
         """Return the indices of the slices of each scan."""
         return [range(self._first(scan), end) for scan, end in enumerate(self._ends)]

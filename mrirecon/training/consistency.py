@@ -24,7 +24,8 @@ class Consistency(Objective):
     VORTEX (Desai et al., MIDL 2022).
 
     Training is semi-supervised when the objective is supervised and some scans have no reference:
-    these contribute the second term only.
+    these contribute the second term only. It does not suffice alone, for a method that paints the
+    same image of every scan is perfectly consistent; so some scans must have one.
 
     Args:
         objective: :math:`\mathcal{L}`.
@@ -41,6 +42,7 @@ class Consistency(Objective):
         if weight <= 0:
             raise ValueError(f"weight must be positive, got {weight}")
         self.objective, self.perturbations, self.weight = objective, tuple(perturbations), weight
+        self.needs_some_targets = objective.needs_target or objective.needs_some_targets
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         consistency = self.weight * self.inconsistency(reconstructor, sample)

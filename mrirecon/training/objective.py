@@ -19,9 +19,12 @@ class Objective(nn.Module, ABC):
 
     Attributes:
         needs_target: Whether it compares with reference images; a Sample without one is refused.
+        needs_some_targets: Whether it does so where there are any; a training set without a single
+            one is refused, as it would teach something else than was meant.
     """
 
     needs_target: bool = False
+    needs_some_targets: bool = False
 
     @abstractmethod
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:

@@ -33,6 +33,7 @@ class WithPenalty(Objective):
             raise ValueError(f"weight must be positive, got {weight}")
         self.objective, self.weight = objective, weight
         self.needs_target = objective.needs_target
+        self.needs_some_targets = objective.needs_some_targets
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         penalties: list[Tensor] = []
