@@ -67,7 +67,7 @@ def train(config: DictConfig, settings: Settings) -> None:
         _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
-    _check_data(data, module.objective)
+    _check_data(data, module.objective, module.reconstructor)
     trainer = _trainer(config, folder)
     if trainer.is_global_zero:
         _write_record(config, folder)
@@ -152,7 +152,7 @@ def _check_folder(settings: Settings, folder: Path) -> None:
         )
 
 
-def _check_data(data: DataModule, objective: Objective) -> None:
+def _check_data(data: DataModule, objective: Objective, reconstructor: Reconstructor) -> None:
     """What is wrong with the data is told now, not by a worker process or after an epoch."""
     for name, slices in data.sets.items():
         try:
@@ -163,6 +163,7 @@ def _check_data(data: DataModule, objective: Objective) -> None:
             ) from error
     if objective.needs_some_targets:
         _check_some_reference(data.sets["train"], type(objective).__name__)
+    objective.check(reconstructor, data.sets["train"].prepared(0))
 
 
 def _check_references(slices: SliceDataset, *, always: bool) -> None:

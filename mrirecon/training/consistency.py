@@ -6,7 +6,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.unrolled import coil_maps
+from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator, calibration_extent
 from mrirecon.training.objective import Objective
 from mrirecon.training.perturbations import Perturbation
 from mrirecon.types import Sample
@@ -51,6 +54,18 @@ class Consistency(Objective):
         loss: Float[Tensor, ""] = self.objective(reconstructor, sample) + consistency
         return loss
 
+    def check(self, reconstructor: Reconstructor, sample: Sample) -> None:
+        """Refuse perturbations that may leave too small a centre to calibrate on."""
+        self.objective.check(reconstructor, sample)
+        least = sample
+        for perturbation in self.perturbations:
+            least = perturbation.least_calibrated(least)
+        if calibration_extent(least).equal(calibration_extent(sample)):
+            return
+        for module in reconstructor.modules():
+            if isinstance(module, SensitivityEstimator):
+                _check_calibrates(module, sample, least)
+
     def inconsistency(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         """Return the relative difference of the images, a mean over the batch."""
         perturbed = sample.replace(target=None)
@@ -62,3 +77,15 @@ class Consistency(Objective):
         image = reconstructor(perturbed)
         error, size = (v.abs().sum((-2, -1)) for v in (image - expected, expected))
         return (error / torch.where(size > 0, size, 1.0)).mean()
+
+
+@torch.no_grad()
+def _check_calibrates(estimator: SensitivityEstimator, sample: Sample, least: Sample) -> None:
+    try:
+        coil_maps(estimator, least)
+    except CalibrationError as error:
+        coil_maps(estimator, sample)  # unless mirroring is the cause, this tells it
+        raise ConfigError(
+            f"objective.perturbations: FlipAndShift leaves an odd number of the central lines of "
+            f"{sample.key[0]}, and then {error}; or set flip=false of FlipAndShift"
+        ) from error

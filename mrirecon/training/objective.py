@@ -30,6 +30,14 @@ class Objective(nn.Module, ABC):
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         """Return the loss, a mean over the batch."""
 
+    def check(self, reconstructor: Reconstructor, sample: Sample) -> None:
+        """Look at a first batch for what would stop the training in its middle.
+
+        Raises:
+            ConfigError: When there is such a thing.
+        """
+        del reconstructor, sample  # most objectives fail in the first step or never
+
 
 class Supervised(Objective):
     r"""Compare the cropped magnitude :math:`x` with ``sample.target`` :math:`r`.

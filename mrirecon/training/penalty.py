@@ -35,6 +35,9 @@ class WithPenalty(Objective):
         self.needs_target = objective.needs_target
         self.needs_some_targets = objective.needs_some_targets
 
+    def check(self, reconstructor: Reconstructor, sample: Sample) -> None:
+        self.objective.check(reconstructor, sample)
+
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         penalties: list[Tensor] = []
 

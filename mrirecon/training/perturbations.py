@@ -20,6 +20,10 @@ class Perturbation(ABC):
     def __call__(self, sample: Sample, image: Image) -> tuple[Sample, Image]:
         """Return the perturbed batch and what its reconstruction should be."""
 
+    def least_calibrated(self, sample: Sample) -> Sample:
+        """Return a batch with as small a fully sampled centre as this may leave."""
+        return sample
+
 
 @dataclass(frozen=True)
 class MoreNoise(Perturbation):
@@ -111,6 +115,9 @@ class FlipAndShift(Perturbation):
         h, w = sample.kspace.shape[-2:]
         dy, dx = (int((self.shift * n * (2 * torch.rand(()) - 1)).round().item()) for n in (h, w))
         return shifted(sample, dy, dx), image.roll((dy, dx), (-2, -1))
+
+    def least_calibrated(self, sample: Sample) -> Sample:
+        return mirrored(mirrored(sample, -2), -1) if self.flip else sample
 
 
 def mirrored(sample: Sample, axis: int) -> Sample:

@@ -9,14 +9,19 @@ from mrirecon.commands.train import _check_data
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import RssTarget, Undersample
 from mrirecon.errors import ConfigError
+from mrirecon.reconstructors.modl import MoDL
 from mrirecon.scan import Scan
+from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps
+from mrirecon.sensitivity.base import CalibrationError
 from mrirecon.training.consistency import Consistency
 from mrirecon.training.objective import Supervised
 from mrirecon.training.penalty import WithPenalty
-from mrirecon.training.perturbations import MoreNoise
+from mrirecon.training.perturbations import FlipAndShift, MoreNoise
 from mrirecon.training.self_supervised import Ssdu
 from tests import scenes
 from tests.training import runs
+
+VARNET = runs.varnet()
 
 
 class Undersampled(Scan):
@@ -42,12 +47,12 @@ def test_every_format_of_the_validation_is_looked_at():
     with pytest.raises(
         ConfigError, match=r"data\.val: .*subject0002.* cannot serve .* whatever the objective is"
     ):
-        _check_data(data("val", scenes.scan(1), Undersampled(2)), Ssdu())
+        _check_data(data("val", scenes.scan(1), Undersampled(2)), Ssdu(), VARNET)
     without = data("val", Undersampled(2), required=False)
     with pytest.raises(ConfigError, match=r"data\.val: .* needs a reference .* whatever the objec"):
-        _check_data(without, Ssdu())
+        _check_data(without, Ssdu(), VARNET)
     with pytest.raises(ConfigError, match=r"data\.train: .*transform=semi_supervised$"):
-        _check_data(data("train", scenes.scan(1), Undersampled(2)), Ssdu())
+        _check_data(data("train", scenes.scan(1), Undersampled(2)), Ssdu(), VARNET)
 
 
 def test_semi_supervised_training_without_any_reference_is_refused():
@@ -56,9 +61,28 @@ def test_semi_supervised_training_without_any_reference_is_refused():
     none = data("train", Undersampled(2), Undersampled(3), required=False)
     for one in (objective, WithPenalty(objective), Consistency(objective, [MoreNoise()])):
         with pytest.raises(ConfigError, match=r"data\.train: .* none of 2 scans has a reference"):
-            _check_data(none, one)
+            _check_data(none, one, VARNET)
     for self_supervised in (Ssdu(), Consistency(Ssdu(), [MoreNoise()])):
-        _check_data(none, self_supervised)
-    _check_data(data("train", Undersampled(2), scenes.scan(3), required=False), objective)
+        _check_data(none, self_supervised, VARNET)
+    _check_data(data("train", Undersampled(2), scenes.scan(3), required=False), objective, VARNET)
     with pytest.raises(ValueError, match="Consistency needs a reference image"):
         Adaptation(objective)
+
+
+def test_a_centre_that_mirroring_makes_too_small_is_told_before_it_happens():
+    """12 central lines are enough for ESPIRiT's kernel of 6; mirrored, 11 of them stay central."""
+    objective = Consistency(Supervised(), [FlipAndShift(), MoreNoise()])
+    train = data("train", scenes.scan())
+    train.sets["train"].transform = Undersample(scenes.PATTERN)
+    sample = scenes.batch(scenes.scan())
+    reason = r"odd number of the central lines .* kernel=6 needs .* found 40 x 11; .* flip=false"
+    for one in (objective, WithPenalty(objective), Consistency(objective, [MoreNoise()])):
+        with pytest.raises(ConfigError, match=reason):
+            _check_data(train, one, MoDL(Espirit()))
+    for fits in (Espirit(kernel=5), LearnedMaps(2, 2)):
+        objective.check(MoDL(fits), sample)
+    Consistency(Supervised(), [FlipAndShift(flip=False)]).check(MoDL(Espirit()), sample)
+    with pytest.raises(
+        CalibrationError, match="the data carries none"
+    ):  # which mirroring has not to do with
+        objective.check(MoDL(GivenMaps()), sample)

@@ -149,6 +149,9 @@ def test_the_slurm_launcher_asks_for_a_process_per_device():
     assert not GlobalHydra.instance().is_initialized()
 
 
+VARNET = runs.varnet()
+
+
 class Frames(Reconstructor):
     joint = True
 
@@ -164,19 +167,19 @@ def test_methods_for_frames_and_data_without_references_are_refused():
     with pytest.raises(ConfigError, match="Frames takes the frames of one slice as a batch"):
         ReconstructionModule(Frames(), Supervised(), runs.adam, runs.RECIPE)
     with_target = runs.data()
-    _check_data(with_target, Supervised())
+    _check_data(with_target, Supervised(), VARNET)
 
     def without(stage):
         data = runs.data()
         data.sets[stage].transform = lambda sample: runs.FIXED(sample).replace(target=None)
         return data
 
-    _check_data(without("train"), Ssdu())
+    _check_data(without("train"), Ssdu(), VARNET)
     with pytest.raises(
         ConfigError, match=r"data\.train: supervised training, like validation, needs"
     ):
-        _check_data(without("train"), Supervised())
+        _check_data(without("train"), Supervised(), VARNET)
     with pytest.raises(
         ConfigError, match=r"data\.val: supervised training, like validation, needs"
     ):
-        _check_data(without("val"), Ssdu())
+        _check_data(without("val"), Ssdu(), VARNET)
