@@ -6,6 +6,7 @@ with the weights of the samples, and stays in complex64 under autocast. Those of
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Complex, Float
@@ -16,6 +17,35 @@ from mrirecon.reconstructors.base import check_not_negative
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.solvers.implicit import implicit_cg
 from mrirecon.types import Image
+
+
+class DataConsistency(nn.Module, ABC):
+    """A layer that pulls towards the data; of one of two kinds.
+
+    Attributes:
+        kind: Which, for messages.
+    """
+
+    kind: str
+
+
+class ImageConsistency(DataConsistency):
+    """What methods on images take as ``consistency``."""
+
+    kind = "of images: GradientStep, ProximalStep, RefinedMaps, or KspaceStep around one of k-space"
+
+    @abstractmethod
+    def forward(self, x: Image, data: DataTerm) -> Image:
+        """Return the next image."""
+
+
+def check_consistency(name: str, layer: nn.Module, kind: type[DataConsistency]) -> None:
+    """Raise ValueError unless a layer is of the kind that a method needs."""
+    if not isinstance(layer, kind):
+        raise ValueError(
+            f"{name} must be a data-consistency layer {kind.kind}; or a {kind.__name__} of your "
+            f"own, but {type(layer).__name__} is none"
+        )
 
 
 class LearnedStep(nn.Module):
@@ -36,7 +66,7 @@ class LearnedStep(nn.Module):
         nn.init.constant_(self.step, self.initial)
 
 
-class GradientStep(LearnedStep):
+class GradientStep(LearnedStep, ImageConsistency):
     r"""A gradient step with a learned length, :math:`x - \eta A^H(Ax - y)`.
 
     As :math:`\|A\| \le 1`, it does not increase the misfit for :math:`0 \le \eta \le 2`.
@@ -50,7 +80,7 @@ class GradientStep(LearnedStep):
         return x - self.step * data.gradient(x)
 
 
-class ProximalStep(nn.Module):
+class ProximalStep(ImageConsistency):
     r"""The image that fits the data and is close to ``x``, by conjugate gradients.
 
     .. math:: \arg\min_u \|Au - y\|^2 + \lambda\|u - x\|^2

@@ -10,7 +10,11 @@ from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.features import FeatureNetwork, History
 from mrirecon.reconstructors.base import Reconstructor, check_not_negative
-from mrirecon.reconstructors.data_consistency import GradientStep
+from mrirecon.reconstructors.data_consistency import (
+    GradientStep,
+    ImageConsistency,
+    check_consistency,
+)
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step
@@ -92,6 +96,7 @@ class DeepUnrolled(Reconstructor):
         slices = 2 * context + 1
         network = ImageNetwork(body, slices * (3 if adaptive else 1), slices)
         step = GradientStep() if consistency is None else consistency
+        check_consistency("consistency", step, ImageConsistency)
         self.cascades = for_each_step(Cascade(network, step, adaptive), iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

@@ -11,7 +11,11 @@ from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
 from mrirecon.networks.joint_unet import JointUnet
-from mrirecon.reconstructors.data_consistency import GradientStep
+from mrirecon.reconstructors.data_consistency import (
+    GradientStep,
+    ImageConsistency,
+    check_consistency,
+)
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import coil_maps
 from mrirecon.sensitivity.base import SensitivityEstimator, unit_norm
@@ -81,7 +85,7 @@ class CorrectedMaps(MapUpdate):
         return unit_norm(torch.where(sensitive, maps - self.step * correction, 0.0))
 
 
-class RefinedMaps(nn.Module):
+class RefinedMaps(ImageConsistency):
     """A consistency with maps of its own.
 
     Args:
@@ -94,6 +98,7 @@ class RefinedMaps(nn.Module):
         super().__init__()
         self.maps = CorrectedMaps() if maps is None else maps
         self.consistency = GradientStep() if consistency is None else consistency
+        check_consistency("consistency", self.consistency, ImageConsistency)
 
     def forward(self, x: Image, data: DataTerm) -> Image:
         """Return the next image."""

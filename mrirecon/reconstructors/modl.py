@@ -4,7 +4,11 @@ from torch import nn
 
 from mrirecon.networks import ResidualCnn
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.data_consistency import ProximalStep
+from mrirecon.reconstructors.data_consistency import (
+    ImageConsistency,
+    ProximalStep,
+    check_consistency,
+)
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import (
     check_makes_one,
@@ -53,6 +57,7 @@ class MoDL(Reconstructor):
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         step = ProximalStep() if consistency is None else consistency
+        check_consistency("consistency", step, ImageConsistency)
         self.consistency = for_each_step(step, iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

@@ -10,7 +10,8 @@ from mrirecon.networks.conv_gru import ConvGru, StateInitializer
 from mrirecon.networks.recurrent import RecurrentNetwork
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.kspace_consistency import SoftStep
+from mrirecon.reconstructors.data_consistency import check_consistency
+from mrirecon.reconstructors.kspace_consistency import KspaceConsistency, SoftStep
 from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
@@ -59,6 +60,7 @@ class RecurrentVarNet(Reconstructor):
         self.initializer = StateInitializer(unit.channels, unit.layers)
         self.units = for_each_step(unit, iterations, tied)
         step = SoftStep() if consistency is None else consistency
+        check_consistency("consistency", step, KspaceConsistency)
         self.consistency = for_each_step(step, iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

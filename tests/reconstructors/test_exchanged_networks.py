@@ -13,8 +13,12 @@ from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn, ResidualMwcnn
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cascade_net import CascadeNet
+from mrirecon.reconstructors.data_consistency import GradientStep, ProximalStep, SplittingStep
+from mrirecon.reconstructors.deep_unrolled import DeepUnrolled
 from mrirecon.reconstructors.fi_varnet import FiVarNet
+from mrirecon.reconstructors.kspace_consistency import HardProjection, KspaceStep, SoftStep
 from mrirecon.reconstructors.lpd_net import LpdNet
+from mrirecon.reconstructors.map_refinement import RefinedMaps
 from mrirecon.reconstructors.modl import MoDL
 from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
 from mrirecon.reconstructors.rim import Rim
@@ -166,6 +170,33 @@ def channels(image):
     ],
 )
 def test_networks_that_do_not_fit_are_named(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+OF_IMAGES = "must be a data-consistency layer of images: .* KspaceStep around one of k-space; .* "
+OF_KSPACE = "must be a data-consistency layer of k-space: HardProjection, .* "
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: MoDL(GIVEN, consistency=SoftStep()), f"consistency {OF_IMAGES}SoftStep is none"),
+        (lambda: MoDL(GIVEN, consistency=SplittingStep(2)), f"{OF_IMAGES}SplittingStep is none"),
+        (lambda: RefinedMaps(consistency=HardProjection()), f"{OF_IMAGES}HardProjection is none"),
+        (
+            lambda: DeepUnrolled(GIVEN, Restormer(4, (1, 1), (1, 2), 1), NormUnet(2, 2)),
+            f"consistency {OF_IMAGES}NormUnet is none",
+        ),
+        (lambda: CascadeNet(GIVEN, consistency=GradientStep()), f"{OF_KSPACE}GradientStep is none"),
+        (
+            lambda: RecurrentVarNet(GIVEN, 1, 2, 1, KspaceStep()),
+            f"consistency {OF_KSPACE}KspaceStep is none",
+        ),
+        (lambda: KspaceStep(ProximalStep()), f"step {OF_KSPACE}ProximalStep is none"),
+    ],
+)
+def test_data_consistency_of_another_kind_is_named(make, message):
     with pytest.raises(ValueError, match=message):
         make()
 
