@@ -90,6 +90,10 @@ class Augment:
     weakens it at high frequencies; ``Sample.noise`` then holds the mean (:data:`NOISE_GAIN`).
     Pixels are taken to be square.
 
+    Movements change no brightness, so ``Sample.peak``, the data range of SSIM, stays that of the
+    volume at rest, as no other slice moves with this one; it grows only where the moved reference
+    is brighter: a cropped one may show what lay outside, and bicubic interpolation overshoots.
+
     Attributes:
         epochs: Length of the run, :math:`T`.
         strength: Probability in the end, :math:`p_{\max}`.
@@ -145,10 +149,15 @@ class Augment:
             return sample
         kspace = fft(movement(ifft(sample.kspace))) * sample.mask.unsqueeze(-3)
         blur = 1.0 if movement.matrix is None else NOISE_GAIN
+        target = None if sample.target is None else self._target(sample.target, kspace, movement)
+        peak = sample.peak
+        if peak is not None and target is not None:
+            peak = torch.maximum(peak, target.amax((-2, -1)))
         return sample.replace(
             kspace=kspace,
             maps=None if sample.maps is None else unit_norm(movement(sample.maps)),
-            target=None if sample.target is None else self._target(sample.target, kspace, movement),
+            target=target,
+            peak=peak,
             noise=None if sample.noise is None else sample.noise * blur,
             neighbors=None if sample.neighbors is None else self.moved(sample.neighbors, movement),
         )

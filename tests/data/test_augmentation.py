@@ -99,6 +99,21 @@ def test_image_maps_and_reference_move_together():
     assert torch.allclose(both.target[0], alone.target, atol=1e-4)
 
 
+def test_the_peak_is_that_of_the_volume_and_of_the_moved_reference():
+    image = torch.full((1, 40, 36), 1.0 + 0j)
+    image[:, :4] = 5.0  # bright, and outside of the reference
+    sample = Sample(
+        fft(image), torch.ones(1, 36, dtype=torch.bool),
+        target=center_crop(image[0].abs(), (30, 30)), peak=torch.tensor(2.0),
+    )  # fmt: skip
+    moves = Augment(10, target="rss").moved
+    assert moves(sample, Movement((-1,), shift=(0, 3))).peak.item() == 2.0  # another slice has it
+    shown = moves(sample, Movement(shift=(4, 0)))
+    assert shown.peak.item() == shown.target.max().item() == pytest.approx(5.0, rel=1e-4)
+    assert moves(sample.replace(peak=None), Movement(shift=(4, 0))).peak is None
+    assert moves(sample.replace(target=None), Movement(shift=(4, 0))).peak.item() == 2.0
+
+
 def test_the_scanner_stays_the_same():
     sample = full()
     mask = torch.ones(1, 36, dtype=torch.bool)
