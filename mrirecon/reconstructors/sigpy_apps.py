@@ -6,6 +6,7 @@ from a random start.
 """
 
 from abc import abstractmethod
+from functools import partial
 from types import ModuleType
 from typing import Any
 
@@ -75,20 +76,16 @@ class SigpyApp(Reconstructor):
         maps: Complex64[np.ndarray, "coil h w"],
         weights: Float32[np.ndarray, "h w"],
     ) -> Complex64[np.ndarray, "h w"]:
-        options = {
-            "weights": weights, "max_iter": self.iterations, "show_pbar": False,
-        }  # fmt: skip
-        return self.run(apps, kspace, maps, options).astype(np.complex64)
+        app = self.app(apps)(
+            kspace, maps, lamda=self.regularization, weights=weights, max_iter=self.iterations,
+            show_pbar=False,
+        )  # fmt: skip
+        image: np.ndarray = app.run()
+        return image.astype(np.complex64)
 
     @abstractmethod
-    def run(
-        self,
-        apps: ModuleType,
-        kspace: Complex64[np.ndarray, "coil h w"],
-        maps: Complex64[np.ndarray, "coil h w"],
-        options: dict[str, Any],
-    ) -> np.ndarray:
-        """Run one app on one slice; ``options`` are common to all apps."""
+    def app(self, apps: ModuleType) -> Any:
+        """Return the app, with the options set that not all apps share."""
 
 
 class SigpySense(SigpyApp):
@@ -99,15 +96,9 @@ class SigpySense(SigpyApp):
     ) -> None:
         super().__init__(sensitivity, regularization, iterations)
 
-    def run(
-        self,
-        apps: ModuleType,
-        kspace: Complex64[np.ndarray, "coil h w"],
-        maps: Complex64[np.ndarray, "coil h w"],
-        options: dict[str, Any],
-    ) -> np.ndarray:
-        """Run the app."""
-        return apps.SenseRecon(kspace, maps, lamda=self.regularization, **options).run()
+    def app(self, apps: ModuleType) -> Any:
+        """Return the app."""
+        return apps.SenseRecon
 
 
 class SigpyL1Wavelet(SigpyApp):
@@ -130,17 +121,9 @@ class SigpyL1Wavelet(SigpyApp):
         super().__init__(sensitivity, regularization, iterations)
         self.wavelet = wavelet
 
-    def run(
-        self,
-        apps: ModuleType,
-        kspace: Complex64[np.ndarray, "coil h w"],
-        maps: Complex64[np.ndarray, "coil h w"],
-        options: dict[str, Any],
-    ) -> np.ndarray:
-        """Run the app."""
-        return apps.L1WaveletRecon(
-            kspace, maps, lamda=self.regularization, wave_name=self.wavelet, alpha=1.0, **options
-        ).run()
+    def app(self, apps: ModuleType) -> Any:
+        """Return the app."""
+        return partial(apps.L1WaveletRecon, wave_name=self.wavelet, alpha=1.0)
 
 
 SIGMA = 0.2
@@ -156,17 +139,9 @@ class SigpyTotalVariation(SigpyApp):
     ) -> None:
         super().__init__(sensitivity, regularization, iterations)
 
-    def run(
-        self,
-        apps: ModuleType,
-        kspace: Complex64[np.ndarray, "coil h w"],
-        maps: Complex64[np.ndarray, "coil h w"],
-        options: dict[str, Any],
-    ) -> np.ndarray:
-        """Run the app."""
-        return apps.TotalVariationRecon(
-            kspace, maps, lamda=self.regularization, tau=1 / (9 * SIGMA), sigma=SIGMA, **options
-        ).run()
+    def app(self, apps: ModuleType) -> Any:
+        """Return the app."""
+        return partial(apps.TotalVariationRecon, tau=1 / (9 * SIGMA), sigma=SIGMA)
 
 
 def _sigpy() -> ModuleType:

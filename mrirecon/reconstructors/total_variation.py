@@ -7,7 +7,7 @@ from mrirecon.operators import FiniteDifference, SymmetrizedGradient
 from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.solvers import Solution, primal_dual
+from mrirecon.solvers import Solution, SplitProblem, primal_dual
 from mrirecon.types import Sample
 
 D, E = FiniteDifference(), SymmetrizedGradient()
@@ -66,10 +66,12 @@ class TotalVariation(IterativeReconstructor):
                 return _project(dual, self.regularization)
             return _project(dual.unsqueeze(-3), self.regularization).squeeze(-3)
 
+        problem = SplitProblem(
+            data.gradient, D, D.adjoint, prox_dual, norm=NORM_D, objective=objective
+        )
         solution = primal_dual(
-            data.gradient, D, D.adjoint, prox_dual, data.warm_start(),
-            norm=NORM_D, balance=BALANCE, iterations=self.iterations, tolerance=self.tolerance,
-            objective=objective if trace else None,
+            problem, data.warm_start(), balance=BALANCE, iterations=self.iterations,
+            tolerance=self.tolerance, trace=trace,
         )  # fmt: skip
         return _rescaled(solution, solution.x, data)
 
@@ -134,10 +136,13 @@ class Tgv(IterativeReconstructor):
 
         start = data.warm_start().unsqueeze(-3)
         start = torch.cat([start, torch.zeros_like(start), torch.zeros_like(start)], -3)
+        problem = SplitProblem(
+            gradient, forward, adjoint, prox_dual,
+            norm=NORM_TGV, objective=objective, axes=(-3, -2, -1),
+        )  # fmt: skip
         solution = primal_dual(
-            gradient, forward, adjoint, prox_dual, start,
-            norm=NORM_TGV, balance=BALANCE, iterations=self.iterations, tolerance=self.tolerance,
-            objective=objective if trace else None, axes=(-3, -2, -1),
+            problem, start, balance=BALANCE, iterations=self.iterations,
+            tolerance=self.tolerance, trace=trace,
         )  # fmt: skip
         return _rescaled(solution, solution.x[..., 0, :, :], data)
 

@@ -4,10 +4,11 @@ from mrirecon.solvers.base import Solution
 from mrirecon.solvers.conjugate_gradient import conjugate_gradient, solve_cg
 from mrirecon.solvers.fista import fista
 from mrirecon.solvers.power_iteration import power_iteration
-from mrirecon.solvers.primal_dual import primal_dual
+from mrirecon.solvers.primal_dual import SplitProblem, primal_dual
 
 __all__ = [
     "Solution",
+    "SplitProblem",
     "conjugate_gradient",
     "fista",
     "power_iteration",

@@ -30,28 +30,40 @@ class Solution:
 
 
 class Progress:
-    """Counts the steps of each member, notes who has converged, and records the objective.
+    """Counts the steps of each member, stops those that change no more, records the objective.
 
     Args:
         x: The first iterate.
+        tolerance: A member stops once a step changes it by no more than this part of its norm; 0
+            stops none.
         axes: Axes of one vector; every other axis is batch.
         objective: Evaluated at every iterate, one number per member, when given.
     """
 
-    def __init__(self, x: Tensor, axes: Axes, objective: Operator | None = None) -> None:
+    def __init__(
+        self, x: Tensor, tolerance: float, axes: Axes, objective: Operator | None = None
+    ) -> None:
         norms = energy(x.detach(), axes)
-        self.axes = axes
+        self.axes, self.tolerance = axes, tolerance
         self.active = torch.ones_like(norms, dtype=torch.bool)
         self.iterations = torch.zeros_like(norms, dtype=torch.int64)
         self.objective = objective
         self.trace: list[Tensor] = [] if objective is None else [objective(x)]
 
-    def record(self, x: Tensor, done: Tensor) -> None:
-        """Note one step to ``x``; members that are ``done`` take part no longer."""
+    def next(self, x: Tensor, proposed: Tensor) -> Tensor:
+        """Return what was proposed, and of members that have stopped what they were."""
+        return torch.where(self.active, proposed, x) if self.tolerance else proposed
+
+    def finished(self, x: Tensor, change: Tensor) -> bool:
+        """Note a step by ``change`` to ``x``; tell whether all members have stopped."""
         self.iterations = self.iterations + self.active
-        self.active = self.active & ~done
         if self.objective is not None:
             self.trace.append(self.objective(x))
+        if not self.tolerance:
+            return False
+        done = energy(change, self.axes) <= self.tolerance**2 * energy(x, self.axes)
+        self.active = self.active & ~done
+        return not self.active.any()
 
     def solution(self, x: Tensor) -> Solution:
         """Return the Solution that ends at ``x``."""

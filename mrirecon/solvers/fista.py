@@ -43,11 +43,10 @@ def fista(
         axes: Axes of one vector; every other axis is batch.
     """
     x = z = x0
-    progress = Progress(x0, axes, objective)
+    progress = Progress(x0, tolerance, axes, objective)
     t = torch.ones_like(energy(x0.detach(), axes))
     for _ in range(iterations):
-        proposed = prox(z - step * gradient(z), step)
-        new = torch.where(progress.active, proposed, x) if tolerance else proposed
+        new = progress.next(x, prox(z - step * gradient(z), step))
         change = new - x
         uphill = inner(z - new, change, axes) > 0
         following = (1 + torch.sqrt(1 + 4 * t * t)) / 2
@@ -55,11 +54,6 @@ def fista(
         t = torch.where(uphill, torch.ones_like(t), following)
         z = new + momentum * change
         x = new
-        if tolerance:
-            done = energy(change, axes) <= tolerance**2 * energy(x, axes)
-        else:
-            done = torch.zeros_like(progress.active)
-        progress.record(x, done)
-        if tolerance and not progress.active.any():
+        if progress.finished(x, change):
             break
     return progress.solution(x)

@@ -3,7 +3,7 @@
 import torch
 
 from mrirecon.operators import FiniteDifference
-from mrirecon.solvers import fista, power_iteration, primal_dual, solve_cg
+from mrirecon.solvers import SplitProblem, fista, power_iteration, primal_dual, solve_cg
 
 
 def complex_randn(*shape, seed=0):
@@ -74,27 +74,31 @@ def test_primal_dual_reaches_the_closed_form_of_two_pixels():
     def project(p, _):
         return p / torch.linalg.vector_norm(p, dim=-3, keepdim=True).div(0.5).clamp_min(1)
 
-    solution = primal_dual(
-        lambda x: x - y, D, D.adjoint, project, 0 * y, norm=8**0.5, iterations=2000, tolerance=1e-10
-    )
+    def objective(x):
+        return (0.5 * (x - y).abs().square() + 0.5 * D(x).norm(dim=-3)).sum((-2, -1))
+
+    problem = SplitProblem(lambda x: x - y, D, D.adjoint, project, norm=8**0.5, objective=objective)
+    solution = primal_dual(problem, 0 * y, iterations=2000, tolerance=1e-10, trace=True)
     expected = torch.tensor([[[1.5, 2.5]], [[1.1, 1.1]]], dtype=torch.complex128)
     torch.testing.assert_close(solution.x, expected, rtol=1e-6, atol=1e-6)
     assert solution.converged.all()
+    torch.testing.assert_close(solution.objective[-1], objective(expected))
+    assert len(solution.objective) == solution.iterations.max() + 1
+    assert primal_dual(problem, 0 * y, iterations=1).objective is None
 
 
 def test_primal_dual_without_a_smooth_part_is_chambolle_pock():
     """min |x - y|_1 with K = 2: p is clipped to the unit disc and shifted by the data."""
     y = complex_randn(1, 1, 8)
-    solution = primal_dual(
+    problem = SplitProblem(
         torch.zeros_like,
         lambda x: 2 * x,
         lambda p: 2 * p,
         lambda p, sigma: (lambda q: q / q.abs().clamp_min(1))(p - sigma * 2 * y),
-        0 * y,
         norm=2.0,
         lipschitz=0.0,
-        iterations=2000,
     )
+    solution = primal_dual(problem, 0 * y, iterations=2000)
     torch.testing.assert_close(solution.x, y, rtol=1e-6, atol=1e-6)
 
 
