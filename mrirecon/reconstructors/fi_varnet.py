@@ -6,17 +6,22 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.fourier import ifft
 from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks import NormUnet
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
-from mrirecon.operators import Coils, Fourier, adjoint_image, sense_normal
+from mrirecon.operators import adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.feature_cascade import FeatureCascade
-from mrirecon.reconstructors.kspace_consistency import SoftStep
+from mrirecon.reconstructors.kspace_state import (
+    Measured,
+    Projected,
+    State,
+    StateStep,
+    Weighted,
+)
 from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.types import Image, Maps, Sample
+from mrirecon.types import Image, Sample
 
 REFINED = 3
 
@@ -66,7 +71,7 @@ class FiVarNet(Reconstructor):
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, cascades)
-        self.consistency = for_each_step(SoftStep(), cascades)
+        self.consistency = for_each_step(StateStep(), cascades)
         self.coder = FeatureCoder(channels)
         self.feature_cascades = nn.ModuleList(
             FeatureCascade(channels, pools, acceleration, refine=t % REFINED == 0)
@@ -76,17 +81,19 @@ class FiVarNet(Reconstructor):
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
         maps = coil_maps(self.sensitivity, sample)
-        E = Fourier() @ Coils(maps)
-        kspace = E(self._in_features(sample, maps, E.H(sample.kspace)))
+        measured = Measured.of(sample.kspace, sense_normal(sample, maps))
+        x = self._in_features(sample, measured)
+        state: State = (Projected if sample.weights is None else Weighted).at(measured, x)
         for denoiser, consistency in zip(self.denoisers, self.consistency, strict=True):
-            kspace = consistency(kspace, sample) - E(denoiser(E.H(kspace)))
+            state = consistency(state, denoiser(state.image()))
         if self.combination == "sense":
-            return E.H(kspace)
-        return complex_image(root_sum_of_squares(ifft(kspace)))
+            return state.image()
+        return complex_image(root_sum_of_squares(state.coil_images()))
 
-    def _in_features(self, sample: Sample, maps: Maps, x: Image) -> Image:
+    def _in_features(self, sample: Sample, measured: Measured) -> Image:
         """Return the image after the steps on feature maps."""
-        normal, adjoint = sense_normal(sample, maps), adjoint_image(sample, maps)
+        x, normal = measured.image, measured.normal
+        adjoint = adjoint_image(sample, normal.maps)
         flat = x.reshape(-1, *x.shape[-2:])
         statistics = Statistics.of(flat)
 

@@ -2,7 +2,7 @@ r"""The k-space that a variational network carries from step to step, without ho
 
 With :math:`E = FS`, measured data :math:`y`, step lengths :math:`\eta` and corrections :math:`D`,
 
-.. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y
+.. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y \text{ or } E x_0
 
 Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result.
 """
@@ -16,10 +16,11 @@ from torch import Tensor
 from mrirecon.fourier import ifft
 from mrirecon.operators import SenseNormal
 from mrirecon.operators.normal import combine
+from mrirecon.reconstructors.data_consistency import LearnedStep
 from mrirecon.types import Image, KSpace
 
 CoilImages = Complex64[Tensor, "*b coil h w"]
-StepLength = Float32[Tensor, "1"]
+StepLength = Float32[Tensor, "..."]
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,29 @@ class Projected:
 
     As :math:`M^2 = M` and :math:`M y = y`, the steps stay in the form
 
-    .. math:: k = y + E p + M E q, \qquad
+    .. math:: k = c\,y + E p + M E q, \qquad c \leftarrow c + \eta (1 - c), \qquad
               p \leftarrow p - D, \qquad q \leftarrow (1 - \eta) q - \eta p
 
     Attributes:
-        measured: Where the steps begin.
-        p: The sum of the corrections; None is zero.
+        measured: What was measured; here the steps begin, :math:`c = 1`.
+        p: The sum of the corrections, from :math:`x_0` on; None is zero.
         q: What data consistency made of them; None is zero.
+        c: How much of the measured data is in it; None is one, and stays so.
     """
 
     measured: Measured
     p: Image | None = None
     q: Image | None = None
+    c: Float32[Tensor, "..."] | None = None
+
+    @classmethod
+    def at(cls, measured: Measured, x: Image) -> "Projected":
+        """Begin at the k-space of an image, :math:`c = 0`."""
+        return cls(measured, p=x, c=measured.energy.new_zeros(()))
 
     def image(self) -> Image:
         """Return :math:`E^H k`."""
-        image = self.measured.image
+        image = self.measured.image if self.c is None else self.c * self.measured.image
         if self.p is not None:
             image = image + self.measured.energy * self.p
         return image if self.q is None else image + self.measured.normal(self.q)
@@ -78,12 +86,17 @@ class Projected:
             return replace(self, p=0 * length - correction)
         q = -length * self.p
         return replace(
-            self, p=self.p - correction, q=q if self.q is None else (1 - length) * self.q + q
+            self,
+            p=self.p - correction,
+            q=q if self.q is None else (1 - length) * self.q + q,
+            c=None if self.c is None else self.c + length * (1 - self.c),
         )
 
     def coil_images(self) -> CoilImages:
         """Return :math:`F^H k`."""
         maps, images = self.measured.normal.maps, self.measured.coil_images
+        if self.c is not None:
+            images = self.c * images
         if self.p is not None:
             images = images + maps * self.p.unsqueeze(-3)
         if self.q is not None:
@@ -102,6 +115,11 @@ class Weighted:
 
     measured: Measured
     added: CoilImages | None = None
+
+    @classmethod
+    def at(cls, measured: Measured, x: Image) -> "Weighted":
+        """Begin at the k-space of an image."""
+        return cls(measured, measured.normal.maps * x.unsqueeze(-3) - measured.coil_images)
 
     def image(self) -> Image:
         """Return :math:`E^H k`."""
@@ -123,3 +141,15 @@ class Weighted:
 
 
 State = Projected | Weighted
+
+
+class StateStep(LearnedStep):
+    r"""One step with a learned length :math:`\eta`.
+
+    Args:
+        step: :math:`\eta` before training.
+    """
+
+    def forward(self, state: State, correction: Image) -> State:
+        """Return the state after the step."""
+        return state.step(self.step, correction)

@@ -5,6 +5,7 @@ import torch
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.networks import ResidualCnn
+from mrirecon.reconstructors.fi_varnet import FiVarNet
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
@@ -48,16 +49,79 @@ def test_states_without_kspace_are_the_published_steps(kind, combination):
 
     ours = maps.clone().requires_grad_()
     result = model(sample.replace(maps=ours))
-    torch.testing.assert_close(result, expected, rtol=2e-5, atol=2e-5)
     wanted = [p for p in model.parameters() if p.requires_grad]
+    check_same(result, [ours, *wanted], expected, [S, *wanted])
+
+
+def check_same(result, ours, expected, theirs):
+    torch.testing.assert_close(result, expected, rtol=2e-5, atol=2e-5)
     cotangent = torch.randn_like(result)
     gradients = [
-        torch.autograd.grad(output, [leaf, *wanted], cotangent)
-        for output, leaf in ((result, ours), (expected, S))
+        torch.autograd.grad(output, leaves, cotangent)
+        for output, leaves in ((result, ours), (expected, theirs))
     ]
     for found, reference in zip(*gradients, strict=True):
         scale = reference.abs().max().item()
         torch.testing.assert_close(found, reference, rtol=1e-3, atol=1e-4 * max(scale, 1e-3))
+
+
+def images_alone(steps, combination="rss"):
+    """FI-VarNet whose steps on feature maps return the maps' first coil."""
+    model = FiVarNet(
+        GivenMaps(), ResidualCnn(2, 2), steps, 2, 1, 2, combination=combination
+    )  # fmt: skip
+    model._in_features = lambda sample, *_: sample.maps[:, 0]
+    for number, step in enumerate(model.consistency):
+        torch.nn.init.constant_(step.step, 0.3 + 0.4 * number)
+    return model
+
+
+@pytest.mark.parametrize("combination", ["rss", "sense"])
+@pytest.mark.parametrize("kind", ["lines", "grid", "weighted"])
+def test_steps_that_begin_at_an_image_are_the_published_ones(kind, combination):
+    """The second half of FI-VarNet, whose first k-space does not agree with the data."""
+    torch.manual_seed(0)
+    h, w = 12, 13
+    mask, weights = masks(kind, w)
+    maps = torch.randn(2, 3, h, w, dtype=torch.complex64) / 2
+    y = torch.randn(2, 3, h, w, dtype=torch.complex64) * mask[:, None]
+    model = images_alone(4, combination)
+
+    S = maps.clone().requires_grad_()
+    W = (mask.float() if weights is None else mask * weights)[:, None]
+    k = fft(S * S[:, :1])
+    for denoiser, consistency in zip(model.denoisers, model.consistency, strict=True):
+        correction = denoiser((S.conj() * ifft(k)).sum(1))
+        k = k - consistency.step * W * (k - y) - fft(S * correction[:, None])
+    expected = (S.conj() * ifft(k)).sum(1)
+    if combination == "rss":
+        expected = torch.linalg.vector_norm(ifft(k), dim=1) + 0j
+
+    ours = maps.clone().requires_grad_()
+    result = model(Sample(y, mask, weights=weights, maps=ours))
+    wanted = [*model.denoisers.parameters(), *model.consistency.parameters()]
+    check_same(result, [ours, *wanted], expected, [S, *wanted])
+    assert "consistency.0.step" in model.state_dict()  # as in the checkpoints
+
+
+def test_a_step_keeps_images_for_its_gradient_and_no_coil_images():
+    coils, h, w = 16, 12, 13
+    mask, _ = masks("lines", w)
+    maps = torch.randn(2, coils, h, w, dtype=torch.complex64)
+
+    def kept(steps):
+        sizes = {}
+
+        def note(tensor):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+            graph = images_alone(steps)(Sample(maps, mask, maps=maps.clone().requires_grad_()))
+        return sum(sizes.values()), graph
+
+    more = (kept(5)[0] - kept(3)[0]) / 2
+    assert more < coils * maps[:, 0].nbytes  # two of them, if k-space were carried
 
 
 def test_the_network_is_a_choice_and_steps_may_share_it():
