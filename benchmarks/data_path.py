@@ -18,6 +18,8 @@ medians over all slices of rounds in which ours and the peer take turns.
 ``c15 to device``    packed, masks left to the device (``data=folder_on_device``): slices are
                      copied once, as for the device, but not masked, while the peer masks on the CPU
 ``c15 crop device``  the same, packed with ``--crop-readout``
+``c15 half device``  the same, packed with ``--crop-readout --half``: copied in half precision; the
+                     error is that of rounding
 ``c15 mask``         drawing one line mask
 ``c15 normalize``    the percentile of the image and the division, against the plain formula
 ==================== ===========================================================================
@@ -99,18 +101,26 @@ def difference(ours: SliceDataset, peer: Sequence[Any]) -> float:
     return worst
 
 
+def rounding(ours: SliceDataset, exact: SliceDataset) -> float:
+    """Return the relative difference of k-space to that in single precision."""
+    pairs = [(ours[index].kspace, exact[index].kspace) for index in range(len(ours))]
+    return max(float((one - other).norm() / other.norm()) for one, other in pairs)
+
+
 class Copied:
     """Slices whose k-space is copied into one buffer, as it would be to a device."""
 
     def __init__(self, slices: SliceDataset) -> None:
-        self.slices, self.buffer = slices, slices[0].kspace.clone()
+        self.slices = slices
+        self.buffer = torch.view_as_real(slices[0].kspace).clone()
 
     def __len__(self) -> int:
         return len(self.slices)
 
     def __getitem__(self, index: int) -> Sample:
         sample = self.slices[index]
-        return sample.replace(kspace=self.buffer.copy_(sample.kspace))
+        self.buffer.copy_(torch.view_as_real(sample.kspace))
+        return sample
 
 
 def plainly_normalized(sample: Sample) -> Sample:
@@ -120,8 +130,10 @@ def plainly_normalized(sample: Sample) -> Sample:
     return sample.replace(kspace=sample.kspace / scale, scale=scale)
 
 
-def slices(folder: Path, transform: Callable[[Sample], Sample]) -> SliceDataset:
-    """Return the slices of a folder."""
+def slices(folder: Path, transform: Callable[[Sample], Sample] | None) -> SliceDataset:
+    """Return the slices of a folder; without a transform as they go to the device."""
+    if transform is None:
+        return SliceDataset(Folder(folder, "*.h5"), AS_READ, batch_transform=AS_READ)
     return SliceDataset(Folder(folder, "*.h5"), transform)
 
 
@@ -133,7 +145,7 @@ def main() -> None:
     mask = create_mask_for_mask_type("equispaced_fraction", [0.08], [4])
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
-        folders = {name: Path(temporary) / name for name in ("raw", "packed", "crop")}
+        folders = {name: Path(temporary) / name for name in ("raw", "packed", "crop", "half")}
         for folder in folders.values():
             folder.mkdir()
         for number in range(FILES):
@@ -141,6 +153,7 @@ def main() -> None:
         for scan in Folder(folders["raw"]):
             pack(scan, folders["packed"] / scan.header.name)
             pack(scan, folders["crop"] / scan.header.name, Packing(crop_readout=True))
+            pack(scan, folders["half"] / scan.header.name, Packing(crop_readout=True, half=True))
 
         def peer(use_seed: bool) -> Sequence[Any]:
             transform = transforms.VarNetDataTransform(mask_func=mask, use_seed=use_seed)
@@ -149,14 +162,15 @@ def main() -> None:
         for case, folder, ours in (
             ("files", "raw", step), ("packed", "packed", step), ("packed crop", "crop", step),
             ("to device", "packed", None), ("crop device", "crop", None),
+            ("half device", "half", None),
         ):  # fmt: skip
             error = None
             if case in ("files", "packed"):
                 error = difference(slices(folders[folder], fixed), peer(use_seed=True))
-            mine, other = compared(
-                slices(folders[folder], ours) if ours else Copied(slices(folders[folder], AS_READ)),
-                peer(use_seed=False),
-            )
+            elif case == "half device":
+                error = rounding(*(slices(folders[name], AS_READ) for name in ("half", "crop")))
+            found = slices(folders[folder], ours)
+            mine, other = compared(found if ours else Copied(found), peer(use_seed=False))
             rows.append(Row(f"c15 {case}", mine, PEER, other, other / mine, error))
         sample = fixed(Folder(folders["packed"])[0][0])
 
@@ -171,7 +185,7 @@ def main() -> None:
     error = float((scales[0] - scales[1]).abs() / scales[1])
     rows.append(Row("c15 normalize", mine, "the plain formula", other, other / mine, error))
     publish("data_path", rows)
-    for row in rows[:5]:
+    for row in rows[:6]:
         print(f"{row.case}: {1000 / row.ours_ms:.0f} slices/s, {PEER} {1000 / row.peer_ms:.0f}")
 
 

@@ -60,11 +60,12 @@ def empty(shape: Sequence[int], dtype: np.typing.DTypeLike) -> np.ndarray:
     return flat.reshape(shape)
 
 
-def empty_like(x: Tensor) -> Tensor:
+def empty_like(x: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """Return uninitialised memory for a tensor like ``x``, contiguous and on the same device."""
-    if x.device.type != "cpu" or x.dtype not in _NUMPY:
-        return torch.empty_like(x, memory_format=torch.contiguous_format)
-    return torch.from_numpy(empty(x.shape, _NUMPY[x.dtype]))
+    dtype = dtype or x.dtype
+    if x.device.type != "cpu" or dtype not in _NUMPY:
+        return torch.empty_like(x, dtype=dtype, memory_format=torch.contiguous_format)
+    return torch.from_numpy(empty(x.shape, _NUMPY[dtype]))
 
 
 def masked(

@@ -208,6 +208,10 @@ class Scan(ABC):
             IndexError: When ``index`` is outside ``range(len(self))``.
         """
 
+    def stored(self, index: int) -> Sample:
+        """Return slice ``index`` for :func:`mrirecon.half.widened`: k-space may be complex32."""
+        return self[index]
+
     def __len__(self) -> int:
         return self.header.slices * len(self.header.frames)
 
@@ -219,4 +223,5 @@ def told_noise(sample: Sample, header: ScanHeader) -> Sample:
     """Note the level of the noise in a Sample that a reader has just handed out, if it is known."""
     if sample.noise is not None or not header.whitened:
         return sample
-    return sample.replace(noise=torch.ones(sample.kspace.shape[:-3]))
+    one = torch.ones(sample.kspace.shape[:-3])
+    return sample.replace(noise=one if sample.scale is None else one / sample.scale)

@@ -17,12 +17,22 @@ Index ``n // 2`` is the centre of every axis, for odd sizes too. Complex data is
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from jaxtyping import Bool, Complex64, Float32, Int64
+from jaxtyping import AbstractDtype, Bool, Complex64, Float32, Int64
 from torch import Tensor
 
 from mrirecon.buffers import divided
+
+if TYPE_CHECKING:
+    from jaxtyping import Complex as StoredComplex
+else:
+
+    class StoredComplex(AbstractDtype):
+        """complex64; between file and device also complex32 (see :mod:`mrirecon.half`)."""
+
+        dtypes = ("complex32", "complex64")
+
 
 KSpace = Complex64[Tensor, "*b coil h w"]
 Maps = Complex64[Tensor, "*b coil h w"]
@@ -66,10 +76,10 @@ class Sample:
             :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
     """
 
-    kspace: KSpace
+    kspace: StoredComplex[Tensor, "*b coil h w"]
     mask: Mask
     weights: Float32[Tensor, "*b #h #w"] | None = None
-    maps: Maps | None = None
+    maps: StoredComplex[Tensor, "*b coil h w"] | None = None
     calibration: Complex64[Tensor, "*b coil hc wc"] | None = None
     target: Magnitude | None = None
     peak: Float32[Tensor, "*b"] | None = None

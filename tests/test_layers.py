@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
     {"errors", "epoch", "buffers"},
     {"types", "fourier", "files"},
-    {"image", "quality"},
+    {"half", "image", "quality"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},
     {"sensitivity", "raw", "reconstruction"},
     {"readers", "simulation", "reconstructors"},

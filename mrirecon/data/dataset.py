@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
-from mrirecon.data.transforms import may_lack_target
+from mrirecon.data.transforms import Compose, may_lack_target
 from mrirecon.errors import ConfigError
+from mrirecon.half import widened
 from mrirecon.scan import Scan, told_noise
 from mrirecon.types import Sample, Transform
 
@@ -26,7 +27,8 @@ class SliceDataset(Dataset[Sample]):
             epochs only transform them; in each worker process its own. Without it, a method that
             wants to see neighbouring slices has each slice read several times per epoch.
         batch_transform: Applied after ``transform`` to whole batches, by the data module once they
-            are on the device that trains.
+            are on the device that trains. When ``transform`` does nothing, slices that are packed
+            in half precision stay so until then.
 
     Attributes:
         surroundings: Which other slices of the scan come along; what the method declares.
@@ -63,7 +65,7 @@ class SliceDataset(Dataset[Sample]):
     @torch.no_grad()
     def finish(self, batch: Sample) -> Sample:
         """Apply ``batch_transform`` to a batch of these slices, on whatever device it is."""
-        return batch if self.batch_transform is None else self.batch_transform(batch)
+        return batch if self.batch_transform is None else self.batch_transform(widened(batch))
 
     def _read(self, scan: int, number: int) -> Sample:
         """Read a slice, unless it has been kept: as all are, or as the latest windows."""
@@ -71,12 +73,19 @@ class SliceDataset(Dataset[Sample]):
         sample = self._kept.pop(index, None)
         if sample is None:
             one = self.scans[scan]
-            sample = told_protocol(told_noise(one[number], one.header), one.header, number)
+            stored = one.stored(number) if self._left_to_batches else one[number]
+            sample = told_protocol(told_noise(stored, one.header), one.header, number)
         self._kept[index] = sample  # the latest last
         latest = 2 * self.surroundings.reach + 1 if self.surroundings.reach else 0
         while not self.cache and len(self._kept) > latest:
             del self._kept[next(iter(self._kept))]
         return sample
+
+    @property
+    def _left_to_batches(self) -> bool:
+        """Whether nothing is computed with slices before they are a batch on its device."""
+        nothing = isinstance(self.transform, Compose) and not self.transform.transforms
+        return nothing and self.batch_transform is not None
 
     def _first(self, scan: int) -> int:
         return self._ends[scan - 1] if scan else 0

@@ -40,12 +40,18 @@ class IndexedScan(Scan):
         self._kept: tuple[int, FileScan] | None = None
 
     def __getitem__(self, index: int) -> Sample:
+        return self._file()[index]
+
+    def stored(self, index: int) -> Sample:
+        return self._file().stored(index)
+
+    def _file(self) -> FileScan:
         modified = self.path.stat().st_mtime_ns
         if self._kept is not None and self._kept[0] == modified:
-            return self._kept[1][index]
+            return self._kept[1]
         scan = _open(self.path, self.reading, modified)
         self._kept = (modified, scan) if scan.small else None
-        return scan[index]
+        return scan
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}

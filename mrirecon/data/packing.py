@@ -15,8 +15,9 @@ from mrirecon.data.collate import collate
 from mrirecon.errors import ConfigError
 from mrirecon.files import atomic
 from mrirecon.fourier import fft, ifft
+from mrirecon.half import narrowed
 from mrirecon.image import center_crop, center_fit
-from mrirecon.readers.packed import VERSION, checksum
+from mrirecon.readers.packed import VERSION, as_array, checksum
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Sample
@@ -38,10 +39,12 @@ class Packing:
         sensitivity: Estimates ``Sample.maps``, for ``sensitivity=given``. It looks at no more lines
             than its own ``calibration``; undersample with a centre that is as wide, or the maps
             know more than the undersampled data.
+        half: Store k-space and maps in half precision (see :mod:`mrirecon.half`).
     """
 
     crop_readout: bool = False
     sensitivity: SensitivityEstimator | None = None
+    half: bool = False
 
     def __call__(self, sample: Sample, header: ScanHeader) -> Sample:
         """Return a slice as it is to be stored."""
@@ -50,10 +53,13 @@ class Packing:
         if self.sensitivity is not None and sample.maps is None:
             with torch.no_grad():
                 sample = sample.replace(maps=self.sensitivity(collate([sample]))[0])
-        return sample
+        return narrowed(sample) if self.half else sample
 
     def header(self, header: ScanHeader) -> ScanHeader:
         """Return the header of the packed scan."""
+        if self.half:
+            note = "k-space was rounded to half precision in packing."
+            header = replace(header, notes=(*header.notes, note))
         rows, (h, w) = cropped_rows(header), header.grid
         if not self.crop_readout or rows == h:
             return header
@@ -133,16 +139,18 @@ def pack(
             if index == 0:
                 _check_first(sample, header)
                 for name, values in sample.tensors().items():
-                    group.create_dataset(name, (len(scan), *values.shape), values.numpy().dtype)
-            shapes = {name: tuple(values.shape) for name, values in sample.tensors().items()}
+                    first = as_array(values)
+                    group.create_dataset(name, (len(scan), *first.shape), first.dtype)
+            fields = {name: as_array(values) for name, values in sample.tensors().items()}
+            shapes = {name: array.shape for name, array in fields.items()}
             expected = {name: stored.shape[1:] for name, stored in group.items()}
             if shapes != expected:
                 raise ConfigError(
                     f"{sample.key} has the fields {shapes}, the first slice {expected}; a scan can "
                     "only be packed when its slices are alike"
                 )
-            for name, values in sample.tensors().items():
-                group[name][index] = values.numpy()
+            for name, array in fields.items():
+                group[name][index] = array
             sums[index] = checksum(sample)
         file["checksums"] = sums
         file.attrs["header"] = json.dumps(asdict(header))
@@ -159,7 +167,8 @@ def packed_bytes(scan: Scan, packing: Packing) -> int:
     """Return about how large the packed scan is."""
     header = packing.header(scan.header)
     copies = 1 if packing.sensitivity is None else 2
-    return 8 * len(scan) * copies * header.coils * header.grid[0] * header.grid[1]
+    size = 4 if packing.half else 8
+    return size * len(scan) * copies * header.coils * header.grid[0] * header.grid[1]
 
 
 def _check_first(sample: Sample, header: ScanHeader) -> None:

@@ -6,7 +6,7 @@ else belongs to a Sample.
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from torch import Tensor
 from mrirecon.buffers import masked
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
+from mrirecon.readers.mapped import check_size, locate, map_arrays
 from mrirecon.readers.measured import MeasuredSamples, everything, look_for_zeros
 from mrirecon.reading import Reading
 from mrirecon.sampling.calibration import central_block
@@ -53,6 +54,7 @@ class ArrayScan(FileScan):
                 self.array, told, notes, self.probed(),
             )  # fmt: skip
             self._weighted = self._counts_differ(file, notes)
+            self._located = locate(file)
         grid = self.array.grid
         known = {
             "format": self.format, "slices": self.array.slices, "coils": self.array.coils,
@@ -104,7 +106,7 @@ class ArrayScan(FileScan):
 
     def __getitem__(self, index: int) -> Sample:
         self.check(index)
-        with blaming(self.path), self.open() as file:
+        with blaming(self.path), self._contents() as file:
             kspace, mask, weights = self._combined(file, index)
             extras = self.extras(file, index)
         return Sample(
@@ -118,6 +120,15 @@ class ArrayScan(FileScan):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "kept": None}
+
+    def _contents(self) -> AbstractContextManager[Contents]:
+        """Return the arrays of the file: mapped into memory when they can be, else opened."""
+        if self._located is None:
+            return self.open()
+        check_size(self.path, self._located)
+        if self.kept is None:
+            self.kept = map_arrays(self.path, self._located)
+        return nullcontext(self.kept)
 
     def _combined(
         self, file: Contents, index: int

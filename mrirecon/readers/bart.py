@@ -66,7 +66,7 @@ class BartScan(ArrayScan):
                 f"{data.name} has {data.stat().st_size} bytes, expected {8 * prod(shape)} for the "
                 f"dimensions {shape} of its .hdr; copy both files again"
             )
-        yield {"kspace": np.memmap(data, np.dtype("<c8"), "r", shape=shape, order="F")}
+        yield {"kspace": np.memmap(data, np.dtype("<c8"), "c", shape=shape, order="F")}
 
     def recognize(self, file: Contents) -> KSpaceArray:
         sizes = dict(zip(DIMENSIONS, file["kspace"].shape, strict=True))

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Bool, Complex64
 from torch import Tensor
 
-from mrirecon.readers.array_scan import ArrayScan
+from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5
 from mrirecon.readers.kspace_array import KSpaceArray
 from mrirecon.readers.measured import everything
@@ -81,7 +81,7 @@ class CalgaryCampinasScan(ArrayScan):
         return (self.array.slices // 2,)  # in hybrid space all planes have the same samples
 
     def plane(
-        self, file: h5py.File, index: int, coil: int | None, average: int
+        self, file: Contents, index: int, coil: int | None, average: int
     ) -> Complex64[np.ndarray, "coil h w"]:
         values = super().plane(file, index, coil, average)
         ky, kz = (_factor(size) for size in self.array.grid)

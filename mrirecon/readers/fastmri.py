@@ -17,7 +17,7 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding
-from mrirecon.readers.array_scan import ArrayScan
+from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.fastmri_header import (
     TARGETS,
     Reference,
@@ -83,7 +83,7 @@ class FastMriScan(ArrayScan):
         mask = everything(self.array) & _padding(self._encoding, self.array.grid, notes)
         return mask & stored_mask(file["mask"], self.array) if "mask" in file else mask
 
-    def extras(self, file: h5py.File, index: int) -> dict[str, Any]:
+    def extras(self, file: Contents, index: int) -> dict[str, Any]:
         if self._reference is None:
             return {}
         if self._peak is None:

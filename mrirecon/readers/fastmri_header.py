@@ -63,7 +63,7 @@ class Reference:
         Raises:
             RawDataError: When it cannot be read or is not finite.
         """
-        image = torch.from_numpy(read_magnitude(file[self.name], index))
+        image = torch.from_numpy(read_magnitude(file[self.name], index, self.name))
         return center_crop(image, shape).contiguous()
 
     def maximum(self, file: Mapping[str, Any]) -> float:
@@ -71,7 +71,9 @@ class Reference:
         if self.peak is not None:
             return self.peak
         volume = file[self.name]
-        return max(float(read_magnitude(volume, index).max()) for index in range(len(volume)))
+        return max(
+            float(read_magnitude(volume, index, self.name).max()) for index in range(len(volume))
+        )
 
 
 def read_measurement(file: h5py.File, notes: list[str]) -> MeasurementHeader | None:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import MeasurementHeader
-from mrirecon.readers.array_scan import ArrayScan
+from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.fastmri_header import Reference, header_facts, read_measurement
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
@@ -77,7 +77,7 @@ class FastMriProstateScan(ArrayScan):
         facts = header_facts(file, measurement)
         return {**facts, "canvas": canvas, "matrix": self._matrix}
 
-    def extras(self, file: h5py.File, index: int) -> dict[str, Any]:
+    def extras(self, file: Contents, index: int) -> dict[str, Any]:
         found: dict[str, Tensor | None] = {}
         if self._calibration is not None:
             values = self._calibration.read(file["calibration_data"], index)

@@ -63,7 +63,7 @@ def read(dataset: h5py.Dataset | Any, selection: Any = ()) -> Any:
 
 
 def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarray:
-    """Read numbers into new memory of their own, which nothing else is written to first.
+    """Read numbers into new memory, which nothing else is written to first; of an array, a view.
 
     Args:
         stored: An HDF5 dataset, or a memory-mapped array.
@@ -73,14 +73,13 @@ def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarr
         RawDataError: When the data cannot be read; names the dataset.
     """
     with _readable(stored):
+        if not isinstance(stored, h5py.Dataset):
+            return np.asarray(stored[selection])
         kept = zip(stored.shape, selection, strict=True)
         values = empty([n for n, part in kept if isinstance(part, slice)], stored.dtype)
-        if isinstance(stored, h5py.Dataset):
-            if _may_have_holes(stored):
-                values.fill(0)
-            stored.read_direct(values, selection)
-        else:
-            values[...] = stored[selection]
+        if _may_have_holes(stored):
+            values.fill(0)
+        stored.read_direct(values, selection)
         return values
 
 
@@ -105,18 +104,20 @@ def _readable(dataset: h5py.Dataset | Any) -> Iterator[None]:
         ) from error
 
 
-def read_magnitude(dataset: h5py.Dataset, selection: Any = ()) -> Float32[np.ndarray, "..."]:
-    """Read from a reference volume, real or complex.
+def read_magnitude(
+    stored: h5py.Dataset | np.ndarray, selection: Any, name: str
+) -> Float32[np.ndarray, "..."]:
+    """Read from a reference volume, real or complex, of this name.
 
     Raises:
         RawDataError: When it cannot be read or is not finite.
     """
-    values = np.abs(np.asarray(read(dataset, selection)))
+    values = np.abs(np.asarray(read(stored, selection)))
     with np.errstate(over="ignore", invalid="ignore"):  # found out below
         values = values.astype(np.float32)
     if not all_finite(values):
         raise RawDataError(
-            f"dataset '{dataset.name}' holds values that are not finite (NaN or infinity), "
+            f"dataset '{name}' holds values that are not finite (NaN or infinity), "
             "expected an image; delete it or export the file again"
         )
     return values

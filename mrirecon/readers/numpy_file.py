@@ -78,7 +78,7 @@ def _load(path: Path) -> dict[str, np.ndarray]:
     try:
         with warnings.catch_warnings():  # of headers that look as if Python 2 had written them
             warnings.simplefilter("ignore")
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            found = np.load(path, mmap_mode="c", allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return {"kspace": found}
             with found:

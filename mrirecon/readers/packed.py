@@ -8,14 +8,14 @@ attribute ``packed``  version of this layout
 ====================  ============================================================================
 
 The arrays are contiguous and not compressed, so the file is mapped into memory and a slice is a
-view of it: nothing is copied, and the processes of a machine share one copy in its page cache.
+view of it. k-space and maps may be in half precision (see :mod:`mrirecon.half`), real and imaginary
+part along a last axis.
 :mod:`mrirecon.data.packing` writes such files.
 """
 
 import json
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,10 @@ import torch
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
+from mrirecon.half import physical
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5, text
+from mrirecon.readers.mapped import StoredArray, check_size, map_arrays
 from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader, header_from_json
 from mrirecon.types import Sample
@@ -35,28 +37,10 @@ from mrirecon.types import Sample
 VERSION = 1
 AXES = {"kspace": 3, "mask": 2}
 """Fields that every packed Sample has, with their number of axes."""
-DTYPES = ("complex64", "float32", "int64", "bool")
+DTYPES = ("complex64", "float16", "float32", "int64", "bool")
+COMPLEX = ("kspace", "maps")
+"""Fields that may be in half precision."""
 ADVICE = "the file is damaged; pack the source again"
-
-
-@dataclass(frozen=True)
-class StoredField:
-    """Where in the file the values of a field lie.
-
-    Attributes:
-        offset: Of the first byte.
-        shape: Of the values, planes first.
-        dtype: Of the values.
-    """
-
-    offset: int
-    shape: tuple[int, ...]
-    dtype: str
-
-    @property
-    def end(self) -> int:
-        """The byte after the last one."""
-        return self.offset + int(np.prod(self.shape)) * np.dtype(self.dtype).itemsize
 
 
 class PackedScan(FileScan):
@@ -75,10 +59,9 @@ class PackedScan(FileScan):
         with blaming(path), open_hdf5(path) as file:
             self.header = _header(file)
             self._fields = _fields(file, self.header)
-        self._end = max(field.end for field in self._fields.values())
         self._values: dict[str, Tensor] | None = None
         with blaming(path):
-            self._check_size()
+            check_size(path, self._fields)
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -88,11 +71,15 @@ class PackedScan(FileScan):
             return "packed" in file.attrs and "header" in file.attrs
 
     def __getitem__(self, index: int) -> Sample:
+        return physical(self.stored(index))
+
+    def stored(self, index: int) -> Sample:
         self.check(index)
         with blaming(self.path):
-            self._check_size()  # to look beyond the end of a mapped file kills the process
-        if self._values is None:
-            self._values = self._map()
+            check_size(self.path, self._fields)
+            if self._values is None:
+                arrays = map_arrays(self.path, self._fields)
+                self._values = {name: as_tensor(array) for name, array in arrays.items()}
         values: dict[str, Any] = {name: field[index] for name, field in self._values.items()}
         return Sample(**values, key=(self.header.name, index))
 
@@ -102,8 +89,8 @@ class PackedScan(FileScan):
     def verify(self) -> None:
         with blaming(self.path), open_hdf5(self.path) as file:
             told = np.asarray(file["checksums"])
-        for index, sample in enumerate(self):
-            if checksum(sample) != told[index]:
+        for index in range(len(self)):
+            if checksum(self.stored(index)) != told[index]:
                 raise RawDataError(
                     f"{self.path}: the checksum of slice {index} is not that of its data: {ADVICE}"
                 )
@@ -111,30 +98,25 @@ class PackedScan(FileScan):
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_values": None}
 
-    def _check_size(self) -> None:
-        size = self.path.stat().st_size
-        if size < self._end:
-            raise RawDataError(f"there are {size} bytes, expected {self._end}: {ADVICE}")
 
-    def _map(self) -> dict[str, Tensor]:
-        # a private mapping, so that writing to it by mistake does not change the file; of torch,
-        # because Python's keeps a file descriptor open, and data sets have thousands of files
-        size = self.path.stat().st_size
-        mapped = torch.from_file(str(self.path), shared=False, size=size, dtype=torch.uint8)
-        buffer = mapped.numpy()
-        return {
-            name: torch.from_numpy(
-                np.ndarray(field.shape, np.dtype(field.dtype), buffer, field.offset)
-            )
-            for name, field in self._fields.items()
-        }
+def as_tensor(values: np.ndarray) -> Tensor:
+    """Return a field of a Sample as stored; half precision becomes complex32."""
+    tensor = torch.from_numpy(values)
+    return torch.view_as_complex(tensor) if tensor.dtype == torch.float16 else tensor
+
+
+def as_array(values: Tensor) -> np.ndarray:
+    """Return what is stored of a field of a Sample; undoes :func:`as_tensor`."""
+    if values.dtype == torch.complex32:
+        values = torch.view_as_real(values)
+    return values.numpy()
 
 
 def checksum(sample: Sample) -> int:
-    """Return the CRC-32 of all fields of a Sample, in the order of their names."""
+    """Return the CRC-32 of all fields of a Sample as stored, in the order of their names."""
     total = 0
     for _, values in sorted(sample.tensors().items()):
-        total = zlib.crc32(np.ascontiguousarray(values.numpy()).tobytes(), total)
+        total = zlib.crc32(as_array(values).tobytes(), total)
     return total
 
 
@@ -151,7 +133,7 @@ def _header(file: h5py.File) -> ScanHeader:
         raise RawDataError(f"the header cannot be read ({error!r}): {ADVICE}") from error
 
 
-def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredField]:
+def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredArray]:
     group = file.get("sample")
     known = {field.name for field in fields_of(Sample)} - {"key", "seed", "neighbors"}
     found = dict(group.items()) if isinstance(group, h5py.Group) else {}
@@ -159,14 +141,17 @@ def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredField]:
         raise RawDataError(f"the fields are {_listed(found)}, expected {_listed(AXES)}: {ADVICE}")
     planes = header.slices * len(header.frames)
     stored = {name: _field(name, item, planes) for name, item in found.items()}
-    shape = (planes, header.coils, *header.grid)
-    if stored["kspace"].shape != shape or stored["kspace"].dtype != "complex64":
+    shape, kspace = (planes, header.coils, *header.grid), stored["kspace"]
+    if (kspace.shape, kspace.dtype) not in ((shape, "complex64"), ((*shape, 2), "float16")):
         raise RawDataError(
-            f"'kspace' is {stored['kspace'].shape} {stored['kspace'].dtype}, but the header tells "
-            f"{shape} complex64: {ADVICE}"
+            f"'kspace' is {kspace.shape} {kspace.dtype}, but the header tells {shape} complex64 or "
+            f"{(*shape, 2)} float16: {ADVICE}"
         )
+    halves = {name for name, field in stored.items() if field.dtype == "float16"}
+    if not halves <= set(COMPLEX) or any(stored[name].shape[-1] != 2 for name in halves):
+        raise RawDataError(f"{_listed(halves)} are in half precision, expected k-space: {ADVICE}")
     for name, axes in AXES.items():
-        if len(stored[name].shape) != axes + 1:
+        if len(stored[name].shape) != axes + 1 + (name in halves):
             raise RawDataError(f"'{name}' is {stored[name].shape}: {ADVICE}")
     checksums = file.get("checksums")
     if not isinstance(checksums, h5py.Dataset) or checksums.shape != (planes,):
@@ -174,17 +159,13 @@ def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredField]:
     return stored
 
 
-def _field(name: str, item: Any, planes: int) -> StoredField:
-    is_array = isinstance(item, h5py.Dataset) and item.shape is not None
-    offset = item.id.get_offset() if is_array and item.chunks is None else None
-    dtype = str(item.dtype) if is_array else ""
-    if offset is None or dtype not in DTYPES or item.shape[0] != planes:
+def _field(name: str, item: Any, planes: int) -> StoredArray:
+    stored = StoredArray.of(item)
+    if stored is None or str(stored.dtype) not in DTYPES or stored.shape[0] != planes:
         raise RawDataError(
-            f"'{name}' is {item}, expected a contiguous array of {planes} planes: {ADVICE}"
+            f"'{name}' is {item}, expected a contiguous, aligned array of {planes} planes: {ADVICE}"
         )
-    if offset % np.dtype(dtype).itemsize:
-        raise RawDataError(f"'{name}' lies at byte {offset}, which is not aligned: {ADVICE}")
-    return StoredField(int(offset), tuple(item.shape), dtype)
+    return stored
 
 
 def _listed(names: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
-from mrirecon.readers.array_scan import ArrayScan
+from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5, read_magnitude
 from mrirecon.readers.kspace_array import KSpaceArray
 
@@ -82,7 +82,7 @@ class SkmTeaScan(ArrayScan):
     def probed(self) -> tuple[int, ...]:
         return (self.array.slices // 2,)  # in hybrid space all planes have the same samples
 
-    def extras(self, file: h5py.File, index: int) -> dict[str, Any]:
+    def extras(self, file: Contents, index: int) -> dict[str, Any]:
         echo, x = divmod(index, self.array.slices)
         maps = self._stored_maps(file, x)
         norm = torch.linalg.vector_norm(maps, dim=0)
@@ -95,11 +95,11 @@ class SkmTeaScan(ArrayScan):
             found["peak"] = torch.tensor(self._peaks[echo], dtype=torch.float32)
         return found
 
-    def _stored_maps(self, file: h5py.File, x: int) -> Complex64[Tensor, "coil h w"]:
+    def _stored_maps(self, file: Contents, x: int) -> Complex64[Tensor, "coil h w"]:
         return torch.from_numpy(self._maps.read(file["maps"], x))
 
-    def _target(self, file: h5py.File, x: int, echo: int) -> Float32[Tensor, "h w"]:
-        values = read_magnitude(file["target"], (x, slice(None), slice(None), echo, 0))
+    def _target(self, file: Contents, x: int, echo: int) -> Float32[Tensor, "h w"]:
+        values = read_magnitude(file["target"], (x, slice(None), slice(None), echo, 0), "target")
         return torch.from_numpy(np.ascontiguousarray(values))
 
     def _check_target(self, file: h5py.File, expected: tuple[int, ...], notes: list[str]) -> bool:

@@ -12,7 +12,7 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.folder import Folder
 from mrirecon.data.packing import Packing, pack
-from mrirecon.data.transforms import Compose
+from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop
@@ -153,6 +153,42 @@ def test_stored_maps_are_those_of_the_estimator(source, tmp_path):
     assert found.kspace.equal(sample.kspace)
 
 
+def test_half_precision_is_half_the_size_and_widened_on_the_device(source, packed, tmp_path):
+    pack(source, tmp_path / "half.h5", Packing(half=True))
+    scan, exact = open_scan(tmp_path / "half.h5"), open_scan(packed)
+    assert "half precision" in scan.header.notes[-1]
+    sizes = [one._fields["kspace"].end - one._fields["kspace"].offset for one in (scan, exact)]
+    assert sizes[0] * 2 == sizes[1]
+    scan.verify()
+    for index in range(3):
+        found, expected = scan[index], source[index]
+        assert scan.stored(index).kspace.dtype == torch.complex32
+        error = (found.kspace - expected.kspace).norm() / expected.kspace.norm()
+        assert 1e-6 < error < 2.0**-11
+        same(found.replace(kspace=expected.kspace), expected)
+    steps = Compose([Undersample(scenes.PATTERN), Normalize()])
+    late = SliceDataset([scan], Compose([]), batch_transform=steps)
+    early = SliceDataset([scan], steps)
+    batch = collate([late[1], late[2]])
+    assert batch.kspace.dtype == torch.complex32
+    batch, expected = late.finish(batch), collate([early[1], early[2]])
+    for name in ("kspace", "target", "peak", "scale"):
+        assert getattr(batch, name).equal(getattr(expected, name)), name
+    stay = SliceDataset([scan], Normalize(), batch_transform=Compose([]))
+    assert stay[0].kspace.dtype == torch.complex64  # something is computed before
+
+
+def test_the_noise_of_whitened_scans_is_told_in_the_unit_of_the_slice(tmp_path):
+    write_ismrmrd(tmp_path / "raw.h5", scenes.scan(), AcquisitionOptions())
+    scan = open_scan(tmp_path / "raw.h5")
+    assert scan.header.whitened
+    pack(scan, tmp_path / "half.h5", Packing(half=True))
+    half = open_scan(tmp_path / "half.h5")
+    stored = SliceDataset([half], Compose([]), batch_transform=Compose([]))[0]
+    assert stored.noise * stored.scale == 1 and stored.scale != 1
+    assert SliceDataset([half], Compose([]))[0].noise == 1
+
+
 def test_nothing_is_overwritten_unasked_and_nothing_half_written(source, packed, monkeypatch):
     before = packed.read_bytes()
     with pytest.raises(OutputError, match="exists already"):
@@ -198,14 +234,21 @@ DAMAGES = {
     "no checksums": (lambda f: f.__delitem__("checksums"), "no checksum"),
     "type": (
         lambda f: (f["sample"].pop("acs"), f["sample"].create_dataset("acs", data=np.ones((3, 2)))),
-        "expected a contiguous array",
+        "expected a contiguous, aligned array",
     ),
     "compressed": (
         lambda f: (
             f["sample"].pop("mask"),
             f["sample"].create_dataset("mask", data=np.ones((3, 1, 36), bool), chunks=(1, 1, 36)),
         ),
-        "expected a contiguous array",
+        "expected a contiguous, aligned array",
+    ),
+    "half a target": (
+        lambda f: (
+            f["sample"].pop("target"),
+            f["sample"].create_dataset("target", data=np.ones((3, 40, 36), np.float16)),
+        ),
+        "target are in half precision",
     ),
     "shape": (
         lambda f: (
