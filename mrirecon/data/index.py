@@ -26,7 +26,7 @@ from mrirecon.reading import Reading
 from mrirecon.scan import Scan, ScanHeader, header_from_json
 from mrirecon.types import Sample
 
-CONTENT = 1
+CONTENT = 2
 """Raised when readers understand files differently within one version of mrirecon."""
 OPENED = 64
 """Scans kept open per process; one of single readouts holds their headers. Small ones all stay."""

@@ -17,7 +17,7 @@ from mrirecon.files import atomic
 from mrirecon.fourier import fft, ifft
 from mrirecon.half import narrowed
 from mrirecon.image import center_crop, center_fit
-from mrirecon.readers.packed import VERSION, as_array, checksum
+from mrirecon.readers.packed import VERSION, as_array, checksum, header_checksum
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Sample
@@ -154,6 +154,7 @@ def pack(
             sums[index] = checksum(sample)
         file["checksums"] = sums
         file.attrs["header"] = json.dumps(asdict(header))
+        file.attrs["header_checksum"] = header_checksum(file.attrs["header"])
         file.attrs["packed"] = VERSION
     return header
 

@@ -1,11 +1,12 @@
 """Scans that mrirecon has packed for training: each field of the Samples is one array in HDF5.
 
-====================  ============================================================================
-``sample/FIELD``      values of that field of :class:`~mrirecon.types.Sample`, (plane, ...)
-``checksums``         CRC-32 of all fields of each plane, in the order of their names
-attribute ``header``  the :class:`~mrirecon.scan.ScanHeader` as JSON
-attribute ``packed``  version of this layout
-====================  ============================================================================
+=============================  ===================================================================
+``sample/FIELD``               values of that field of :class:`~mrirecon.types.Sample`, (plane, ...)
+``checksums``                  CRC-32 of all fields of each plane, in the order of their names
+attribute ``header``           the :class:`~mrirecon.scan.ScanHeader` as JSON
+attribute ``header_checksum``  CRC-32 of that text
+attribute ``packed``           version of this layout
+=============================  ===================================================================
 
 The arrays are contiguous and not compressed, so the file is mapped into memory and a slice is a
 view of it. k-space and maps may be in half precision (see :mod:`mrirecon.half`), real and imaginary
@@ -34,7 +35,7 @@ from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader, header_from_json
 from mrirecon.types import Sample
 
-VERSION = 1
+VERSION = 2
 AXES = {"kspace": 3, "mask": 2}
 """Fields that every packed Sample has, with their number of axes."""
 DTYPES = ("complex64", "float16", "float32", "int64", "bool")
@@ -120,6 +121,11 @@ def checksum(sample: Sample) -> int:
     return total
 
 
+def header_checksum(header: str) -> int:
+    """Return the CRC-32 of a header's text."""
+    return zlib.crc32(header.encode("utf-8", "backslashreplace"))
+
+
 def _header(file: h5py.File) -> ScanHeader:
     version = file.attrs["packed"]
     if np.ndim(version) or version != VERSION:
@@ -127,8 +133,11 @@ def _header(file: h5py.File) -> ScanHeader:
             f"packed in version {version} of the layout, expected {VERSION}: pack the source again "
             "with this version of mrirecon"
         )
+    header = text(file.attrs["header"])
+    if not np.array_equal(file.attrs.get("header_checksum"), header_checksum(header)):
+        raise RawDataError(f"the checksum of the header is not that of its text: {ADVICE}")
     try:
-        return header_from_json(json.loads(text(file.attrs["header"])))
+        return header_from_json(json.loads(header))
     except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise RawDataError(f"the header cannot be read ({error!r}): {ADVICE}") from error
 

@@ -1,5 +1,6 @@
 import dataclasses
 import pickle
+import zlib
 from pathlib import Path
 
 import h5py
@@ -224,8 +225,17 @@ def changed(path, change):
 
 
 DAMAGES = {
-    "version": (lambda f: f.attrs.modify("packed", 9), "expected 1: pack the source again"),
-    "header": (lambda f: f.attrs.__setitem__("header", "{}"), "the header cannot be read"),
+    "version": (lambda f: f.attrs.modify("packed", 9), "expected 2: pack the source again"),
+    "older version": (lambda f: f.attrs.modify("packed", 1), "expected 2: pack the source again"),
+    "header": (lambda f: f.attrs.__setitem__("header", "{}"), "checksum of the header is not"),
+    "no checksum": (lambda f: f.attrs.__delitem__("header_checksum"), "checksum of the header is"),
+    "other header": (
+        lambda f: (
+            f.attrs.__setitem__("header", "{}"),
+            f.attrs.__setitem__("header_checksum", zlib.crc32(b"{}")),
+        ),
+        "the header cannot be read",
+    ),
     "no mask": (lambda f: f["sample"].__delitem__("mask"), "the fields are"),
     "strange field": (
         lambda f: f["sample"].create_dataset("x", data=np.ones((3, 1))),
@@ -291,6 +301,17 @@ def test_checksums_find_a_flipped_bit(packed):
         file.write(bytes([byte[0] ^ 1]))
     with pytest.raises(RawDataError, match="the checksum of slice 0"):
         open_scan(packed).verify()
+
+
+def test_a_flipped_bit_in_the_header_is_found_when_the_file_is_opened(packed):
+    content = packed.read_bytes()
+    place = content.index(b'"canvas"')
+    place = content.index(b"[", place) + 1
+    digit = content[place] ^ 1  # another number, and still JSON
+    packed.write_bytes(content[:place] + bytes([digit]) + content[place + 1 :])
+    assert chr(digit).isdigit()
+    with pytest.raises(RawDataError, match="the checksum of the header is not that of its text"):
+        open_scan(packed)
 
 
 def test_batches_from_workers_hold_no_more_than_themselves(packed):
