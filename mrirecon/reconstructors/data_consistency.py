@@ -43,8 +43,8 @@ def check_consistency(name: str, layer: nn.Module, kind: type[DataConsistency]) 
     """Raise ValueError unless a layer is of the kind that a method needs."""
     if not isinstance(layer, kind):
         raise ValueError(
-            f"{name} must be a data-consistency layer {kind.kind}; or a {kind.__name__} of your "
-            f"own, but {type(layer).__name__} is none"
+            f"{name} must be a data-consistency layer {kind.kind}; or a subclass of "
+            f"{kind.__name__}, and {type(layer).__name__} is none"
         )
 
 
