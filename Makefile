@@ -22,7 +22,7 @@ demo: setup
 	$(BIN)/python data_scripts/demo.py demo
 
 test: setup
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 8 --dist worksteal
 
 lint: setup
 	$(BIN)/ruff check .
