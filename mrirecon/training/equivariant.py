@@ -10,7 +10,12 @@ from mrirecon.errors import ConfigError
 from mrirecon.networks.channels import from_channels, to_channels
 from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.measured import predicted_kspace, reconstruct_with_maps, relative_error
+from mrirecon.training.measured import (
+    predicted_kspace,
+    reconstruct_with_maps,
+    relative_error,
+    unseen,
+)
 from mrirecon.training.objective import Objective
 from mrirecon.types import Image, Sample
 
@@ -21,7 +26,8 @@ class EquivariantImaging(Objective):
     .. math:: \mathcal{L}(y, A x) + \alpha\,\|f(A T x) - T x\|^2 / \|T x\|^2, \qquad x = f(y)
 
     with random rotations :math:`T` (Chen, Tachella and Davies, ICCV 2021). The second term teaches
-    what no measurement of one orientation shows; the first alone has nothing to say about it.
+    what no measurement of one orientation shows; the first alone has nothing to say about it. Where
+    all maps are zero, the image is drawn to zero.
 
     Args:
         weight: Of the second term, :math:`\alpha`.
@@ -43,6 +49,7 @@ class EquivariantImaging(Objective):
             )
         image, maps = reconstruct_with_maps(reconstructor, sample)
         loss = relative_error(predicted_kspace(image, maps), sample.kspace, sample.mask).mean()
+        loss = loss + unseen(image, maps).mean()
         turned = rotated(image, 2 * math.pi * torch.rand(len(image), device=image.device))
         mask, acs = sample.mask, sample.acs
         if self.other_masks:

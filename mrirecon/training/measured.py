@@ -107,6 +107,18 @@ def predicted_kspace(image: Image, maps: Maps) -> KSpace:
     return Fourier()(Coils(maps)(image))
 
 
+def unseen(image: Image, maps: Maps) -> Float[Tensor, " b"]:
+    """Return the share of each image's norm that lies where all maps are zero.
+
+    No measurement tells anything about these pixels, so a network would leave there whatever the
+    rest of the image taught it: objectives without a reference draw them to zero.
+    """
+    nobody = (maps == 0).all(-3)
+    outside = torch.linalg.vector_norm((image * nobody).flatten(1), dim=-1)
+    size = torch.linalg.vector_norm(image.detach().flatten(1), dim=-1)
+    return outside / torch.where(size > 0, size, 1.0)
+
+
 def relative_error(
     predicted: KSpace, measured: KSpace, where: Bool[Tensor, "b #h #w"]
 ) -> Float[Tensor, " b"]:

@@ -14,6 +14,7 @@ from mrirecon.training.measured import (
     predicted_kspace,
     reconstruct_with_maps,
     relative_error,
+    unseen,
     without,
 )
 from mrirecon.training.objective import Objective
@@ -32,7 +33,7 @@ class Ssdu(Objective):
     and those that the loss sees (Yaman et al., Magn Reson Med 84:3172, 2020; several divisions at
     once: NMR Biomed 35:e4798, 2022). Reconstruction uses all of :math:`\Omega`. Any method that
     returns a complex image and any mask will do. Positions that were never measured are in neither
-    set.
+    set. Where all maps are zero, the image is drawn to zero.
 
     Args:
         held_out: Share :math:`|\Lambda| / |\Omega|`, as far as the centre leaves as many.
@@ -77,7 +78,7 @@ class Ssdu(Objective):
             )
         image, maps = reconstruct_with_maps(reconstructor, seen)
         predicted = predicted_kspace(image, maps)
-        loss = relative_error(predicted, sample.kspace, held).mean()
+        loss = (relative_error(predicted, sample.kspace, held) + unseen(image, maps)).mean()
         if self.consistency:
             error = relative_error(predicted, sample.kspace, seen.mask).mean()
             loss = loss + self.consistency * error

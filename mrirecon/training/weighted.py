@@ -7,7 +7,12 @@ from torch import Tensor
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.division import Division
-from mrirecon.training.measured import predicted_kspace, reconstruct_with_maps, refuse_neighbors
+from mrirecon.training.measured import (
+    predicted_kspace,
+    reconstruct_with_maps,
+    refuse_neighbors,
+    unseen,
+)
 from mrirecon.training.noise import noise_level, noise_like
 from mrirecon.training.objective import Objective
 from mrirecon.types import KSpace, Sample
@@ -23,7 +28,8 @@ class WeightedSsdu(Objective):
 
     (Millard and Chiew, IEEE Trans Comput Imaging 9:707, 2023; :class:`Division` explains
     :math:`K`). With :math:`\beta = 1` its expectation over the masks is the squared error
-    of all of k-space, as if the scans had been fully sampled.
+    of all of k-space, as if the scans had been fully sampled. Where all maps are zero, the image is
+    drawn to zero.
 
     Args:
         sampling: How the scans were undersampled, in YAML ``${sampling}``.
@@ -49,7 +55,8 @@ class WeightedSsdu(Objective):
         seen, held = self.division.split(sample)
         image, maps = reconstruct_with_maps(reconstructor, seen)
         weight = held * self.division.weight(sample) + self.consistency * seen.mask
-        return _relative(predicted_kspace(image, maps) - sample.kspace, weight, seen)
+        error = predicted_kspace(image, maps) - sample.kspace
+        return _relative(error, weight, seen) + unseen(image, maps).square().mean()
 
 
 class RobustSsdu(Objective):
@@ -97,7 +104,7 @@ class RobustSsdu(Objective):
         image, maps = reconstruct_with_maps(reconstructor, noisier)
         error = predicted_kspace(image, maps) - sample.kspace + added / self.alpha**2
         weight = held * self.division.weight(sample) + 1.0 * seen.mask
-        return _relative(error, weight, noisier)
+        return _relative(error, weight, noisier) + unseen(image, maps).square().mean()
 
 
 def _relative(error: KSpace, weight: Float[Tensor, "b #h w"], seen: Sample) -> Float[Tensor, ""]:

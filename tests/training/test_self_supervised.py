@@ -15,9 +15,12 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.unet import UNet
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.sampling import RandomLines
 from mrirecon.sensitivity import LowResolutionMaps
 from mrirecon.training.equivariant import EquivariantImaging, rotated
+from mrirecon.training.measured import unseen
 from mrirecon.training.self_supervised import Ssdu, repeated
+from mrirecon.training.weighted import RobustSsdu, WeightedSsdu
 from tests import scenes
 from tests.training import runs
 
@@ -97,6 +100,35 @@ def test_consistency_adds_the_samples_that_were_seen():
     gradient = fft(method.image.grad)
     measured = sample.mask[0].expand(gradient.shape)
     assert gradient[~measured].abs().max() < 1e-4 * gradient.abs().max()
+
+
+@pytest.mark.parametrize(
+    "objective",
+    [
+        Ssdu(),
+        EquivariantImaging(0.0),
+        WeightedSsdu(RandomLines(2), RandomLines(2), draws=100),
+        RobustSsdu(RandomLines(2), RandomLines(2), draws=100),
+    ],
+    ids=["ssdu", "equivariant", "weighted", "robust"],
+)
+def test_where_no_coil_sees_the_image_is_drawn_to_zero(objective):
+    """Nothing was measured there: the gradient would be zero, and the network do as it likes."""
+    sample = single_coil().replace(noise=torch.full((2,), 1e-3))
+    nobody = torch.zeros(sample.kspace.shape[-2:], dtype=torch.bool)
+    nobody[:, :6] = True
+    sample = sample.replace(maps=sample.maps * ~nobody)
+    method = Learned(nobody.shape)
+    torch.manual_seed(0)
+    objective(method, sample).backward()
+    downhill = -(method.image.grad * method.image.detach().conj()).real[nobody]
+    assert (downhill < 0).all()
+    share = unseen(method.image[None], sample.maps[:1])
+    expected = method.image[nobody].norm() / method.image.norm()
+    torch.testing.assert_close(share[0], expected)
+    zero = torch.zeros_like(method.image[None], requires_grad=True)
+    unseen(zero, sample.maps[:1]).sum().backward()
+    assert not torch.view_as_real(zero.grad).any()
 
 
 def test_masks_of_points_and_empty_slices():
