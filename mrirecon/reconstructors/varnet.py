@@ -52,6 +52,7 @@ class VarNet(Reconstructor):
         super().__init__()
         if cascades < 1:
             raise ValueError(f"cascades must be at least 1, got {cascades}")
+        self.steps = cascades
         self.combination = combination
         self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
@@ -62,8 +63,8 @@ class VarNet(Reconstructor):
         maps = coil_maps(self.sens_net, sample)
         measured = Measured.of(sample.kspace, sense_normal(sample, maps))
         state: State = (Projected if sample.weights is None else Weighted)(measured)
-        for cascade in self.cascades:
-            state = cascade(state)
+        for t in range(self.steps):
+            state = self.cascades[t % len(self.cascades)](state)
         if self.combination == "sense":
             return state.image()
         return complex_image(root_sum_of_squares(state.coil_images()))

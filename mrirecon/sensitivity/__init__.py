@@ -7,6 +7,7 @@ from mrirecon.sensitivity.given import GivenMaps
 from mrirecon.sensitivity.learned import LearnedMaps
 from mrirecon.sensitivity.low_resolution import LowResolutionMaps
 from mrirecon.sensitivity.nlinv import Nlinv
+from mrirecon.sensitivity.phased import PhasedMaps
 from mrirecon.sensitivity.residual import CalibrationFit, calibration_fit
 from mrirecon.sensitivity.sigpy_maps import SigpyEspirit, SigpyJsense
 from mrirecon.sensitivity.walsh import Walsh
@@ -20,6 +21,7 @@ __all__ = [
     "LearnedMaps",
     "LowResolutionMaps",
     "Nlinv",
+    "PhasedMaps",
     "SensitivityEstimator",
     "SigpyEspirit",
     "SigpyJsense",

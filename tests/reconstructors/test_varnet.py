@@ -131,3 +131,16 @@ def test_the_network_is_a_choice_and_steps_may_share_it():
     assert not any(torch.equal(first[key], second[key]) for key in first if "weight" in key)
     tied = VarNet(3, sensitivity=GivenMaps(), regularizer=ResidualCnn(4, 3), tied=True)
     assert 3 * count(tied) == count(model)
+
+
+def test_shared_steps_are_taken_as_often_as_separate_ones():
+    torch.manual_seed(0)
+    mask, _ = masks("lines", 13)
+    maps = torch.randn(2, 3, 12, 13, dtype=torch.complex64) / 2
+    y = torch.randn(2, 3, 12, 13, dtype=torch.complex64) * mask[:, None]
+    tied = VarNet(3, 2, 2, GivenMaps(), combination="sense", tied=True)
+    separate = VarNet(3, 2, 2, GivenMaps(), combination="sense")
+    for cascade in separate.cascades:
+        cascade.load_state_dict(tied.cascades[0].state_dict())
+    sample = Sample(y, mask, maps=maps)
+    torch.testing.assert_close(tied(sample), separate(sample))
