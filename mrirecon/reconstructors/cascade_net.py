@@ -5,7 +5,7 @@ from torch import nn
 from mrirecon.networks import ResidualCnn
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.kspace_consistency import HardProjection
+from mrirecon.reconstructors.kspace_consistency import HardProjection, KspaceConsistency
 from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
@@ -38,7 +38,7 @@ class CascadeNet(Reconstructor):
         sensitivity: SensitivityEstimator,
         regularizer: nn.Module | None = None,
         kspace_regularizer: nn.Module | None = None,
-        consistency: nn.Module | None = None,
+        consistency: KspaceConsistency | None = None,
         iterations: int = 5,
         tied: bool = False,
     ) -> None:

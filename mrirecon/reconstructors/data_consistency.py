@@ -6,6 +6,7 @@ with the weights of the samples, and stays in complex64 under autocast. Those of
 """
 
 import math
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Complex, Float
@@ -16,6 +17,14 @@ from mrirecon.reconstructors.base import check_not_negative
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.solvers.implicit import implicit_cg
 from mrirecon.types import Image
+
+
+class ImageConsistency(nn.Module, ABC):
+    """Makes the next image of one image and the data."""
+
+    @abstractmethod
+    def forward(self, x: Image, data: DataTerm) -> Image:
+        """Return the next image."""
 
 
 class LearnedStep(nn.Module):
@@ -36,7 +45,7 @@ class LearnedStep(nn.Module):
         nn.init.constant_(self.step, self.initial)
 
 
-class GradientStep(LearnedStep):
+class GradientStep(LearnedStep, ImageConsistency):
     r"""A gradient step with a learned length, :math:`x - \eta A^H(Ax - y)`.
 
     As :math:`\|A\| \le 1`, it does not increase the misfit for :math:`0 \le \eta \le 2`.
@@ -50,7 +59,7 @@ class GradientStep(LearnedStep):
         return x - self.step * data.gradient(x)
 
 
-class ProximalStep(nn.Module):
+class ProximalStep(ImageConsistency):
     r"""The image that fits the data and is close to ``x``, by conjugate gradients.
 
     .. math:: \arg\min_u \|Au - y\|^2 + \lambda\|u - x\|^2

@@ -10,7 +10,7 @@ from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.features import FeatureNetwork, History
 from mrirecon.reconstructors.base import Reconstructor, check_not_negative
-from mrirecon.reconstructors.data_consistency import GradientStep
+from mrirecon.reconstructors.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step
@@ -65,7 +65,7 @@ class DeepUnrolled(Reconstructor):
         self,
         sensitivity: SensitivityEstimator,
         body: FeatureNetwork,
-        consistency: nn.Module | None = None,
+        consistency: ImageConsistency | None = None,
         conditioning: nn.Module | None = None,
         iterations: int = 12,
         context: int = 0,
@@ -122,7 +122,9 @@ class Cascade(nn.Module):
         adaptive: As for :class:`DeepUnrolled`.
     """
 
-    def __init__(self, network: ImageNetwork, consistency: nn.Module, adaptive: bool) -> None:
+    def __init__(
+        self, network: ImageNetwork, consistency: ImageConsistency, adaptive: bool
+    ) -> None:
         super().__init__()
         self.network = network
         self.consistency = consistency

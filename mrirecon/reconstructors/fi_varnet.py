@@ -13,7 +13,7 @@ from mrirecon.networks.feature_space import FeatureCoder, Statistics
 from mrirecon.operators import Coils, Fourier, adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.feature_cascade import FeatureCascade
-from mrirecon.reconstructors.kspace_consistency import SoftStep
+from mrirecon.reconstructors.kspace_consistency import KspaceConsistency, SoftStep
 from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
@@ -46,6 +46,8 @@ class FiVarNet(Reconstructor):
         pools: Number of halvings of each U-Net.
         acceleration: How many pixels attend to one another.
         combination: As for :class:`~mrirecon.reconstructors.varnet.VarNet`.
+        consistency: The step on k-space towards the data, from
+            :mod:`~mrirecon.reconstructors.kspace_consistency`; None takes a ``SoftStep``, as above.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class FiVarNet(Reconstructor):
         pools: int = 4,
         acceleration: int = 4,
         combination: Literal["rss", "sense"] = "rss",
+        consistency: KspaceConsistency | None = None,
     ) -> None:
         super().__init__()
         if cascades < 1:
@@ -66,7 +69,8 @@ class FiVarNet(Reconstructor):
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, cascades)
-        self.consistency = for_each_step(SoftStep(), cascades)
+        step = SoftStep() if consistency is None else consistency
+        self.consistency = for_each_step(step, cascades)
         self.coder = FeatureCoder(channels)
         self.feature_cascades = nn.ModuleList(
             FeatureCascade(channels, pools, acceleration, refine=t % REFINED == 0)

@@ -5,20 +5,30 @@ weighs what was averaged less often than others (``sample.weights``). :class:`Ks
 of images of each.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
-from mrirecon.reconstructors.data_consistency import LearnedStep
+from mrirecon.reconstructors.data_consistency import ImageConsistency, LearnedStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.types import Image, KSpace, Mask, Sample
 
 WINDOW = 9
 
 
-class HardProjection(nn.Module):
+class KspaceConsistency(nn.Module, ABC):
+    """Makes the next multi-coil k-space of one k-space and the Sample."""
+
+    @abstractmethod
+    def forward(self, kspace: KSpace, sample: Sample) -> KSpace:
+        """Return the next k-space."""
+
+
+class HardProjection(KspaceConsistency):
     r"""Put the measured samples back, :math:`k - M(k - y)`.
 
     Where all samples weigh the same this is the projection onto the k-spaces that agree with the
@@ -31,7 +41,7 @@ class HardProjection(nn.Module):
         return kspace - measured_part(sample)(kspace - sample.kspace)
 
 
-class SoftStep(LearnedStep):
+class SoftStep(LearnedStep, KspaceConsistency):
     r"""A step with a learned length, :math:`k - \alpha M(k - y)`, as in VarNet.
 
     Args:
@@ -43,7 +53,7 @@ class SoftStep(LearnedStep):
         return kspace - self.step * measured_part(sample)(kspace - sample.kspace)
 
 
-class SamplingAwareStep(nn.Module):
+class SamplingAwareStep(KspaceConsistency):
     r"""A step whose length depends on where a sample lies and on how densely its surroundings are.
 
     .. math:: k - \Lambda M(k - y), \qquad
@@ -83,7 +93,7 @@ class SamplingAwareStep(nn.Module):
         return kspace - length * measured_part(sample)(kspace - sample.kspace)
 
 
-class KspaceStep(nn.Module):
+class KspaceStep(ImageConsistency):
     r"""A layer of k-space at work on images, :math:`x + E^H\big(C(Ex) - Ex\big)`, :math:`E = FS`.
 
     For the methods whose consistency takes a
@@ -94,7 +104,7 @@ class KspaceStep(nn.Module):
         step: :math:`C`; None takes a :class:`SamplingAwareStep`.
     """
 
-    def __init__(self, step: nn.Module | None = None) -> None:
+    def __init__(self, step: KspaceConsistency | None = None) -> None:
         super().__init__()
         self.step = SamplingAwareStep() if step is None else step
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
 from mrirecon.networks.joint_unet import JointUnet
-from mrirecon.reconstructors.data_consistency import GradientStep
+from mrirecon.reconstructors.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import coil_maps
 from mrirecon.sensitivity.base import SensitivityEstimator, unit_norm
@@ -81,7 +81,7 @@ class CorrectedMaps(MapUpdate):
         return unit_norm(torch.where(sensitive, maps - self.step * correction, 0.0))
 
 
-class RefinedMaps(nn.Module):
+class RefinedMaps(ImageConsistency):
     """A consistency with maps of its own.
 
     Args:
@@ -90,7 +90,9 @@ class RefinedMaps(nn.Module):
             :mod:`~mrirecon.reconstructors.data_consistency`; None takes a ``GradientStep``.
     """
 
-    def __init__(self, maps: MapUpdate | None = None, consistency: nn.Module | None = None) -> None:
+    def __init__(
+        self, maps: MapUpdate | None = None, consistency: ImageConsistency | None = None
+    ) -> None:
         super().__init__()
         self.maps = CorrectedMaps() if maps is None else maps
         self.consistency = GradientStep() if consistency is None else consistency

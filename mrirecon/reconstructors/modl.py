@@ -4,7 +4,7 @@ from torch import nn
 
 from mrirecon.networks import ResidualCnn
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.data_consistency import ProximalStep
+from mrirecon.reconstructors.data_consistency import ImageConsistency, ProximalStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import (
     check_makes_one,
@@ -42,7 +42,7 @@ class MoDL(Reconstructor):
         self,
         sensitivity: SensitivityEstimator,
         regularizer: nn.Module | None = None,
-        consistency: nn.Module | None = None,
+        consistency: ImageConsistency | None = None,
         iterations: int = 10,
         tied: bool = True,
     ) -> None:
