@@ -20,7 +20,7 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state
-from mrirecon.training.module import ReconstructionModule
+from mrirecon.training.module import LOSS, ReconstructionModule
 from mrirecon.training.objective import Objective, no_reference
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
@@ -65,6 +65,7 @@ def train(config: DictConfig, settings: Settings) -> None:
     data.provide(module.reconstructor)
     _check_data(data, module.objective)
     trainer = _trainer(config, folder)
+    _check_monitors(data, trainer)
     if trainer.is_global_zero:
         _write_record(config, folder)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -152,8 +153,23 @@ def _check_data(data: DataModule, objective: Objective) -> None:
     """What is wrong with the data is told now, not by a worker process or after an epoch."""
     for name, slices in data.sets.items():
         sample = slices.finish(collate([slices[0]]))
-        if sample.target is None and (name != "train" or objective.needs_target):
+        if sample.target is None and objective.needs_target:
             raise ConfigError(f"data.{name}: {no_reference(sample)}")
+
+
+def _check_monitors(data: DataModule, trainer: pl.Trainer) -> None:
+    """Without references no image can be scored, which callbacks would notice after an epoch."""
+    slices = data.sets["val"]
+    if slices.finish(collate([slices[0]])).target is not None:
+        return
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor.startswith("val/") and monitor != LOSS:
+            raise ConfigError(
+                f"callbacks: {type(callback).__name__} looks at {monitor}, but the scans of "
+                f"data.val have no reference; choose callbacks=self_supervised, which looks at "
+                f"{LOSS}"
+            )
 
 
 def _check_resume(path: str, module: ReconstructionModule) -> None:

@@ -59,7 +59,9 @@ class RssTarget:
                 return sample
             raise ConfigError(
                 f"{sample.key} is undersampled, so it cannot serve as its own reference; "
-                "train on fully sampled scans, or on files that bring a reconstruction"
+                "train on fully sampled scans, or on files that bring a reconstruction; without "
+                "references: objective=ssdu callbacks=self_supervised and data/transforms@"
+                "data.train.transform=semi_supervised, likewise data.val.transform"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
 
