@@ -290,10 +290,11 @@ def test_train_resume_and_reconstruct(raw, tmp_path):
         made = dict(file["provenance"].attrs)
     assert made["checkpoint"] == str(best) and made["method"] == "VarNet"
     assert "VarNet" in made["config"] and "CgSense" not in made["config"]
-    for other in ("model=unet", "sensitivity=given", "model.cascades=2"):
+    for other in ("model=unet", "sensitivity=given", "model.cascades=2",
+                  "regularizer@model.regularizer=restormer"):  # fmt: skip
         error = mrirecon(
-            "reconstruct", f"input={raw / 'raw'}", "output=x", f"checkpoint={best}", other,
-            folder=tmp_path, fails=True,
+            "reconstruct", f"input={raw / 'raw'}", "output=x", f"checkpoint={best}",
+            f"+{other}" if "@" in other else other, folder=tmp_path, fails=True,
         )  # fmt: skip
         assert f"brings its own model and preprocessing; leave out {other}" in error
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pt")

@@ -1,6 +1,5 @@
 """Builds what turns every file into a volume, from the configuration and the checkpoint."""
 
-import re
 from dataclasses import asdict, dataclass
 
 import torch
@@ -137,7 +136,11 @@ def _refuse_other_choices(checkpoint: str) -> None:
     chosen = [
         override
         for override in HydraConfig.get().overrides.task
-        if re.split(r"[.=@]", override.lstrip("+~"))[0] in CHOICES
+        # a group of networks is put into the model: regularizer@model.regularizer=...
+        if any(
+            place.split(".")[0] in CHOICES
+            for place in override.lstrip("+~").partition("=")[0].split("@")
+        )
     ]
     if chosen:
         raise ConfigError(

@@ -20,7 +20,7 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state
-from mrirecon.training.module import ReconstructionModule
+from mrirecon.training.module import LOSS, ReconstructionModule
 from mrirecon.training.objective import Objective, no_reference
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
@@ -32,10 +32,6 @@ GROUPS = (
     "data", "protocol", "sampling", "sensitivity", "preprocessing", "model", "objective",
     "optimizer", "scheduler", "trainer", "callbacks", "logger",
 )  # fmt: skip
-VALIDATED = (
-    " (Validation compares with references whatever the objective is: where training needs none, a "
-    "few fully sampled scans, or scans that bring a reconstruction, still have to validate it.)"
-)
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 
@@ -69,6 +65,7 @@ def train(config: DictConfig, settings: Settings) -> None:
     data.provide(module.reconstructor)
     _check_data(data, module.objective, module.reconstructor)
     trainer = _trainer(config, folder)
+    _check_monitors(data, trainer)
     if trainer.is_global_zero:
         _write_record(config, folder)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -156,25 +153,23 @@ def _check_data(data: DataModule, objective: Objective, reconstructor: Reconstru
     """What is wrong with the data is told now, not by a worker process or after an epoch."""
     for name, slices in data.sets.items():
         try:
-            _check_references(slices, always=name != "train" or objective.needs_target)
+            _check_references(slices, objective)
         except ConfigError as error:
-            raise ConfigError(
-                f"data.{name}: {error}{'' if name == 'train' else VALIDATED}"
-            ) from error
+            raise ConfigError(f"data.{name}: {error}") from error
     if objective.needs_some_targets:
         _check_some_reference(data.sets["train"], type(objective).__name__)
     objective.check(reconstructor, data.sets["train"].prepared(0))
 
 
-def _check_references(slices: SliceDataset, *, always: bool) -> None:
+def _check_references(slices: SliceDataset, objective: Objective) -> None:
     """Prepare one slice of each file format, for formats bring a reference or do not.
 
     Raises:
-        ConfigError: When it cannot be prepared, or always needs a reference and has none.
+        ConfigError: When it cannot be prepared, or needs a reference and has none.
     """
     for index in slices.first_of_each_format():
         sample = slices.prepared(index)
-        if always and sample.target is None:
+        if objective.needs_target and sample.target is None:
             raise no_reference(sample)
 
 
@@ -187,6 +182,21 @@ def _check_some_reference(train: SliceDataset, objective: str) -> None:
             "image looks like; add scans that are fully sampled or bring a reconstruction, or "
             "choose a self-supervised objective, such as objective=noise2recon_ssdu"
         )
+
+
+def _check_monitors(data: DataModule, trainer: pl.Trainer) -> None:
+    """Without references no image can be scored, which callbacks would notice after an epoch."""
+    slices = data.sets["val"]
+    if any(slices.has_target(index) for index in slices.first_of_each_format()):
+        return
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        monitor = getattr(callback, "monitor", None)
+        if monitor is not None and monitor.startswith("val/") and monitor != LOSS:
+            raise ConfigError(
+                f"callbacks: {type(callback).__name__} looks at {monitor}, but the scans of "
+                f"data.val have no reference; choose callbacks=self_supervised, which looks at "
+                f"{LOSS}"
+            )
 
 
 def _check_resume(path: str, module: ReconstructionModule) -> None:

@@ -65,9 +65,9 @@ class RssTarget:
                 )
             raise ConfigError(
                 f"{sample.key} is undersampled, so it cannot serve as its own reference; "
-                "take fully sampled scans, or files that bring a reconstruction. Training that "
-                "needs no reference takes it with "
-                "data/transforms@data.train.transform=semi_supervised"
+                "take fully sampled scans, or files that bring a reconstruction. Without "
+                "references: objective=ssdu callbacks=self_supervised and data/transforms@"
+                "data.train.transform=semi_supervised, likewise data.val.transform"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
 

@@ -5,7 +5,6 @@ from torch import nn
 from mrirecon.networks import ResidualCnn
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.data_consistency import check_consistency
 from mrirecon.reconstructors.kspace_consistency import HardProjection, KspaceConsistency
 from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -39,7 +38,7 @@ class CascadeNet(Reconstructor):
         sensitivity: SensitivityEstimator,
         regularizer: nn.Module | None = None,
         kspace_regularizer: nn.Module | None = None,
-        consistency: nn.Module | None = None,
+        consistency: KspaceConsistency | None = None,
         iterations: int = 5,
         tied: bool = False,
     ) -> None:
@@ -53,7 +52,6 @@ class CascadeNet(Reconstructor):
         check_makes_one("kspace_regularizer", inner)
         self.kspace_networks = for_each_step(inner, iterations, tied)
         projection = HardProjection() if consistency is None else consistency
-        check_consistency("consistency", projection, KspaceConsistency)
         self.consistency = for_each_step(projection, iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

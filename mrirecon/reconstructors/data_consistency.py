@@ -19,33 +19,12 @@ from mrirecon.solvers.implicit import implicit_cg
 from mrirecon.types import Image
 
 
-class DataConsistency(nn.Module, ABC):
-    """A layer that pulls towards the data; of one of two kinds.
-
-    Attributes:
-        kind: Which, for messages.
-    """
-
-    kind: str
-
-
-class ImageConsistency(DataConsistency):
-    """What methods on images take as ``consistency``."""
-
-    kind = "of images: GradientStep, ProximalStep, RefinedMaps, or KspaceStep around one of k-space"
+class ImageConsistency(nn.Module, ABC):
+    """Makes the next image of one image and the data."""
 
     @abstractmethod
     def forward(self, x: Image, data: DataTerm) -> Image:
         """Return the next image."""
-
-
-def check_consistency(name: str, layer: nn.Module, kind: type[DataConsistency]) -> None:
-    """Raise ValueError unless a layer is of the kind that a method needs."""
-    if not isinstance(layer, kind):
-        raise ValueError(
-            f"{name} must be a data-consistency layer {kind.kind}; or a subclass of "
-            f"{kind.__name__}, and {type(layer).__name__} is none"
-        )
 
 
 class LearnedStep(nn.Module):

@@ -13,7 +13,6 @@ from mrirecon.reconstructors.base import Reconstructor, check_not_negative
 from mrirecon.reconstructors.data_consistency import (
     GradientStep,
     ImageConsistency,
-    check_consistency,
 )
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
@@ -69,7 +68,7 @@ class DeepUnrolled(Reconstructor):
         self,
         sensitivity: SensitivityEstimator,
         body: FeatureNetwork,
-        consistency: nn.Module | None = None,
+        consistency: ImageConsistency | None = None,
         conditioning: nn.Module | None = None,
         iterations: int = 12,
         context: int = 0,
@@ -96,7 +95,6 @@ class DeepUnrolled(Reconstructor):
         slices = 2 * context + 1
         network = ImageNetwork(body, slices * (3 if adaptive else 1), slices)
         step = GradientStep() if consistency is None else consistency
-        check_consistency("consistency", step, ImageConsistency)
         self.cascades = for_each_step(Cascade(network, step, adaptive), iterations, tied)
 
     def forward(self, sample: Sample) -> Image:
@@ -127,7 +125,9 @@ class Cascade(nn.Module):
         adaptive: As for :class:`DeepUnrolled`.
     """
 
-    def __init__(self, network: ImageNetwork, consistency: nn.Module, adaptive: bool) -> None:
+    def __init__(
+        self, network: ImageNetwork, consistency: ImageConsistency, adaptive: bool
+    ) -> None:
         super().__init__()
         self.network = network
         self.consistency = consistency

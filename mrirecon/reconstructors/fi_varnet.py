@@ -12,7 +12,10 @@ from mrirecon.networks.feature_space import FeatureCoder, Statistics
 from mrirecon.operators import adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.feature_cascade import FeatureCascade
+from mrirecon.reconstructors.kspace_consistency import KspaceConsistency
 from mrirecon.reconstructors.kspace_state import (
+    Explicit,
+    ExplicitStep,
     Measured,
     Projected,
     State,
@@ -51,6 +54,8 @@ class FiVarNet(Reconstructor):
         pools: Number of halvings of each U-Net.
         acceleration: How many pixels attend to one another.
         combination: As for :class:`~mrirecon.reconstructors.varnet.VarNet`.
+        consistency: The step on k-space towards the data, from
+            :mod:`~mrirecon.reconstructors.kspace_consistency`; None takes a ``SoftStep``, as above.
     """
 
     def __init__(
@@ -62,6 +67,7 @@ class FiVarNet(Reconstructor):
         pools: int = 4,
         acceleration: int = 4,
         combination: Literal["rss", "sense"] = "rss",
+        consistency: KspaceConsistency | None = None,
     ) -> None:
         super().__init__()
         if cascades < 1:
@@ -71,7 +77,8 @@ class FiVarNet(Reconstructor):
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, cascades)
-        self.consistency = for_each_step(StateStep(), cascades)
+        step = StateStep() if consistency is None else ExplicitStep(consistency)
+        self.consistency = for_each_step(step, cascades)
         self.coder = FeatureCoder(channels)
         self.feature_cascades = nn.ModuleList(
             FeatureCascade(channels, pools, acceleration, refine=t % REFINED == 0)
@@ -82,13 +89,18 @@ class FiVarNet(Reconstructor):
         """Return the image; with the RSS combination it is real and positive."""
         maps = coil_maps(self.sensitivity, sample)
         measured = Measured.of(sample.kspace, sense_normal(sample, maps))
-        x = self._in_features(sample, measured)
-        state: State = (Projected if sample.weights is None else Weighted).at(measured, x)
+        state = self._first(sample, measured, self._in_features(sample, measured))
         for denoiser, consistency in zip(self.denoisers, self.consistency, strict=True):
             state = consistency(state, denoiser(state.image()))
         if self.combination == "sense":
             return state.image()
         return complex_image(root_sum_of_squares(state.coil_images()))
+
+    def _first(self, sample: Sample, measured: Measured, x: Image) -> State | Explicit:
+        """Return the state before the first step on the image, which begin at its k-space."""
+        if isinstance(self.consistency[0], ExplicitStep):
+            return Explicit.at(sample, measured.normal.maps, x)
+        return (Projected if sample.weights is None else Weighted).at(measured, x)
 
     def _in_features(self, sample: Sample, measured: Measured) -> Image:
         """Return the image after the steps on feature maps."""

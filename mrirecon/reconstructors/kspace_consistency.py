@@ -5,7 +5,7 @@ weighs what was averaged less often than others (``sample.weights``). :class:`Ks
 of images of each.
 """
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 
 import torch
 from jaxtyping import Float32
@@ -14,10 +14,8 @@ from torch.nn import functional as F
 
 from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
 from mrirecon.reconstructors.data_consistency import (
-    DataConsistency,
     ImageConsistency,
     LearnedStep,
-    check_consistency,
 )
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.types import Image, KSpace, Mask, Sample
@@ -25,10 +23,8 @@ from mrirecon.types import Image, KSpace, Mask, Sample
 WINDOW = 9
 
 
-class KspaceConsistency(DataConsistency):
-    """What methods on k-space take as ``consistency``."""
-
-    kind = "of k-space: HardProjection, SoftStep or SamplingAwareStep"
+class KspaceConsistency(nn.Module, ABC):
+    """Makes the next multi-coil k-space of one k-space and the Sample."""
 
     @abstractmethod
     def forward(self, kspace: KSpace, sample: Sample) -> KSpace:
@@ -111,10 +107,9 @@ class KspaceStep(ImageConsistency):
         step: :math:`C`; None takes a :class:`SamplingAwareStep`.
     """
 
-    def __init__(self, step: nn.Module | None = None) -> None:
+    def __init__(self, step: KspaceConsistency | None = None) -> None:
         super().__init__()
         self.step = SamplingAwareStep() if step is None else step
-        check_consistency("step", self.step, KspaceConsistency)
 
     def forward(self, x: Image, data: DataTerm) -> Image:
         """Return the next image."""

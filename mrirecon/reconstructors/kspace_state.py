@@ -4,20 +4,22 @@ With :math:`E = FS`, measured data :math:`y`, step lengths :math:`\eta` and corr
 
 .. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y \text{ or } E x_0
 
-Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result.
+Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result. Steps of
+another kind need the k-space itself: :class:`Explicit`.
 """
 
 from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Complex64, Float32
-from torch import Tensor
+from torch import Tensor, nn
 
-from mrirecon.fourier import ifft
+from mrirecon.fourier import fft, ifft
 from mrirecon.operators import SenseNormal
 from mrirecon.operators.normal import combine
 from mrirecon.reconstructors.data_consistency import LearnedStep
-from mrirecon.types import Image, KSpace
+from mrirecon.reconstructors.kspace_consistency import KspaceConsistency
+from mrirecon.types import Image, KSpace, Maps, Sample
 
 CoilImages = Complex64[Tensor, "*b coil h w"]
 StepLength = Float32[Tensor, "..."]
@@ -153,3 +155,52 @@ class StateStep(LearnedStep):
     def forward(self, state: State, correction: Image) -> State:
         """Return the state after the step."""
         return state.step(self.step, correction)
+
+
+@dataclass(frozen=True)
+class Explicit:
+    r"""The k-space itself, for any step towards the data, :math:`k \leftarrow C(k) - E D`.
+
+    Attributes:
+        kspace: :math:`k`.
+        sample: What was measured.
+        maps: Of :math:`E`.
+    """
+
+    kspace: KSpace
+    sample: Sample
+    maps: Maps
+
+    @classmethod
+    def at(cls, sample: Sample, maps: Maps, x: Image) -> "Explicit":
+        """Begin at the k-space of an image."""
+        return cls(fft(maps * x.unsqueeze(-3)), sample, maps)
+
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+        return combine(self.maps, self.coil_images())
+
+    def step(self, consistency: KspaceConsistency, correction: Image) -> "Explicit":
+        """Return the state after one step."""
+        kspace = consistency(self.kspace, self.sample)
+        return replace(self, kspace=kspace - fft(self.maps * correction.unsqueeze(-3)))
+
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+        return ifft(self.kspace)
+
+
+class ExplicitStep(nn.Module):
+    """One step with a data consistency of choice.
+
+    Args:
+        consistency: Maps a k-space and the Sample to the next k-space.
+    """
+
+    def __init__(self, consistency: KspaceConsistency) -> None:
+        super().__init__()
+        self.consistency = consistency
+
+    def forward(self, state: Explicit, correction: Image) -> Explicit:
+        """Return the state after the step."""
+        return state.step(self.consistency, correction)

@@ -14,7 +14,6 @@ from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.reconstructors.data_consistency import (
     GradientStep,
     ImageConsistency,
-    check_consistency,
 )
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import coil_maps
@@ -94,11 +93,12 @@ class RefinedMaps(ImageConsistency):
             :mod:`~mrirecon.reconstructors.data_consistency`; None takes a ``GradientStep``.
     """
 
-    def __init__(self, maps: MapUpdate | None = None, consistency: nn.Module | None = None) -> None:
+    def __init__(
+        self, maps: MapUpdate | None = None, consistency: ImageConsistency | None = None
+    ) -> None:
         super().__init__()
         self.maps = CorrectedMaps() if maps is None else maps
         self.consistency = GradientStep() if consistency is None else consistency
-        check_consistency("consistency", self.consistency, ImageConsistency)
 
     def forward(self, x: Image, data: DataTerm) -> Image:
         """Return the next image."""

@@ -7,7 +7,6 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import (
     ImageConsistency,
     ProximalStep,
-    check_consistency,
 )
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import (
@@ -46,7 +45,7 @@ class MoDL(Reconstructor):
         self,
         sensitivity: SensitivityEstimator,
         regularizer: nn.Module | None = None,
-        consistency: nn.Module | None = None,
+        consistency: ImageConsistency | None = None,
         iterations: int = 10,
         tied: bool = True,
     ) -> None:
@@ -57,7 +56,6 @@ class MoDL(Reconstructor):
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         step = ProximalStep() if consistency is None else consistency
-        check_consistency("consistency", step, ImageConsistency)
         self.consistency = for_each_step(step, iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

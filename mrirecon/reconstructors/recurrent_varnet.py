@@ -2,15 +2,12 @@
 
 from typing import Literal
 
-from torch import nn
-
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.conv_gru import ConvGru, StateInitializer
 from mrirecon.networks.recurrent import RecurrentNetwork
 from mrirecon.operators import Coils, Fourier
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.data_consistency import check_consistency
 from mrirecon.reconstructors.kspace_consistency import KspaceConsistency, SoftStep
 from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -46,7 +43,7 @@ class RecurrentVarNet(Reconstructor):
         iterations: int = 15,
         channels: int = 64,
         layers: int = 4,
-        consistency: nn.Module | None = None,
+        consistency: KspaceConsistency | None = None,
         tied: bool = False,
         combination: Literal["rss", "sense"] = "rss",
         regularizer: RecurrentNetwork | None = None,
@@ -60,7 +57,6 @@ class RecurrentVarNet(Reconstructor):
         self.initializer = StateInitializer(unit.channels, unit.layers)
         self.units = for_each_step(unit, iterations, tied)
         step = SoftStep() if consistency is None else consistency
-        check_consistency("consistency", step, KspaceConsistency)
         self.consistency = for_each_step(step, iterations, tied)
 
     def forward(self, sample: Sample) -> Image:

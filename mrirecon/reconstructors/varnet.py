@@ -9,11 +9,12 @@ from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.norm_unet import NormUnet
 from mrirecon.operators import sense_normal
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.kspace_state import Measured, Projected, State, Weighted
-from mrirecon.reconstructors.unrolled import coil_maps, for_each_step
+from mrirecon.reconstructors.kspace_consistency import KspaceConsistency
+from mrirecon.reconstructors.kspace_state import Explicit, Measured, Projected, State, Weighted
+from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.sensitivity.learned import LearnedMaps
-from mrirecon.types import Image, Sample
+from mrirecon.types import Image, Maps, Sample
 
 
 class VarNet(Reconstructor):
@@ -37,6 +38,9 @@ class VarNet(Reconstructor):
         regularizer: :math:`D`, from complex images to complex images, instead of a
             :class:`~mrirecon.networks.NormUnet` of ``channels`` and ``pools``.
         tied: Whether all steps share their parameters.
+        consistency: Another step than :math:`k_t - \eta_t M (k_t - y)`, from
+            :mod:`~mrirecon.reconstructors.kspace_consistency`; it needs the k-space of all coils,
+            and so more memory and time. None takes the step above.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class VarNet(Reconstructor):
         combination: Literal["rss", "sense"] = "rss",
         regularizer: nn.Module | None = None,
         tied: bool = False,
+        consistency: KspaceConsistency | None = None,
     ) -> None:
         super().__init__()
         if cascades < 1:
@@ -56,18 +61,27 @@ class VarNet(Reconstructor):
         self.combination = combination
         self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
-        self.cascades = for_each_step(Cascade(denoiser), cascades, tied)
+        check_makes_one("regularizer", denoiser)
+        step: nn.Module = Cascade(denoiser)
+        if consistency is not None:
+            step = ChosenCascade(denoiser, consistency)
+        self.cascades = for_each_step(step, cascades, tied)
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
-        maps = coil_maps(self.sens_net, sample)
-        measured = Measured.of(sample.kspace, sense_normal(sample, maps))
-        state: State = (Projected if sample.weights is None else Weighted)(measured)
+        state = self._first(sample, coil_maps(self.sens_net, sample))
         for t in range(self.steps):
             state = self.cascades[t % len(self.cascades)](state)
         if self.combination == "sense":
             return state.image()
         return complex_image(root_sum_of_squares(state.coil_images()))
+
+    def _first(self, sample: Sample, maps: Maps) -> State | Explicit:
+        """Return the state before the first step."""
+        if isinstance(self.cascades[0], ChosenCascade):
+            return Explicit(sample.kspace, sample, maps)
+        measured = Measured.of(sample.kspace, sense_normal(sample, maps))
+        return (Projected if sample.weights is None else Weighted)(measured)
 
 
 class Cascade(nn.Module):
@@ -85,3 +99,21 @@ class Cascade(nn.Module):
     def forward(self, state: State) -> State:
         """Return the state after this step."""
         return state.step(self.dc_weight, self.model(state.image()))
+
+
+class ChosenCascade(nn.Module):
+    """One unrolled step: a data consistency of choice and a denoiser.
+
+    Args:
+        model: Maps a complex image to a correction of it.
+        consistency: Maps a k-space and the Sample to the next k-space.
+    """
+
+    def __init__(self, model: nn.Module, consistency: KspaceConsistency) -> None:
+        super().__init__()
+        self.model = model
+        self.consistency = consistency
+
+    def forward(self, state: Explicit) -> Explicit:
+        """Return the state after this step."""
+        return state.step(self.consistency, self.model(state.image()))

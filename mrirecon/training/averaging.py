@@ -31,11 +31,21 @@ class WeightAverage(pl.Callback):
         self._trained: dict[str, Tensor] | None = None
         self._updates = 0
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def on_fit_start(
+        self,
+        trainer: pl.Trainer,  # noqa: ARG002 - Lightning passes it
+        pl_module: pl.LightningModule,
+    ) -> None:
         if not self._average:  # else they came from a checkpoint
             self._average = _copy(pl_module)
         self._average = {k: v.to(pl_module.device) for k, v in self._average.items()}
-        self._updates = trainer.global_step
+
+    def on_train_start(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,  # noqa: ARG002
+    ) -> None:
+        self._updates = trainer.global_step  # on_fit_start comes before a resumed run knows it
 
     def on_train_batch_end(
         self,

@@ -89,7 +89,7 @@ class Division:
             kinds = ("whole lines" if len(p) == 1 else "single positions" for p in (first, second))
             raise ConfigError(
                 "objective: sampling keeps {}, but partition keeps {}; choose patterns of one "
-                "kind".format(*kinds)
+                "kind, for instance sampling@objective.partition=gaussian_2d".format(*kinds)
             )
         for name, pattern, masks in zip(
             ("sampling", "partition"), (self.sampling, self.partition), drawn, strict=True

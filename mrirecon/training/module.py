@@ -19,12 +19,18 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.averaging import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.objective import Objective, no_reference
-from mrirecon.training.volumes import VolumeScores
+from mrirecon.training.volumes import MeanLoss, VolumeScores
 from mrirecon.types import Sample
+
+LOSS = "val/loss"
 
 
 class ReconstructionModule(pl.LightningModule):
     """Trains any Reconstructor with any Objective and validates it per volume.
+
+    Scans without a reference can be validated only by the loss of an objective that needs none,
+    ``val/loss``; others are, too, when a callback monitors it. What is random in it is the same for
+    a slice in every epoch.
 
     Args:
         reconstructor: The method to train.
@@ -64,7 +70,7 @@ class ReconstructionModule(pl.LightningModule):
         self.reconstructor, self.objective = reconstructor, objective
         self.optimizer, self.scheduler = optimizer, scheduler
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
-        self._volumes = VolumeScores()
+        self._volumes, self._losses = VolumeScores(), MeanLoss()
         self._seed = torch.initial_seed()
 
     def on_train_epoch_start(self) -> None:
@@ -78,12 +84,28 @@ class ReconstructionModule(pl.LightningModule):
         return loss * self._share(len(sample.key), batch_index)
 
     def validation_step(self, sample: Sample, batch_index: int) -> None:
-        if sample.target is None:
-            raise no_reference(sample)
-        images = self.reconstructor(sample)
         sampler = getattr(self.trainer.val_dataloaders, "sampler", None)
-        if not isinstance(sampler, VolumeBatches) or batch_index < sampler.scored:
-            self._volumes.add(sample, images)
+        scored = not isinstance(sampler, VolumeBatches) or batch_index < sampler.scored
+        if self.objective.needs_target and sample.target is None:
+            raise no_reference(sample)
+        if sample.target is not None:
+            images = self.reconstructor(sample)
+            if scored:
+                self._volumes.add(sample, images)
+        if not self.objective.needs_target and (sample.target is None or self._loss_is_monitored()):
+            loss = self._repeatable_loss(sample)
+            if scored:
+                self._losses.add(loss, len(sample.key))
+
+    def _loss_is_monitored(self) -> bool:
+        return any(getattr(c, "monitor", None) == LOSS for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+
+    def _repeatable_loss(self, sample: Sample) -> Tensor:
+        """Return the loss of a batch, with random numbers that follow from its slices alone."""
+        device = sample.kspace.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            torch.manual_seed(derived_seed(repr(sample.key)))
+            return self.objective(self.reconstructor, sample)  # type: ignore[no-any-return]
 
     def on_validation_epoch_start(self) -> None:
         self._synchronize_buffers(False)
@@ -91,6 +113,8 @@ class ReconstructionModule(pl.LightningModule):
     def on_validation_epoch_end(self) -> None:
         self._synchronize_buffers(True)
         scores = {f"val/{name}": value for name, value in self._volumes.mean().items()}
+        if (loss := self._losses.mean()) is not None:
+            scores[LOSS] = loss
         # every process has the same mean already; the maximum of equal numbers changes nothing
         self.log_dict(scores, prog_bar=True, sync_dist=True, reduce_fx="max")
 

@@ -97,7 +97,7 @@ class Supervised(Objective):
 def no_reference(sample: Sample) -> ConfigError:
     """Return what to tell when an image is to be compared with a reference that is missing."""
     return ConfigError(
-        f"supervised training, like validation, needs a reference image, but {sample.key} has "
+        f"supervised training, like its validation, needs a reference image, but {sample.key} has "
         "none; list mrirecon.data.transforms.RssTarget before Undersample to make one from "
         "fully sampled scans"
     )

@@ -1,9 +1,10 @@
-"""Collect slices into volumes, so that validation scores what ``evaluate`` scores."""
+"""Scores of validation: of volumes, as ``evaluate`` computes them, and of the loss."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import TypeVar
 
 import torch
 from torch import Tensor, distributed
@@ -11,6 +12,8 @@ from torch import Tensor, distributed
 from mrirecon.image import center_crop
 from mrirecon.metrics import METRICS
 from mrirecon.types import Image, Sample
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -48,10 +51,28 @@ class VolumeScores:
             self._slices = []
 
 
-def _of_all_processes(scores: list[dict[str, float]]) -> list[dict[str, float]]:
+@dataclass
+class MeanLoss:
+    """The mean over slices of a loss that comes batch by batch."""
+
+    losses: list[tuple[float, int]] = field(default_factory=list)
+
+    def add(self, loss: Tensor, members: int) -> None:
+        """Take the mean loss of a batch."""
+        self.losses.append((float(loss), members))
+
+    def mean(self) -> float | None:
+        """Return the mean over all processes' slices, None without any, and start again."""
+        losses, self.losses = _of_all_processes(self.losses), []
+        if not losses:
+            return None
+        return math.fsum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+
+
+def _of_all_processes(scores: list[T]) -> list[T]:
     if not (distributed.is_available() and distributed.is_initialized()):
         return scores
-    gathered: list[list[dict[str, float]]] = [[] for _ in range(distributed.get_world_size())]
+    gathered: list[list[T]] = [[] for _ in range(distributed.get_world_size())]
     distributed.all_gather_object(gathered, scores)
     return list(chain.from_iterable(gathered))
 

@@ -111,6 +111,46 @@ def test_the_prompt_is_a_mixture_that_the_input_chooses():
     assert not torch.allclose(block(x)[0], block(x)[1], rtol=0.01)
 
 
+@torch.no_grad()
+def test_the_prompt_unet_is_composed_as_published():
+    net, x = small("prompt_unet"), torch.randn(2, 4, 8, 12)
+    fine = net.encoder[0](x)
+    middle, coarse = net.down
+    middle = net.encoder[1](F.conv2d(fine, middle.weight, middle.bias, stride=2, padding=1))
+    y = net.encoder[2](F.conv2d(middle, coarse.weight, coarse.bias, stride=2, padding=1))
+    for level, skip in ((net.decoder[1], middle), (net.decoder[0], fine)):
+        y = level.fuse(torch.cat([y, level.prompt(y)], 1))
+        y = F.interpolate(F.conv2d(y, level.reduce.weight), scale_factor=2, mode="bilinear")
+        y = level.merge(F.conv2d(y, level.up.weight) + level.skip(skip))
+    torch.testing.assert_close(net(x)[0], y)
+
+
+@torch.no_grad()
+def test_restormer_is_composed_as_published():
+    net, x = small("restormer"), torch.randn(2, 4, 8, 12)
+
+    def transformed(blocks, x):
+        for block in blocks:
+            (norm, attention), (other, feed_forward) = block.attention, block.feed_forward
+            for weights, part in ((norm, attention), (other, feed_forward)):
+                seen = F.layer_norm(x.movedim(1, -1), x.shape[1:2], weights.weight, weights.bias)
+                x = x + part(seen.movedim(-1, 1))
+        return x
+
+    def convolved(layer, x):
+        return F.conv2d(x, layer.weight, padding=layer.kernel_size[0] // 2)
+
+    fine = transformed(net.encoder[0], x)
+    middle = F.pixel_unshuffle(convolved(net.down[0][0], fine), 2)
+    middle = transformed(net.encoder[1], middle)
+    y = F.pixel_unshuffle(convolved(net.down[1][0], middle), 2)
+    y = F.pixel_shuffle(convolved(net.up[1][0], transformed(net.encoder[2], y)), 2)
+    y = transformed(net.decoder[1], convolved(net.reduce[1], torch.cat([y, middle], 1)))
+    y = F.pixel_shuffle(convolved(net.up[0][0], y), 2)
+    y = transformed(net.decoder[0], torch.cat([y, fine], 1))
+    torch.testing.assert_close(net(x)[0], transformed(net.refinement, y))
+
+
 def test_history_enters_like_a_convolution_of_all_earlier_features():
     entry, x = LevelEntry(3, 4, history=2), torch.randn(2, 3, 5, 6)
     past = [torch.randn(2, 4, 5, 6) for _ in range(2)]

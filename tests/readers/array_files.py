@@ -35,13 +35,13 @@ def xml(**changes):
     return XML.format(**(HEADER | changes))
 
 
-def m4raw(path, kspace):
+def m4raw(path, kspace, subject="2022061003"):
     """Slices (slice, coil, h, w) with a header that no schema knows."""
     header = xml(full=kspace.shape[-2], w=kspace.shape[-1], maximum=kspace.shape[-1] - 1,
                  center=kspace.shape[-1] // 2)  # fmt: skip
-    header = header.replace("</ismrmrdHeader>", M4RAW_EXTRA)
+    header = header.replace("</ismrmrdHeader>", M4RAW_EXTRA.replace("2022061003", subject))
     target = np.ones((len(kspace), 16, 16), np.float32)
-    return write_hdf5(path, {"patient_id": "2022061003", "acquisition": "T2"}, kspace=kspace,
+    return write_hdf5(path, {"patient_id": subject, "acquisition": "T2"}, kspace=kspace,
                       ismrmrd_header=header.encode(), reconstruction_rss=target)  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from hydra.utils import get_class
 
 from mrirecon.config import build
 from mrirecon.errors import ConfigError
@@ -13,20 +14,17 @@ from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn, ResidualMwcnn
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cascade_net import CascadeNet
-from mrirecon.reconstructors.data_consistency import GradientStep, ProximalStep, SplittingStep
-from mrirecon.reconstructors.deep_unrolled import DeepUnrolled
 from mrirecon.reconstructors.fi_varnet import FiVarNet
-from mrirecon.reconstructors.kspace_consistency import HardProjection, KspaceStep, SoftStep
 from mrirecon.reconstructors.lpd_net import LpdNet
-from mrirecon.reconstructors.map_refinement import RefinedMaps
 from mrirecon.reconstructors.modl import MoDL
 from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
 from mrirecon.reconstructors.rim import Rim
+from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.reconstructors.vsharp import VSharp
 from mrirecon.reconstructors.xpdnet import XpdNet
 from mrirecon.sensitivity import GivenMaps
 from tests.sensitivity.scene import scene
-from tests.test_config import composed
+from tests.test_config import choices, composed
 
 GIVEN = GivenMaps()
 SMALL = [
@@ -161,6 +159,7 @@ def channels(image):
         (lambda: MoDL(GIVEN, tiny()), "and Restormer with these settings is none"),
         (lambda: CascadeNet(GIVEN, None, Mwcnn(1, 1)), "kspace_regularizer must be a network from"),
         (lambda: FiVarNet(GIVEN, Mwcnn(6, 5)), "regularizer must be a network from one image to"),
+        (lambda: VarNet(regularizer=Mwcnn(6, 5)), "regularizer must be a network from one image"),
         (lambda: VSharp(GIVEN, NormUnet(4, 1)), "a stack of 3 images to one image, and NormUnet"),
         (lambda: VSharp(GIVEN, ResidualMwcnn([4])), "choose a JointUnet of 3 images, or prompt_un"),
         (lambda: VSharp(GIVEN, JointCnn(3, 1)), "a stack of 3 images to one image, and JointCnn"),
@@ -174,35 +173,45 @@ def test_networks_that_do_not_fit_are_named(make, message):
         make()
 
 
-OF_IMAGES = "must be a data-consistency layer of images: .* KspaceStep around one of k-space; .* "
-OF_KSPACE = "must be a data-consistency layer of k-space: HardProjection, .* "
-
-
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (lambda: MoDL(GIVEN, consistency=SoftStep()), f"consistency {OF_IMAGES}SoftStep is none"),
-        (lambda: MoDL(GIVEN, consistency=SplittingStep(2)), f"{OF_IMAGES}SplittingStep is none"),
-        (lambda: RefinedMaps(consistency=HardProjection()), f"{OF_IMAGES}HardProjection is none"),
-        (
-            lambda: DeepUnrolled(GIVEN, Restormer(4, (1, 1), (1, 2), 1), NormUnet(2, 2)),
-            f"consistency {OF_IMAGES}NormUnet is none",
-        ),
-        (lambda: CascadeNet(GIVEN, consistency=GradientStep()), f"{OF_KSPACE}GradientStep is none"),
-        (
-            lambda: RecurrentVarNet(GIVEN, 1, 2, 1, KspaceStep()),
-            f"consistency {OF_KSPACE}KspaceStep is none",
-        ),
-        (lambda: KspaceStep(ProximalStep()), f"step {OF_KSPACE}ProximalStep is none"),
-    ],
-)
-def test_data_consistency_of_another_kind_is_named(make, message):
-    with pytest.raises(ValueError, match=message):
-        make()
-
-
 def test_networks_from_elsewhere_are_trusted(sample):
     assert MoDL(GIVEN, torch.nn.Identity(), iterations=1)(sample).isfinite().all()
+
+
+ON_IMAGES = ["modl", "promptmr", "sdum"]
+ON_KSPACE = ["varnet", "fi_varnet", "recurrent_varnet", "cascade_net", "kiki_net"]
+SERVES = {
+    "gradient_step": ON_IMAGES,
+    "proximal_step": ON_IMAGES,
+    "sampling_aware_gradient": ON_IMAGES,
+    "corrected_maps": ON_IMAGES,
+    "estimated_maps": ON_IMAGES,
+    "hard_projection": ON_KSPACE,
+    "soft_step": ON_KSPACE,
+    "sampling_aware_step": ON_KSPACE,
+}
+
+
+def test_every_consistency_is_a_choice_of_the_models_that_it_serves_and_refused_by_the_others():
+    assert sorted(SERVES) == choices("consistency")
+    for model in ON_IMAGES + ON_KSPACE:
+        for choice, serves in SERVES.items():
+            sign = "" if model == "sdum" else "+"
+            config = composed(
+                "train", f"model={model}", f"{sign}consistency@model.consistency={choice}"
+            )
+            with torch.device("meta"):
+                if model in serves:
+                    built = build(config.model, Reconstructor, "model")
+                    kind = get_class(config.model.consistency._target_)
+                    assert any(isinstance(part, kind) for part in built.modules())
+                    continue
+                reason = r"model\.consistency: expected (Image|Kspace)Consistency or null, got a "
+                with pytest.raises(ConfigError, match=reason):
+                    build(config.model, Reconstructor, "model")
+    splitting = "{_target_: mrirecon.reconstructors.data_consistency.SplittingStep, iterations: 2}"
+    config = composed("train", "model=modl", f"++model.consistency={splitting}")
+    with pytest.raises(ConfigError, match=r"expected ImageConsistency or null, got a Splitting"):
+        build(config.model, Reconstructor, "model")
 
 
 def test_a_network_of_another_kind_is_refused():

@@ -421,10 +421,12 @@ def test_parts_are_chosen_in_the_configuration():
 
 
 @pytest.mark.parametrize("part", [SoftStep, SamplingAwareStep])
-@pytest.mark.parametrize("method", [CascadeNet, RecurrentVarNet])
+@pytest.mark.parametrize("method", [CascadeNet, RecurrentVarNet, FiVarNet])
 def test_any_consistency_of_kspace_serves(method, part, sample):
     def with_part(consistency):
         torch.manual_seed(0)
+        if method is FiVarNet:
+            return FiVarNet(GIVEN, None, 1, 4, 2, 3, consistency=consistency)
         if method is CascadeNet:
             return CascadeNet(GIVEN, ResidualCnn(4, 2), consistency=consistency, iterations=2)
         return RecurrentVarNet(GIVEN, 2, 4, 2, consistency)

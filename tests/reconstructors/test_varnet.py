@@ -6,6 +6,7 @@ import torch
 from mrirecon.fourier import fft, ifft
 from mrirecon.networks import ResidualCnn
 from mrirecon.reconstructors.fi_varnet import FiVarNet
+from mrirecon.reconstructors.kspace_consistency import SamplingAwareStep, SoftStep
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
@@ -122,6 +123,30 @@ def test_a_step_keeps_images_for_its_gradient_and_no_coil_images():
 
     more = (kept(5)[0] - kept(3)[0]) / 2
     assert more < coils * maps[:, 0].nbytes  # two of them, if k-space were carried
+
+
+@pytest.mark.parametrize("combination", ["rss", "sense"])
+@pytest.mark.parametrize("kind", ["lines", "grid", "weighted"])
+def test_another_consistency_takes_the_place_of_the_step(kind, combination):
+    torch.manual_seed(0)
+    h, w = 12, 13
+    mask, weights = masks(kind, w)
+    maps = torch.randn(2, 3, h, w, dtype=torch.complex64) / 2
+    y = torch.randn(2, 3, h, w, dtype=torch.complex64) * mask[:, None]
+    sample = Sample(y, mask, weights=weights, maps=maps)
+    options = {"channels": 2, "pools": 2, "sensitivity": GivenMaps(), "combination": combination}
+    usual = VarNet(3, **options)
+    chosen = VarNet(3, **options, consistency=SoftStep(0.6))
+    for cascade, other in zip(usual.cascades, chosen.cascades, strict=True):
+        torch.nn.init.constant_(cascade.dc_weight, 0.6)
+        other.model.load_state_dict(cascade.model.state_dict())
+    torch.testing.assert_close(chosen(sample), usual(sample), rtol=2e-5, atol=2e-5)
+    aware = VarNet(3, **options, consistency=SamplingAwareStep(4))
+    assert len({id(cascade.consistency) for cascade in aware.cascades}) == 3
+    aware(sample).abs().sum().backward()
+    lasts = [cascade.consistency.last.weight.grad.abs().max() for cascade in aware.cascades]
+    assert lasts[1] > 0 and lasts[2] > 0  # the first step starts at the data
+    assert all(p.grad.isfinite().all() for p in aware.parameters())
 
 
 def test_the_network_is_a_choice_and_steps_may_share_it():

@@ -1,4 +1,7 @@
-"""Every recipe composes, builds and takes a training step, at a toy size of its network."""
+"""Every recipe composes, builds and takes a training step, at a toy size of its network.
+
+Each on files in the layout of the data set that it is for.
+"""
 
 import inspect
 import re
@@ -14,11 +17,13 @@ from mrirecon.commands.train import PRECISIONS
 from mrirecon.config import build, build_all, build_function
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.transforms import Compose
+from mrirecon.fourier import ifft
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.simulation.raw_files import write_fastmri
 from mrirecon.training.objective import Objective
 from tests import scenes
+from tests.readers import array_files
 from tests.test_config import CONF, choices, composed
 
 EXPERIMENTS = choices("experiment")
@@ -26,13 +31,30 @@ SMALL = {"cascades": 2, "iterations": 2, "channels": 2, "pools": 2, "steps": 2}
 BODY = {"channels": [2, 3, 4, 5], "prompt_channels": [2, 2, 2], "history": 1}
 
 
+MATRIX = (80, 76)
+
+
 @pytest.fixture(scope="module")
 def folders(tmp_path_factory):
     """A training and a validation folder, large enough for a centre of 24 x 24 at 10x."""
     folder = tmp_path_factory.mktemp("raw")
     for subject, split in ((0, "train"), (1, "val")):
-        scan = scenes.scan(subject, matrix=(80, 76), slices=1, coils=3)
-        write_fastmri(folder / split / f"file{subject}.h5", scan)
+        scan = scenes.scan(subject, matrix=MATRIX, slices=1, coils=3)
+        write_fastmri(folder / "fastmri" / split / f"file{subject}.h5", scan)
+        for name in ("calgary", "cmrxrecon", "m4raw"):
+            (folder / name / split).mkdir(parents=True)
+        kspace = scenes.scan(subject, matrix=MATRIX, slices=1, coils=12)[0].kspace
+        array_files.calgary_campinas(
+            folder / "calgary" / split / f"e{subject}.h5", ifft(kspace)[None].numpy()
+        )
+        array_files.cmrxrecon(
+            folder / "cmrxrecon" / split / f"cine_sax{subject}.mat", "kspace_full",
+            kspace[None, None, :10].numpy(),
+        )  # fmt: skip
+        array_files.m4raw(
+            folder / "m4raw" / split / f"202206100{subject}_T201.h5", kspace[None, :4].numpy(),
+            subject=f"202206100{subject}",
+        )  # fmt: skip
     return folder
 
 
@@ -43,11 +65,11 @@ def configuration(experiment, folders, tmp_path):
     for split in ("train", "val"):
         scans = config.data[split].scans
         if scans._target_.endswith("Folder"):
-            scans.path = str(folders / split)
+            scans.path = str(folders / experiment.partition("_")[0] / split)
         else:
             scans.count = 1
     config.protocol = {**config.protocol, "coils": 3, "prescription": {
-        **config.protocol.prescription, "matrix": [80, 76], "slices": 1}}  # fmt: skip
+        **config.protocol.prescription, "matrix": [*MATRIX], "slices": 1}}  # fmt: skip
     arguments = inspect.signature(get_class(config.model._target_)).parameters
     config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
     if "body" in config.model:

@@ -39,6 +39,8 @@ def sgd(parameters):
 class FactorPerSlice(torch.nn.Module):
     """A loss whose gradient is the mean of a number that belongs to each slice."""
 
+    needs_target = True
+
     def forward(self, reconstructor, sample):
         values = torch.tensor([{"0": 1.0, "1": 10.0}[str(index)] for _, index in sample.key])
         return (reconstructor.factor * values).mean()
@@ -92,15 +94,20 @@ def test_the_average_validates_and_is_saved_and_training_goes_on_with_the_weight
 
 
 @pytest.mark.filterwarnings("ignore:.*callbacks used to create the checkpoint.*")
-def test_a_resumed_run_goes_on_averaging(tmp_path):
+@pytest.mark.parametrize("together", [1, 2])
+def test_a_resumed_run_goes_on_averaging(together, tmp_path):
     saved = runs.pl.callbacks.ModelCheckpoint(tmp_path / "c")
     options = {"callbacks": [WeightAverage(0.9), saved], "enable_checkpointing": True}
+    accumulate = {"accumulate_grad_batches": together}
     whole, resumed = runs.varnet(), runs.varnet()
-    full, _ = runs.fit(tmp_path, whole, 2, callbacks=[WeightAverage(0.9)])
-    runs.fit(tmp_path, runs.varnet(), 1, **options)
+    full, _ = runs.fit(tmp_path, whole, 2, callbacks=[WeightAverage(0.9)], **accumulate)
+    runs.fit(tmp_path, runs.varnet(), 1, **options, **accumulate)
+    average = WeightAverage(0.9)
     again, _ = runs.fit(
-        tmp_path, resumed, 2, callbacks=[WeightAverage(0.9)], resume=saved.best_model_path
+        tmp_path, resumed, 2, callbacks=[average], resume=saved.best_model_path, **accumulate
     )
+    (expected,) = (c for c in full.callbacks if isinstance(c, WeightAverage))
+    assert all(average._average[name].equal(v) for name, v in expected._average.items())
     assert runs.weights(resumed).equal(runs.weights(whole))
     for name, value in full.callback_metrics.items():
         assert torch.equal(again.callback_metrics[name], value), name

@@ -42,17 +42,18 @@ def data(stage, *scans, required=True):
     return loaders
 
 
-def test_every_format_of_the_validation_is_looked_at():
-    """Also where training needs no reference, and before the first validation."""
-    with pytest.raises(
-        ConfigError, match=r"data\.val: .*subject0002.* cannot serve .* whatever the objective is"
-    ):
-        _check_data(data("val", scenes.scan(1), Undersampled(2)), Ssdu(), VARNET)
-    without = data("val", Undersampled(2), required=False)
-    with pytest.raises(ConfigError, match=r"data\.val: .* needs a reference .* whatever the objec"):
+def test_every_format_is_looked_at_before_the_first_step():
+    mixed = (scenes.scan(1), Undersampled(2))
+    for stage in ("train", "val"):
+        reason = (
+            rf"data\.{stage}: .*subject0002.* cannot serve .*semi_supervised, likewise"
+        )
+        with pytest.raises(ConfigError, match=reason):
+            _check_data(data(stage, *mixed), Ssdu(), VARNET)
+        without = data(stage, *mixed, required=False)
         _check_data(without, Ssdu(), VARNET)
-    with pytest.raises(ConfigError, match=r"data\.train: .*transform=semi_supervised$"):
-        _check_data(data("train", scenes.scan(1), Undersampled(2)), Ssdu(), VARNET)
+        with pytest.raises(ConfigError, match=rf"data\.{stage}: .* needs a reference image"):
+            _check_data(without, Supervised(), VARNET)
 
 
 def test_semi_supervised_training_without_any_reference_is_refused():

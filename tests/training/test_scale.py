@@ -12,7 +12,7 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from torch import nn
 
-from mrirecon.commands.train import _check_data, _trainer
+from mrirecon.commands.train import _check_data, _check_monitors, _trainer
 from mrirecon.config import build
 from mrirecon.data.batches import VolumeBatches
 from mrirecon.data.datamodule import DataModule
@@ -175,11 +175,21 @@ def test_methods_for_frames_and_data_without_references_are_refused():
         return data
 
     _check_data(without("train"), Ssdu(), VARNET)
+    _check_data(without("val"), Ssdu(), VARNET)
     with pytest.raises(
-        ConfigError, match=r"data\.train: supervised training, like validation, needs"
+        ConfigError, match=r"data\.train: supervised training, like its validation, needs"
     ):
         _check_data(without("train"), Supervised(), VARNET)
     with pytest.raises(
-        ConfigError, match=r"data\.val: supervised training, like validation, needs"
+        ConfigError, match=r"data\.val: supervised training, like its validation, needs"
     ):
-        _check_data(without("val"), Ssdu(), VARNET)
+        _check_data(without("val"), Supervised(), VARNET)
+    quiet = {"accelerator": "cpu", "logger": False, "enable_checkpointing": False}
+    by_ssim, by_loss = (
+        pl.Trainer(callbacks=[pl.callbacks.EarlyStopping(name)], **quiet)
+        for name in ("val/ssim", "val/loss")
+    )
+    _check_monitors(runs.data(), by_ssim)
+    _check_monitors(without("val"), by_loss)
+    with pytest.raises(ConfigError, match=r"EarlyStopping looks at val/ssim, but .* no reference"):
+        _check_monitors(without("val"), by_ssim)

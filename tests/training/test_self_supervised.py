@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from mrirecon.data.batches import derived_seed
+from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Compose, Normalize, Undersample
@@ -227,3 +229,44 @@ def test_training_without_references_beats_the_zero_filled_image(objective, tmp_
         psnr(reconstruct_scan(scan, method, fixed), reference) for method in (model, ZeroFilled())
     )
     assert trained > zero_filled + 0.5
+
+
+class Watched(runs.pl.Callback):
+    """Looks at val/loss, as a checkpoint does, and remembers the scores."""
+
+    monitor = "val/loss"
+
+    def __init__(self):
+        self.scores = []
+
+    def on_validation_end(self, trainer, _module):
+        self.scores.append({k: v.item() for k, v in trainer.callback_metrics.items() if "val" in k})
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+def test_scans_without_references_are_validated_by_the_loss(tmp_path):
+    def fit(reference, **options):
+        loaders, watch = runs.data(matrix=(20, 36)), Watched()
+        slices = loaders.sets["val"]
+        samples = [slices[i].replace(target=None) for i in range(len(slices))]
+        if not reference:
+            slices.transform = lambda sample: runs.FIXED(sample).replace(target=None)
+        model = runs.varnet(combination="sense")
+        runs.fit(tmp_path, model, 2, loaders=loaders, callbacks=[watch], **options)
+        return watch.scores, model, samples
+
+    scores, model, samples = fit(False, objective=Ssdu())
+    assert [set(score) for score in scores] == [{"val/loss"}] * 2
+    torch.manual_seed(derived_seed(repr(tuple(sample.key for sample in samples))))
+    with torch.no_grad():
+        expected = Ssdu()(model.eval(), collate(samples))
+    assert scores[1]["val/loss"] == pytest.approx(expected.item(), rel=1e-4)
+    assert scores[0]["val/loss"] != scores[1]["val/loss"]
+    # with references the same, and their scores; training is as if nobody had looked
+    both, other, _ = fit(True, objective=Ssdu())
+    assert set(both[1]) == {"val/loss", "val/nmse", "val/psnr", "val/ssim"}
+    assert [s["val/loss"] for s in both] == [s["val/loss"] for s in scores]
+    assert runs.weights(other).equal(runs.weights(model))
+    supervised, _, _ = fit(True)
+    assert "val/loss" not in supervised[0]

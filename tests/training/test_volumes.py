@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mrirecon import metrics
-from mrirecon.training.volumes import VolumeScores
+from mrirecon.training.volumes import MeanLoss, VolumeScores
 from mrirecon.types import Sample
 
 
@@ -38,3 +38,12 @@ def test_scores_volumes_whatever_the_batches():
             scores.add(sample(keys, target, scale), torch.complex(padded, torch.zeros(1)))
         assert scores.mean() == pytest.approx(expected, rel=1e-5)
         assert scores.mean() == {}  # starts again
+
+
+def test_a_mean_loss_counts_slices():
+    losses = MeanLoss()
+    assert losses.mean() is None
+    losses.add(torch.tensor(1.0), 3)
+    losses.add(torch.tensor(5.0), 1)
+    assert losses.mean() == 2.0
+    assert losses.mean() is None  # starts again

@@ -4,16 +4,19 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.config import build
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import Curriculum, EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
 from mrirecon.training.division import Division
 from mrirecon.training.noise import noise_level, noise_like
+from mrirecon.training.objective import Objective
 from mrirecon.training.perturbations import MoreNoise, RigidMotion
 from mrirecon.training.weighted import RobustSsdu, WeightedSsdu
 from mrirecon.types import Sample
 from tests import scenes
+from tests.test_config import composed
 
 H, W, BATCH = 6, 12, 1500
 FIRST, SECOND = RandomLines(2, acs=2), RandomLines(1.5, acs=2)
@@ -140,6 +143,20 @@ def best_scale(objective, sample):
         losses.append(objective(Scaled(scale), sample).item())
     left, middle, right = losses
     return 0.5 - 0.25 * (right - left) / (left - 2 * middle + right)
+
+
+@pytest.mark.parametrize("name", ["weighted_ssdu", "robust_ssdu"])
+def test_the_partition_is_chosen_like_the_sampling(name):
+    config = composed("train", f"objective={name}", "sampling=random")
+    first = build(config.objective, Objective, "objective").division
+    assert (type(first.partition), first.partition.acceleration) == (RandomLines, 2)
+    config = composed(
+        "train", f"objective={name}", "sampling=gaussian_2d", "sampling.acceleration=6",
+        "sampling@objective.partition=gaussian_2d",
+    )  # fmt: skip
+    second = build(config.objective, Objective, "objective").division
+    assert isinstance(second.sampling, Gaussian2d) and second.sampling.acceleration == 6
+    assert isinstance(second.partition, Gaussian2d) and second.partition.acceleration == 2
 
 
 def test_what_does_not_fit_is_refused():
