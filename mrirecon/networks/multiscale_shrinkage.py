@@ -12,7 +12,7 @@ from mrirecon.networks.learned_shrinkage import inverse_softplus, shrink
 
 
 class MultiscaleShrinkage(nn.Module):
-    r"""A correction of an image from thresholded features at several scales.
+    r"""A correction of one or several images from thresholded features at several scales.
 
     .. math:: D(v) = \hat U\big(\operatorname{soft}(U_s v,\ \lambda_{s,f})\big)_s
 
@@ -26,13 +26,20 @@ class MultiscaleShrinkage(nn.Module):
         scales: Number of scales; 1 does not halve the image.
         channels: Features of the first scale.
         threshold: :math:`\lambda` before training; its softplus is applied.
+        outputs: Number of complex images in the output.
     """
 
     def __init__(
-        self, images: int = 1, scales: int = 4, channels: int = 16, threshold: float = 0.01
+        self,
+        images: int = 1,
+        scales: int = 4,
+        channels: int = 16,
+        threshold: float = 0.01,
+        outputs: int = 1,
     ) -> None:
         super().__init__()
-        for name, value in (("images", images), ("scales", scales), ("channels", channels)):
+        counts = {"images": images, "scales": scales, "channels": channels, "outputs": outputs}
+        for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
         if threshold <= 0:
@@ -47,7 +54,7 @@ class MultiscaleShrinkage(nn.Module):
             nn.Sequential(_pair(fine + coarse, fine), nn.ReLU())
             for fine, coarse in pairwise(widths)
         )
-        self.last = nn.Conv2d(channels, 2, 3, padding=1)
+        self.last = nn.Conv2d(channels, 2 * outputs, 3, padding=1)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -55,8 +62,8 @@ class MultiscaleShrinkage(nn.Module):
         for threshold in self.thresholds:
             nn.init.constant_(threshold, self.initial)
 
-    def forward(self, images: Complex64[Tensor, "*b n h w"]) -> Complex64[Tensor, "*b h w"]:
-        """Return the correction; ``n`` images are the inputs, every other leading axis is batch."""
+    def forward(self, images: Complex64[Tensor, "*b n h w"]) -> Complex64[Tensor, "*b m h w"]:
+        """Return corrections; ``n`` images are the inputs, every other leading axis is batch."""
         *batch, _, h, w = images.shape
         flat = images.reshape(-1, *images.shape[-3:])
         kept = self._analyze(stacked_channels(flat))
@@ -64,7 +71,7 @@ class MultiscaleShrinkage(nn.Module):
         for synthesis, skip in zip(reversed(self.synthesis), kept[-2::-1], strict=True):
             z = F.interpolate(z, skip.shape[-2:], mode="bilinear", align_corners=False)
             z = synthesis(torch.cat([skip, z], 1))
-        return from_channels(self.last(z)).reshape(*batch, h, w)
+        return from_channels(self.last(z).reshape(-1, 2, h, w)).reshape(*batch, -1, h, w)
 
     def _analyze(self, z: Float[Tensor, "b c h w"]) -> list[Tensor]:
         """Return the thresholded features of each scale."""

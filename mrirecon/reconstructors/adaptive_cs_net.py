@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from mrirecon.networks.multiscale_shrinkage import MultiscaleShrinkage
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import Reconstructor, check_not_negative
 from mrirecon.reconstructors.data_consistency import GradientStep, ProximalStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.priors import background, low_resolution, phase_factor
 from mrirecon.reconstructors.unrolled import coil_maps, restore_scale
+from mrirecon.reconstructors.window import window, window_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
 
@@ -32,8 +33,9 @@ class AdaptiveCsNet(Reconstructor):
     enter as an input: the network learns how to use the residual (arXiv:1912.12259 and 2004.07339;
     8:204825). This is no port: neither code nor weights are public, and what the paper leaves open
     (the scales of each block, phase and background in detail, two real channels per complex image)
-    was chosen here. Adjacent slices are not used. The multi-scale shrinkage is the method and
-    differs from block to block, so there is no other network to choose. A related patent
+    was chosen here. With ``context`` every block sees and corrects all slices of a window, and the
+    one in the middle is the result. The multi-scale shrinkage is the method and differs from block
+    to block, so there is no other network to choose. A related patent
     application of Philips is WO2021104954A1; check it before commercial use.
 
     Args:
@@ -44,6 +46,8 @@ class AdaptiveCsNet(Reconstructor):
         threshold: :math:`\lambda` before training, relative to the brightness of the object.
         final: A last step of data consistency, which the paper lacks: one gradient step, or
             conjugate gradients.
+        context: Adjacent slices on each side, to be found in ``sample.neighbors``.
+        context_along: Whether they are adjacent slices or adjacent frames of the same slice.
     """
 
     def __init__(
@@ -54,29 +58,39 @@ class AdaptiveCsNet(Reconstructor):
         priors: Sequence[Prior] = ("data", "phase", "background"),
         threshold: float = 0.01,
         final: Literal["none", "gradient", "cg"] = "none",
+        context: int = 0,
+        context_along: Literal["slices", "frames"] = "slices",
     ) -> None:
         super().__init__()
+        check_not_negative(context=context)
         if not scales:
             raise ValueError("scales must name at least one block, got none")
         self.sensitivity = sensitivity
         self.priors = tuple(priors)
-        images = 1 + len(self.priors)
+        self.context, self.context_along = context, context_along
+        slices = 2 * context + 1
+        images = slices * (1 + len(self.priors))
         self.blocks = nn.ModuleList(
-            MultiscaleShrinkage(images, count, channels, threshold) for count in scales
+            MultiscaleShrinkage(images, count, channels, threshold, slices) for count in scales
         )
         self.final = None if final == "none" else FINAL[final]()
 
     def forward(self, sample: Sample) -> Image:
-        """Return the coil-combined image."""
-        maps = coil_maps(self.sensitivity, sample)
-        data = DataTerm.of(sample, maps)
-        priors = self._priors(sample, maps, data)
+        """Return the coil-combined image.
+
+        Raises:
+            ShapeError: When the neighbours that the context needs are missing.
+        """
+        slices = window(sample, self.context)
+        maps = coil_maps(self.sensitivity, slices)
+        data = DataTerm.of(slices, maps, scale=window_scale(sample, slices))
+        priors = self._priors(slices, maps, data)
         x = data.adjoint
         for block in self.blocks:
-            x = x + block(torch.stack([x, *(prior(x) for prior in priors)], -3))
+            x = x + block(torch.cat([x, *(prior(x) for prior in priors)], -3))
         if self.final is not None:
             x = self.final(x, data)
-        return restore_scale(x, data)
+        return restore_scale(x, data)[..., self.context, :, :]
 
     def _priors(
         self, sample: Sample, maps: Maps, data: DataTerm

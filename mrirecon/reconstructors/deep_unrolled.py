@@ -10,14 +10,15 @@ from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.features import FeatureNetwork, History
 from mrirecon.reconstructors.base import Reconstructor, check_not_negative
-from mrirecon.reconstructors.data_consistency import (
-    GradientStep,
-    ImageConsistency,
-)
-from mrirecon.reconstructors.data_scale import data_scale
+from mrirecon.reconstructors.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step
-from mrirecon.reconstructors.window import window
+from mrirecon.reconstructors.unrolled import (
+    check_fits,
+    coil_maps,
+    for_each_step,
+    restore_scale,
+)
+from mrirecon.reconstructors.window import window, window_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
@@ -104,16 +105,13 @@ class DeepUnrolled(Reconstructor):
             ShapeError: When the neighbours that the context needs are missing.
         """
         slices = window(sample, self.context)
-        scale = data_scale(sample)  # of the slice in the middle, for all of them
-        scales = scale.unsqueeze(-3).expand(*slices.kspace.shape[:-3], 1, 1)
-        data = DataTerm.of(slices, coil_maps(self.sensitivity, slices), scale=scales)
+        maps = coil_maps(self.sensitivity, slices)
+        data = DataTerm.of(slices, maps, scale=window_scale(sample, slices))
         x, history = data.adjoint, ()
         for t in range(self.iterations):
             condition = None if self.conditioning is None else self.conditioning(sample, t)
             x, history = self.cascades[t % len(self.cascades)](x, data, history, condition)
-        # where nothing was measured the image is zero, whatever the network makes of it
-        measured = data.energy[..., self.context, None, None] > 0
-        return x[..., self.context, :, :] * torch.where(measured, scale, 0.0)
+        return restore_scale(x, data)[..., self.context, :, :]
 
 
 class Cascade(nn.Module):

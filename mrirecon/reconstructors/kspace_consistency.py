@@ -13,10 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
-from mrirecon.reconstructors.data_consistency import (
-    ImageConsistency,
-    LearnedStep,
-)
+from mrirecon.reconstructors.data_consistency import ImageConsistency, LearnedStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.types import Image, KSpace, Mask, Sample
 

@@ -11,10 +11,7 @@ from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
 from mrirecon.networks.joint_unet import JointUnet
-from mrirecon.reconstructors.data_consistency import (
-    GradientStep,
-    ImageConsistency,
-)
+from mrirecon.reconstructors.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import coil_maps
 from mrirecon.sensitivity.base import SensitivityEstimator, unit_norm

@@ -4,10 +4,7 @@ from torch import nn
 
 from mrirecon.networks import ResidualCnn
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.data_consistency import (
-    ImageConsistency,
-    ProximalStep,
-)
+from mrirecon.reconstructors.data_consistency import ImageConsistency, ProximalStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import (
     check_makes_one,

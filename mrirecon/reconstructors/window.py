@@ -1,9 +1,11 @@
 """A slice together with the slices around it."""
 
 import torch
+from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.errors import ShapeError
+from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.types import Sample
 
 FIELDS = ("kspace", "mask", "weights", "maps", "calibration", "acs")
@@ -48,6 +50,11 @@ def window(sample: Sample, context: int) -> Sample:
             )
         values[name] = _joined(name, center.unsqueeze(batch), others, batch, context)
     return Sample(values.pop("kspace"), values.pop("mask")).replace(**values)
+
+
+def window_scale(sample: Sample, slices: Sample) -> Float32[Tensor, "*b slice 1 1"]:
+    """Return what to divide all slices of a window by: the brightness of the one in the middle."""
+    return data_scale(sample).unsqueeze(-3).expand(*slices.kspace.shape[:-3], 1, 1)
 
 
 def _joined(name: str, center: Tensor, near: Tensor, axis: int, context: int) -> Tensor:

@@ -3,14 +3,17 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from mrirecon.config import build
 from mrirecon.errors import ShapeError
 from mrirecon.networks import PromptUnet, Restormer
 from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.reconstructors.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import GradientStep
+from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.deep_unrolled import DeepUnrolled
 from mrirecon.reconstructors.kspace_consistency import KspaceStep, SoftStep
@@ -108,6 +111,35 @@ def test_every_neighbour_has_a_say_in_the_slice(stack, adaptive):
         kspace[i] *= 1.5
         changed = stack.replace(neighbors=stack.neighbors.replace(kspace=kspace))
         assert different(network(changed), image), i
+
+
+@torch.no_grad()
+def test_adaptive_cs_net_corrects_all_slices_of_a_window(stack):
+    torch.manual_seed(0)
+    sample = narrow(stack, 1)
+    network = AdaptiveCsNet(GivenMaps(), (1, 1), 4, priors=("data",), context=1)
+    slices, scale = [piece(i) for i in (1, 2, 3)], data_scale(piece(2))
+
+    def gradients(x):
+        return [
+            (s.maps.conj() * ifft(s.mask * (fft(s.maps * image) - s.kspace / scale))).sum(0)
+            for s, image in zip(slices, x, strict=True)
+        ]
+
+    def channels(images):
+        return torch.cat([torch.stack([x.real, x.imag]) for x in images])[None]
+
+    x = [-e for e in gradients([torch.zeros(SHAPE)] * 3)]
+    for block in network.blocks:
+        features = F.softshrink(block.analysis[0](channels([*x, *gradients(x)])), 0.01)
+        change = block.last(features)[0]
+        x = [image + torch.complex(*change[2 * i : 2 * i + 2]) for i, image in enumerate(x)]
+    torch.testing.assert_close(network(sample), x[1] * scale, rtol=1e-4, atol=1e-4)
+    assert network(batch_with_neighbors(sample, sample)).shape == (2, *SHAPE)
+    with pytest.raises(ShapeError, match="context of 1 needs 2 slices"):
+        network(sample.replace(neighbors=None))
+    with pytest.raises(ValueError, match="context must not be negative"):
+        AdaptiveCsNet(GivenMaps(), context=-1)
 
 
 def test_neighbours_are_seen_with_their_brightness(stack):
