@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.config import build, build_all, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
+from mrirecon.data.transforms import draws_anew, has_gaps
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state
@@ -158,6 +160,8 @@ def _check_data(data: DataModule, objective: Objective, reconstructor: Reconstru
             raise ConfigError(f"data.{name}: {error}") from error
     if objective.needs_some_targets:
         _check_some_reference(data.sets["train"], type(objective).__name__)
+    if not (objective.needs_target or objective.needs_some_targets):
+        _note_new_masks(data.sets["train"])
     objective.check(reconstructor, data.sets["train"].prepared(0))
 
 
@@ -171,6 +175,19 @@ def _check_references(slices: SliceDataset, objective: Objective) -> None:
         sample = slices.prepared(index)
         if objective.needs_target and sample.target is None:
             raise no_reference(sample)
+
+
+def _note_new_masks(train: SliceDataset) -> None:
+    """Tell what makes self-supervision look better than it would be without complete scans."""
+    redrawn = any(map(draws_anew, (train.transform, train.batch_transform)))
+    if redrawn and not has_gaps(train.scans[0][0]):
+        print(
+            "note: data.train draws another mask of the same, fully sampled scans in every epoch, "
+            "so that self-supervision sees all of their k-space in the end, which undersampled "
+            "scans would not show it; data/transforms@data.train.transform=evaluate keeps one mask "
+            "per scan",
+            file=sys.stderr,
+        )
 
 
 def _check_some_reference(train: SliceDataset, objective: str) -> None:

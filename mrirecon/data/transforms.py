@@ -72,6 +72,13 @@ class RssTarget:
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
 
 
+def draws_anew(transform: Transform | None) -> bool:
+    """Tell whether a transform draws another mask of the same scan in every epoch."""
+    if isinstance(transform, Compose):
+        return any(map(draws_anew, transform.transforms))
+    return isinstance(transform, Undersample) and transform.seed == "random" and transform.again
+
+
 def may_lack_target(transform: Transform | None) -> bool:
     """Tell whether a transform lets undersampled scans pass without a target."""
     if isinstance(transform, Compose):
@@ -198,5 +205,7 @@ class Normalize:
             energy = energy.addcmul(image.real, image.real).addcmul(image.imag, image.imag)
         values = energy.flatten(-2)
         rank = max(1, round(self.percentile / 100 * values.shape[-1]))
-        scale = values.kthvalue(rank).values.sqrt()
+        # not kthvalue, of which torch has no deterministic kernel for GPUs
+        largest = values.topk(values.shape[-1] - rank + 1, sorted=False).values
+        scale = largest.amin(-1).sqrt()
         return torch.where(scale > 0, scale, 1.0)

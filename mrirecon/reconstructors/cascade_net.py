@@ -14,7 +14,7 @@ from mrirecon.types import Image, Sample
 class CascadeNet(Reconstructor):
     r"""Alternates networks with the projection :math:`P` onto the measured samples.
 
-    .. math:: x_t = E^H P(K_t(k_t)), \qquad k_{t+1} = P(E\,I_t(x_t)), \qquad k_0 = y,\ E = F S
+    .. math:: x_t = E^H K_t(k_t), \qquad k_{t+1} = P(E\,I_t(x_t)), \qquad k_0 = y,\ E = F S
 
     With a network :math:`K` for the k-space of each coil this is KIKI-net (Eo et al., Magn Reson
     Med 80:2188, 2018); without, :math:`K_t` is the identity and it is the deep cascade of Schlemper
@@ -61,6 +61,6 @@ class CascadeNet(Reconstructor):
         kspace = sample.kspace
         for t in range(self.iterations):
             i = t % len(self.denoisers)
-            kspace = self.consistency[i](self.kspace_networks[i](kspace), sample)
-            kspace = self.consistency[i](E(self.denoisers[i](E.H(kspace))), sample)
+            image = self.denoisers[i](E.H(self.kspace_networks[i](kspace)))
+            kspace = self.consistency[i](E(image), sample)
         return E.H(kspace) * scale

@@ -252,8 +252,7 @@ def vsharp(model, p, _):
 def cascade_net(model, p, _):
     k = p.y
     for image_net, kspace_net in zip(model.denoisers, model.kspace_networks, strict=True):
-        k = kspace_net(k)
-        k = p.expand(image_net(p.combine(k + p.w * (p.y - k))))
+        k = p.expand(image_net(p.combine(kspace_net(k))))
         k = k + p.w * (p.y - k)
     return p.combine(k)
 

@@ -1,5 +1,6 @@
 import pytest
 import pytorch_lightning as pl
+import torch
 
 from mrirecon.errors import ConfigError
 from mrirecon.networks import Unet
@@ -25,6 +26,28 @@ def test_real_networks_are_compiled_and_keep_their_names():
     for network in model.modules():
         assert (network._compiled_call_impl is not None) == isinstance(network, Unet)
     assert list(model.state_dict()) == names
+
+
+def test_a_compiled_network_is_the_same_function():
+    class Twice(torch.nn.Module):
+        """Without the type checks of the tests, which cannot be traced."""
+
+        def __init__(self):
+            super().__init__()
+            self.layer = torch.nn.Conv2d(1, 1, 3, padding=1)
+
+        def forward(self, x):
+            return torch.nn.functional.leaky_relu(self.layer(x)) * 2
+
+    torch.manual_seed(0)
+    model, x = runs.varnet(), torch.randn(1, 1, 5, 6)
+    model.cascades[0].model = network = Twice()
+    expected = network(x)
+    CompileNetworks(["Twice"], backend="aot_eager").setup(TRAINER, module(model), "fit")
+    found = network(x)
+    torch.testing.assert_close(found, expected)
+    found.sum().backward()
+    assert network.layer.weight.grad.abs().max() > 0
 
 
 def test_a_method_without_such_a_network_is_refused():

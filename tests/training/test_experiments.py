@@ -98,6 +98,12 @@ def test_every_experiment_builds_and_takes_a_step(experiment, folders, tmp_path)
     objective(model, batch).backward()
     assert any(p.grad is not None and p.grad.abs().max() > 0 for p in model.parameters())
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+    for group in optimizer.param_groups:
+        group["lr"] = 1e-4  # a warm-up begins at zero
+    before = [p.detach().clone() for p in model.parameters()]
+    optimizer.step()
+    assert all(p.isfinite().all() for p in model.parameters())
+    assert any(not p.equal(old) for p, old in zip(model.parameters(), before, strict=True))
     assert isinstance(data.sets["train"].transform, Compose)
 
 

@@ -7,7 +7,7 @@ import pytest
 from mrirecon.adaptation import Adaptation
 from mrirecon.commands.train import _check_data
 from mrirecon.data.dataset import SliceDataset
-from mrirecon.data.transforms import RssTarget, Undersample
+from mrirecon.data.transforms import Compose, RssTarget, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.modl import MoDL
 from mrirecon.scan import Scan
@@ -45,15 +45,28 @@ def data(stage, *scans, required=True):
 def test_every_format_is_looked_at_before_the_first_step():
     mixed = (scenes.scan(1), Undersampled(2))
     for stage in ("train", "val"):
-        reason = (
-            rf"data\.{stage}: .*subject0002.* cannot serve .*semi_supervised, likewise"
-        )
+        reason = rf"data\.{stage}: .*subject0002.* cannot serve .*semi_supervised, likewise"
         with pytest.raises(ConfigError, match=reason):
             _check_data(data(stage, *mixed), Ssdu(), VARNET)
         without = data(stage, *mixed, required=False)
         _check_data(without, Ssdu(), VARNET)
         with pytest.raises(ConfigError, match=rf"data\.{stage}: .* needs a reference image"):
             _check_data(without, Supervised(), VARNET)
+
+
+def test_self_supervision_that_sees_all_of_k_space_in_the_end_is_told(capsys):
+    seen = {}
+    for seed, objective in (("random", Ssdu()), ("scan", Ssdu()), ("random", Supervised())):
+        loaders = runs.data()
+        loaders.sets["train"].transform = Compose([RssTarget(), Undersample(scenes.PATTERN, seed)])
+        _check_data(loaders, objective, VARNET)
+        seen[seed, type(objective)] = (
+            "another mask of the same, fully sampled" in capsys.readouterr().err
+        )
+    assert seen == {("random", Ssdu): True, ("scan", Ssdu): False, ("random", Supervised): False}
+    loaders.sets["train"] = SliceDataset([Undersampled(2)], Undersample(scenes.PATTERN, "random"))
+    _check_data(loaders, Ssdu(), VARNET)
+    assert not capsys.readouterr().err
 
 
 def test_semi_supervised_training_without_any_reference_is_refused():
