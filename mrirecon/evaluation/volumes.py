@@ -7,22 +7,27 @@ import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.fastmri import TARGETS
+from mrirecon.readers.naming import scan_name
 from mrirecon.types import Volume
 
 
 def volume_files(path: Path) -> dict[str, Path]:
     """Return the HDF5 files of a folder, or one file, by stem; MRD images beside them do not count.
 
+    When there is none in the folder, those below it count, by their path up to the ending.
+
     Raises:
         RawDataError: When there is none.
     """
     if not path.exists():
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
-    files = [path] if path.is_file() else sorted(path.glob("*.h5"))
+    if path.is_file():
+        return {path.stem: path}
+    files = sorted(path.glob("*.h5")) or sorted(path.rglob("*.h5"))
     files = [file for file in files if not _holds_mrd_images(file)] or files
     if not files:
         raise RawDataError(f"{path}: the folder holds no .h5 file; expected reconstructed volumes")
-    return {file.stem: file for file in files}
+    return {scan_name(file, path).removesuffix(".h5"): file for file in files}
 
 
 def _holds_mrd_images(path: Path) -> bool:
