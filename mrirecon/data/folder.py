@@ -16,7 +16,8 @@ def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
     Args:
         path: A file or a folder.
         pattern: Which files belong, as a shell pattern. One with a slash is relative to the folder
-            and finds files below it, ``P*/cine_lax.mat`` or ``**/*.mat``; others do not.
+            and finds files below it, ``P*/cine_lax.mat`` or ``**/*.mat`` (which follows no links to
+            folders); others do not.
 
     Raises:
         RawDataError: When there is no such path, or no such file in it.

@@ -18,6 +18,7 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.folder import Folder, raw_files
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
+from mrirecon.evaluation.volumes import volume_files
 from mrirecon.reading import Reading
 from mrirecon.sampling import RandomLines, scan_rng
 from mrirecon.simulation.raw_files import write_fastmri
@@ -188,8 +189,23 @@ def test_reconstructions_lie_in_equal_folders_and_are_compared(cine, tmp_path, m
     rows = (scores / "scores.csv").read_text()
     assert "P001/cine_lax," in rows and "P002/cine_lax," in rows
     assert (scores / "P002" / "comparison_cine_lax.png").is_file()
+    (full / "note.h5").touch()
+    assert list(volume_files(fast)) == ["P001/cine_lax", "P002/cine_lax"]
+    assert list(volume_files(full)) == ["note"]  # and not something else than before
+    assert "left out 2 files" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="no file matches"):
         mrirecon(monkeypatch, "reconstruct", f"input={cine}", "pattern=Q*/*", f"output={full}")
+
+
+def test_maps_and_reports_of_every_patient(cine, tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit, match="0"):
+        mrirecon(monkeypatch, "inspect", cine, "--pattern", PATTERN, "--json")
+    reports = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [report["path"] for report in reports] == [str(cine / name) for name in NAMES]
+    mrirecon(monkeypatch, "maps", f"input={cine}", "pattern=P00[12]/*", f"output={tmp_path / 'm'}",
+             "sensitivity=low_resolution")  # fmt: skip
+    expected = {f"P00{n}/cine_lax_maps.{end}" for n in (1, 2) for end in ("h5", "png")}
+    assert below(tmp_path / "m") == expected
 
 
 def test_no_folder_of_raw_files_is_replaced(tmp_path):
