@@ -3,7 +3,10 @@
     python data_scripts/check_folder.py /data/fastMRI/multicoil
     python data_scripts/check_folder.py /data/fastMRI --deep        (reads every slice)
     python data_scripts/check_folder.py /data/scans --pattern "*.dat"
+    python data_scripts/check_folder.py splits --pattern "*/P*/cine_lax.mat"
 
+A split is a folder of files. With a slash in the pattern, which is then relative to the folder, it
+is what lies in or below one of the folders in there.
 Exits with 1 when a file is damaged or two splits share a patient.
 """
 
@@ -15,6 +18,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from mrirecon.data.folder import raw_files
 from mrirecon.errors import RawDataError
 from mrirecon.readers import open_scan
 from mrirecon.scan import ScanHeader
@@ -29,11 +33,16 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():
         sys.exit(f"{arguments.folder} is not a folder")
-    files = sorted(f for f in arguments.folder.rglob(arguments.pattern) if f.is_file())
-    if not files:
-        sys.exit(f"{arguments.folder}: no file matches {arguments.pattern}; --pattern chooses")
-    headers, damaged = _read(files, deep=arguments.deep)
-    patients = _report(headers)
+    below = "/" in arguments.pattern
+    try:
+        files = raw_files(
+            arguments.folder, arguments.pattern if below else f"**/{arguments.pattern}"
+        )
+    except RawDataError as error:
+        sys.exit(f"{error}; --pattern chooses")
+    splits = {f: _split(f, arguments.folder) if below else f.parent for f in files}
+    headers, damaged = _read(splits, deep=arguments.deep)
+    patients = _report(headers, splits)
     for file, reason in damaged.items():
         print(f"DAMAGED {reason if str(file) in reason else f'{file}: {reason}'}")
     leaks = _leaks(patients)
@@ -43,12 +52,20 @@ def main() -> None:
     sys.exit(1 if damaged or leaks else 0)
 
 
-def _read(files: list[Path], *, deep: bool) -> tuple[dict[Path, ScanHeader], dict[Path, str]]:
+def _split(file: Path, folder: Path) -> Path:
+    """Return the folder in ``folder`` that a file lies in or below, else ``folder``."""
+    first, *others = file.relative_to(folder).parts
+    return folder / first if others else folder
+
+
+def _read(
+    splits: dict[Path, Path], *, deep: bool
+) -> tuple[dict[Path, ScanHeader], dict[Path, str]]:
     headers: dict[Path, ScanHeader] = {}
     damaged: dict[Path, str] = {}
-    for file in tqdm(files, unit="file", leave=False, disable=None):
+    for file, split in tqdm(splits.items(), unit="file", leave=False, disable=None):
         try:
-            scan = open_scan(file)
+            scan = open_scan(file, folder=split)
             if deep:
                 scan.verify()
             scan[0], scan[len(scan) - 1]
@@ -58,13 +75,13 @@ def _read(files: list[Path], *, deep: bool) -> tuple[dict[Path, ScanHeader], dic
     return headers, damaged
 
 
-def _report(headers: dict[Path, ScanHeader]) -> dict[Path, set[str]]:
-    """Print a line per split, which is a folder of files; return the patients of each."""
-    splits: dict[Path, list[ScanHeader]] = defaultdict(list)
+def _report(headers: dict[Path, ScanHeader], splits: dict[Path, Path]) -> dict[Path, set[str]]:
+    """Print a line per split; return the patients of each."""
+    contents: dict[Path, list[ScanHeader]] = defaultdict(list)
     for file, header in headers.items():
-        splits[file.parent].append(header)
+        contents[splits[file]].append(header)
     patients = {}
-    for split, members in sorted(splits.items()):
+    for split, members in sorted(contents.items()):
         patients[split] = {h.subject for h in members if h.subject}
         contrasts = Counter(h.acquisition or "unknown" for h in members)
         coils = sorted({h.coils for h in members})

@@ -2,12 +2,14 @@
 
     python data_scripts/pack_dataset.py /data/knee/multicoil_train /fast/knee_train
     python data_scripts/pack_dataset.py RAW PACKED --crop-readout --maps espirit
+    python data_scripts/pack_dataset.py RAW PACKED --pattern "P*/cine_lax.mat"
 
 Train with ``data.train.scans.path=/fast/knee_train``, or with ``data=folder_on_device`` when there
 is a GPU. Slices come out exactly as from the source unless ``--crop-readout`` or ``--half`` is
 given, under the same names, so that masks stay the same too. ``--half`` stores k-space and maps in
 half precision: half the size, each sample off by 5e-4 of its magnitude at most, and sent to the GPU
-like that by ``data=folder_on_device``. Files appear complete or not at all; with ``--existing
+like that by ``data=folder_on_device``. Scans from folders below come into equal folders; train with
+``data.train.scans.pattern="**/*.h5"``, too. Files appear complete or not at all; with ``--existing
 skip`` an interrupted conversion goes on. ``check_folder.py PACKED --deep`` compares checksums.
 """
 
@@ -21,9 +23,11 @@ from tqdm import tqdm
 
 from mrirecon.config import build
 from mrirecon.data.folder import Folder
+from mrirecon.data.index import IndexedScan
 from mrirecon.data.packing import Packing, pack, packed_bytes, packed_name
 from mrirecon.errors import ConfigError, MriReconError, OutputError
 from mrirecon.files import conf_folder, output_folder
+from mrirecon.readers.naming import scan_name
 from mrirecon.scan import Scan
 from mrirecon.sensitivity.base import SensitivityEstimator
 
@@ -33,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("source", type=Path, help="a folder of raw files, or one")
     parser.add_argument("output", type=Path, help="the folder of packed files")
-    parser.add_argument("--pattern", default="*")
+    parser.add_argument("--pattern", default="*", help="which files; '**/*.mat' looks below")
     parser.add_argument("--skip-unreadable", action="store_true")
     parser.add_argument("--crop-readout", action="store_true", help="remove readout oversampling")
     parser.add_argument("--half", action="store_true", help="store in half precision")
@@ -68,10 +72,10 @@ def _estimator(name: str | None) -> SensitivityEstimator | None:
     return estimator
 
 
-def _todo(scans: list[Scan], folder: Path, existing: str) -> dict[Scan, Path]:
-    todo = {}
+def _todo(scans: list[IndexedScan], folder: Path, existing: str) -> dict[Scan, Path]:
+    todo: dict[Scan, Path] = {}
     for scan in scans:
-        path = folder / packed_name(scan.header.name)
+        path = folder / packed_name(scan_name(scan.path, scan.folder))
         if existing == "refuse" and path.exists():
             raise OutputError(
                 f"{path} exists already; --existing skip keeps it, --existing replace packs it anew"

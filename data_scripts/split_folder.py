@@ -2,11 +2,14 @@
 
     python data_scripts/split_folder.py /data/scans splits
     python data_scripts/split_folder.py /data/scans splits --fractions 0.7 0.15 0.15 --seed 1
+    python data_scripts/split_folder.py /data/FullSample splits --pattern "P*/cine_lax.mat"
 
 All scans of a patient go to one split. A file that tells no patient counts as a patient of its own,
-which is said. The split depends on nothing but the patients' names and the seed, so it is the same
-on every machine. Train with
-``data.train.scans.path=splits/train data.val.scans.path=splits/val``.
+which is said; with a pattern that finds files in folders below, the first folder is the patient,
+and folders are kept. The split depends on nothing but the patients' names and the seed, so it is
+the same on every machine. Train with
+``data.train.scans.path=splits/train data.val.scans.path=splits/val``, and with such a pattern as
+``data.train.scans.pattern`` and ``data.val.scans.pattern``.
 """
 
 import argparse
@@ -15,9 +18,11 @@ import sys
 from collections import defaultdict
 from pathlib import Path
 
-from mrirecon.data.folder import Folder
+from mrirecon.data.folder import Folder, files_of_scan
+from mrirecon.data.index import IndexedScan
 from mrirecon.errors import MriReconError
 from mrirecon.files import refuse_existing
+from mrirecon.readers.naming import scan_name
 
 NAMES = ("train", "val", "test")
 
@@ -27,7 +32,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, help="raw files of any readable format")
     parser.add_argument("output", type=Path, help="gets the folders train, val and test")
-    parser.add_argument("--pattern", default="*")
+    parser.add_argument("--pattern", default="*", help="which files; '**/*.mat' looks below")
     parser.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip-unreadable", action="store_true")
@@ -39,19 +44,22 @@ def main() -> None:
         scans = Folder(arguments.folder, arguments.pattern, arguments.skip_unreadable)
     except MriReconError as error:
         sys.exit(f"split_folder: {error}")
-    patients: dict[str, list[str]] = defaultdict(list)
+    patients: dict[str, list[IndexedScan]] = defaultdict(list)
     for scan in scans:
-        patients[scan.header.subject or f"file {scan.header.name}"].append(scan.header.name)
+        patients[scan.header.subject or f"file {scan.header.name}"].append(scan)
     unknown = sum(name.startswith("file ") for name in patients)
     if unknown:
         print(f"{unknown} files tell no patient: each counts as one of its own")
     for name, members in _split(list(patients), arguments.fractions, arguments.seed).items():
         target = arguments.output / name
         target.mkdir(parents=True)
-        files = [file for patient in members for file in patients[patient]]
-        for file in files:
-            (target / file).symlink_to((arguments.folder / file).resolve())
-        print(f"{target}: {len(members)} patients, {len(files)} files")
+        chosen = [scan for patient in members for scan in patients[patient]]
+        for scan in chosen:
+            for file in files_of_scan(scan.path):
+                link = target / scan_name(file, scan.folder)
+                link.parent.mkdir(parents=True, exist_ok=True)
+                link.symlink_to(file.resolve())
+        print(f"{target}: {len(members)} patients, {len(chosen)} files")
 
 
 def _split(patients: list[str], fractions: list[float], seed: int) -> dict[str, list[str]]:

@@ -90,7 +90,8 @@ class ScanHeader:
     """What a raw file tells without its k-space having to be processed.
 
     Attributes:
-        name: File name with its suffix, without folders; seeds masks and is the key of Samples.
+        name: File name with its suffix, after the folders between it and that of its data set, as
+            in ``P001/cine_lax.mat``; seeds masks and is the key of Samples.
         format: What the file was recognised as, for instance ``ISMRMRD``.
         slices: Number of planes of one frame: slices, or cuts through a 3-D scan.
         coils: Number of receive channels.
@@ -100,7 +101,7 @@ class ScanHeader:
         matrix: Size ``(y, x)`` of the reconstructed image, cut out of the canvas.
         voxel: Pixel spacing along y and x, and slice thickness, in mm; None when unknown.
         geometry: Position and orientation; None when the file does not tell.
-        subject: Pseudonym of the patient; splits never share one.
+        subject: Pseudonym of the patient, else the first of those folders; splits never share one.
         acquisition: Name of the protocol or contrast, as the file gives it.
         sequence: Sequence parameters; the echo time is that of the first contrast.
         echo_times: Echo time in ms of each contrast, as far as the file tells.

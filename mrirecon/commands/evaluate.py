@@ -60,7 +60,8 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
 
 
 def _picture(name: str) -> str:
-    return f"comparison_{name}.png"
+    *folders, last = name.split("/")
+    return "/".join([*folders, f"comparison_{last}.png"])
 
 
 def _compare(

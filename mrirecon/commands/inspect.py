@@ -5,6 +5,7 @@ import json
 import sys
 from contextlib import ExitStack
 from dataclasses import fields
+from pathlib import Path
 
 from mrirecon.commands.pipes import STANDARD, standard_input
 from mrirecon.data.folder import raw_files
@@ -20,6 +21,7 @@ def main() -> None:
         "path", nargs="+", help="raw files, folders of them, or - for standard input"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument("--pattern", default="*", help="which files; '**/*.mat' looks below")
     choices = parser.add_argument_group("how to read", "as reading.… of mrirecon reconstruct")
     choices.add_argument("--measurement", help="of several: an HDF5 group or a number")
     choices.add_argument("--noise", help="another file with the noise scan")
@@ -32,17 +34,20 @@ def main() -> None:
     failed = 0
     with ExitStack() as stack:
         for path in arguments.path:
-            failed += _inspect(path, reading, arguments.json, stack)
+            try:
+                if path == STANDARD:
+                    files = [stack.enter_context(standard_input())]
+                else:
+                    files = raw_files(path, arguments.pattern)
+            except MriReconError as error:
+                sys.exit(f"mrirecon inspect: {error}")
+            failed += _inspect(files, reading, arguments.json)
     sys.exit(1 if failed else 0)
 
 
-def _inspect(path: str, reading: Reading, as_json: bool, stack: ExitStack) -> int:
-    """Report on a file, on those of a folder, or on standard input; returns how many failed."""
+def _inspect(files: list[Path], reading: Reading, as_json: bool) -> int:
+    """Report on files; returns how many failed."""
     failed = 0
-    try:
-        files = [stack.enter_context(standard_input())] if path == STANDARD else raw_files(path)
-    except MriReconError as error:
-        sys.exit(f"mrirecon inspect: {error}")
     for file in files:
         try:
             report = inspect_file(file, reading)

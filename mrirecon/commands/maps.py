@@ -11,10 +11,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.base import command, command_line, versions
 from mrirecon.commands.method import find_device
-from mrirecon.commands.outputs import stem
+from mrirecon.commands.outputs import refuse_equal_stems, stem
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
-from mrirecon.data.folder import raw_files
+from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.data.surroundings import Surroundings
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError, OutputError
@@ -59,16 +59,17 @@ class Estimation:
 def maps(config: DictConfig, settings: Settings) -> None:
     """Estimate the maps of every file, go on after a bad one, and fail at the end if any failed."""
     device, folder = find_device(settings.device), output_folder(settings.output)
-    files = [f for f in raw_files(Path(settings.input).expanduser()) if f.match(settings.pattern)]
-    if not files:
-        raise ConfigError(f"{settings.input}: no file matches pattern={settings.pattern}")
+    path = Path(settings.input).expanduser()
+    files, source = raw_files(path, settings.pattern), data_folder(path)
     estimation = _estimation(config, device)
-    outputs = [folder / f"{stem(file)}_maps.h5" for file in files]
+    refuse_equal_stems([stem(file, source) for file in files])
+    outputs = [folder / f"{stem(file, source)}_maps.h5" for file in files]
     _refuse(files, outputs, settings.overwrite)
     failed = 0
     for file, path in zip(files, outputs, strict=True):
         try:
-            _maps_of_file(file, path, estimation, settings.overwrite)
+            scan = open_scan(file, estimation.reading, source)
+            _maps_of_scan(scan, path, estimation, settings.overwrite)
         except MriReconError as error:
             failed += 1
             named = "" if str(file) in str(error) else f"{file}: "
@@ -99,9 +100,6 @@ def _estimation(config: DictConfig, device: torch.device) -> Estimation:
 
 def _refuse(files: list[Path], outputs: list[Path], overwrite: bool) -> None:
     """Refuse before anything is computed; raw files are never replaced."""
-    names = [path.name for path in outputs]
-    if double := sorted({name for name in names if names.count(name) > 1}):
-        raise ConfigError(f"several input files would write {', '.join(double)}; use more folders")
     inputs = {file.resolve() for file in files}
     for path in outputs:
         if path.resolve() in inputs:
@@ -110,15 +108,14 @@ def _refuse(files: list[Path], outputs: list[Path], overwrite: bool) -> None:
         refuse_existing(path.with_suffix(".png"), overwrite)
 
 
-def _maps_of_file(file: Path, path: Path, estimation: Estimation, overwrite: bool) -> None:
+def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite: bool) -> None:
     started = time.perf_counter()
-    scan = open_scan(file, estimation.reading)
     header = scan.header
     estimator = estimation.estimator
-    print(f"{file.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
+    print(f"{header.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
           f"{type(estimator).__name__}")  # fmt: skip
     provenance = Provenance(
-        source=str(file.resolve()),
+        source=str(scan.path.resolve()),
         method=type(estimator).__name__,
         command=command_line(),
         config=estimation.config,

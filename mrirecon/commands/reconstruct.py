@@ -16,11 +16,12 @@ from mrirecon.commands.base import command, command_line, versions
 from mrirecon.commands.method import GROUPS, Method, build_method, find_device
 from mrirecon.commands.outputs import Outputs
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
-from mrirecon.data.folder import raw_files
+from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.errors import ConfigError, MriReconError, RawDataError
 from mrirecon.files import output_folder
 from mrirecon.inference import reconstruct_scan
 from mrirecon.readers import FileScan, open_scan
+from mrirecon.readers.naming import scan_name
 from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, split_series
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.types import Sample
@@ -61,17 +62,16 @@ def reconstruct(config: DictConfig, settings: Settings) -> None:
     """Reconstruct every file, go on after a bad one, and fail at the end if any failed."""
     with ExitStack() as stack:
         if settings.input == STANDARD:
-            files = [stack.enter_context(standard_input())]
+            path = stack.enter_context(standard_input())
+            files = [path]
         else:
-            folder = Path(settings.input).expanduser()
-            files = [file for file in raw_files(folder) if file.match(settings.pattern)]
-        if not files:
-            raise ConfigError(f"{settings.input}: no file matches pattern={settings.pattern}")
+            path = Path(settings.input).expanduser()
+            files = raw_files(path, settings.pattern)
         if settings.output == STANDARD:
             stream = stack.enter_context(standard_output())
             _send_files(config, settings, files, stream)
         else:
-            _write_files(config, settings, files)
+            _write_files(config, settings, files, data_folder(path))
 
 
 def _send_files(
@@ -86,9 +86,11 @@ def _send_files(
     print(f"  sent {count} images")
 
 
-def _write_files(config: DictConfig, settings: Settings, files: list[Path]) -> None:
+def _write_files(config: DictConfig, settings: Settings, files: list[Path], source: Path) -> None:
     device, folder = find_device(settings.device), output_folder(settings.output)
-    outputs = Outputs(folder, settings.formats, files, settings.overwrite, settings.dicom_template)
+    outputs = Outputs(
+        folder, settings.formats, files, settings.overwrite, settings.dicom_template, source
+    )
     method = build_method(config, settings.checkpoint, device)
     failed = incomplete = 0
     for file in files:
@@ -123,7 +125,7 @@ class Made:
 def _compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Made:
     started = time.perf_counter()
     raw = scan[0]
-    acceleration = _announce(file, scan, raw, method)
+    acceleration = _announce(scan, raw, method)
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method)
     ready = time.perf_counter()
@@ -185,7 +187,7 @@ def _adapted(scan: FileScan, method: Method) -> tuple[Method, tuple[str, ...]]:
 def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: int) -> bool:
     """Write everything; returns False when only the quality page could not be made."""
     started = time.perf_counter()
-    scan = open_scan(file, method.reading)
+    scan = open_scan(file, method.reading, outputs.source)
     outputs.refuse(file, scan.header)
     made = _compute(file, scan, method, batch_size)
     writing = time.perf_counter()
@@ -194,7 +196,7 @@ def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: 
         for name, (path, write) in outputs.writers(file, result.suffix).items():
             if name != QUALITY:
                 write(path, result, overwrite=outputs.overwrite)
-                written.append(path.name)
+                written.append(scan_name(path, outputs.folder))
     seconds = (*made.seconds, ("writing", time.perf_counter() - writing))
     complete = True
     if QUALITY in outputs.formats:
@@ -206,7 +208,7 @@ def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: 
     return complete
 
 
-def _announce(file: Path, scan: FileScan, raw: Sample, method: Method) -> float:
+def _announce(scan: FileScan, raw: Sample, method: Method) -> float:
     """Say what is going to be reconstructed; returns the acceleration."""
     header = scan.header
     h, w = header.grid
@@ -215,7 +217,7 @@ def _announce(file: Path, scan: FileScan, raw: Sample, method: Method) -> float:
     shown = as_slices(header) if header.volumetric else header
     readout = f"{header.slices} x " if header.volumetric else ""
     print(
-        f"{file.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
+        f"{header.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
         f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}, "
         f"R = {acceleration:.2f}; {method.name}"
     )
@@ -253,7 +255,7 @@ def _quality_page(
         kind = "" if isinstance(error, MriReconError) else f"{type(error).__name__}: "
         print(f"WARNING {file}: no quality page {path.name}: {kind}{error}", file=sys.stderr)
         return ""
-    return path.name
+    return scan_name(path, outputs.folder)
 
 
 def _fingerprint(raw: Sample, scan: FileScan) -> str:

@@ -53,7 +53,7 @@ class DataModule(pl.LightningDataModule):
                 raise ConfigError(
                     f"data.{a} and data.{b} share the subjects {', '.join(sorted(shared)[:5])}"
                     f"{' ...' if len(shared) > 5 else ''}: scores on known patients are too good; "
-                    "split by patient"
+                    "split by patient (files that tell none are named after their folder)"
                 )
         self.batch_size, self.workers = batch_size, workers
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed

@@ -5,45 +5,90 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-from mrirecon.data.index import read_folder
+from mrirecon.data.index import IndexedScan, read_folder
 from mrirecon.errors import RawDataError
 from mrirecon.reading import Reading
-from mrirecon.scan import Scan
 
 
-def raw_files(path: str | Path) -> list[Path]:
-    """Return ``path`` itself when it is a file, else the files in it (not below), sorted.
+def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
+    """Return ``path`` itself when it is a file, else the files in it, sorted; no hidden ones.
+
+    Args:
+        path: A file or a folder.
+        pattern: Which files belong, as a shell pattern. One with a slash is relative to the folder
+            and finds files below it, ``P*/cine_lax.mat`` or ``**/*.mat`` (which follows no links to
+            folders); others do not.
 
     Raises:
-        RawDataError: When there is no such path, or no file in it.
+        RawDataError: When there is no such path, or no such file in it.
     """
     path = Path(path)
     if not path.exists():
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
-    if path.is_file():
-        return [path]
-    if not path.is_dir():
+    if not path.is_file() and not path.is_dir():
         raise RawDataError(
             f"{path}: is a pipe or a device, expected a file or a folder; pipe it in with "
             "`mrirecon reconstruct - < PIPE`"
         )
-    files = sorted(f for f in path.iterdir() if f.is_file() and not f.name.startswith("."))
-    # the two files of a BART array are one scan
-    files = [f for f in files if not (f.suffix == ".cfl" and f.with_suffix(".hdr") in files)]
+    try:
+        if path.is_file():
+            files = [path] if path.match(pattern) else []
+        else:
+            files = _scans_in(path, pattern)
+    except (ValueError, NotImplementedError) as error:
+        raise RawDataError(
+            f"{path}: pattern={pattern!r} cannot be used ({error}); expected one relative to the "
+            "folder, '**/*.h5', say"
+        ) from error
     if not files:
-        raise RawDataError(f"{path.resolve()}: the folder holds no file; expected raw MRI files")
+        raise RawDataError(f"{path}: no file matches {pattern!r}")
     return files
 
 
-class Folder(Sequence[Scan]):
+def data_folder(path: str | Path) -> Path:
+    """Return the folder that scans of :func:`raw_files` are named relative to."""
+    path = Path(path)
+    return path if path.is_dir() else path.parent
+
+
+def files_of_scan(file: Path) -> list[Path]:
+    """Return the files that a scan consists of: two for a BART array, else one."""
+    data = file.with_suffix(".cfl")
+    return [file, data] if file.suffix == ".hdr" and data.is_file() else [file]
+
+
+def _scans_in(folder: Path, pattern: str) -> list[Path]:
+    below = "/" in pattern
+    candidates = folder.glob(pattern) if below else folder.iterdir()
+    files = {f for f in candidates if f.is_file() and not _hidden(f.relative_to(folder))}
+    if not files and not below:
+        raise RawDataError(
+            f"{folder.resolve()}: the folder holds no file; expected raw MRI files "
+            "(pattern='**/*' finds those in folders below)"
+        )
+    companions = {data for file in files for data in files_of_scan(file)[1:]}
+    return sorted(f for f in files - companions if below or f.match(pattern))
+
+
+def _hidden(path: Path) -> bool:
+    """Tell whether a file or a folder above it is hidden, or lies outside (``..``)."""
+    return any(part.startswith(".") for part in path.parts)
+
+
+class Folder(Sequence[IndexedScan]):
     """The scans of a folder, sorted by name; k-space is read on demand.
+
+    Scans in folders below are named by their path relative to ``path`` (see
+    :mod:`mrirecon.readers.naming`), and those whose file tells no patient get the first folder of
+    it as their subject: give the folder that holds the patients' folders.
 
     Headers are kept in an index, so that only new and changed files are opened (see
     :mod:`mrirecon.data.index`).
 
     Args:
         path: The folder.
-        pattern: Which files belong, as a shell pattern.
+        pattern: Which files belong, as a shell pattern; one with a slash finds files in folders
+            below, as :func:`raw_files` does.
         skip_unreadable: Report and leave out files that cannot be read, instead of refusing.
         reading: What to override of what the files say.
 
@@ -58,10 +103,8 @@ class Folder(Sequence[Scan]):
         skip_unreadable: bool = False,
         reading: Reading | None = None,
     ) -> None:
-        files = [file for file in raw_files(path) if file.match(pattern)]
-        if not files:
-            raise RawDataError(f"{path}: no file matches {pattern!r}")
-        found = read_folder(files, reading or Reading())
+        files = raw_files(path, pattern)
+        found = read_folder(files, data_folder(path), reading or Reading())
         self._scans, problems = found.scans, found.problems
         report = "\n".join(f"  {problem}" for problem in problems)
         if problems and not (skip_unreadable and self._scans):
@@ -74,14 +117,14 @@ class Folder(Sequence[Scan]):
             print(f"{path}: left out {len(problems)} files:\n{report}", file=sys.stderr)  # noqa: T201
 
     @overload
-    def __getitem__(self, index: int) -> Scan: ...
+    def __getitem__(self, index: int) -> IndexedScan: ...
     @overload
-    def __getitem__(self, index: slice) -> tuple[Scan, ...]: ...
-    def __getitem__(self, index: int | slice) -> Scan | tuple[Scan, ...]:
+    def __getitem__(self, index: slice) -> tuple[IndexedScan, ...]: ...
+    def __getitem__(self, index: int | slice) -> IndexedScan | tuple[IndexedScan, ...]:
         return self._scans[index]
 
     def __len__(self) -> int:
         return len(self._scans)
 
-    def __iter__(self) -> Iterator[Scan]:
+    def __iter__(self) -> Iterator[IndexedScan]:
         return iter(self._scans)

@@ -1,8 +1,9 @@
 """An index of the headers of a folder's files, so that a large folder opens at once.
 
-Entries are JSON, keyed by file name, size, modification time and how the file is read, and are as
-old as the version of mrirecon that made them: a changed file or a new version is read again. The
-index lies in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``), not beside the data.
+Entries are JSON, keyed by path in the folder, size, modification time and how the file is read, and
+are as old as the version of mrirecon that made them: a changed file or a new version is read again.
+The index lies in the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``), not beside the
+data.
 """
 
 import hashlib
@@ -22,6 +23,7 @@ from mrirecon.errors import OutputError, RawDataError
 from mrirecon.files import atomic
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
+from mrirecon.readers.naming import scan_name
 from mrirecon.reading import Reading
 from mrirecon.scan import Scan, ScanHeader, header_from_json
 from mrirecon.types import Sample
@@ -33,10 +35,16 @@ OPENED = 64
 
 
 class IndexedScan(Scan):
-    """A scan whose header is known; its file is opened when the first slice is asked for."""
+    """A scan whose header is known; its file is opened when the first slice is asked for.
 
-    def __init__(self, path: Path, reading: Reading, header: ScanHeader) -> None:
-        self.path, self.reading, self.header = path, reading, header
+    Attributes:
+        path: The file.
+        folder: That of the data set, in or below which it lies.
+        reading: What to override of what the file says.
+    """
+
+    def __init__(self, path: Path, folder: Path, reading: Reading, header: ScanHeader) -> None:
+        self.path, self.folder, self.reading, self.header = path, folder, reading, header
         self._kept: tuple[int, FileScan] | None = None
 
     def __getitem__(self, index: int) -> Sample:
@@ -49,7 +57,7 @@ class IndexedScan(Scan):
         modified = self.path.stat().st_mtime_ns
         if self._kept is not None and self._kept[0] == modified:
             return self._kept[1]
-        scan = _open(self.path, self.reading, modified)
+        scan = _open(self.path, self.folder, self.reading, modified)
         self._kept = (modified, scan) if scan.small else None
         return scan
 
@@ -58,8 +66,8 @@ class IndexedScan(Scan):
 
 
 @lru_cache(maxsize=OPENED)
-def _open(path: Path, reading: Reading, _modified: int) -> FileScan:
-    return open_scan(path, reading)
+def _open(path: Path, folder: Path, reading: Reading, _modified: int) -> FileScan:
+    return open_scan(path, reading, folder)
 
 
 @dataclass(frozen=True)
@@ -70,27 +78,34 @@ class Contents:
     problems: tuple[str, ...]
 
 
-def read_folder(files: Sequence[Path], reading: Reading) -> Contents:
-    """Return the scans among ``files``, in this order; reads only what the index does not know."""
-    place = index_path(files[0].parent, reading)
+def read_folder(files: Sequence[Path], folder: Path, reading: Reading) -> Contents:
+    """Return the scans among ``files``, in this order; reads only what the index does not know.
+
+    Args:
+        files: In ``folder`` or below it.
+        folder: That of the data set.
+        reading: What to override of what the files say.
+    """
+    place = index_path(folder, reading)
     known = _load(place)
     entries: dict[str, Any] = {}
-    unknown = [file for file in files if not _valid(known.get(file.name), file)]
+    names = {file: scan_name(file, folder) for file in files}
+    unknown = [file for file in files if not _valid(known.get(names[file]), file)]
     progress = tqdm(
         unknown, desc="reading headers", unit="file", leave=False,
         disable=len(unknown) < 20 or not sys.stderr.isatty(),
     )  # fmt: skip
     for file in progress:
-        entries[file.name] = _describe(file, reading)
+        entries[names[file]] = _describe(file, folder, reading)
     if entries:
         _save(place, known | entries)
     scans, problems = [], []
     for file in files:
-        entry = entries.get(file.name) or known[file.name]
+        entry = entries.get(names[file]) or known[names[file]]
         if "problem" in entry:
             problems.append(entry["problem"])
         else:
-            scans.append(IndexedScan(file, reading, header_from_json(entry["header"])))
+            scans.append(IndexedScan(file, folder, reading, header_from_json(entry["header"])))
     return Contents(tuple(scans), tuple(problems))
 
 
@@ -101,11 +116,11 @@ def index_path(folder: Path, reading: Reading) -> Path:
     return caches / "mrirecon" / "index" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
 
 
-def _describe(file: Path, reading: Reading) -> dict[str, Any]:
+def _describe(file: Path, folder: Path, reading: Reading) -> dict[str, Any]:
     stat = file.stat()
     entry: dict[str, Any] = {"size": stat.st_size, "modified": stat.st_mtime_ns}
     try:
-        return entry | {"header": asdict(open_scan(file, reading).header)}
+        return entry | {"header": asdict(open_scan(file, reading, folder).header)}
     except RawDataError as error:
         return entry | {"problem": str(error)}
 

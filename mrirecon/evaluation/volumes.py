@@ -1,5 +1,6 @@
 """Find and read the volumes to compare."""
 
+import sys
 from pathlib import Path
 
 import h5py
@@ -7,22 +8,32 @@ import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.fastmri import TARGETS
+from mrirecon.readers.naming import scan_name
 from mrirecon.types import Volume
 
 
 def volume_files(path: Path) -> dict[str, Path]:
     """Return the HDF5 files of a folder, or one file, by stem; MRD images beside them do not count.
 
+    When there is none in the folder, those below it count, by their path up to the ending;
+    otherwise how many were left out below is said.
+
     Raises:
         RawDataError: When there is none.
     """
     if not path.exists():
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
-    files = [path] if path.is_file() else sorted(path.glob("*.h5"))
+    if path.is_file():
+        return {path.stem: path}
+    files = sorted(path.glob("*.h5"))
+    below = sorted(path.glob("*/**/*.h5"))
+    if files and below:
+        print(f"note: {path}: left out {len(below)} files in folders below", file=sys.stderr)  # noqa: T201
+    files = files or below
     files = [file for file in files if not _holds_mrd_images(file)] or files
     if not files:
         raise RawDataError(f"{path}: the folder holds no .h5 file; expected reconstructed volumes")
-    return {file.stem: file for file in files}
+    return {scan_name(file, path).removesuffix(".h5"): file for file in files}
 
 
 def _holds_mrd_images(path: Path) -> bool:

@@ -18,6 +18,7 @@ from mrirecon.readers.ge import GeScan
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
 from mrirecon.readers.ismrmrd import IsmrmrdScan
 from mrirecon.readers.mrd_stream import MrdStreamScan
+from mrirecon.readers.naming import placed
 from mrirecon.readers.numpy_file import NumpyScan
 from mrirecon.readers.packed import PackedScan
 from mrirecon.readers.siemens import SiemensScan
@@ -41,12 +42,16 @@ READERS: tuple[type[FileScan], ...] = (
 """The supported formats; the first that recognises a file reads it."""
 
 
-def open_scan(path: str | Path, reading: Reading | None = None) -> FileScan:
+def open_scan(
+    path: str | Path, reading: Reading | None = None, folder: Path | None = None
+) -> FileScan:
     """Open a raw file; only its header is read, k-space follows slice by slice.
 
     Args:
         path: The file.
         reading: What to override.
+        folder: That of the data set, in or below which the file lies: below it, the scan's name is
+            the path relative to it (see :mod:`mrirecon.readers.naming`).
 
     Raises:
         RawDataError: When the file is missing, unreadable, damaged or of no supported format.
@@ -55,7 +60,9 @@ def open_scan(path: str | Path, reading: Reading | None = None) -> FileScan:
     _check_file(path)
     for reader in READERS:
         if reader.detect(path):
-            return reader(path, reading)
+            scan = reader(path, reading)
+            scan.header = placed(scan.header, path, folder)
+            return scan
     refuse_foreign(path)
     found = "neither HDF5 nor another supported format"
     if looks_like_hdf5(path):

@@ -45,7 +45,8 @@ class SamplingPattern(ABC):
 def scan_rng(name: str) -> np.random.RandomState:
     """Seed from a scan's *name*: the same mask in every run, on every machine, in every folder.
 
-    ``name`` is the file name with its suffix and without folders, as fastMRI seeds its masks.
+    ``name`` is the file name with its suffix and without the data set's folder, as fastMRI seeds
+    its masks; folders below that of the data set count, or patients would share masks.
     """
     return np.random.RandomState(tuple(map(ord, name)))
 

@@ -29,9 +29,9 @@ def opened(monkeypatch):
     """The names of the files that were opened for their headers."""
     names = []
 
-    def spy(path, reading=None):
+    def spy(path, reading=None, folder=None):
         names.append(path.name)
-        return open_scan(path, reading)
+        return open_scan(path, reading, folder)
 
     monkeypatch.setattr(index, "open_scan", spy)
     return names

@@ -41,16 +41,16 @@ def folders(tmp_path_factory):
     for subject, split in ((0, "train"), (1, "val")):
         scan = scenes.scan(subject, matrix=MATRIX, slices=1, coils=3)
         write_fastmri(folder / "fastmri" / split / f"file{subject}.h5", scan)
-        for name in ("calgary", "cmrxrecon", "m4raw"):
-            (folder / name / split).mkdir(parents=True)
+        patient = folder / "cmrxrecon" / split / f"P00{subject}"
+        for path in (folder / "calgary" / split, folder / "m4raw" / split, patient):
+            path.mkdir(parents=True)
         kspace = scenes.scan(subject, matrix=MATRIX, slices=1, coils=12)[0].kspace
         array_files.calgary_campinas(
             folder / "calgary" / split / f"e{subject}.h5", ifft(kspace)[None].numpy()
         )
         array_files.cmrxrecon(
-            folder / "cmrxrecon" / split / f"cine_sax{subject}.mat", "kspace_full",
-            kspace[None, None, :10].numpy(),
-        )  # fmt: skip
+            patient / "cine_sax.mat", "kspace_full", kspace[None, None, :10].numpy()
+        )
         array_files.m4raw(
             folder / "m4raw" / split / f"202206100{subject}_T201.h5", kspace[None, :4].numpy(),
             subject=f"202206100{subject}",
