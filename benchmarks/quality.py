@@ -2,21 +2,20 @@ r"""How good the methods are at equal size and equal steps: python benchmarks/qu
 
 Simulated brains, nothing else. Every network has 150,000 parameters (within a tenth), sees the same
 training slices with the same masks (R = 4, one mask per patient) in the same order for the same
-number of steps with the same ESPIRiT maps, and is scored on patients that nothing was chosen by.
-The validation patients choose the best epoch, the weight of the wavelets and the learning rate,
-which is the best of --rates after a third of the steps; a single one is taken as it is. The usual
-one, 0.004, was the better of 0.001 and 0.004 for all networks of the small study but "MoDL, no
-data" (results/quality_small.json). Networks are trained by `mrirecon train`, each in a process of
-its own.
+number of steps with the same maps, and is scored on patients that nothing was chosen by. The maps
+are ESPIRiT's with the phase of the object, so that images are nearly real; "plain maps" leave that
+phase in the image. The validation patients choose the best epoch, the weight of the wavelets and
+the learning rate: the best of --rates after a quarter of the steps; a single one is taken as it is.
+Networks are trained by `mrirecon train`, each in a process of its own.
 
-About an hour on one core. A row that is in the results already is not computed again; an
+About an hour and a half on one core. A row that is in the results already is not computed again; an
 interrupted training goes on.
 
     python benchmarks/quality.py                       # all rows, tables
     python benchmarks/quality.py --only U-Net VarNet   # these rows; --again repeats them
     python benchmarks/quality.py --tables              # only print what is known
-    python benchmarks/quality.py --patients 20 --steps 480 --rates 0.001 0.004 \
-        --output benchmarks/results/quality_small.json
+    python benchmarks/quality.py --patients 40 --rates 0.004 --only U-Net VarNet \
+        --output benchmarks/results/quality_few_patients.json
 """
 
 import argparse
