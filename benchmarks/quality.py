@@ -15,7 +15,7 @@ interrupted training goes on.
     python benchmarks/quality.py --only U-Net VarNet   # these rows; --again repeats them
     python benchmarks/quality.py --tables              # only print what is known
     python benchmarks/quality.py --patients 20 --rates 0.004 --only U-Net VarNet \
-        --output benchmarks/results/quality_few_patients.json
+        --output outputs/quality/few_patients.json
 """
 
 import argparse
