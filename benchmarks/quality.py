@@ -2,25 +2,25 @@ r"""How good the methods are at equal size and equal steps: python benchmarks/qu
 
 Simulated brains, nothing else. Every network has 150,000 parameters (within a tenth), sees the same
 training slices with the same masks (R = 4, one mask per patient) in the same order for the same
-number of steps with the same ESPIRiT maps, and is scored on patients that nothing was chosen by.
-The validation patients choose the best epoch, the weight of the wavelets and the learning rate,
-which is the best of --rates after a third of the steps; a single one is taken as it is. The usual
-one, 0.004, was the better of 0.001 and 0.004 for all networks of the small study but "MoDL, no
-data" (results/quality_small.json). Networks are trained by `mrirecon train`, each in a process of
-its own.
+number of steps with the same maps, and is scored on patients that nothing was chosen by. The maps
+are ESPIRiT's with the phase of the object, so that images are nearly real; "plain maps" leave that
+phase in the image. The validation patients choose the best epoch, the weight of the wavelets and
+the learning rate: the best of --rates after a quarter of the steps; a single one is taken as it is.
+Networks are trained by `mrirecon train`, each in a process of its own.
 
-About an hour on one core. A row that is in the results already is not computed again; an
+About an hour and a half on one core. A row that is in the results already is not computed again; an
 interrupted training goes on.
 
     python benchmarks/quality.py                       # all rows, tables
     python benchmarks/quality.py --only U-Net VarNet   # these rows; --again repeats them
     python benchmarks/quality.py --tables              # only print what is known
-    python benchmarks/quality.py --patients 20 --steps 480 --rates 0.001 0.004 \
-        --output benchmarks/results/quality_small.json
+    python benchmarks/quality.py --patients 20 --rates 0.004 --only U-Net VarNet \
+        --output outputs/quality/few_patients.json
 """
 
 import argparse
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -32,6 +32,7 @@ from functools import cache
 from pathlib import Path
 
 import torch
+from quality_scans import Kept
 from quality_statistics import (
     Row,
     Scores,
@@ -61,13 +62,10 @@ from mrirecon.metrics import METRICS
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.l1_wavelet import L1Wavelet
 from mrirecon.reconstructors.zero_filled import ZeroFilled
-from mrirecon.scan import Scan
-from mrirecon.sensitivity import CachedMaps, Espirit
+from mrirecon.sensitivity import CachedMaps, Espirit, PhasedMaps
 from mrirecon.training.checkpoint import read_checkpoint
-from mrirecon.types import Sample
 
 WEIGHTS = (2e-3, 5e-3, 1e-2, 2e-2)
-SHORTEST = 2  # epochs; the first is one of rising learning rate
 CLASSICAL = ("zero-filled", "L1-wavelet")
 LABELS = (*CLASSICAL, *(method.label for method in METHODS))
 
@@ -90,7 +88,7 @@ class Study:
         method = _method(label)
         tried = self._sweep(_method(method.rate_of) if method.rate_of else method)
         rate = max(tried, key=tried.__getitem__)
-        model, seconds = self._train(method, self.scale.epochs, rate)
+        model, seconds = self._train(method, 1.0, rate)
         return self._row(label, model, rate, tried, seconds)
 
     def forget(self, label: str) -> None:
@@ -104,7 +102,8 @@ class Study:
         return self.work / "maps"
 
     def _wavelet(self, weight: float) -> L1Wavelet:
-        return L1Wavelet(CachedMaps(Espirit(kernel=KERNEL), str(self.maps)), weight)
+        maps = CachedMaps(Espirit(kernel=KERNEL), str(self.maps))
+        return L1Wavelet(PhasedMaps(maps), weight)
 
     def _home(self) -> Path:
         s = self.scale
@@ -118,11 +117,13 @@ class Study:
             for rate in self.scale.rates
         }
 
-    def _train(self, method: Method, epochs: int, rate: float) -> tuple[Reconstructor, float]:
+    def _train(self, method: Method, share: float, rate: float) -> tuple[Reconstructor, float]:
         """Return the network that was best in validation, and the seconds it took."""
-        folder = self._home() / f"{_slug(method.label)}_{epochs}_{rate:g}"
-        maps = sensitivity(self.maps) if method.maps else []
-        settings = [*common(self.scale, epochs, rate), *maps, *method.overrides]
+        steps = self.scale.epochs * self.scale.batches(share)
+        folder = self._home() / f"{_slug(method.label)}_{steps}_{rate:g}"
+        maps = sensitivity(self.maps, method.phased) if method.maps else []
+        usual = common(self.scale, share, rate, self.work / "scans")
+        settings = [*usual, *maps, *method.overrides]
         _claim(folder, settings)
         finished, last = folder / "seconds.txt", folder / "checkpoints" / "last.ckpt"
         if not finished.exists():
@@ -131,7 +132,7 @@ class Study:
             done = subprocess.run(
                 [sys.executable, "-m", "mrirecon.cli", "train", *settings, *resume,
                  f"output={folder}"],
-                capture_output=True, text=True, check=False,
+                capture_output=True, text=True, check=False, env=_environment(),
             )  # fmt: skip
             if done.returncode:
                 sys.exit(f"quality: training {method.label} failed:\n{done.stdout}{done.stderr}")
@@ -164,17 +165,6 @@ class Study:
         return Row(label, parameters, setting, known, seconds, scores)
 
 
-class Kept(Scan):
-    """A scan whose slices are simulated once."""
-
-    def __init__(self, scan: Scan) -> None:
-        self.header = scan.header
-        self.slices = list(scan)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.slices[index]
-
-
 @cache
 def kept_scans(condition: Condition, subjects: str, count: int) -> list[Kept]:
     """Return the patients of a set."""
@@ -196,6 +186,13 @@ def score_all(
 
 def _method(label: str) -> Method:
     return next(method for method in METHODS if method.label == label)
+
+
+def _environment() -> dict[str, str]:
+    """Return the variables of a process that finds the modules beside this one."""
+    here = str(Path(__file__).resolve().parent)
+    known = os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{known}" if known else here}
 
 
 def _claim(folder: Path, settings: Sequence[str]) -> None:
@@ -244,8 +241,7 @@ def main() -> None:
     scale = Scale(size=options.size, patients=options.patients, test=options.test,
                   rates=tuple(options.rates), val=options.val, slices=options.slices)  # fmt: skip
     slices = scale.patients * scale.slices
-    epochs = max(SHORTEST, round(options.steps / slices))
-    scale = replace(scale, epochs=epochs, sweep=max(SHORTEST, epochs // 3))
+    scale = replace(scale, epochs=max(1, round(options.steps / slices)))
     rows = read_rows(options.output, None if options.tables else scale)
     study = Study(scale, options.work.resolve())
     for label in () if options.tables else options.only:

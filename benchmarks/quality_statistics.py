@@ -102,6 +102,7 @@ CLAIMS = (
     *(Claim(name, f"{name}, no data") for name in UNROLLED),
     Claim("VarNet, SSDU", "zero-filled"),
     Claim("VarNet", "VarNet, SSDU"),
+    Claim("VarNet", "VarNet, plain maps"),
 )
 
 

@@ -26,23 +26,27 @@ class Scale:
         val: Patients that checkpoints, learning rates and the wavelets' weight are chosen by.
         test: Patients that nothing is chosen by.
         epochs: Passes over the training slices, one slice a step.
-        sweep: Passes of the runs that the learning rate is chosen by.
         rates: Learning rates to choose from; a single one is taken as it is.
+        sweep: Share of the slices in the runs that the learning rate is chosen by.
     """
 
     size: int = 80
     slices: int = 4
-    patients: int = 80
-    val: int = 4
+    patients: int = 240
+    val: int = 8
     test: int = 10
-    epochs: int = 6
-    sweep: int = 2
-    rates: tuple[float, ...] = (4e-3,)
+    epochs: int = 2
+    rates: tuple[float, ...] = (1e-3, 4e-3)
+    sweep: float = 0.25
 
     @property
     def steps(self) -> int:
         """Updates of the weights."""
         return self.epochs * self.patients * self.slices
+
+    def batches(self, share: float) -> int:
+        """Return the updates of an epoch with a share of the slices."""
+        return max(1, round(share * self.patients * self.slices))
 
     @property
     def center(self) -> int:
@@ -64,12 +68,14 @@ class Method:
         overrides: What differs from :func:`common`.
         rate_of: The method whose learning rate it takes; None chooses its own.
         maps: Whether it uses coil sensitivities.
+        phased: Whether these carry the phase of the object.
     """
 
     label: str
     overrides: tuple[str, ...]
     rate_of: str | None = None
     maps: bool = True
+    phased: bool = True
 
 
 SHARED_MAPS = "model.sensitivity=${sensitivity}"  # ESPIRiT, so that no budget goes into maps
@@ -88,7 +94,6 @@ _NO_STEP = (
     "model.consistency.weight=1e6",
 )
 _UNET = ("model=unet", "model.channels=9", "model.pools=3")
-_NEW_MASKS = ("data/transforms@data.train.transform=train",)  # another one in every epoch
 METHODS = (
     Method("U-Net", _UNET, maps=False),
     Method("VarNet", _VARNET),
@@ -96,9 +101,8 @@ METHODS = (
     Method("Adaptive-CS-Net", _ADAPTIVE),
     Method("Adaptive-CS-Net, no data", (*_ADAPTIVE, "model.priors=[phase,background]")),
     Method("MoDL, no data", (*_MODL, *_NO_STEP)),
-    Method("VarNet, new masks", (*_VARNET, *_NEW_MASKS), "VarNet"),
-    Method("U-Net, new masks", (*_UNET, *_NEW_MASKS), "U-Net", maps=False),
     Method("VarNet, SSDU", (*_VARNET, "objective=ssdu"), "VarNet"),
+    Method("VarNet, plain maps", _VARNET, "VarNet", phased=False),
     Method(
         "VarNet, mixed R",
         # the fractions are not used, the number of central lines is; but there is one for each
@@ -156,17 +160,28 @@ def conditions(scale: Scale) -> list[Condition]:
     ]
 
 
-def sensitivity(folder: Path) -> list[str]:
-    """Return the overrides of the methods with maps, which are cached in a folder."""
-    return [
-        "sensitivity=cached",
-        f"sensitivity.sensitivity.kernel={KERNEL}",
-        f"sensitivity.folder='{folder}'",
-    ]
+def sensitivity(folder: Path, phased: bool = True) -> list[str]:
+    """Return the overrides of the methods with maps, which are cached in a folder.
+
+    Args:
+        folder: Where they lie.
+        phased: Whether they carry the phase of the object, so that images are nearly real.
+    """
+    node = "sensitivity.sensitivity" if phased else "sensitivity"
+    choice = ["sensitivity=cached"]
+    if phased:
+        choice = ["sensitivity=phased", "sensitivity@sensitivity.sensitivity=cached"]
+    return [*choice, f"{node}.sensitivity.kernel={KERNEL}", f"{node}.folder='{folder}'"]
 
 
-def common(scale: Scale, epochs: int, rate: float) -> list[str]:
+def common(scale: Scale, share: float, rate: float, folder: Path) -> list[str]:
     """Return the overrides of ``mrirecon train`` that all methods share.
+
+    Args:
+        scale: Of the study.
+        share: Of the training slices, drawn anew in every epoch.
+        rate: Learning rate; it rises over the first 15 % of the steps.
+        folder: Where the simulated scans are stored.
 
     A training scan has one mask, as it has one in reality: a new mask in every epoch would show
     self-supervision the whole of k-space in the end.
@@ -185,6 +200,10 @@ def common(scale: Scale, epochs: int, rate: float) -> list[str]:
         "data.workers=0",
         "data.train.cache=true",
         "data.val.cache=true",
+        "data.train.scans._target_=quality_scans.stored_scans",
+        "data.val.scans._target_=quality_scans.stored_scans",
+        f"+data.train.scans.folder='{folder}'",
+        f"+data.val.scans.folder='{folder}'",
         f"data.train.scans.first={FIRST['train']}",
         f"data.train.scans.count={scale.patients}",
         f"data.val.scans.first={FIRST['val']}",
@@ -193,7 +212,9 @@ def common(scale: Scale, epochs: int, rate: float) -> list[str]:
         "optimizer=adamw",
         f"optimizer.lr={rate}",
         "scheduler=warmup_cosine",
-        f"trainer.max_epochs={epochs}",
+        f"scheduler.warmup_epochs={0.15 * scale.epochs:g}",
+        f"trainer.max_epochs={scale.epochs}",
+        f"+trainer.limit_train_batches={scale.batches(share)}",
         "trainer.accelerator=cpu",
         "+trainer.enable_progress_bar=false",
         "callbacks.early_stopping=null",

@@ -79,8 +79,8 @@ def test_networks_have_equal_budgets_and_patients_are_in_one_set():
     with initialize_config_dir(str(BENCHMARKS.parent / "conf"), version_base="1.3"):
         for method in study.METHODS:
             settings = [
-                *study.common(scale, 1, 1e-3),
-                *(study.sensitivity(Path("maps")) if method.maps else []),
+                *study.common(scale, 1.0, 1e-3, Path("scans")),
+                *(study.sensitivity(Path("maps"), method.phased) if method.maps else []),
                 *method.overrides,
             ]
             config = compose("train", [adapt(setting, groups) for setting in settings])
