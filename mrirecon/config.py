@@ -170,6 +170,7 @@ def _instantiate(node: Any, key: str, given: dict[str, Any]) -> Any:
         if name in hints and _holds_node(node[name]) and not _fits(value, hints[name]):
             raise ConfigError(
                 f"{key}.{name}: expected {_name(hints[name])}, got a {type(value).__name__}"
+                f"{_choices(hints[name])}"
             )
     if node.get("_partial_"):
         return functools.partial(target, **arguments, **given)
@@ -252,6 +253,17 @@ def _name(hint: Any) -> str:
     if hint is NoneType:
         return "null"
     return hint.__name__ if inspect.isclass(hint) else str(hint)
+
+
+def _choices(hint: Any) -> str:
+    """Tell what may take the place of a role, as far as it is known by now."""
+    roles = [one for one in get_args(hint) or (hint,) if inspect.isabstract(one)]
+    found: set[type] = set()
+    while roles:
+        found |= (children := set(roles.pop().__subclasses__()))
+        roles.extend(children)
+    names = sorted(one.__name__ for one in found if not inspect.isabstract(one))
+    return f"; choose {', '.join(names)}" if names else ""
 
 
 def _hints(target: Any) -> dict[str, Any]:

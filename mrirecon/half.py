@@ -43,8 +43,9 @@ def widened(sample: Sample) -> Sample:
 
 def physical(sample: Sample) -> Sample:
     """Return what :func:`narrowed` was given, but for the rounding; another Sample as it is."""
-    if sample.kspace.dtype != torch.complex32 or sample.scale is None:
+    if sample.kspace.dtype != torch.complex32:
         return sample
+    assert sample.scale is not None  # narrowed has set it
     return widened(sample).divided(1 / sample.scale).replace(scale=None)
 
 

@@ -159,6 +159,8 @@ def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredArray]:
     halves = {name for name, field in stored.items() if field.dtype == "float16"}
     if not halves <= set(COMPLEX) or any(stored[name].shape[-1] != 2 for name in halves):
         raise RawDataError(f"{_listed(halves)} are in half precision, expected k-space: {ADVICE}")
+    if halves and "scale" not in stored:
+        raise RawDataError(f"'kspace' is in half precision, but 'scale' is missing: {ADVICE}")
     for name, axes in AXES.items():
         if len(stored[name].shape) != axes + 1 + (name in halves):
             raise RawDataError(f"'{name}' is {stored[name].shape}: {ADVICE}")

@@ -177,6 +177,9 @@ def test_half_precision_is_half_the_size_and_widened_on_the_device(source, packe
         assert getattr(batch, name).equal(getattr(expected, name)), name
     stay = SliceDataset([scan], Normalize(), batch_transform=Compose([]))
     assert stay[0].kspace.dtype == torch.complex64  # something is computed before
+    changed(tmp_path / "half.h5", lambda file: file["sample"].pop("scale"))
+    with pytest.raises(RawDataError, match="half precision, but 'scale' is missing"):
+        open_scan(tmp_path / "half.h5")
 
 
 def test_the_noise_of_whitened_scans_is_told_in_the_unit_of_the_slice(tmp_path):

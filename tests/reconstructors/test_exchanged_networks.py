@@ -210,7 +210,10 @@ def test_every_consistency_is_a_choice_of_the_models_that_it_serves_and_refused_
                     build(config.model, Reconstructor, "model")
     splitting = "{_target_: mrirecon.reconstructors.data_consistency.SplittingStep, iterations: 2}"
     config = composed("train", "model=modl", f"++model.consistency={splitting}")
-    with pytest.raises(ConfigError, match=r"expected ImageConsistency or null, got a Splitting"):
+    with pytest.raises(
+        ConfigError,
+        match=r"or null, got a SplittingStep; choose .*GradientStep, .*ProximalStep",
+    ):
         build(config.model, Reconstructor, "model")
 
 
