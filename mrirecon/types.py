@@ -56,7 +56,8 @@ class Sample:
             (partial Fourier, zero padding) is not a measurement of zero. A line pattern has a
             single row and broadcasts.
         weights: Inverse noise variance of each sample relative to the best one, in [0, 1]: how
-            often it was averaged. None when all measured samples are alike.
+            often it was averaged. None when all measured samples are alike. How much a sample
+            counts follows from it, in :func:`~mrirecon.operators.weighting.data_weights`.
         maps: Precomputed coil sensitivities with unit root-sum-of-squares, or None when the
             reconstructor estimates its own.
         calibration: A separate reference scan on a grid of its own, or None.

@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from mrirecon.fourier import center_phases, origin_first, plain_fft, plain_ifft
 from mrirecon.operators.base import LinearOperator
+from mrirecon.operators.weighting import data_weights
 from mrirecon.types import Image, Maps, Sample
 
 TILE = 2**17  # complex numbers of one tile: as many as stay in a processor's cache
@@ -135,9 +136,7 @@ def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
 
     A full-size mask whose rows are all alike is recognised as a line mask.
     """
-    weights = sample.mask.float()
-    if sample.weights is not None:
-        weights = weights * sample.weights
+    weights = data_weights(sample)
     if weights.shape[-2] > 1 and (weights == weights[..., :1, :]).all():
         weights = weights[..., :1, :]
     return SenseNormal.of(maps, weights)
@@ -150,7 +149,7 @@ def adjoint_image(sample: Sample, maps: Maps) -> Image:
     image after the coils were combined.
     """
     h, w = sample.kspace.shape[-2:]
-    weights = sample.mask if sample.weights is None else sample.mask * sample.weights
+    weights = data_weights(sample)
     (p_h, q_h), (p_w, q_w) = (center_phases(n, sample.kspace) for n in (h, w))
     factors = (weights * (q_h[:, None] * q_w).conj()).unsqueeze(-3)
     if sample.kspace.is_cuda:

@@ -8,6 +8,7 @@ from torch import Tensor
 from mrirecon.errors import ShapeError
 from mrirecon.fourier import fft, ifft
 from mrirecon.operators.base import LinearOperator
+from mrirecon.operators.weighting import data_weights
 from mrirecon.types import KSpace, Maps, Mask, Sample
 
 
@@ -66,13 +67,14 @@ class Weights(LinearOperator):
 def least_squares(sample: Sample, maps: Maps) -> tuple[LinearOperator, KSpace]:
     r"""Return :math:`A` and :math:`y` of the data term :math:`\|Ax - y\|^2` of a Sample.
 
-    Where samples were averaged differently, both carry the square root of the weights, which makes
-    the noise of :math:`y` white again. The norm of :math:`A` is at most one either way.
+    Where samples were averaged differently, both carry the square root of
+    :func:`~mrirecon.operators.weighting.data_weights`, which makes the noise of :math:`y` white
+    again as far as these go. The norm of :math:`A` is at most one either way.
     """
     A = sense(maps, sample.mask)
     if sample.weights is None:
         return A, sample.kspace
-    root = Weights(sample.weights.sqrt())
+    root = Weights(data_weights(sample).sqrt())
     return root @ A, root(sample.kspace)
 
 

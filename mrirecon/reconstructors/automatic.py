@@ -5,6 +5,7 @@ from jaxtyping import Complex, Float32
 from torch import Tensor
 
 from mrirecon.errors import MriReconError
+from mrirecon.operators import data_weights, noise_variance
 from mrirecon.types import Maps, Sample
 
 
@@ -13,7 +14,7 @@ class NoiseError(MriReconError, ValueError):
 
 
 def noise_level(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
-    """Return the standard deviation of each real component of k-space noise, per member.
+    """Return the standard deviation of each real component of noise, of a sample of weight one.
 
     Raises:
         NoiseError: When the Sample does not tell.
@@ -24,15 +25,12 @@ def noise_level(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
             "only for whitened raw data (sample.noise is None); reconstruct a raw file that has a "
             "noise scan, or give the weight as a number"
         )
-    return sample.noise[..., None, None]
+    return noise_variance(sample, sample.noise).sqrt()
 
 
 def density(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
     """Return the part of k-space that was measured, samples of less weight counting less."""
-    weights = sample.mask.float()
-    if sample.weights is not None:
-        weights = weights * sample.weights
-    return weights.mean((-2, -1), keepdim=True)
+    return data_weights(sample).mean((-2, -1), keepdim=True)
 
 
 def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
@@ -42,7 +40,9 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     (Wiener). Noise adds :math:`2\sigma^2` to every measured value; what is left of the energy of
     the data is the energy of the image, over the pixels in which the maps are not zero.
     """
-    variance = noise_level(sample).square()
+    level = noise_level(sample)
+    assert sample.noise is not None
+    best = sample.noise[..., None, None].square()
     coils = sample.kspace.shape[-3]
     h, w = sample.kspace.shape[-2:]
     share = sample.mask.float()
@@ -51,8 +51,8 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     count = share.mean((-2, -1), keepdim=True) * (h * w * coils)
     measured = torch.view_as_real(sample.kspace).square().sum((-1, -2, -3, -4))[..., None, None]
     pixels = (maps != 0).any(-3).sum((-2, -1), keepdim=True).clamp_min(1)
-    signal = (measured - 2 * variance * count).clamp_min(1e-3 * measured) / (2 * pixels)
-    return torch.where(signal > 0, variance / signal, 1.0)
+    signal = (measured - 2 * best * count).clamp_min(1e-3 * measured) / (2 * pixels)
+    return torch.where(signal > 0, level.square() / signal, 1.0)
 
 
 def sure_threshold(

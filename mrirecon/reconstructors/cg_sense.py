@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from mrirecon.fourier import plain_fft, plain_ifft
-from mrirecon.operators import SenseNormal, sense_normal
+from mrirecon.operators import SenseNormal, penalty_share, sense_normal
 from mrirecon.operators.normal import adjoint_image, combine, row_tiles
 from mrirecon.reconstructors.automatic import wiener_weight
 from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
@@ -21,7 +21,8 @@ class CgSense(IterativeReconstructor):
     .. math:: \hat x = \arg\min_x \|Ax - y\|^2 + \lambda\|x\|^2
               \iff (A^HA + \lambda I)\,\hat x = A^Hy
 
-    Samples that were averaged less often than others weigh less. Where the mask does not depend on
+    Samples that were averaged less often than usual weigh less
+    (:func:`~mrirecon.operators.data_weights`). Where the mask does not depend on
     the readout, each row of the image is a system of its own and is solved as such: fewer steps
     suffice, and a group of rows stays in the processor's cache from the first step to the last.
 
@@ -65,7 +66,7 @@ class CgSense(IterativeReconstructor):
         if self.regularization == "auto":
             weight = wiener_weight(sample, maps)
         else:
-            weight = float(self.regularization)
+            weight = float(self.regularization) * penalty_share(sample)
         b = adjoint_image(sample, maps)
         if normal.separable and not trace:
             return self._solve_rows(normal, b, weight)

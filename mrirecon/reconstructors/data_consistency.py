@@ -100,7 +100,12 @@ class ProximalStep(ImageConsistency):
     def forward(self, x: Image, data: DataTerm) -> Image:
         """Return the next image."""
         return proximal_image(
-            data.normal, data.adjoint, x, self.weight, self.iterations, self.tolerance
+            data.normal,
+            data.adjoint,
+            x,
+            self.weight * data.penalty_share,
+            self.iterations,
+            self.tolerance,
         )
 
 
@@ -173,7 +178,7 @@ class SplittingStep(nn.Module):
         self, x: Image, z: Image, u: Image, data: DataTerm, iteration: int
     ) -> tuple[Image, Image]:
         """Return the next image and the next multiplier."""
-        penalty = self.penalties[iteration]
+        penalty = self.penalties[iteration] * data.penalty_share
         for step in self.steps:
             x = x - step * (data.gradient(x) + penalty * (x - z) + u)
         return x, u + penalty * (x - z)

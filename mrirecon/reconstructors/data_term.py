@@ -6,7 +6,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from mrirecon.operators import SenseNormal, adjoint_image, sense_normal
+from mrirecon.operators import (
+    SenseNormal,
+    adjoint_image,
+    data_weights,
+    penalty_share,
+    sense_normal,
+)
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.solvers import conjugate_gradient
 from mrirecon.types import Image, Maps, Sample
@@ -52,10 +58,15 @@ class DataTerm:
         scale = data_scale(sample, joint) if scale is None else scale
         squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
         if sample.weights is not None:
-            squares = squares * sample.weights
+            squares = squares * data_weights(sample)
         energy = squares.sum((-2, -1)) / scale[..., 0, 0].square()
         adjoint = adjoint_image(sample, maps) / scale
         return cls(sense_normal(sample, maps), adjoint, energy, scale, sample)
+
+    @property
+    def penalty_share(self) -> Float32[Tensor, "*b 1 1"] | float:
+        """What an absolute weight of a penalty has to be multiplied with; mostly one."""
+        return penalty_share(self.sample)
 
     def with_maps(self, maps: Maps) -> "DataTerm":
         """Return the data term of the same data with other sensitivities."""
@@ -78,8 +89,9 @@ class DataTerm:
 
     def warm_start(self) -> Image:
         """Return a few steps of conjugate gradients: no aliasing to speak of, some noise."""
+        weight = WARM_WEIGHT * self.penalty_share
         return conjugate_gradient(
-            lambda x: self.normal(x) + WARM_WEIGHT * x, self.adjoint, iterations=WARM_STEPS
+            lambda x: self.normal(x) + weight * x, self.adjoint, iterations=WARM_STEPS
         )
 
 

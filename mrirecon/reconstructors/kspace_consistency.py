@@ -1,8 +1,8 @@
 r"""Layers that pull multi-coil k-space towards the measured samples.
 
 Each maps a k-space and the Sample to the next k-space. :math:`M` zeroes what was not measured and
-weighs what was averaged less often than others (``sample.weights``). :class:`KspaceStep` makes one
-of images of each.
+weighs what was averaged less often than is usual (:func:`~mrirecon.operators.data_weights`).
+:class:`KspaceStep` makes one of images of each.
 """
 
 from abc import ABC, abstractmethod
@@ -12,7 +12,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights
+from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights, data_weights
 from mrirecon.reconstructors.data_consistency import ImageConsistency, LearnedStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.types import Image, KSpace, Mask, Sample
@@ -143,4 +143,4 @@ def sampling_features(mask: Mask, shape: tuple[int, int]) -> Float32[Tensor, "*b
 def measured_part(sample: Sample) -> LinearOperator:
     """Return what zeroes the samples that were not measured and weighs the others."""
     M: LinearOperator = Sampling(sample.mask)
-    return M if sample.weights is None else Weights(sample.weights) @ M
+    return M if sample.weights is None else Weights(data_weights(sample))

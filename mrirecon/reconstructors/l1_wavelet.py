@@ -84,7 +84,7 @@ class L1Wavelet(IterativeReconstructor):
         if self.regularization == "auto":
             weight: float | Tensor = self._weight(sample, data)
         else:
-            weight = float(self.regularization)
+            weight = float(self.regularization) * data.penalty_share
 
         def pad(x: Tensor) -> Tensor:
             return torch.nn.functional.pad(x, (0, padded[1] - w, 0, padded[0] - h))

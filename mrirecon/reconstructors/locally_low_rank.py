@@ -78,7 +78,7 @@ class LocallyLowRank(IterativeReconstructor):
         if self.regularization == "auto":
             weight: float | Tensor = self._weight(sample, data)
         else:
-            weight = float(self.regularization)
+            weight = float(self.regularization) * torch.as_tensor(data.penalty_share).amin()
 
         def objective(x: Tensor) -> Tensor:
             values = torch.linalg.svdvals(_to_blocks(x, self.block, (0, 0)))

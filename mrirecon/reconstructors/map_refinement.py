@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
 from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.operators import data_weights
 from mrirecon.reconstructors.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import coil_maps
@@ -73,8 +74,7 @@ class CorrectedMaps(MapUpdate):
         """Return the corrected maps."""
         maps, image = data.normal.maps, x.unsqueeze(-3)
         sample = data.scaled_sample()
-        weights = sample.mask if sample.weights is None else sample.mask * sample.weights
-        measured = ifft(weights.unsqueeze(-3) * sample.kspace)
+        measured = ifft(data_weights(sample).unsqueeze(-3) * sample.kspace)
         gradient = image.conj() * (data.normal.filter(maps * image) - measured)
         correction: Tensor = self.network(torch.stack([maps, gradient], -3))
         sensitive = (maps != 0).any(-3, keepdim=True)

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Complex64, Float32
 
 from mrirecon.errors import MriReconError
+from mrirecon.operators import data_weights, penalty_share
 from mrirecon.reconstructors.base import Reconstructor, check_not_negative
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -57,14 +58,14 @@ class SigpyApp(Reconstructor):
         maps, scale = self.sensitivity(sample), data_scale(sample)
         batch, (h, w) = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
         kspace = (sample.kspace / scale.unsqueeze(-3)).reshape(-1, *sample.kspace.shape[-3:])
-        weights = sample.mask.float() if sample.weights is None else sample.mask * sample.weights
-        weights = weights.expand(*batch, h, w).reshape(-1, h, w)
+        weights = data_weights(sample).expand(*batch, h, w).reshape(-1, h, w)
         members = zip(kspace, maps.reshape(kspace.shape), weights, strict=True)
+        share = torch.as_tensor(penalty_share(sample)).expand(*batch, 1, 1).flatten().tolist()
         images = [
-            self._image(apps, *(t.resolve_conj().cpu().numpy().copy() for t in member))
+            self._image(apps, part, *(t.resolve_conj().cpu().numpy().copy() for t in member))
             if member[0].any() and member[1].any()
             else np.zeros((h, w), np.complex64)
-            for member in members
+            for member, part in zip(members, share, strict=True)
         ]
         stacked = torch.from_numpy(np.stack(images)).to(sample.kspace)
         return stacked.reshape(*batch, h, w) * scale
@@ -72,13 +73,14 @@ class SigpyApp(Reconstructor):
     def _image(
         self,
         apps: ModuleType,
+        share: float,
         kspace: Complex64[np.ndarray, "coil h w"],
         maps: Complex64[np.ndarray, "coil h w"],
         weights: Float32[np.ndarray, "h w"],
     ) -> Complex64[np.ndarray, "h w"]:
         app = self.app(apps)(
-            kspace, maps, lamda=self.regularization, weights=weights, max_iter=self.iterations,
-            show_pbar=False,
+            kspace, maps, lamda=share * self.regularization, weights=weights,
+            max_iter=self.iterations, show_pbar=False,
         )  # fmt: skip
         image: np.ndarray = app.run()
         return image.astype(np.complex64)

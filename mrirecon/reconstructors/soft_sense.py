@@ -8,7 +8,14 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from mrirecon.errors import ShapeError
-from mrirecon.operators import Fourier, LinearOperator, Sampling, Weights
+from mrirecon.operators import (
+    Fourier,
+    LinearOperator,
+    Sampling,
+    Weights,
+    data_weights,
+    penalty_share,
+)
 from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, solve_cg
@@ -91,10 +98,13 @@ class SoftSense(IterativeReconstructor):
         A: LinearOperator = Sampling(sample.mask) @ Fourier() @ CoilSets(maps)
         y = sample.kspace
         if sample.weights is not None:
-            root = Weights(sample.weights.sqrt())
+            root = Weights(data_weights(sample).sqrt())
             A, y = root @ A, root(y)
+        weight = self.regularization * penalty_share(sample)
+        if isinstance(weight, Tensor):
+            weight = weight.unsqueeze(-3)
         return solve_cg(
-            lambda x: A.gram(x) + self.regularization * x,
+            lambda x: A.gram(x) + weight * x,
             A.H(y),
             iterations=self.iterations,
             tolerance=self.tolerance,

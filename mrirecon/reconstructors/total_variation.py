@@ -55,16 +55,18 @@ class TotalVariation(IterativeReconstructor):
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image and what is known about the iteration."""
         data = DataTerm.of(sample, self.sensitivity(sample))
+        weight = _weight(self.regularization, data)
 
         def objective(x: Tensor) -> Tensor:
             field = D(x)
             lengths = _length(field) if self.isotropic else field.abs()
-            return data.value(x) + self.regularization * lengths.sum((-3, -2, -1))
+            return data.value(x) + (weight * lengths).sum((-3, -2, -1))
 
         def prox_dual(dual: Tensor, _: float) -> Tensor:
             if self.isotropic:
-                return _project(dual, self.regularization)
-            return _project(dual.unsqueeze(-3), self.regularization).squeeze(-3)
+                return _project(dual, weight)
+            single = weight.unsqueeze(-3) if isinstance(weight, Tensor) else weight
+            return _project(dual.unsqueeze(-3), single).squeeze(-3)
 
         problem = SplitProblem(
             data.gradient, D, D.adjoint, prox_dual, norm=NORM_D, objective=objective
@@ -110,7 +112,8 @@ class Tgv(IterativeReconstructor):
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image and what is known about the iteration."""
         data = DataTerm.of(sample, self.sensitivity(sample))
-        first, second = self.regularization, 2 * self.regularization
+        first = _weight(self.regularization, data)
+        second = 2 * first
 
         # the unknown is (x, v1, v2) along axis -3, the dual (p1, p2, q11, q22, q12)
         def gradient(u: Tensor) -> Tensor:
@@ -159,9 +162,15 @@ def _length(field: Tensor) -> Tensor:
     return squares.sqrt()
 
 
-def _project(field: Tensor, radius: float) -> Tensor:
+def _weight(regularization: float, data: DataTerm) -> float | Tensor:
+    """Return the weight for fields of vectors, which lie along the axis -3."""
+    weight = regularization * data.penalty_share
+    return weight.unsqueeze(-3) if isinstance(weight, Tensor) else weight
+
+
+def _project(field: Tensor, radius: float | Tensor) -> Tensor:
     """Shorten the vectors that are longer than ``radius``: the proximal map of the dual norm."""
-    return field * (radius / _length(field).clamp_min(max(radius, 1e-30)))
+    return field * (radius / _length(field).clamp_min(1e-30)).clamp(max=1)
 
 
 def _rescaled(solution: Solution, x: Tensor, data: DataTerm) -> Solution:

@@ -65,6 +65,7 @@ class VSharp(Reconstructor):
         u = self.initializer(x)
         for t in range(self.iterations):
             denoiser = self.denoisers[t % len(self.denoisers)]
-            z = denoiser(torch.stack([z, x, u / self.splitting.penalties[t]], -3))
+            penalty = self.splitting.penalties[t] * data.penalty_share
+            z = denoiser(torch.stack([z, x, u / penalty], -3))
             x, u = self.splitting(x, z, u, data, t)
         return restore_scale(x, data)

@@ -100,7 +100,7 @@ def test_cg_sense_solves_the_weighted_least_squares_problem():
     def draw(*shape):
         return torch.randn(shape, dtype=torch.complex64, generator=generator)
 
-    from mrirecon.operators import sense
+    from mrirecon.operators import data_weights, penalty_share, sense
     from mrirecon.types import Sample
 
     maps = draw(2, 6, 5)
@@ -111,5 +111,6 @@ def test_cg_sense_solves_the_weighted_least_squares_problem():
     sample = Sample(y, mask, weights=weights, maps=maps)
     x = CgSense(GivenMaps(), regularization=0.01, iterations=200, tolerance=1e-7)(sample)
     A = sense(maps, mask)
-    gradient = A.H(weights * (A(x) - y)) + 0.01 * x
+    W, weight = data_weights(sample), 0.01 * penalty_share(sample)
+    gradient = A.H(W * (A(x) - y)) + weight * x
     assert torch.linalg.vector_norm(gradient) < 1e-4 * torch.linalg.vector_norm(A.H(y))

@@ -10,6 +10,7 @@ from mrirecon.errors import ShapeError
 from mrirecon.networks import PromptUnet, Restormer
 from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.operators import data_weights
 from mrirecon.reconstructors.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import GradientStep
@@ -298,7 +299,7 @@ def test_a_step_in_kspace_serves_images(weighted):
     lengths = step.step.lengths(sample.mask, SHAPE)
     assert lengths.max() - lengths.min() > 0.05
     misfit = fft(sample.maps * x) - sample.kspace / data.scale
-    misfit = misfit * lengths * sample.mask * (1 if sample.weights is None else sample.weights)
+    misfit = misfit * lengths * data_weights(sample)
     expected = x - (sample.maps.conj() * ifft(misfit)).sum(0)
     torch.testing.assert_close(step(x, data), expected, rtol=1e-4, atol=1e-5)
 

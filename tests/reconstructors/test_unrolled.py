@@ -9,6 +9,7 @@ from mrirecon.networks import NormUnet, PromptUnet, ResidualCnn, Restormer
 from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn
+from mrirecon.operators import data_weights, penalty_share
 from mrirecon.reconstructors.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cascade_net import CascadeNet
@@ -99,7 +100,7 @@ class Physics:
 
     def __init__(self, sample):
         self.s = sample.maps
-        self.w = sample.mask * (1 if sample.weights is None else sample.weights)
+        self.w, self.share = data_weights(sample), penalty_share(sample)
         self.scale = data_scale(sample)
         self.y = sample.kspace / self.scale
         self.adjoint = self.combine(self.w * self.y)
@@ -137,7 +138,8 @@ def complex_image(x):
 def modl(model, p, _):
     x = p.adjoint
     for _ in range(2):
-        x = p.solve(p.adjoint + 0.05 * model.denoisers[0](x), 0.05)
+        weight = 0.05 * p.share
+        x = p.solve(p.adjoint + weight * model.denoisers[0](x), weight)
     return x
 
 
@@ -241,11 +243,12 @@ def lpd_net(model, p, _):
 def vsharp(model, p, _):
     x = z = p.adjoint
     u = model.initializer(x)
+    penalty = 0.1 * p.share
     for denoiser in model.denoisers:
-        z = complex_image(denoiser.unet(channels(z, x, u / 0.1)))
+        z = complex_image(denoiser.unet(channels(z, x, u / penalty)))
         for _ in range(2):
-            x = x - (p.gradient(x) + 0.1 * (x - z) + u)
-        u = u + 0.1 * (x - z)
+            x = x - (p.gradient(x) + penalty * (x - z) + u)
+        u = u + penalty * (x - z)
     return x
 
 

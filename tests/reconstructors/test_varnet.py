@@ -5,6 +5,7 @@ import torch
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.networks import ResidualCnn
+from mrirecon.operators import data_weights
 from mrirecon.reconstructors.fi_varnet import FiVarNet
 from mrirecon.reconstructors.kspace_consistency import SamplingAwareStep, SoftStep
 from mrirecon.reconstructors.varnet import VarNet
@@ -26,7 +27,7 @@ def masks(kind, w):
 @pytest.mark.parametrize("combination", ["rss", "sense"])
 @pytest.mark.parametrize("kind", ["lines", "grid", "weighted"])
 def test_states_without_kspace_are_the_published_steps(kind, combination):
-    """Maps need not be normalized; W is the mask, times the weights of the samples."""
+    """Maps need not be normalized; W is the mask, with what the weights make of it."""
     torch.manual_seed(0)
     h, w = 12, 13
     mask, weights = masks(kind, w)
@@ -38,7 +39,7 @@ def test_states_without_kspace_are_the_published_steps(kind, combination):
         torch.nn.init.constant_(cascade.dc_weight, 0.3 + 0.4 * number)
 
     S = maps.clone().requires_grad_()
-    W = (mask.float() if weights is None else mask * weights)[:, None]
+    W = data_weights(sample)[:, None]
     k = y
     for cascade in model.cascades:
         image = (S.conj() * ifft(k)).sum(1)
@@ -89,7 +90,7 @@ def test_steps_that_begin_at_an_image_are_the_published_ones(kind, combination):
     model = images_alone(4, combination)
 
     S = maps.clone().requires_grad_()
-    W = (mask.float() if weights is None else mask * weights)[:, None]
+    W = data_weights(Sample(y, mask, weights=weights))[:, None]
     k = fft(S * S[:, :1])
     for denoiser, consistency in zip(model.denoisers, model.consistency, strict=True):
         correction = denoiser((S.conj() * ifft(k)).sum(1))
