@@ -2,7 +2,7 @@
 
 import shlex
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,7 @@ from mrirecon.reading import Reading
 from mrirecon.reconstruction import as_slices
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.sampling.calibration import center_slice
-from mrirecon.scan import ScanHeader
+from mrirecon.scan import Geometry, ScanHeader
 from mrirecon.types import Sample
 
 BYTES = 8  # of a complex64
@@ -166,14 +166,20 @@ def _lines(columns: np.ndarray, acs: int) -> str:
 
 def as_dict(inspection: Inspection) -> dict[str, object]:
     """For programs: everything, as numbers where they are numbers."""
-    return {**asdict(inspection), "affine_ras_mm": inspection.header.affine().tolist()}
+    header = inspection.header
+    stacks = [
+        replace(header, geometry=stack, stacks=(), slices=len(part)).affine().tolist()
+        for stack, part in zip(header.stacks, header.parts(), strict=False)
+    ]
+    affines = {"affine_ras_mm": header.affine().tolist(), "stack_affines_ras_mm": stacks}
+    return {**asdict(inspection), **affines}
 
 
 def as_text(inspection: Inspection) -> str:
     """For people."""
     header, sampling = inspection.header, inspection.sampling
     shown = as_slices(header) if header.volumetric else header  # as the images will be
-    geometry = shown.geometry
+    stacks = stacks_of(shown)
     names = ("phase encoding", "partitions") if header.volumetric else AXES[:2]
     rows = [
         ("format", header.format),
@@ -183,8 +189,8 @@ def as_text(inspection: Inspection) -> str:
         ("coils", f"{header.coils}, noise {'whitened' if header.whitened else 'not whitened'}"),
         ("k-space", _kspace(header)),
         ("image", f"{shown.matrix[0]} x {shown.matrix[1]}, {_voxel(shown)}"),
-        ("position", _vector(geometry.positions[0]) if geometry else "unknown"),
-        ("orientation", _orientation(shown)),
+        ("position", "; ".join(_vector(s.positions[0]) for s in stacks) or "unknown"),
+        ("orientation", "; ".join(map(_orientation, stacks)) or "unknown"),
         ("sequence", _sequence(header)),
         ("acceleration", f"R = {sampling.acceleration:.2f}, {sampling.pattern}"),
         ("ACS", _acs(sampling)),
@@ -210,9 +216,10 @@ def _voxel(header: ScanHeader) -> str:
     if header.voxel is None:
         return "voxel unknown"
     text = f"voxel {' x '.join(f'{v:.2f}' for v in header.voxel)} mm (y, x, thickness)"
-    spacing = float(np.linalg.norm(header.affine()[:3, 2]))
-    if header.slices > 1 and abs(spacing - header.voxel[2]) > 0.01:
-        text += f", slices {spacing:.2f} mm apart"
+    steps = [stack.step for stack in stacks_of(header)]
+    told = sorted({f"{abs(step):.2f}" for step in steps if step is not None}, key=float)
+    if told and told != [f"{header.voxel[2]:.2f}"]:
+        text += f", slices {' or '.join(told)} mm apart"
     return text
 
 
@@ -249,11 +256,14 @@ def _vector(values: tuple[float, float, float]) -> str:
     return "first slice at " + ", ".join(f"{v:.1f}" for v in values) + " mm (LPS)"
 
 
-def _orientation(header: ScanHeader) -> str:
-    if header.geometry is None:
-        return "unknown"
+def stacks_of(header: ScanHeader) -> tuple[Geometry, ...]:
+    """Return the stacks of a scan; none when the file does not tell where its slices lie."""
+    return header.stacks or (() if header.geometry is None else (header.geometry,))
+
+
+def _orientation(stack: Geometry) -> str:
     names = ("sagittal", "coronal", "axial")
-    normal = np.abs(header.geometry.slice_direction)
+    normal = np.abs(stack.slice_direction)
     angle = float(np.degrees(np.arccos(min(1.0, normal.max()))))
     oblique = f", {angle:.1f} degrees oblique" if angle > 0.5 else ""
     return names[int(normal.argmax())] + oblique

@@ -64,10 +64,18 @@ class Reconstruction:
     quality: Quality | None = None
 
 
-def series_of(header: ScanHeader) -> dict[str, tuple[int, ...]]:
-    """Group the frames of a scan into series; returns the numbers of each one's frames by suffix.
+@dataclass(frozen=True)
+class Planes:
+    """Which planes of a scan belong to one series: the numbers of its frames and of its slices."""
 
-    Contrasts and sets are series of their own; phases and repetitions are a series' frames.
+    frames: tuple[int, ...]
+    slices: range
+
+
+def series_of(header: ScanHeader) -> dict[str, Planes]:
+    """Group the planes of a scan into series, by suffix.
+
+    Contrasts, sets and stacks are series of their own; phases and repetitions are a series' frames.
     """
     contrasts = {frame.contrast for frame in header.frames}
     sets = {frame.set for frame in header.frames}
@@ -76,7 +84,12 @@ def series_of(header: ScanHeader) -> dict[str, tuple[int, ...]]:
         suffix = f"_echo-{frame.contrast + 1}" if len(contrasts) > 1 else ""
         suffix += f"_set-{frame.set + 1}" if len(sets) > 1 else ""
         groups[suffix] = (*groups.get(suffix, ()), number)
-    return groups
+    parts = header.parts()
+    return {
+        suffix + (f"_stack-{number}" if len(parts) > 1 else ""): Planes(frames, slices)
+        for suffix, frames in groups.items()
+        for number, slices in enumerate(parts, start=1)
+    }
 
 
 def split_series(
@@ -88,14 +101,17 @@ def split_series(
     """
     frames = planes.unflatten(0, (len(header.frames), header.slices))
     result: list[Reconstruction] = []
-    for suffix, numbers in series_of(header).items():
-        chosen = tuple(header.frames[number] for number in numbers)
+    for suffix, part in series_of(header).items():
+        chosen = tuple(header.frames[number] for number in part.frames)
         sequence = header.sequence
         if chosen[0].contrast < len(header.echo_times):
             echo = header.echo_times[chosen[0].contrast]
             sequence = replace(sequence, echo_time=echo)
-        volume = frames[list(numbers)]
+        volume = frames[list(part.frames), part.slices.start : part.slices.stop]
         of_series = replace(header, frames=chosen, sequence=sequence)
+        if header.stacks:
+            stack = header.stacks[header.parts().index(part.slices)]
+            of_series = replace(of_series, slices=len(part.slices), geometry=stack, stacks=())
         if header.volumetric:
             volume, of_series = volume.permute(0, 3, 1, 2).contiguous(), as_slices(of_series)
         result.append(

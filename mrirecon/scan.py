@@ -16,6 +16,8 @@ from jaxtyping import Float64
 from mrirecon.types import Sample
 
 Vector = tuple[float, float, float]
+STRAIGHT = 0.1
+"""mm by which a slice may miss its place in a stack of equal steps along the normal."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,25 @@ class Geometry:
     row_direction: Vector
     column_direction: Vector
     slice_direction: Vector
+
+    @property
+    def step(self) -> float | None:
+        """The distance of neighbouring slices along the normal in mm, with its sign.
+
+        None for a single slice, and when the slices are no straight stack of equal steps.
+        """
+        places = np.asarray(self.positions, float) - self.positions[0]
+        count, normal = len(places), np.asarray(self.slice_direction, float)
+        if count < 2:
+            return None
+        step = float(places[-1] @ normal) / (count - 1)
+        off = np.linalg.norm(places - np.arange(count)[:, None] * step * normal, axis=1)
+        return step if off.max() <= STRAIGHT and abs(step) > off.max() else None
+
+    @property
+    def regular(self) -> bool:
+        """Whether one affine matrix tells where all slices lie."""
+        return len(self.positions) == 1 or self.step is not None
 
 
 @dataclass(frozen=True)
@@ -100,7 +121,9 @@ class ScanHeader:
             unless the reconstruction voxel differs from the encoded one.
         matrix: Size ``(y, x)`` of the reconstructed image, cut out of the canvas.
         voxel: Pixel spacing along y and x, and slice thickness, in mm; None when unknown.
-        geometry: Position and orientation; None when the file does not tell.
+        geometry: Position and orientation; None when the file does not tell, or ``stacks`` does.
+        stacks: Of slices that are several stacks (groups apart from one another, orientations), in
+            the order of the slices; empty for a single one. Each becomes a series of its own.
         subject: Pseudonym of the patient, else the first of those folders; splits never share one.
         acquisition: Name of the protocol or contrast, as the file gives it.
         sequence: Sequence parameters; the echo time is that of the first contrast.
@@ -124,6 +147,7 @@ class ScanHeader:
     matrix: tuple[int, int]
     voxel: Vector | None = None
     geometry: Geometry | None = None
+    stacks: tuple[Geometry, ...] = ()
     subject: str | None = None
     acquisition: str = ""
     sequence: SequenceParameters = SequenceParameters()
@@ -136,16 +160,29 @@ class ScanHeader:
     whitened: bool = False
     notes: tuple[str, ...] = ()
 
+    @property
+    def located(self) -> bool:
+        """Whether :meth:`affine` tells where the slices lie in the patient."""
+        return self.geometry is not None and self.geometry.regular
+
+    def parts(self) -> tuple[range, ...]:
+        """Return the slices of each stack."""
+        parts, start = [], 0
+        for stack in self.stacks:
+            parts.append(range(start, start + len(stack.positions)))
+            start = parts[-1].stop
+        return tuple(parts) or (range(self.slices),)
+
     def affine(self) -> Float64[np.ndarray, "4 4"]:
         """Return the NIfTI affine (RAS mm) of a volume indexed ``(x, y, slice)``.
 
-        The third column is the step between neighbouring slice *positions*, so gaps count. Without
-        geometry the voxel sizes stand on the diagonal.
+        The third column is the step between neighbouring slice *positions*, so gaps count. When the
+        slices are not :attr:`located`, voxel sizes stand on the diagonal.
         """
         dy, dx, dz = self.voxel or (1.0, 1.0, 1.0)
         y, x = self.matrix
         affine = np.eye(4)
-        if self.geometry is None:
+        if self.geometry is None or not self.geometry.regular:
             affine[:3, :3] = np.diag([dx, dy, dz])
             affine[:3, 3] = [-dx * (x // 2), -dy * (y // 2), -dz * ((self.slices - 1) / 2)]
             return affine
@@ -157,11 +194,10 @@ class ScanHeader:
                 self.geometry.slice_direction,
             )
         )
-        positions = np.asarray(self.geometry.positions, float)
-        step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else None
+        first, step = np.asarray(self.geometry.positions[0], float), self.geometry.step
         affine[:3, 0], affine[:3, 1] = column * dx, row * dy
-        affine[:3, 2] = normal * dz if step is None else step
-        affine[:3, 3] = positions[0] - column * dx * (x // 2) - row * dy * (y // 2)
+        affine[:3, 2] = normal * (dz if step is None else step)
+        affine[:3, 3] = first - column * dx * (x // 2) - row * dy * (y // 2)
         return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 

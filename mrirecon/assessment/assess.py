@@ -43,8 +43,9 @@ def assess(
         device: Where to compute.
     """
     header = scan.header
-    first = series_of(header)[series][0] * header.slices
-    middle = header.slices // 2
+    part = series_of(header)[series]
+    first = part.frames[0] * header.slices
+    middle = part.slices[len(part.slices) // 2]
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
         seen = windows(scan, [first + middle], Surroundings.of(reconstructor))

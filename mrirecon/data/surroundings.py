@@ -39,12 +39,13 @@ class Surroundings:
     def around(self, header: ScanHeader, index: int) -> tuple[int, ...]:
         """Return the indices of the ``2 * reach`` neighbours of a slice, in order, without it.
 
-        Beyond the ends the last slice is repeated (Xin et al., PromptMR, STACOM 2023).
+        Beyond the ends of a stack the last slice is repeated (Xin et al., PromptMR, STACOM 2023).
         """
         frame, number = divmod(index, header.slices)
         if self.along == "slices":
-            line: Sequence[int] = range(frame * header.slices, (frame + 1) * header.slices)
-            place = number
+            stack = next(part for part in header.parts() if number in part)
+            line: Sequence[int] = [frame * header.slices + other for other in stack]
+            place = number - stack.start
         else:
             alike = _alike(header.frames, frame)
             line = [other * header.slices + number for other in alike]

@@ -1,12 +1,14 @@
 """Where the slices lie, from the headers of their readouts."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.raw.grid import Grid
 from mrirecon.raw.readouts import Heads
+from mrirecon.raw.stacks import TURNED, divide
 from mrirecon.scan import Geometry, Vector
 
 MOVED = 0.5
@@ -22,54 +24,88 @@ class SliceStack:
     """The slices in anatomical order.
 
     Attributes:
-        order: Value of the slice counter of each slice, sorted by position.
-        geometry: Positions in that order, or None when the headers do not tell.
+        order: Value of the slice counter of each slice, stack by stack, sorted by position.
+        geometry: Positions in that order; None when the headers do not tell, or ``stacks`` does.
+        stacks: The same of each stack when the slices are several, else empty.
         notes: What was noticed, one sentence each.
     """
 
     order: tuple[int, ...]
     geometry: Geometry | None
+    stacks: tuple[Geometry, ...] = ()
     notes: tuple[str, ...] = ()
 
 
 def slice_stack(heads: Heads) -> SliceStack:
     """Order slices along ``slice_dir``, which undoes any interleave, and keep their positions.
 
+    Slices of several orientations, or in groups apart from one another, are several stacks.
     ``position`` is the centre of the slice: with centred transforms the point of pixel
     ``(y // 2, x // 2)``. ``patient_table_position`` is not added: vendors disagree on its unit.
     """
     counters, first = np.unique(heads["idx"]["slice"], return_index=True)
     order = tuple(int(counter) for counter in counters)
     one = heads[first]
-    rank = np.searchsorted(counters, heads["idx"]["slice"])
-    with np.errstate(invalid="ignore"):  # positions that are not finite are told below
-        moved = np.abs(heads["position"] - one["position"][rank])
     directions = np.stack(
         [one[name].astype(np.float64) for name in ("read_dir", "phase_dir", "slice_dir")], axis=1
     )
     positions = one["position"].astype(np.float64)
     problem = _problem(directions, positions)
     if problem:
-        return SliceStack(order, None, (UNKNOWN.format(problem),))
-    row, column, normal = (_unit(direction) for direction in directions[0])
-    along = positions @ np.asarray(normal)
-    sequence = np.argsort(along, kind="stable")
-    notes = []
-    if moved.max() > MOVED:
-        notes.append(
-            f"The position of a slice changes by up to {moved.max():.1f} mm between its readouts "
-            "(motion correction?): the first is used."
-        )
+        return SliceStack(order, None, notes=(UNKNOWN.format(problem),))
+    groups = divide(directions, positions)
+    if groups is None:
+        problem = "Several slices have the same position"
+        return SliceStack(order, None, notes=(UNKNOWN.format(problem),))
+    sequence = np.concatenate(groups)
+    notes = _moved(heads, one["position"], counters)
     if (sequence != np.arange(len(order))).any():
         notes.append("Slices were not stored in the order of their positions and were sorted.")
-    gaps = np.diff(along[sequence])
-    if len(gaps) and gaps.min() < 0.01:
-        return SliceStack(order, None, (UNKNOWN.format("Several slices have the same position"),))
-    if len(gaps) > 1 and np.ptp(gaps) > 0.01 * gaps.mean():
-        notes.append(f"Slice distances differ: {gaps.min():.2f} to {gaps.max():.2f} mm.")
-    places: list[Vector] = [_vector(positions[i]) for i in sequence]
-    geometry = Geometry(tuple(places), row, column, normal)
-    return SliceStack(tuple(order[i] for i in sequence), geometry, tuple(notes))
+    stacks = tuple(_geometry(directions[group], positions[group]) for group in groups)
+    for stack in stacks:
+        notes += _irregular(stack)
+    order = tuple(order[i] for i in sequence)
+    if len(stacks) == 1:
+        return SliceStack(order, stacks[0], notes=tuple(notes))
+    turned = any(
+        np.abs(directions[a[0]] - directions[b[0]]).max() > TURNED for a, b in pairwise(groups)
+    )
+    notes.append(
+        f"The slices are {len(stacks)} stacks of {' + '.join(str(len(g)) for g in groups)} slices, "
+        f"{'of several orientations' if turned else 'apart from one another'}: each becomes a "
+        "series of its own (_stack-1, …)."
+    )
+    return SliceStack(order, None, stacks, tuple(notes))
+
+
+def _moved(heads: Heads, positions: np.ndarray, counters: np.ndarray) -> list[str]:
+    rank = np.searchsorted(counters, heads["idx"]["slice"])
+    moved = np.abs(heads["position"] - positions[rank]).max()
+    if not moved > MOVED:
+        return []
+    return [
+        f"The position of a slice changes by up to {moved:.1f} mm between its readouts "
+        "(motion correction?): the first is used."
+    ]
+
+
+def _irregular(stack: Geometry) -> list[str]:
+    if stack.regular:
+        return []
+    gaps = np.linalg.norm(np.diff(np.asarray(stack.positions), axis=0), axis=1)
+    return [
+        f"Slice distances differ ({gaps.min():.2f} to {gaps.max():.2f} mm), or the slices are not "
+        "stacked along their normal: no affine matrix tells where they lie. NIfTI and HDF5 do not "
+        "claim to know it (code 0); DICOM and MRD images keep the position of each slice."
+    ]
+
+
+def _geometry(
+    directions: Float64[np.ndarray, "slice axis 3"], positions: Float64[np.ndarray, "slice 3"]
+) -> Geometry:
+    left, _, right = np.linalg.svd(directions[0])  # the nearest orthonormal axes: float32 is not
+    row, column, normal = (_vector(axis) for axis in left @ right)
+    return Geometry(tuple(_vector(position) for position in positions), row, column, normal)
 
 
 def volume_stack(heads: Heads, grid: Grid) -> SliceStack:
@@ -90,7 +126,7 @@ def volume_stack(heads: Heads, grid: Grid) -> SliceStack:
         column_direction=whole.slice_direction,
         slice_direction=whole.row_direction,
     )
-    return SliceStack(slab.order, geometry, slab.notes)
+    return SliceStack(slab.order, geometry, notes=slab.notes)
 
 
 def _problem(
@@ -103,13 +139,7 @@ def _problem(
     gram = directions @ directions.transpose(0, 2, 1)
     if np.abs(gram - np.eye(3)).max() > 0.02:
         return "Slice directions are not orthogonal unit vectors"
-    if np.abs(directions - directions[0]).max() > 1e-3:
-        return "Slices are not parallel"
     return None
-
-
-def _unit(direction: np.ndarray) -> Vector:
-    return _vector(direction / np.linalg.norm(direction))
 
 
 def _vector(values: np.ndarray) -> Vector:

@@ -167,6 +167,7 @@ def _scan_header(
         matrix=grid.matrix,
         voxel=grid.voxel,
         geometry=acquisition.stack.geometry,
+        stacks=acquisition.stack.stacks,
         subject=header.subject,
         acquisition=header.protocol or "",
         sequence=_sequence(header, acquisition),

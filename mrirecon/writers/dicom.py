@@ -164,7 +164,9 @@ def _slice(common: Dataset, result: Reconstruction, frame: int, index: int) -> D
     image.ImageOrientationPatient = [_decimal(v) for d in directions for v in d]
     image.ImagePositionPatient = [_decimal(v) for v in place.corner]
     image.SliceLocation = _decimal(float(place.corner @ np.cross(*directions)))
-    image.SpacingBetweenSlices = _decimal(slice_spacing(result.header))
+    spacing = slice_spacing(result.header)
+    if spacing is not None:
+        image.SpacingBetweenSlices = _decimal(spacing)
     image.InstanceNumber = frame * slices + index + 1
     image.SOPInstanceUID = generate_uid(
         entropy_srcs=[str(common.SeriesInstanceUID), str(image.InstanceNumber)]

@@ -69,7 +69,8 @@ def _voxel(header: ScanHeader) -> str:
         return "unknown"
     dy, dx, dz = header.voxel
     spacing = slice_spacing(header)
-    gap = f", slices {spacing:.2f} mm apart" if abs(spacing - dz) > 5e-3 else ""
+    apart = spacing is not None and abs(spacing - dz) > 5e-3
+    gap = f", slices {spacing:.2f} mm apart" if apart else ""
     return f"{dy:.2f} × {dx:.2f} × {dz:.2f} mm{gap}"
 
 

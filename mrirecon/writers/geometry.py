@@ -32,20 +32,35 @@ class SlicePlace:
 
 def slice_place(header: ScanHeader, index: int) -> SlicePlace:
     """Return where slice ``index`` is; each where it was measured, also when spacing varies."""
-    affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ header.affine()
-    step_x, step_y, step = (affine[:3, axis] for axis in range(3))
+    dy, dx, _ = header.voxel or (1.0, 1.0, 1.0)
     y, x = header.matrix
-    to_center = step_x * (x // 2) + step_y * (y // 2)
-    center, normal = affine[:3, 3] + to_center + index * step, step
-    if header.geometry is not None:
-        center = np.asarray(header.geometry.positions[index], float)
-        normal = np.asarray(header.geometry.slice_direction, float)
-    return SlicePlace(center, center - to_center, *map(_unit, (step_x, step_y, normal)))
+    if header.geometry is None:
+        affine = np.diag([-1.0, -1.0, 1.0, 1.0]) @ header.affine()
+        step_x, step_y, step = (affine[:3, axis] for axis in range(3))
+        to_center = step_x * (x // 2) + step_y * (y // 2)
+        center = affine[:3, 3] + to_center + index * step
+        return SlicePlace(center, center - to_center, *map(_unit, (step_x, step_y, step)))
+    along_y, along_x, normal = (
+        _unit(np.asarray(direction, float))
+        for direction in (
+            header.geometry.row_direction,
+            header.geometry.column_direction,
+            header.geometry.slice_direction,
+        )
+    )
+    center = np.asarray(header.geometry.positions[index], float)
+    corner = center - along_x * dx * (x // 2) - along_y * dy * (y // 2)
+    return SlicePlace(center, corner, along_x, along_y, normal)
 
 
-def slice_spacing(header: ScanHeader) -> float:
-    """Return the distance of neighbouring slices in mm, gaps included."""
-    return round(float(np.linalg.norm(header.affine()[:3, 2])), 6)  # of float32 positions
+def slice_spacing(header: ScanHeader) -> float | None:
+    """Return the distance of neighbouring slices in mm, gaps included; None when it is not one.
+
+    A single slice has none, and slices that are no stack of equal steps. Where the file does not
+    tell where slices lie, nothing is invented either.
+    """
+    step = None if header.geometry is None else header.geometry.step
+    return None if step is None else round(abs(step), 6)  # of float32 positions
 
 
 def edges(header: ScanHeader) -> tuple[str, str, str, str] | None:

@@ -27,7 +27,7 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         "patient_id": header.subject,
         "voxel_y_x_slice_mm": header.voxel,
         "affine_ras_mm": header.affine(),
-        "has_geometry": header.geometry is not None,
+        "has_geometry": header.located,
         "frames": [str(frame) for frame in header.frames] if volume.ndim == 4 else None,
         "notes": "\n".join(header.notes),
         "max": float(volume.max()),

@@ -13,9 +13,10 @@ from mrirecon.writers.sidecar import write_sidecar
 def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write a float32 ``.nii.gz`` indexed (x, y, slice), with several frames (x, y, slice, frame).
 
-    qform and sform carry code 1 (scanner) when the raw file told where the slices lie; else code
-    0, and voxel sizes are all that can be relied on. The fourth pixel dimension of frames is the
-    repetition time in seconds. What NIfTI cannot hold goes to ``<name>.json``.
+    qform and sform carry code 1 (scanner) when the raw file told where the slices lie and they are
+    a stack of equal steps; else code 0, and voxel sizes are all that can be relied on. The fourth
+    pixel dimension of frames is the repetition time in seconds. What NIfTI cannot hold goes to
+    ``<name>.json``.
     """
     beside = sidecar_path(path)
     refuse_existing(beside, overwrite)
@@ -23,7 +24,7 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     if data.shape[-1] == 1:
         data = data[..., 0]
     affine = result.header.affine()
-    code = int(result.header.geometry is not None)
+    code = int(result.header.located)
     image = nibabel.Nifti1Image(data, affine)
     image.set_qform(affine, code)
     image.set_sform(affine, code)

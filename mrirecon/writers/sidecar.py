@@ -51,7 +51,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "ImagingFrequency": sequence.imaging_frequency,
         "ParallelReductionFactorInPlane": sequence.acceleration,
         "SliceThickness": header.voxel[2] if header.voxel else None,
-        "SpacingBetweenSlices": slice_spacing(header) if header.voxel else None,
+        "SpacingBetweenSlices": slice_spacing(header),
         "ConversionSoftware": "mrirecon",
         "ConversionSoftwareVersion": __version__,
     }
@@ -59,7 +59,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "Notice": "Research reconstruction, not for diagnostic use",
         "Method": made.method,
         "AchievedAcceleration": made.acceleration,
-        "GeometryKnown": header.geometry is not None,
+        "GeometryKnown": header.located,
         "Frames": [str(frame) for frame in header.frames],
         "Notes": header.notes,
         "SourceFile": made.source,
