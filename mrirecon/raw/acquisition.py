@@ -69,6 +69,7 @@ class CartesianAcquisition:
         frame: The number of each imaging line's frame.
         coils: Number of channels.
         whitening: Matrix applied to every readout, or None without a noise scan.
+        white: Whether that makes the noise white, of the channels that are in use.
         conjugate: The vendor's Fourier sign is the opposite of ours.
         line_mask: Every readout is complete, so that masks have a single row.
         averages: Largest number of readouts at one place when the numbers differ, else None.
@@ -85,6 +86,7 @@ class CartesianAcquisition:
     frame: Index
     coils: int
     whitening: Complex64[np.ndarray, "coil coil"] | None
+    white: bool
     conjugate: bool
     line_mask: bool
     averages: int | None

@@ -18,6 +18,10 @@ SAMPLES_PER_COIL = 10
 """Fewer noise samples than this per coil do not determine the correlations."""
 DEFAULT_BANDWIDTH = 0.793
 """Relative receiver noise bandwidth when the header does not tell (Siemens)."""
+UNUSUAL = 100.0
+"""A channel is dead, or broken, when its noise is so many times weaker or stronger than usual."""
+COPY = 1e-8
+"""Part of a channel's noise variance that others do not explain; a copy of others has less."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +45,16 @@ class NoiseScan:
 
 @dataclass(frozen=True)
 class Whitening:
-    """A whitening matrix, to be applied to every readout before anything else."""
+    """A whitening matrix, to be applied to every readout before anything else.
+
+    Attributes:
+        matrix: Channels that are dead or broken have zeros in their row and column.
+        white: Whether the noise becomes white; otherwise its variance is one, but coils correlate.
+        notes: What was noticed, one sentence each.
+    """
 
     matrix: Complex64[np.ndarray, "coil coil"]
+    white: bool = True
     notes: tuple[str, ...] = ()
 
 
@@ -56,6 +67,8 @@ def noise_covariance(noise: Complex64[np.ndarray, "coil sample"]) -> Complex128[
 def noise_scan(readouts: Readouts, labels: Mapping[int, str], origin: str) -> NoiseScan:
     """Estimate the covariance of noise readouts.
 
+    The variance of a channel whose noise is not finite is NaN; it correlates with no other.
+
     Raises:
         RawDataError: When they disagree about the channels or hold no finite noise.
     """
@@ -63,10 +76,14 @@ def noise_scan(readouts: Readouts, labels: Mapping[int, str], origin: str) -> No
     if len(channels) != 1:
         raise RawDataError(f"the noise readouts have different numbers of channels: {channels}")
     x = np.concatenate(readouts.samples, axis=1)
-    if x.shape[1] < 2 or not np.isfinite(x).all() or not x.any():
+    broken = ~np.isfinite(x).all(axis=1)
+    x[broken] = 0
+    if x.shape[1] < 2 or not x.any():
         raise RawDataError(f"the noise scan ({x.shape[1]} samples) is empty, zero or not finite")
+    covariance = noise_covariance(x)
+    covariance[broken, broken] = np.nan
     dwell = float(np.median(readouts.heads["sample_time_us"]))
-    return NoiseScan(noise_covariance(x), x.shape[1], dwell, labels, origin)
+    return NoiseScan(covariance, x.shape[1], dwell, labels, origin)
 
 
 def whitening(
@@ -80,8 +97,10 @@ def whitening(
 
     Real and imaginary part of the noise in :math:`W y` have unit variance each. Channels are
     matched by name when both scans name them, else by number. Without dwell times the bandwidths of
-    the noise scan and of the image are taken as equal. When the correlations cannot be estimated,
-    the coils are only scaled.
+    the noise scan and of the image are taken as equal. When there are too few samples for the
+    correlations, the coils are only scaled. Channels without noise, with noise that is not finite
+    or far from that of the others, and copies of other channels are switched off; what is left is
+    whitened as if they had never been there.
 
     Args:
         noise: The noise scan.
@@ -95,27 +114,31 @@ def whitening(
     """
     order, notes = _match(noise, coils, labels)
     covariance = noise.covariance[np.ix_(order, order)]
-    if noise.samples < SAMPLES_PER_COIL * coils:
+    used, left_out = _usable(covariance, labels)
+    notes += left_out
+    deviation = np.sqrt(np.diag(covariance).real[used])
+    correlation = covariance[np.ix_(used, used)] / np.outer(deviation, deviation)
+    enough = noise.samples >= SAMPLES_PER_COIL * len(used)
+    if not enough:
         notes.append(
-            f"The noise scan has only {noise.samples} samples for {coils} coils: coils are scaled "
-            "to unit noise, but not decorrelated."
+            f"The noise scan has only {noise.samples} samples for {len(used)} coils: coils are "
+            "scaled to unit noise, but not decorrelated, and do not count as whitened."
         )
-        inverse = _inverse_diagonal(covariance)
-    elif np.linalg.matrix_rank(covariance, hermitian=True) < coils:
-        notes.append(
-            "The noise covariance is singular (a dead or doubled channel): coils are scaled to "
-            "unit noise, but not decorrelated."
-        )
-        inverse = _inverse_diagonal(covariance)
+        white = np.eye(len(used))
     else:
-        inverse = np.linalg.inv(np.linalg.cholesky(covariance))
+        kept = _independent(correlation)
+        notes += _left_out(np.delete(used, kept), labels, "copies of other channels")
+        used, deviation = used[kept], deviation[kept]
+        white = np.linalg.inv(np.linalg.cholesky(correlation[np.ix_(kept, kept)]))
+    inverse = np.zeros((coils, coils), np.complex128)
+    inverse[np.ix_(used, used)] = white / deviation
     ratio = 1.0
     if noise.dwell > 0 and dwell > 0:
         told = bandwidth if bandwidth is not None and bandwidth > 0 else DEFAULT_BANDWIDTH
         ratio = dwell / noise.dwell * told
     else:
         notes.append("A dwell time is missing: noise and image bandwidth are taken as equal.")
-    return Whitening((np.sqrt(2.0 * ratio) * inverse).astype(np.complex64), tuple(notes))
+    return Whitening((np.sqrt(2.0 * ratio) * inverse).astype(np.complex64), enough, tuple(notes))
 
 
 def _match(
@@ -145,10 +168,47 @@ def _match(
     return np.arange(coils), []
 
 
-def _inverse_diagonal(covariance: np.ndarray) -> np.ndarray:
-    """Scale each coil by its own noise; a channel without any noise is switched off."""
+def _usable(
+    covariance: Complex128[np.ndarray, "coil coil"], labels: Mapping[int, str]
+) -> tuple[Int64[np.ndarray, "used"], list[str]]:
+    """Return the channels with noise like that of the others, and why the rest is left out.
+
+    Raises:
+        RawDataError: When no channel has any noise.
+    """
     variance = np.diag(covariance).real
-    alive = variance > 1e-12 * variance.max()
-    return np.diag(np.where(alive, 1 / np.sqrt(np.where(alive, variance, 1.0)), 0.0)).astype(
-        np.complex128
-    )
+    finite = np.isfinite(variance)
+    if not (variance[finite] > 0).any():
+        raise RawDataError("the noise scan holds no noise in the channels of the image")
+    usual = float(np.median(variance[finite & (np.nan_to_num(variance) > 0)]))
+    silent = finite & (np.nan_to_num(variance) < usual / UNUSUAL**2)
+    loud = finite & (np.nan_to_num(variance) > usual * UNUSUAL**2)
+    notes = []
+    for found, reason in (
+        (~finite, "with noise that is not finite"),
+        (silent, "without noise: dead or switched off"),
+        (loud, f"with noise more than {UNUSUAL:g} times stronger than usual: broken"),
+    ):
+        notes += _left_out(np.flatnonzero(found), labels, reason)
+    return np.flatnonzero(finite & ~silent & ~loud), notes
+
+
+def _independent(correlation: Complex128[np.ndarray, "coil coil"]) -> Int64[np.ndarray, "kept"]:
+    """Return the channels whose noise is no combination of that of the channels before."""
+    kept: list[int] = []
+    for channel in range(len(correlation)):
+        shared = correlation[kept, channel]
+        explained = shared.conj() @ np.linalg.solve(correlation[np.ix_(kept, kept)], shared)
+        if correlation[channel, channel].real - explained.real > COPY:
+            kept.append(channel)
+    return np.array(kept, np.int64)
+
+
+def _left_out(channels: Int64[np.ndarray, "_"], labels: Mapping[int, str], why: str) -> list[str]:
+    if not len(channels):
+        return []
+    names = [f"{c} ({labels[c]})" if c in labels else str(c) for c in channels.tolist()]
+    return [
+        f"Channels left out, {why}: {', '.join(names)} (counted from 0). The others are whitened; "
+        "these are zero in k-space."
+    ]

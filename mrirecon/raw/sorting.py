@@ -84,6 +84,8 @@ def average_lines(
         with np.errstate(over="ignore", invalid="ignore"):  # found and refused below
             total[slots[i], :, start:stop] += samples
         count[slots[i], start:stop] += 1
+    if whitening is not None:  # a channel that is switched off may hold anything
+        total[:, ~whitening.any(axis=0)] = 0
     values = total.view(np.float32)
     if not (values.max() < LARGEST and values.min() > -LARGEST):  # which NaN is not either
         raise RawDataError(

@@ -2,7 +2,6 @@
 
 import numpy as np
 import torch
-from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import CartesianAcquisition, Fetch
@@ -14,7 +13,7 @@ from mrirecon.raw.grid import Grid, plan_grid
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.memory import refuse_too_large
 from mrirecon.raw.mrd import AcquisitionFlag
-from mrirecon.raw.noise import NoiseScan, noise_scan, whitening
+from mrirecon.raw.noise import NoiseScan, Whitening, noise_scan, whitening
 from mrirecon.raw.oversampling import nearest_sample, windows
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
 from mrirecon.raw.sorting import flat_places
@@ -75,7 +74,8 @@ def understand(
     coils = int(lines["active_channels"][0])
     refuse_too_large(grid, coils)
     notes += _center_notes(grid, kinds.imaging, lines, numbers, stack, fetch)
-    matrix = _whiten(header, heads, kinds, fetch, notes, noise)
+    white = _whiten(header, heads, kinds, fetch, notes, noise)
+    matrix = None if white is None else white.matrix
     if matrix is not None and repeats.most > 1:
         # the mean of n lines has 1/n of the noise variance; whitened means unit variance, which
         # lines that were averaged less often exceed: their weight says so
@@ -99,6 +99,7 @@ def understand(
         frame=numbers,
         coils=coils,
         whitening=matrix,
+        white=white is not None and white.white,
         conjugate=conjugate,
         line_mask=grid.partition is None and _complete(grid, lines),
         averages=None if repeats.equal else repeats.most,
@@ -161,7 +162,7 @@ def _whiten(
     fetch: Fetch,
     notes: list[str],
     noise: NoiseScan | None,
-) -> Complex64[np.ndarray, "coil coil"] | None:
+) -> Whitening | None:
     if noise is None and not len(kinds.noise):
         elsewhere = [name for kind, name in header.dependencies if kind.lower() == "noise"]
         where = f" (it refers to measurement {elsewhere[0]})" if elsewhere else ""
@@ -189,4 +190,4 @@ def _whiten(
         notes.append(f"K-space is not whitened: {error}.")
         return None
     notes.extend(result.notes)
-    return result.matrix
+    return result

@@ -177,7 +177,7 @@ def _scan_header(
         patient_position=header.patient_position,
         frames=acquisition.frames,
         volumetric=grid.partition is not None,
-        whitened=acquisition.whitening is not None,
+        whitened=acquisition.white,
         notes=(*measurement.notes, *acquisition.notes),
     )
 

@@ -65,9 +65,35 @@ def test_degenerate_noise():
     x = np.random.default_rng(0).standard_normal((3, 500)).astype(np.complex64)
     x[1] = x[0]
     x[2] = 0
+    result = whitening(noise(x), 0.0, labels=("A", "B", "C"))
+    assert [note.split(":")[0] for note in result.notes[:2]] == [
+        "Channels left out, without noise", "Channels left out, copies of other channels",
+    ]  # fmt: skip
+    assert "2 (C)" in result.notes[0] and "1 (B)" in result.notes[1]
+    assert result.matrix[0, 0] != 0 and np.count_nonzero(result.matrix) == 1
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-7, 1e-3, 2e4, np.nan, np.inf], ids=str)
+@pytest.mark.parametrize("channel", [0, 2, 4])
+def test_one_bad_channel_leaves_the_whitening_of_the_others_as_it_would_be(value, channel):
+    x = np.random.default_rng(0).standard_normal((2, 5, 800))
+    x = np.random.default_rng(1).standard_normal((5, 5)) @ (x[0] + 1j * x[1])
+    others = np.delete(np.arange(5), channel)
+    x[channel] *= value
     result = whitening(noise(x), 0.0)
-    assert "singular" in result.notes[0] and np.isfinite(result.matrix).all()
-    assert result.matrix[2, 2] == 0 and np.allclose(result.matrix, np.diag(np.diag(result.matrix)))
+    assert result.white and f" {channel} (counted from 0)" in result.notes[0]
+    np.testing.assert_allclose(
+        result.matrix[np.ix_(others, others)], whitening(noise(x[others]), 0.0).matrix, rtol=1e-4
+    )
+    assert not result.matrix[channel].any() and not result.matrix[:, channel].any()
+
+
+def test_channels_of_different_gain_are_all_used():
+    gain = np.array([1.0, 30.0, 0.05, 1.0])[:, None]
+    x = np.random.default_rng(0).standard_normal((2, 4, 900))
+    result = whitening(noise(gain * (x[0] + 1j * x[1])), 0.0)
+    assert result.white and result.matrix.any(axis=0).all()
+    assert len(result.notes) == 1  # on the dwell time
     for bad in (np.zeros((2, 90)), np.full((2, 90), np.nan), np.ones((2, 1))):
         with pytest.raises(RawDataError, match="empty, zero or not finite"):
             whitening(noise(bad), 0.0)
@@ -164,7 +190,9 @@ def test_slices_follow_their_positions():
 
 
 def test_unequal_gaps_are_told():
-    assert "1.00 to 3.00 mm" in stack([[0, 0, 0], [0, 0, 1], [0, 0, 4]]).notes[0]
+    result = stack([[0, 0, 0], [0, 0, 1], [0, 0, 2.2], [0, 0, 3.1]])
+    assert "0.90 to 1.20 mm" in result.notes[0]
+    assert result.geometry.step is None and not result.geometry.regular
 
 
 @pytest.mark.parametrize(
@@ -174,10 +202,8 @@ def test_unequal_gaps_are_told():
         ([[0, 0, 0]], {"read_dir": 0, "phase_dir": 0, "slice_dir": 0}, "all zero"),
         ([[0, 0, 0]], {"read_dir": [0, 1, 0]}, "orthogonal"),
         ([[0, 0, np.nan]], {}, "not finite"),
-        ([[0, 0, 0], [0, 0, 1]], {"read_dir": [[1, 0, 0], [0, 1, 0]],
-                                  "phase_dir": [[0, 1, 0], [1, 0, 0]]}, "not parallel"),
     ],
-)  # fmt: skip
+)
 def test_unusable_geometry_is_told(positions, fields, words):
     result = stack(positions, **fields)
     assert result.geometry is None and words in result.notes[0]

@@ -347,7 +347,31 @@ def test_damaged_readouts_are_named(path, damage):
 def test_a_poor_noise_scan_only_scales(path):
     file = MrdFile().noise(np.diag([4.0, 1.0]), count=1, samples=12).lines()
     header = open_scan(file.write(path)).header
-    assert header.whitened and any("only 12 samples" in note for note in header.notes)
+    assert not header.whitened and any("only 12 samples" in note for note in header.notes)
+
+
+@pytest.mark.parametrize("value", [0.0, 1e-6, np.nan], ids=str)
+@pytest.mark.parametrize("averages", [1, 2])
+def test_a_dead_channel_costs_only_itself(path, value, averages):
+    """The image is that of the scan without the channel, whatever the channel holds."""
+    root = np.random.default_rng(0).standard_normal((4, 4)) + 3 * np.eye(4)
+    images = []
+    for kept in ([0, 1, 2, 3], [0, 1, 3]):
+        file = MrdFile((1, 4, 16, 12)).noise(root @ root.T)
+        for average in range(averages):
+            file.lines(average=average)
+        for head, data in zip(file.heads, file.data, strict=True):
+            head["active_channels"] = len(kept)
+            data[2] *= value
+        file.data = [np.ascontiguousarray(data[kept]) for data in file.data]
+        place = path.with_name(f"{len(kept)}.h5")
+        scan = open_scan(file.write(place))
+        assert scan.header.whitened
+        images.append(scan[0].kspace)
+    assert any("Channels left out" in note and " 2 (" in note for note in open_scan(
+        path.with_name("4.h5")).header.notes)  # fmt: skip
+    assert not images[0][2].any()
+    close(images[0][[0, 1, 3]], images[1], 1e-5)
 
 
 def test_noise_with_other_channels_is_not_used(path):
