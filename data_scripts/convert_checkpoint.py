@@ -20,7 +20,7 @@ from torch import Tensor
 
 from mrirecon.config import build, plain
 from mrirecon.errors import ConfigError, MriReconError
-from mrirecon.files import refuse_existing
+from mrirecon.files import Kind, Untouchable, atomic, mark, refuse_existing
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.training.checkpoint import Recipe, read_state
@@ -37,10 +37,11 @@ def main() -> None:
     parser.add_argument("--overwrite", action="store_true")
     arguments = parser.parse_args()
     try:
-        refuse_existing(arguments.output, arguments.overwrite)
+        Untouchable([arguments.weights]).refuse([arguments.output])
+        refuse_existing(arguments.output, arguments.overwrite, Kind.CHECKPOINT)
         weights = strip_prefixes(read_state(arguments.weights))
         node = model_node(weights)
-        checkpoint(weights, node, arguments.output)
+        checkpoint(weights, node, arguments.output, arguments.overwrite)
     except MriReconError as error:
         sys.exit(f"convert_checkpoint: {error}")
     count = sum(value.numel() for value in weights.values())
@@ -80,7 +81,9 @@ def _size(weights: dict[str, Tensor], prefix: str) -> dict[str, int]:
     return {"channels": weights[first].shape[0], "pools": len(levels)}
 
 
-def checkpoint(weights: dict[str, Tensor], node: dict[str, Any], output: Path) -> None:
+def checkpoint(
+    weights: dict[str, Tensor], node: dict[str, Any], output: Path, overwrite: bool = False
+) -> None:
     """Write weights and recipe, after making sure that they fit.
 
     Raises:
@@ -92,9 +95,14 @@ def checkpoint(weights: dict[str, Tensor], node: dict[str, Any], output: Path) -
     except RuntimeError as error:
         raise ConfigError(f"the weights fit no network of ours: {error}") from error
     recipe = Recipe(plain(node, "model"), PREPROCESSING)
-    output.parent.mkdir(parents=True, exist_ok=True)
     state = {f"reconstructor.{name}": value for name, value in weights.items()}
-    torch.save({"state_dict": state, "recipe": asdict(recipe)}, output)
+    contents = {
+        "output": mark(Kind.CHECKPOINT, checked=False),  # first, where it is looked for
+        "state_dict": state,
+        "recipe": asdict(recipe),
+    }
+    with atomic(output, Kind.CHECKPOINT, overwrite=overwrite) as temporary:
+        torch.save(contents, temporary)
 
 
 if __name__ == "__main__":

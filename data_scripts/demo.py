@@ -6,13 +6,15 @@ Every step is a command that you could type. All data are simulated; training an
 are different people.
 """
 
+import json
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-MARKER = ".mrirecon-demo"  # only a folder that carries it is ever cleared
+MARKER = ".mrirecon-demo"
+"""Lists what the demo wrote; nothing else is ever removed."""
 
 
 def main() -> None:
@@ -23,37 +25,77 @@ def main() -> None:
     prepare(folder)
     started = time.perf_counter()
     scans, checkpoint = folder / "scans", folder / "training" / "checkpoints" / "best.ckpt"
-    run("simulate", f"output={scans}", "subjects=4", "protocol=demo", "sampling=demo")
-    run("train", "experiment=demo", f"output={folder / 'training'}")
+    run(folder, "simulate", f"output={scans}", "subjects=4", "protocol=demo", "sampling=demo")
+    run(folder, "train", "experiment=demo", f"output={folder / 'training'}")
     methods = {
         "zero_filled": "model=zero_filled",
         "cg_sense": "model=cg_sense",
         "varnet": f"checkpoint={checkpoint}",
     }
     for name, method in methods.items():
-        run("reconstruct", f"input={scans / 'raw'}", f"output={folder / name}", method)
+        run(folder, "reconstruct", f"input={scans / 'raw'}", f"output={folder / name}", method)
     folders = ",".join(str(folder / name) for name in methods)
-    run("evaluate", f"reference={scans / 'reference'}", f"reconstruction=[{folders}]",
+    run(folder, "evaluate", f"reference={scans / 'reference'}", f"reconstruction=[{folders}]",
         f"output={folder}")  # fmt: skip
     shutil.copy(sorted(folder.glob("comparison_*.png"))[1], folder / "comparison.png")
+    note(folder)
     print(f"\n{time.perf_counter() - started:.0f} s. Look at {folder / 'comparison.png'} "
           f"and {folder / 'summary.csv'} (simulated data).")  # fmt: skip
 
 
 def prepare(folder: Path) -> None:
-    """Clear what an earlier demo left; never anything else."""
-    if folder.exists() and any(folder.iterdir()):
-        if not (folder / MARKER).exists():
-            sys.exit(f"{folder} holds files that no demo made; name another folder")
-        shutil.rmtree(folder)
+    """Clear what an earlier demo left; refuse when there is anything else, or it was changed."""
+    if folder.is_symlink() or (folder.exists() and not folder.is_dir()):
+        sys.exit(f"{folder} is a link or a file; name another folder")
+    found, known = contents(folder), listed(folder)
+    others = sorted(name for name, facts in found.items() if known.get(name) != facts)
+    if others:
+        sys.exit(
+            f"{folder} holds files that no demo made, or that were changed since, such as "
+            f"{others[0]}; move them away or name another folder"
+        )
+    for name in found:
+        (folder / name).unlink()
+    (folder / MARKER).unlink(missing_ok=True)
+    for path in sorted(folder.rglob("*"), reverse=True):  # what is left are empty folders
+        path.rmdir()
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MARKER).touch()
+    note(folder)
 
 
-def run(*arguments: str) -> None:
-    """Run one mrirecon command, showing it."""
+def contents(folder: Path) -> dict[str, list[int]]:
+    """Return size and time of every file in or below a folder, links not followed."""
+    files = [
+        p for p in folder.rglob("*") if p.name != MARKER and (p.is_symlink() or not p.is_dir())
+    ]
+    facts = {path: path.lstat() for path in files}
+    return {
+        path.relative_to(folder).as_posix(): [stat.st_size, stat.st_mtime_ns]
+        for path, stat in facts.items()
+    }
+
+
+def listed(folder: Path) -> dict[str, list[int]]:
+    """Return what the last demo wrote down as its own."""
+    try:
+        found = json.loads((folder / MARKER).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def note(folder: Path) -> None:
+    """Write down what is there."""
+    (folder / MARKER).write_text(json.dumps(contents(folder), indent=0))
+
+
+def run(folder: Path, *arguments: str) -> None:
+    """Run one mrirecon command, showing it; what it wrote is noted however it ends."""
     print(f"\n$ mrirecon {' '.join(arguments)}", flush=True)
-    done = subprocess.run([sys.executable, "-m", "mrirecon.cli", *arguments], check=False)
+    try:
+        done = subprocess.run([sys.executable, "-m", "mrirecon.cli", *arguments], check=False)
+    finally:
+        note(folder)
     if done.returncode:
         sys.exit(f"demo: mrirecon {arguments[0]} failed")
 

@@ -22,11 +22,11 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from mrirecon.config import build
-from mrirecon.data.folder import Folder
+from mrirecon.data.folder import Folder, files_of_scan
 from mrirecon.data.index import IndexedScan
 from mrirecon.data.packing import Packing, pack, packed_bytes, packed_name
 from mrirecon.errors import ConfigError, MriReconError, OutputError
-from mrirecon.files import conf_folder, output_folder
+from mrirecon.files import Kind, Untouchable, conf_folder, output_folder, refuse_existing
 from mrirecon.readers.naming import scan_name
 from mrirecon.scan import Scan
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -80,8 +80,11 @@ def _todo(scans: list[IndexedScan], folder: Path, existing: str) -> dict[Scan, P
             raise OutputError(
                 f"{path} exists already; --existing skip keeps it, --existing replace packs it anew"
             )
+        if existing == "replace":
+            refuse_existing(path, overwrite=True, kind=Kind.PACKED)
         if existing != "skip" or not path.exists():
             todo[scan] = path
+    Untouchable(part for scan in scans for part in files_of_scan(scan.path)).refuse(todo.values())
     if len(set(todo.values())) < len(todo):
         raise ConfigError("two files would be packed under one name; pack them one by one")
     return todo

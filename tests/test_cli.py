@@ -183,7 +183,7 @@ def test_bad_files_fail_one_by_one_and_nothing_is_overwritten(raw, tmp_path):
             "reconstruct", f"input={folder}", f"output={folder}", "overwrite=true",
             f"pattern={pattern}", folder=tmp_path, fails=True,
         )  # fmt: skip
-        assert "would replace the raw file" in error
+        assert "would replace an input" in error
     assert {f.name: f.read_bytes() for f in folder.iterdir()} == before
     mrirecon(
         "reconstruct", f"input={folder / 'good.h5'}", "output=out", "overwrite=true",

@@ -11,6 +11,7 @@ from mrirecon.commands.outputs import Outputs
 from mrirecon.commands.reconstruct import _reconstruct_file
 from mrirecon.data.transforms import Normalize
 from mrirecon.errors import ConfigError, OutputError
+from mrirecon.files import Existing
 from mrirecon.reading import Reading
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.scan import Frame
@@ -26,17 +27,19 @@ ECHOES = replace(HEADER, frames=(Frame(contrast=0), Frame(contrast=1)))
 @pytest.mark.parametrize("existing", ["a.nii.gz", "a.json", "a_qc.html"])
 def test_every_file_that_exists_is_refused_unless_asked_for(existing, tmp_path):
     (tmp_path / existing).write_text("")
-    formats = ["nifti", "qc"]
+    file, formats = Path("a.h5"), ("nifti", "qc")
     with pytest.raises(OutputError, match=f"{existing} exists already"):
-        Outputs(tmp_path, formats, [Path("a.h5")]).refuse(Path("a.h5"), HEADER)
-    Outputs(tmp_path, formats, [Path("a.h5")], overwrite=True).refuse(Path("a.h5"), HEADER)
-    Outputs(tmp_path, formats, [Path("a.h5")]).refuse(Path("a.h5"), ECHOES)
+        Outputs(tmp_path, formats, [file]).todo(file, HEADER)
+    with pytest.raises(OutputError, match=f"{existing} is not replaced, whatever"):
+        Outputs(tmp_path, formats, [file], Existing.OVERWRITE).todo(file, HEADER)
+    todo = Outputs(tmp_path, formats, [file]).todo(file, ECHOES)
+    assert todo == {"_echo-1": formats, "_echo-2": formats}
 
 
 def test_every_series_has_files_of_its_own(tmp_path):
     outputs = Outputs(tmp_path, list(WRITERS), [Path("x/a.h5")])
     paths = [
-        p for s in ("_echo-1", "_echo-2") for p, _ in outputs.writers(Path("x/a.h5"), s).values()
+        outputs.path(name, Path("x/a.h5"), s) for s in ("_echo-1", "_echo-2") for name in WRITERS
     ]
     assert len(set(paths)) == 2 * len(WRITERS)
     assert tmp_path / "a_echo-2_images.h5" in paths and tmp_path / "a_echo-1.nii.gz" in paths
@@ -44,11 +47,11 @@ def test_every_series_has_files_of_its_own(tmp_path):
 
 def test_no_output_takes_the_place_of_a_raw_file(tmp_path):
     """Neither of its own file, nor of another one that is called like a series of it."""
-    with pytest.raises(OutputError, match="would replace the raw file"):
-        Outputs(tmp_path, ["png"], [tmp_path / "a.h5"], overwrite=True)
+    with pytest.raises(OutputError, match="would replace an input"):
+        Outputs(tmp_path, ["png"], [tmp_path / "a.h5"], Existing.OVERWRITE)
     files = [tmp_path / "a.dat", tmp_path / "a_echo-2.h5"]
-    with pytest.raises(OutputError, match=r"a_echo-2\.h5, with an output of a_echo-2\.h5"):
-        Outputs(tmp_path, ["hdf5"], files, overwrite=True)
+    with pytest.raises(OutputError, match=r"a_echo-2\.h5 would replace an input"):
+        Outputs(tmp_path, ["hdf5"], files, Existing.OVERWRITE)
 
 
 def test_equal_names_and_bad_templates_are_refused(tmp_path):

@@ -13,13 +13,22 @@ from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.protocol import Score, score, square
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
-from mrirecon.figures import Panel, bars, comparison
-from mrirecon.files import atomic, output_folder, refuse_existing
+from mrirecon.figures import Panel, bars, comparison, save_figure
+from mrirecon.files import (
+    REPORT,
+    Kind,
+    Untouchable,
+    atomic,
+    mark,
+    output_folder,
+    refuse_existing,
+    stamped,
+    tables_mark,
+)
 from mrirecon.metrics import METRICS
 from mrirecon.types import Volume
-from mrirecon.writers import save_figure
 
-TABLES = ("scores.csv", "summary.csv", "scores.json")
+TABLES = ("scores.csv", "summary.csv")
 BOXES = "scores.png"
 
 
@@ -41,10 +50,10 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
     methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
     drawn = names[: settings.pictures] if settings.output else []
+    read = [file for files in methods.values() for file in files.values()]
     output = output_folder(settings.output or ".")
     if settings.output:
-        for file in (*TABLES, BOXES, *map(_picture, drawn)):
-            refuse_existing(output / file, settings.overwrite)
+        _refuse(output, drawn, [*references.values(), *read], settings.overwrite)
     scores: list[Score] = []
     for name in tqdm(names, unit="volume", leave=False, disable=None):
         reference = read_volume(references[name])
@@ -57,6 +66,15 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
     print(table(summarize(scores)))
     if settings.output:
         _write(output, scores, settings.overwrite)
+
+
+def _refuse(output: Path, drawn: list[str], read: list[Path], overwrite: bool) -> None:
+    """Refuse what may not be replaced before anything is computed."""
+    kinds = {**dict.fromkeys(TABLES, Kind.TABLE), REPORT: Kind.SCORES}
+    kinds |= dict.fromkeys((BOXES, *map(_picture, drawn)), Kind.PICTURE)
+    Untouchable(read).refuse(output / name for name in kinds)
+    for name, kind in kinds.items():
+        refuse_existing(output / name, overwrite, kind)
 
 
 def _picture(name: str) -> str:
@@ -85,11 +103,16 @@ def _compare(
 
 def _write(output: Path, scores: list[Score], overwrite: bool) -> None:
     summaries = summarize(scores)
-    facts = {"command": command_line(), "versions": versions(), "protocol": "fastMRI"}
-    contents = (scores_csv(scores), summary_csv(summaries), report_json(scores, summaries, **facts))
-    for name, content in zip(TABLES, contents, strict=True):
-        with atomic(output / name, overwrite=overwrite) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    contents = (scores_csv(scores).encode(), summary_csv(summaries).encode())
+    tables = dict(zip(TABLES, contents, strict=True))
+    for name, content in tables.items():
+        with atomic(output / name, Kind.TABLE, overwrite=overwrite) as temporary:
+            temporary.write_bytes(content)
+    facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables)}
+    facts |= {"command": command_line(), "versions": versions(), "protocol": "fastMRI"}
+    report = stamped(report_json(scores, summaries, **facts).encode(), Kind.SCORES)
+    with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
+        temporary.write_bytes(report)
     boxes = {
         metric: {
             s.method: [getattr(x, metric) for x in scores if x.method == s.method]
@@ -99,7 +122,7 @@ def _write(output: Path, scores: list[Score], overwrite: bool) -> None:
     }
     figure = bars(boxes, title=f"{summaries[0].volumes} volumes")
     save_figure(output / BOXES, figure, overwrite=overwrite)
-    print(f"wrote {', '.join(TABLES)}, {BOXES} and comparisons to {output}")
+    print(f"wrote {', '.join(TABLES)}, {REPORT}, {BOXES} and comparisons to {output}")
 
 
 def _methods(reconstruction: str | list[str] | dict[str, str]) -> dict[str, dict[str, Path]]:

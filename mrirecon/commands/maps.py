@@ -1,5 +1,6 @@
 """``mrirecon maps``: coil sensitivities of raw files, with their quality."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -11,15 +12,22 @@ from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.base import command, command_line, versions
 from mrirecon.commands.method import find_device
-from mrirecon.commands.outputs import refuse_equal_stems, stem
+from mrirecon.commands.outputs import (
+    SKIP_ADVICE,
+    chosen_existing,
+    read_files,
+    refuse_equal_stems,
+    stem,
+)
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.data.surroundings import Surroundings
 from mrirecon.data.transforms import Compose, Undersample
-from mrirecon.errors import ConfigError, MriReconError, OutputError
+from mrirecon.errors import ConfigError, MriReconError
+from mrirecon.figures import save_figure
 from mrirecon.figures.sensitivities import sensitivities_figure
-from mrirecon.files import output_folder, refuse_existing
+from mrirecon.files import Existing, Kind, Untouchable, output_folder, refuse_existing
 from mrirecon.inference import windows
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reading import Reading
@@ -27,7 +35,6 @@ from mrirecon.reconstruction import Provenance
 from mrirecon.sampling import SamplingPattern
 from mrirecon.sensitivity import Espirit, SensitivityEstimator, calibration_fit
 from mrirecon.types import Transform
-from mrirecon.writers import save_figure
 from mrirecon.writers.maps import SliceMaps, write_maps
 
 GROUPS = ("sampling", "sensitivity", "preprocessing", "reading")
@@ -40,8 +47,12 @@ class Settings:
     input: str
     output: str
     pattern: str
+    existing: str
     overwrite: bool
     device: str
+
+    def __post_init__(self) -> None:
+        chosen_existing(self.existing, self.overwrite)
 
 
 @dataclass(frozen=True)
@@ -64,12 +75,20 @@ def maps(config: DictConfig, settings: Settings) -> None:
     estimation = _estimation(config, device)
     refuse_equal_stems([stem(file, source) for file in files])
     outputs = [folder / f"{stem(file, source)}_maps.h5" for file in files]
-    _refuse(files, outputs, settings.overwrite)
+    existing = chosen_existing(settings.existing, settings.overwrite)
+    untouchable = Untouchable(read_files(files, (estimation.reading.noise,)))
+    untouchable.refuse(part for path in outputs for part in _parts(path))
+    done = [_done(path, existing) for path in outputs]  # refused before anything is computed
     failed = 0
-    for file, path in zip(files, outputs, strict=True):
+    for file, path, there in zip(files, outputs, done, strict=True):
         try:
+            if there:
+                print(f"{file.name}: all outputs are there")
+                continue
+            untouchable.refuse(_parts(path))
             scan = open_scan(file, estimation.reading, source)
-            _maps_of_scan(scan, path, estimation, settings.overwrite)
+            _maps_of_scan(scan, path, estimation, existing is not Existing.REFUSE)
+            untouchable.add(_parts(path))
         except MriReconError as error:
             failed += 1
             named = "" if str(file) in str(error) else f"{file}: "
@@ -98,14 +117,18 @@ def _estimation(config: DictConfig, device: torch.device) -> Estimation:
     )
 
 
-def _refuse(files: list[Path], outputs: list[Path], overwrite: bool) -> None:
-    """Refuse before anything is computed; raw files are never replaced."""
-    inputs = {file.resolve() for file in files}
-    for path in outputs:
-        if path.resolve() in inputs:
-            raise OutputError(f"output: {path} is an input file; choose another folder")
-        refuse_existing(path, overwrite)
-        refuse_existing(path.with_suffix(".png"), overwrite)
+def _parts(path: Path) -> dict[Path, Kind]:
+    return {path: Kind.MAPS, path.with_suffix(".png"): Kind.PICTURE}
+
+
+def _done(path: Path, existing: Existing) -> bool:
+    """Tell whether the outputs are there and stay; refuse what may not be replaced."""
+    parts = _parts(path)
+    if existing is Existing.SKIP and all(map(os.path.lexists, parts)):
+        return True
+    for part, kind in parts.items():
+        refuse_existing(part, existing is not Existing.REFUSE, kind, SKIP_ADVICE)
+    return False
 
 
 def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite: bool) -> None:

@@ -1,16 +1,20 @@
 """What a reconstruction will write and where; refused before anything is computed."""
 
+import os
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from mrirecon.errors import ConfigError, OutputError
-from mrirecon.files import refuse_existing
+from mrirecon.data.folder import files_of_scan
+from mrirecon.errors import ConfigError
+from mrirecon.files import Existing, Kind, Untouchable, refuse_existing
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import series_of
+from mrirecon.reconstruction import Reconstruction, series_of
 from mrirecon.scan import ScanHeader
 from mrirecon.writers import WRITERS, Writer, read_template
+
+SKIP_ADVICE = "; existing=skip keeps what is there and completes the rest"
 
 
 class Outputs:
@@ -20,10 +24,11 @@ class Outputs:
         folder: Where they go.
         formats: Keys of :data:`~mrirecon.writers.WRITERS`.
         inputs: The raw files, none of which may be replaced.
-        overwrite: Whether older outputs may be.
+        existing: What happens to older outputs.
         dicom_template: A DICOM file whose patient and study tags are copied.
         source: The folder of the inputs: outputs of those below it go to equal folders. Without it
             all outputs go to ``folder`` itself.
+        also_read: Other files that the run reads: a noise scan, weights.
 
     Raises:
         ConfigError: When inputs would write the same outputs.
@@ -35,56 +40,72 @@ class Outputs:
         folder: Path,
         formats: Sequence[str],
         inputs: Sequence[Path],
-        overwrite: bool = False,
+        existing: Existing = Existing.REFUSE,
         dicom_template: str | None = None,
         source: Path | None = None,
+        also_read: Iterable[str | Path | None] = (),
     ) -> None:
-        self.folder, self.formats, self.overwrite = folder, tuple(formats), overwrite
+        self.folder, self.formats, self.existing = folder, tuple(formats), existing
         self.source = source
-        resolved = [file.resolve() for file in inputs]  # with folders: DICOM replaces whole ones
-        self._inputs = {path for file in resolved for path in (file, *file.parents)}
         self._writers: dict[str, Writer] = {name: WRITERS[name].write for name in formats}
         if dicom_template is not None:
             template = Path(dicom_template).expanduser()
             read_template(template)
             self._writers["dicom"] = partial(WRITERS["dicom"].write, template=template)
+        self._untouchable = Untouchable(read_files(inputs, (dicom_template, *also_read)))
         refuse_equal_stems([stem(file, source) for file in inputs])
         for file in inputs:  # of all formats: whoever asks for less today may ask for more
-            for suffix in _suffixes(WRITERS):
-                self._refuse_input(file, folder / f"{stem(file, source)}{suffix}")
+            for name in WRITERS:
+                self._untouchable.refuse(self._files(file, "", name))
 
-    def refuse(self, file: Path, header: ScanHeader) -> None:
-        """Raise OutputError when an output of a file exists and may not be overwritten."""
-        for series in series_of(header):
-            for suffix in _suffixes(self.formats):
-                path = self.folder / f"{stem(file, self.source)}{series}{suffix}"
-                refuse_existing(path, self.overwrite)
+    def todo(self, file: Path, header: ScanHeader) -> dict[str, tuple[str, ...]]:
+        """Return the formats that are to be written of each series, by its suffix.
 
-    def writers(self, file: Path, series: str) -> dict[str, tuple[Path, Writer]]:
-        """Return the path and the writer of each format, for one series of a file."""
-        begin = f"{stem(file, self.source)}{series}"
+        Raises:
+            OutputError: When one of their files exists and may not be replaced.
+        """
         return {
-            name: (self.folder / f"{begin}{WRITERS[name].suffixes[0]}", write)
-            for name, write in self._writers.items()
+            series: tuple(n for n in self.formats if not self._done(file, series, n))
+            for series in series_of(header)
         }
 
-    def _refuse_input(self, file: Path, path: Path) -> None:
-        """Raw files are never written, whatever ``overwrite`` says."""
-        if path.resolve() in self._inputs:
-            raise OutputError(
-                f"output={self.folder} would replace the raw file {path}, with an output of "
-                f"{file.name}; choose another folder"
-            )
+    def write(self, name: str, file: Path, result: Reconstruction) -> Path:
+        """Write one format of one series of a file; returns the path."""
+        path = self.path(name, file, result.suffix)
+        # of a set of which something is missing, the rest is ours and is written anew
+        self._writers[name](path, result, overwrite=self.existing is not Existing.REFUSE)
+        self._untouchable.add(self._files(file, result.suffix, name))
+        return path
+
+    def path(self, name: str, file: Path, series: str) -> Path:
+        """Return the path that the writer of a format is given."""
+        return next(iter(self._files(file, series, name)))
+
+    def _files(self, file: Path, series: str, name: str) -> dict[Path, Kind]:
+        begin = f"{stem(file, self.source)}{series}"
+        outputs = WRITERS[name].outputs.items()
+        return {self.folder / f"{begin}{suffix}": kind for suffix, kind in outputs}
+
+    def _done(self, file: Path, series: str, name: str) -> bool:
+        """Tell whether a format is there and stays; refuse what may not be replaced."""
+        files = self._files(file, series, name)
+        self._untouchable.refuse(files)
+        if self.existing is Existing.SKIP and all(map(os.path.lexists, files)):
+            return True
+        for path, kind in files.items():
+            refuse_existing(path, self.existing is not Existing.REFUSE, kind, SKIP_ADVICE)
+        return False
+
+
+def read_files(inputs: Iterable[Path], others: Iterable[str | Path | None]) -> list[Path]:
+    """Return all files that a run reads: of every scan, and others that may be None."""
+    named = [Path(path).expanduser() for path in others if path]
+    return [part for file in inputs for part in files_of_scan(file)] + named
 
 
 def stem(file: Path, source: Path | None) -> str:
     """Return the name, with folders below ``source``, that outputs of a raw file begin with."""
     return scan_name(file, source).removesuffix(file.suffix)
-
-
-def _suffixes(formats: Iterable[str]) -> Iterator[str]:
-    for name in formats:
-        yield from WRITERS[name].suffixes
 
 
 def refuse_equal_stems(stems: Sequence[str]) -> None:
@@ -95,3 +116,16 @@ def refuse_equal_stems(stems: Sequence[str]) -> None:
             f"several input files are called {', '.join(double)} up to their ending and would "
             "write the same outputs; choose among them with pattern='*.h5', say"
         )
+
+
+def chosen_existing(existing: str, overwrite: bool) -> Existing:
+    """Return what ``existing=`` and ``overwrite=`` say together.
+
+    Raises:
+        ValueError: When they contradict each other, or there is no such choice.
+    """
+    if existing not in set(Existing):
+        raise ValueError(f"existing: expected one of {', '.join(Existing)}, got {existing!r}")
+    if overwrite and existing == Existing.SKIP:
+        raise ValueError("overwrite=true and existing=skip contradict each other; leave one out")
+    return Existing.OVERWRITE if overwrite else Existing(existing)

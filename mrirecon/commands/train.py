@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import warnings
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import draws_anew, has_gaps
 from mrirecon.errors import ConfigError, OutputError
+from mrirecon.files import atomic
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state
 from mrirecon.training.module import LOSS, ReconstructionModule
@@ -240,13 +242,16 @@ def _check_resume(path: str, module: ReconstructionModule) -> None:
 
 def _write_record(config: DictConfig, folder: Path) -> None:
     """Keep what is needed to repeat the run beside its results; a resumed run adds its own."""
-    count = len(list(folder.glob("run*.json")))
-    suffix = f"_{count}" if count else ""
+    suffixes = ("", *(f"_{number}" for number in range(1, 10**6)))
+    for suffix in suffixes:  # nothing is replaced, neither an older record nor a user's file
+        run, settings = folder / f"run{suffix}.json", folder / f"config{suffix}.yaml"
+        if not (os.path.lexists(run) or os.path.lexists(settings)):
+            break
     facts = {"command": command_line(), "versions": versions()}
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / f"run{suffix}.json").write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
-    resolved = OmegaConf.to_yaml(config, resolve=True)
-    (folder / f"config{suffix}.yaml").write_text(resolved, "utf-8")
+    with atomic(run) as temporary:
+        temporary.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
+    with atomic(settings) as temporary:
+        temporary.write_text(OmegaConf.to_yaml(config, resolve=True), "utf-8")
 
 
 def _report(trainer: pl.Trainer) -> None:

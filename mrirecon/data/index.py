@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError, RawDataError
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.readers.naming import scan_name
@@ -145,7 +145,7 @@ def _load(place: Path) -> dict[str, Any]:
 
 def _save(place: Path, entries: dict[str, Any]) -> None:
     try:
-        with atomic(place, overwrite=True) as temporary:
+        with atomic(place, Kind.CACHE, overwrite=True) as temporary:
             temporary.write_text(json.dumps(dict(sorted(entries.items()))))
     except OutputError as error:  # it only costs time: say so, and go on
         print(f"The index of headers could not be kept: {error}", file=sys.stderr)  # noqa: T201

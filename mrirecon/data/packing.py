@@ -13,7 +13,7 @@ import torch
 
 from mrirecon.data.collate import collate
 from mrirecon.errors import ConfigError
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import fft, ifft
 from mrirecon.half import narrowed
 from mrirecon.image import center_crop, center_fit
@@ -131,7 +131,10 @@ def pack(
     packing = packing or Packing()
     header = packing.header(scan.header)
     options = {"alignment_threshold": 1, "alignment_interval": PAGE}
-    with atomic(path, overwrite=overwrite) as part, h5py.File(part, "w", **options) as file:
+    with (
+        atomic(path, Kind.PACKED, overwrite=overwrite) as part,
+        h5py.File(part, "w", **options) as file,
+    ):
         group = file.create_group("sample")
         sums = np.zeros(len(scan), np.uint32)
         for index, read in enumerate(scan):
@@ -156,6 +159,7 @@ def pack(
         file.attrs["header"] = json.dumps(asdict(header))
         file.attrs["header_checksum"] = header_checksum(file.attrs["header"])
         file.attrs["packed"] = VERSION
+        mark_hdf5(file, Kind.PACKED)
     return header
 
 

@@ -2,6 +2,7 @@
 
 from mrirecon.figures.comparison import Panel, bars, comparison
 from mrirecon.figures.montage import montage
+from mrirecon.figures.saving import save_figure
 from mrirecon.figures.style import window
 
-__all__ = ["Panel", "bars", "comparison", "montage", "window"]
+__all__ = ["Panel", "bars", "comparison", "montage", "save_figure", "window"]

@@ -4,7 +4,6 @@ import hashlib
 import math
 import os
 import sys
-import threading
 import zipfile
 from contextlib import suppress
 from functools import lru_cache
@@ -17,7 +16,7 @@ from torch import Tensor
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.sensitivity.base import SensitivityEstimator, calibration_data
 from mrirecon.types import Maps, Sample
@@ -28,7 +27,6 @@ CONTENT = 2
 """Raised when an estimator computes something else within one version of mrirecon."""
 LENGTHS, QUANTUM = 64, 1e-3
 CLEAN_EVERY = 64  # entries written between two looks at the size of the folder
-_LOCK = threading.Lock()  # threads of one process share a temporary name
 
 
 class CachedMaps(SensitivityEstimator):
@@ -108,7 +106,7 @@ class CachedMaps(SensitivityEstimator):
     def _save(self, place: tuple[Path, Lengths], maps: Tensor) -> None:
         path, lengths = place
         try:
-            with _LOCK, atomic(path, overwrite=True) as temporary:
+            with atomic(path, Kind.CACHE, overwrite=True) as temporary:
                 np.savez(temporary, maps=maps.cpu().numpy(), lengths=lengths)
             if self._written % CLEAN_EVERY == 0:
                 clean(path.parent, self.gigabytes)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Complex64
 
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag
@@ -49,7 +49,10 @@ def write_ismrmrd(
     """
     options = options or AcquisitionOptions()
     plan = plan_lines(scan, options)
-    with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
+    with (
+        atomic(Path(path), Kind.RAW, overwrite=overwrite) as part,
+        h5py.File(part, "w") as file,
+    ):
         parts = [_noise_part(scan, options)] if options.noise_readouts else []
         for index in (*range(0, len(scan), 2), *range(1, len(scan), 2)):
             parts += [
@@ -74,6 +77,7 @@ def write_ismrmrd(
         group.create_dataset("xml", data=[xml], dtype=h5py.string_dtype(), maxshape=(None,))
         chunks = (min(_ROWS_PER_CHUNK, len(records)),)
         group.create_dataset("data", data=records, maxshape=(None,), chunks=chunks)
+        mark_hdf5(file, Kind.RAW)
 
 
 def write_fastmri(
@@ -100,7 +104,10 @@ def write_fastmri(
         kspace[index] = sum(raw_slice(scan, index, options)) / np.float32(options.averages)
     kspace[..., ~plan.kept] = 0
     kspace[..., : plan.skipped, :] = 0
-    with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
+    with (
+        atomic(Path(path), Kind.RAW, overwrite=overwrite) as part,
+        h5py.File(part, "w") as file,
+    ):
         file["kspace"] = kspace
         file["ismrmrd_header"] = header_xml(scan, options, plan)
         file.attrs["acquisition"] = scan.header.acquisition
@@ -109,12 +116,13 @@ def write_fastmri(
             file["mask"] = plan.drawn.mask[0].numpy()
             file.attrs["acceleration"] = round(plan.drawn.nominal)
             file.attrs["num_low_frequency"] = plan.drawn.acs[1]
-            return
-        images = torch.stack([ifft(torch.from_numpy(coils)) for coils in kspace])
-        volume = root_sum_of_squares(center_crop(images, scan.header.matrix)).numpy()
-        file["reconstruction_rss"] = volume
-        file.attrs["max"] = volume.max()
-        file.attrs["norm"] = np.linalg.norm(volume)
+        else:
+            images = torch.stack([ifft(torch.from_numpy(coils)) for coils in kspace])
+            volume = root_sum_of_squares(center_crop(images, scan.header.matrix)).numpy()
+            file["reconstruction_rss"] = volume
+            file.attrs["max"] = volume.max()
+            file.attrs["norm"] = np.linalg.norm(volume)
+        mark_hdf5(file, Kind.RAW)
 
 
 def write_reference(
@@ -136,7 +144,10 @@ def write_reference(
     channels = channels if whitened else coloring(scan.covariance)
     coils = [apply_channels(channels, scan.noise_free(index)) for index in range(len(scan))]
     volume = torch.stack([root_sum_of_squares(ifft(kspace)) for kspace in coils]).numpy()
-    with atomic(Path(path), overwrite=overwrite) as part, h5py.File(part, "w") as file:
+    with (
+        atomic(Path(path), Kind.REFERENCE, overwrite=overwrite) as part,
+        h5py.File(part, "w") as file,
+    ):
         file["reconstruction"] = volume
         file.attrs["simulated"] = True
         file.attrs["noise_free"] = True
@@ -145,6 +156,7 @@ def write_reference(
         file.attrs["acquisition"] = scan.header.acquisition
         file.attrs["patient_id"] = scan.header.subject
         file.attrs["max"] = volume.max()
+        mark_hdf5(file, Kind.REFERENCE)
 
 
 def _noise_part(scan: SimulatedScan, options: AcquisitionOptions) -> Readouts:

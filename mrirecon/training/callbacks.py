@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from mrirecon.data.batches import Batches
 from mrirecon.data.collate import collate
-from mrirecon.figures import Panel, comparison
+from mrirecon.figures import Panel, comparison, save_figure
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.training.module import ReconstructionModule
@@ -63,9 +63,8 @@ class SamplePictures(pl.Callback):
             panels,
             title=f"{name}, slice {index + 1}, epoch {step}",
         )
-        self.folder.mkdir(parents=True, exist_ok=True)
         path = self.folder / f"epoch{step:04d}_{place}.png"
-        figure.savefig(path, dpi=110, bbox_inches="tight")
+        save_figure(path, figure, overwrite=True, resolution=110)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
                 logger.experiment.add_figure(f"val/slice{place}", figure, step, close=False)

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from mrirecon.files import Kind
 from mrirecon.writers.dicom import read_template, write_dicom
 from mrirecon.writers.hdf5 import write_hdf5
 from mrirecon.writers.mrd import send_mrd, write_mrd
 from mrirecon.writers.nifti import write_nifti
-from mrirecon.writers.png import save_figure, write_png
+from mrirecon.writers.png import write_png
 from mrirecon.writers.qc import write_qc
 
 Writer = Callable[..., None]
@@ -18,22 +19,27 @@ class Format:
     """One choice of ``formats=``.
 
     Attributes:
-        suffixes: What is appended to the name of the scan: of the path that the writer is given,
-            then of what it writes beside that.
+        outputs: What is written, as suffixes to the name of the scan: that of the path which the
+            writer is given, then those of what it writes beside it; each with its kind.
         write: The writer.
     """
 
-    suffixes: tuple[str, ...]
+    outputs: dict[str, Kind]
     write: Writer
+
+    @property
+    def suffix(self) -> str:
+        """That of the path which the writer is given."""
+        return next(iter(self.outputs))
 
 
 WRITERS: dict[str, Format] = {
-    "hdf5": Format((".h5",), write_hdf5),
-    "nifti": Format((".nii.gz", ".json"), write_nifti),
-    "dicom": Format(("_dicom",), write_dicom),
-    "mrd": Format(("_images.h5",), write_mrd),
-    "png": Format((".png",), write_png),
-    "qc": Format(("_qc.html",), write_qc),
+    "hdf5": Format({".h5": Kind.VOLUME}, write_hdf5),
+    "nifti": Format({".nii.gz": Kind.NIFTI, ".json": Kind.SIDECAR}, write_nifti),
+    "dicom": Format({"_dicom": Kind.DICOM}, write_dicom),
+    "mrd": Format({"_images.h5": Kind.MRD}, write_mrd),
+    "png": Format({".png": Kind.PICTURE}, write_png),
+    "qc": Format({"_qc.html": Kind.PAGE}, write_qc),
 }
 
 __all__ = [
@@ -41,7 +47,6 @@ __all__ = [
     "Format",
     "Writer",
     "read_template",
-    "save_figure",
     "send_mrd",
     "write_dicom",
     "write_hdf5",

@@ -2,6 +2,7 @@
 
 import datetime
 import hashlib
+import io
 import math
 from pathlib import Path
 
@@ -12,12 +13,13 @@ from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_ui
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError
-from mrirecon.files import atomic_folder
+from mrirecon.files import Kind, atomic_folder, mark, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.geometry import slice_place, slice_spacing
 from mrirecon.writers.sidecar import IMAGE_TYPE
 
 LARGEST = 32767  # fits signed and unsigned 16-bit readers alike
+IMPLEMENTATION = generate_uid(entropy_srcs=["mrirecon"])
 NOTICE = "Research reconstruction, not for diagnostic use"
 PATIENT_TAGS = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientWeight",
@@ -46,12 +48,15 @@ def write_dicom(
         OutputError: When the folder exists, cannot be written, or the template cannot be read.
     """
     common = _series(result, None if template is None else read_template(template))
-    with atomic_folder(path, overwrite=overwrite) as part:
+    with atomic_folder(path, Kind.DICOM, overwrite=overwrite) as part:
         frames, slices = result.volume.shape[:2]
         for number in range(frames * slices):
             frame, index = divmod(number, slices)
             image = _slice(common, result, frame, index)
-            image.save_as(part / f"{number + 1:04d}.dcm", enforce_file_format=True)
+            stream = io.BytesIO()
+            image.save_as(stream, enforce_file_format=True)
+            content = stamped(stream.getvalue(), Kind.DICOM)
+            (part / f"{number + 1:04d}.dcm").write_bytes(content)
 
 
 def read_template(path: Path) -> Dataset:
@@ -179,6 +184,10 @@ def _slice(common: Dataset, result: Reconstruction, frame: int, index: int) -> D
     image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     image.file_meta.MediaStorageSOPClassUID = MRImageStorage
     image.file_meta.MediaStorageSOPInstanceUID = UID(image.SOPInstanceUID)
+    image.file_meta.ImplementationClassUID = IMPLEMENTATION
+    image.file_meta.ImplementationVersionName = f"MRIRECON_{__version__}"[:16]
+    image.file_meta.PrivateInformationCreatorUID = IMPLEMENTATION
+    image.file_meta.PrivateInformation = mark(Kind.DICOM).encode()
     return image
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import h5py
 
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.reconstruction import Reconstruction
 
 
@@ -33,9 +33,13 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         "max": float(volume.max()),
         **{f"sequence_{name}": value for name, value in asdict(header.sequence).items()},
     }
-    with atomic(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+    with (
+        atomic(path, Kind.VOLUME, overwrite=overwrite) as temporary,
+        h5py.File(temporary, "w") as file,
+    ):
         file["reconstruction"] = volume
         file.attrs.update({name: value for name, value in facts.items() if value is not None})
         group = file.create_group("provenance")
         for name, value in asdict(result.provenance).items():
             group.attrs[name] = "\n".join(value) if isinstance(value, tuple) else value
+        mark_hdf5(file, Kind.VOLUME)

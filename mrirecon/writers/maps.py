@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from jaxtyping import Complex64, Float32
 
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
 
@@ -45,7 +45,10 @@ def write_maps(
     entry per slice, attributes tell how the maps were made. The file appears when complete.
     """
     count = header.slices * len(header.frames)
-    with atomic(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+    with (
+        atomic(path, Kind.MAPS, overwrite=overwrite) as temporary,
+        h5py.File(temporary, "w") as file,
+    ):
         for number, one in enumerate(slices):
             several = len(one.maps) > 1
             _put(file, "maps", one.maps if several else one.maps[0], number, count)
@@ -59,6 +62,7 @@ def write_maps(
         group = file.create_group("provenance")
         for name, value in asdict(provenance).items():
             group.attrs[name] = "\n".join(value) if isinstance(value, tuple) else value
+        mark_hdf5(file, Kind.MAPS)
 
 
 def _put(

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from mrirecon import __version__
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.raw.messages import MessageId
 from mrirecon.raw.mrd_images import DATA_TYPE_FLOAT, IMAGE_HEADER, IMAGE_TYPE_MAGNITUDE
 from mrirecon.reconstruction import Reconstruction
@@ -56,7 +56,10 @@ def mrd_images(result: Reconstruction) -> MrdImages:
 def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write ``dataset/image_0`` with its ``header``, ``data`` and ``attributes``."""
     images = mrd_images(result)
-    with atomic(path, overwrite=overwrite) as temporary, h5py.File(temporary, "w") as file:
+    with (
+        atomic(path, Kind.MRD, overwrite=overwrite) as temporary,
+        h5py.File(temporary, "w") as file,
+    ):
         group = file.create_group("dataset/image_0")
         # resizable, as the library's own, so that it can append
         for name, values, dtype in (
@@ -66,6 +69,7 @@ def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) ->
         ):
             shape = np.shape(values)
             group.create_dataset(name, data=values, dtype=dtype, maxshape=(None, *shape[1:]))
+        mark_hdf5(file, Kind.MRD)
 
 
 def send_mrd(stream: BinaryIO, results: Iterable[Reconstruction]) -> int:

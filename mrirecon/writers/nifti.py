@@ -1,11 +1,12 @@
 """NIfTI-1 volumes with the scanner's coordinates, each with a BIDS sidecar."""
 
+import gzip
 from pathlib import Path
 
 import nibabel
 import numpy as np
 
-from mrirecon.files import atomic, refuse_existing
+from mrirecon.files import Kind, atomic, mark, refuse_existing, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.sidecar import write_sidecar
 
@@ -19,7 +20,7 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     ``<name>.json``.
     """
     beside = sidecar_path(path)
-    refuse_existing(beside, overwrite)
+    refuse_existing(beside, overwrite, Kind.SIDECAR)
     data = np.ascontiguousarray(result.volume.numpy().transpose(3, 2, 1, 0))
     if data.shape[-1] == 1:
         data = data[..., 0]
@@ -31,9 +32,11 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     if data.ndim == 4:  # the time between volumes; TR is that between excitations
         image.header["pixdim"][4] = result.header.sequence.frame_interval or 0
     image.header.set_xyzt_units("mm", "sec")
-    image.header["descrip"] = f"mrirecon {result.header.acquisition}".encode()[:79]
-    with atomic(path, overwrite=overwrite) as temporary:
-        nibabel.save(image, temporary)
+    image.header["descrip"] = f"{mark(Kind.NIFTI)}; {result.header.acquisition}".encode()[:79]
+    with atomic(path, Kind.NIFTI, overwrite=overwrite) as temporary:
+        content = stamped(image.to_bytes(), Kind.NIFTI)
+        packed = path.suffix == ".gz"
+        temporary.write_bytes(gzip.compress(content, 1, mtime=0) if packed else content)
     write_sidecar(beside, result, overwrite=overwrite)
 
 

@@ -4,14 +4,15 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from mrirecon.figures import montage
-from mrirecon.files import atomic
+from mrirecon.figures import montage, save_figure
+from mrirecon.files import Kind, refuse_existing
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.geometry import edges
 
 
 def write_png(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write a montage of all slices, or of an even choice of them, in one window."""
+    refuse_existing(path, overwrite, Kind.PICTURE)  # drawing takes a while
     save_figure(path, overview(result), overwrite=overwrite)
 
 
@@ -24,9 +25,3 @@ def overview(result: Reconstruction) -> Figure:
     facts = (header.name, header.acquisition, series, result.provenance.method, acceleration)
     title = "   ".join(fact for fact in facts if fact)
     return montage(result.volume.numpy(), title=title, voxel=voxel, edges=edges(header))
-
-
-def save_figure(path: Path, figure: Figure, *, overwrite: bool = False) -> None:
-    """Write any figure as PNG."""
-    with atomic(path, overwrite=overwrite) as temporary:
-        figure.savefig(temporary, dpi=130, bbox_inches="tight", pad_inches=0.08)

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mrirecon.figures import quality as draw
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.quality import Quality
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.facts import instruction, run_facts, scan_facts
@@ -26,8 +26,8 @@ NARROW = 220
 
 def write_qc(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write the quality page as one HTML file without scripts or links to elsewhere."""
-    with atomic(path, overwrite=overwrite) as temporary:
-        temporary.write_text(page(result), encoding="utf-8")
+    with atomic(path, Kind.PAGE, overwrite=overwrite) as temporary:
+        temporary.write_bytes(stamped(page(result).encode(), Kind.PAGE))
 
 
 def page(result: Reconstruction) -> str:
@@ -54,6 +54,7 @@ def page(result: Reconstruction) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
+        f'<meta name="generator" content="{mark(Kind.PAGE)}">'
         '<meta name="color-scheme" content="dark">'
         f"<title>{title}</title><style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(part for part in parts if part)

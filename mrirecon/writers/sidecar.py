@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from mrirecon import __version__
-from mrirecon.files import atomic
+from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.geometry import slice_spacing
 
@@ -16,9 +16,9 @@ UNKNOWN = (None, "")
 
 def write_sidecar(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write the sidecar; facts that the raw file does not tell are left out, not guessed."""
-    with atomic(path, overwrite=overwrite) as temporary:
+    with atomic(path, Kind.SIDECAR, overwrite=overwrite) as temporary:
         text = json.dumps(sidecar(result), indent=2, ensure_ascii=False)
-        temporary.write_text(text + "\n", encoding="utf-8")
+        temporary.write_bytes(stamped(f"{text}\n".encode(), Kind.SIDECAR))
 
 
 def sidecar(result: Reconstruction) -> dict[str, Any]:
@@ -56,6 +56,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "ConversionSoftwareVersion": __version__,
     }
     own = {
+        "Output": mark(Kind.SIDECAR),  # stands first, where it is looked for
         "Notice": "Research reconstruction, not for diagnostic use",
         "Method": made.method,
         "AchievedAcceleration": made.acceleration,
@@ -71,7 +72,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "Versions": made.versions,
         "Config": made.config,
     }
-    return {**_known(facts), "mrirecon": _known(own)}
+    return {"mrirecon": _known(own), **_known(facts)}
 
 
 def commit(versions: tuple[str, ...]) -> str | None:

@@ -9,10 +9,10 @@ import torch
 from matplotlib.image import imread
 
 from mrirecon.errors import OutputError
-from mrirecon.files import atomic, atomic_folder
+from mrirecon.files import Kind, atomic, atomic_folder
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.scan import Frame, SequenceParameters
-from mrirecon.writers import WRITERS, write_hdf5, write_nifti, write_png
+from mrirecon.writers import WRITERS, write_dicom, write_hdf5, write_nifti, write_png
 from tests import scenes
 
 
@@ -127,20 +127,26 @@ def test_png_is_a_picture(result, tmp_path):
     assert min(picture.shape[:2]) > 200 and picture[..., :3].std() > 0.05
 
 
-EVERY_FILE = [(name, suffix) for name, form in WRITERS.items() for suffix in form.suffixes]
+EVERY_FILE = [(name, suffix) for name, form in WRITERS.items() for suffix in form.outputs]
 
 
 @pytest.mark.parametrize(("name", "suffix"), EVERY_FILE)
 def test_nothing_is_overwritten_unasked(name, suffix, result, tmp_path):
     """Neither the path that a writer is given nor what it writes beside it."""
-    suffixes, write = WRITERS[name].suffixes, WRITERS[name].write
+    suffixes, write = list(WRITERS[name].outputs), WRITERS[name].write
     path = tmp_path / f"a{suffix}"
     path.write_text("precious")
+    for overwrite, reason in ((False, "exists already"), (True, "is not replaced, whatever")):
+        with pytest.raises(OutputError, match=reason):
+            write(tmp_path / f"a{suffixes[0]}", result, overwrite=overwrite)
+        assert path.read_text() == "precious" and list(tmp_path.iterdir()) == [path]
+    path.unlink()
+    write(tmp_path / f"a{suffixes[0]}", result)
+    before = path.stat().st_ino
     with pytest.raises(OutputError, match="exists already"):
         write(tmp_path / f"a{suffixes[0]}", result)
-    assert path.read_text() == "precious" and [f.name for f in tmp_path.iterdir()] == [path.name]
     write(tmp_path / f"a{suffixes[0]}", result, overwrite=True)
-    assert path.is_dir() or path.read_bytes()[:8] != b"precious"
+    assert path.stat().st_ino != before
     assert {f.name for f in tmp_path.iterdir()} == {f"a{end}" for end in suffixes}
 
 
@@ -148,17 +154,18 @@ def test_nothing_is_overwritten_unasked(name, suffix, result, tmp_path):
 def test_a_file_in_the_way_of_the_folder_is_explained(name, result, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be written"):
-        WRITERS[name].write(tmp_path / "file" / f"a{WRITERS[name].suffixes[0]}", result)
+        WRITERS[name].write(tmp_path / "file" / f"a{WRITERS[name].suffix}", result)
 
 
-def test_an_old_folder_stays_until_the_new_one_is_complete(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "old").write_text("")
-    with pytest.raises(RuntimeError), atomic_folder(tmp_path / "a", overwrite=True) as part:
+def test_an_old_folder_stays_until_the_new_one_is_complete(result, tmp_path):
+    write_dicom(tmp_path / "a", result)
+    old = sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*"))
+    again = atomic_folder(tmp_path / "a", Kind.DICOM, overwrite=True)
+    with pytest.raises(RuntimeError), again as part:
         (part / "half").write_text("")
         raise RuntimeError
-    assert [str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*")] == ["a", "a/old"]
-    with atomic_folder(tmp_path / "a", overwrite=True) as part:
+    assert sorted(str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*")) == old
+    with atomic_folder(tmp_path / "a", Kind.DICOM, overwrite=True) as part:
         (part / "new").write_text("")
     assert [str(f.relative_to(tmp_path)) for f in tmp_path.rglob("*")] == ["a", "a/new"]
 

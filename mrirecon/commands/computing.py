@@ -1,0 +1,141 @@
+"""One raw file to its series of volumes, and what is measured about them."""
+
+import hashlib
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from mrirecon.assessment import TimedScan, assess, peak_memory
+from mrirecon.commands.base import command_line, versions
+from mrirecon.commands.method import Method
+from mrirecon.errors import RawDataError
+from mrirecon.inference import reconstruct_scan
+from mrirecon.readers import FileScan
+from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, split_series
+from mrirecon.sampling import achieved_acceleration
+from mrirecon.types import Sample
+
+Seconds = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Made:
+    """The series of one scan, the method that made them, and the seconds that each step took.
+
+    The method's network is fitted to the scan, if that was asked for.
+    """
+
+    results: list[Reconstruction]
+    method: Method
+    seconds: Seconds
+
+
+def compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Made:
+    """Reconstruct every slice of every frame of a scan.
+
+    Raises:
+        RawDataError: When the images are not finite.
+    """
+    started = time.perf_counter()
+    raw = scan[0]
+    acceleration = _announce(scan, raw, method)
+    opened = time.perf_counter()
+    method, adaptation = _adapted(scan, method)
+    ready = time.perf_counter()
+    timed = TimedScan(scan)
+    planes = reconstruct_scan(
+        timed,
+        method.reconstructor,
+        method.transform,
+        batch_size=batch_size,
+        device=method.device,
+        progress=sys.stderr.isatty(),
+    )
+    if not planes.isfinite().all():
+        raise RawDataError(
+            f"{file}: the reconstruction holds values that are not finite; nothing was written. "
+            "Are the values of the k-space absurdly large?"
+        )
+    if not planes.any():
+        print("  WARNING: the image is zero everywhere; is the k-space empty?")
+    provenance = Provenance(
+        source=str(file.resolve()),
+        method=method.name,
+        command=command_line(),
+        config=method.config,
+        checkpoint=method.checkpoint,
+        acceleration=acceleration,
+        fingerprint=_fingerprint(raw, scan),
+        versions=versions(),
+        adaptation=adaptation,
+    )
+    seconds = (
+        ("opening", opened - started),
+        *([("adaptation", ready - opened)] if adaptation else []),
+        ("reading", timed.seconds),
+        ("reconstruction", time.perf_counter() - ready - timed.seconds),
+    )
+    return Made(split_series(planes, scan.header, provenance), method, seconds)
+
+
+def _adapted(scan: FileScan, method: Method) -> tuple[Method, tuple[str, ...]]:
+    """Fit the network to the scan, if asked for; returns how that went, too.
+
+    Every scan starts from the same weights: the network is a copy.
+    """
+    if method.adaptation is None:
+        return method, ()
+    network, record = method.adaptation(
+        scan,
+        method.reconstructor,
+        method.transform,
+        device=method.device,
+        progress=sys.stderr.isatty(),
+    )
+    told = record.lines()
+    print(f"  {told[0]}")
+    return replace(method, reconstructor=network), told
+
+
+def _announce(scan: FileScan, raw: Sample, method: Method) -> float:
+    """Say what is going to be reconstructed; returns the acceleration."""
+    header = scan.header
+    h, w = header.grid
+    acceleration = achieved_acceleration(method.transform(raw).mask.expand(h, w))
+    frames = f"{len(header.frames)} frames of " if len(header.frames) > 1 else ""
+    shown = as_slices(header) if header.volumetric else header
+    readout = f"{header.slices} x " if header.volumetric else ""
+    print(
+        f"{header.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
+        f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}, "
+        f"R = {acceleration:.2f}; {method.name}"
+    )
+    for note in header.notes:
+        print(f"  note: {note}")
+    if method.undersamples and not raw.mask.expand(h, w).all():
+        measured = achieved_acceleration(raw.mask.expand(h, w))
+        print(f"  note: The scan itself has R = {measured:.2f}; sampling= takes away from that.")
+    return acceleration
+
+
+def measured(
+    scan: FileScan, result: Reconstruction, method: Method, seconds: Seconds
+) -> Reconstruction:
+    """Return a series with its quality, and how long that took besides ``seconds``."""
+    started = time.perf_counter()
+    quality = assess(
+        scan, method.reconstructor, method.transform, series=result.suffix, device=method.device
+    )
+    seconds = (*seconds, ("quality", time.perf_counter() - started))
+    memory = peak_memory(method.device)
+    return replace(result, quality=replace(quality, seconds=seconds, memory=memory))
+
+
+def _fingerprint(raw: Sample, scan: FileScan) -> str:
+    """Identify a scan by its first plane, whose noise no other scan shares, and by its header."""
+    digest = hashlib.sha256(torch.view_as_real(raw.kspace.contiguous()).cpu().numpy().tobytes())
+    digest.update(repr(scan.header).encode())
+    return digest.hexdigest()
