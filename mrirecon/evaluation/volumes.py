@@ -26,7 +26,7 @@ def volume_files(path: Path) -> dict[str, Path]:
     if path.is_file():
         return {path.stem: path}
     files = sorted(path.glob("*.h5"))
-    below = sorted(path.glob("*/**/*.h5"))
+    below = [f for f in sorted(path.glob("*/**/*.h5")) if not _hidden(f.relative_to(path))]
     if files and below:
         print(f"note: {path}: left out {len(below)} files in folders below", file=sys.stderr)  # noqa: T201
     files = files or below
@@ -34,6 +34,11 @@ def volume_files(path: Path) -> dict[str, Path]:
     if not files:
         raise RawDataError(f"{path}: the folder holds no .h5 file; expected reconstructed volumes")
     return {scan_name(file, path).removesuffix(".h5"): file for file in files}
+
+
+def _hidden(path: Path) -> bool:
+    """Tell whether a file lies in a hidden folder: an output that is not complete, say."""
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _holds_mrd_images(path: Path) -> bool:
