@@ -41,7 +41,7 @@ class AliasingAttention(nn.Module):
         q, k, v = (
             self._groups(self.dilated(layer(y))) for layer in (self.query, self.key, self.value)
         )
-        similarity = torch.einsum("bchrw,bchsw->bhwrs", q, k) * channels**-0.5
+        similarity = torch.einsum("bchrw,bchsw->bhwrs", q * channels**-0.5, k)
         seen = torch.einsum("bhwrs,bchsw->bchrw", similarity.softmax(-1), v).flatten(-2)
         left = self._padding(w)[0]
         return x + self.projection(seen[..., left : left + w])

@@ -30,6 +30,8 @@ class TransposedAttention(nn.Module):
 
     where queries, keys and values come from 1 x 1 and then 3 x 3 depth-wise convolutions. The
     correlations are divided by the norms afterwards: the same numbers, without normalized copies.
+    In half precision, whose largest number is 65504, the sum over all pixels would overflow, so
+    queries and keys are normalized first.
 
     Args:
         channels: Features.
@@ -55,8 +57,7 @@ class TransposedAttention(nn.Module):
         """Return what the features gather from one another."""
         b, _, h, w = x.shape
         q, k, v = self.qkv(x).reshape(b, 3, self.heads, -1, h * w).unbind(1)
-        norms = _norm(q) * _norm(k).transpose(-2, -1)
-        correlation = (q @ k.transpose(-2, -1)).float() / norms.clamp_min(1e-12)
+        correlation = _correlation(q, k)
         attention = (self.temperature * correlation).softmax(-1)
         return self.last((attention.to(v.dtype) @ v).reshape(b, -1, h, w))
 
@@ -190,6 +191,17 @@ class Restormer(FeatureNetwork):
         x = self.refinement(x)
         levels[-1] = x
         return x, self.remember(tuple(reversed(levels)), history)
+
+
+def _correlation(
+    q: Float[Tensor, "b heads c n"], k: Float[Tensor, "b heads c n"]
+) -> Float[Tensor, "b heads c c"]:
+    """Return the cosines of the angles between queries and keys, in single precision."""
+    if q.dtype == torch.float16:
+        q, k = ((x / _norm(x).clamp_min(1e-6)).to(x.dtype) for x in (q, k))
+        return (q @ k.transpose(-2, -1)).float()
+    norms = _norm(q) * _norm(k).transpose(-2, -1)
+    return (q @ k.transpose(-2, -1)).float() / norms.clamp_min(1e-12)
 
 
 def _norm(x: Float[Tensor, "b heads c n"]) -> Float[Tensor, "b heads c 1"]:

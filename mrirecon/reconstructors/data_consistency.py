@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mrirecon.operators import SenseNormal
 from mrirecon.reconstructors.base import check_not_negative
 from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.solvers.implicit import implicit_cg
+from mrirecon.solvers.recomputed import recomputed_cg
 from mrirecon.types import Image
 
 
@@ -65,8 +65,10 @@ class ProximalStep(ImageConsistency):
     .. math:: \arg\min_u \|Au - y\|^2 + \lambda\|u - x\|^2
               = (A^HA + \lambda I)^{-1}(A^Hy + \lambda x)
 
-    (Aggarwal, Mani and Jacob, IEEE Trans Med Imaging 38:394, 2019.) The memory of its gradient
-    does not grow with the steps: see :func:`~mrirecon.solvers.implicit.implicit_cg`.
+    (Aggarwal, Mani and Jacob, IEEE Trans Med Imaging 38:394, 2019.) Its gradient is that of the
+    steps taken, not that of the exact solution as in the paper, so it is right for any
+    :math:`\lambda`; what is kept for it does not grow with the steps: see
+    :func:`~mrirecon.solvers.recomputed.recomputed_cg`.
 
     Args:
         weight: :math:`\lambda` before training; its logarithm is learned, so it stays positive.
@@ -75,7 +77,7 @@ class ProximalStep(ImageConsistency):
             step, without the synchronisation that the test costs on a GPU.
     """
 
-    def __init__(self, weight: float = 0.05, iterations: int = 10, tolerance: float = 1e-5) -> None:
+    def __init__(self, weight: float = 0.05, iterations: int = 10, tolerance: float = 0.0) -> None:
         super().__init__()
         if weight <= 0:
             raise ValueError(f"weight must be positive, got {weight}")
@@ -121,15 +123,9 @@ def proximal_image(
 
     Gradients reach ``adjoint``, ``x``, the weight and the maps.
     """
-
-    def gram(u: Tensor, maps: Tensor, weight: Tensor) -> Tensor:
-        return SenseNormal(maps, normal.spectrum)(u) + weight * u
-
-    return implicit_cg(
-        gram,
+    return recomputed_cg(
+        lambda u: normal(u) + weight * u,
         adjoint + weight * x,
-        normal.maps,
-        weight,
         iterations=iterations,
         tolerance=tolerance,
         x0=x,

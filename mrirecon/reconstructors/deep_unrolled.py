@@ -38,9 +38,13 @@ class DeepUnrolled(Reconstructor):
 
     - PromptMR (Xin et al., arXiv:2309.13839) with ``context=2`` and ``adaptive=False``, but
       unrolled over the image, not over the k-space of the coils;
-    - PromptMR+ (Xin et al., ECCV 2024) with ``adaptive`` and a history in the network. The paper
-      stacks :math:`A^HAx_t` and :math:`A^HAx_t - x_0`; :math:`d_t` tells the network as much and
-      is computed anyway.
+    - like PromptMR+ (Xin et al., ECCV 2024) with ``adaptive`` and a history in the network, but
+      not the same: published weights do not fit. The paper's network sees
+      :math:`A^HAx_t` and :math:`A^HAx_t - x_0` where this one sees :math:`d_t`, which tells it as
+      much and is computed anyway; it hands an image-sized state of its own from each cascade to
+      the next, beside the features; what it sees is shifted and divided by its mean and standard
+      deviation, and its output back, where here all images are in units of the brightness of the
+      object; and the maps come from a prompt network of half the width, here from ``sensitivity``.
 
     With a :class:`~mrirecon.networks.restormer.Restormer`, maps for each cascade
     (:class:`~mrirecon.reconstructors.map_refinement.RefinedMaps`), a sampling-aware data step

@@ -1,12 +1,14 @@
 """The recurrent inference machine (Lønning et al., Med Image Anal 2019)."""
 
+from collections.abc import Iterator
+
 import torch
 
 from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.recurrent import RecurrentNetwork, State
-from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import (
+    Iterating,
     check_fits,
     coil_maps,
     for_each_step,
@@ -16,14 +18,15 @@ from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
 
-class Rim(Reconstructor):
+class Rim(Iterating):
     r"""A recurrent network that learns how to descend.
 
     .. math:: \Delta_t, h_{t+1} = H\big(x_t,\ A^H(Ax_t - y),\ h_t\big), \qquad
               x_{t+1} = x_t + \Delta_t, \qquad x_0 = A^Hy,\ h_0 = 0
 
     All steps share the network (53:64; Putzky and Welling, arXiv:1706.04008). The data enter as
-    the gradient of the misfit, which the network takes as an input.
+    the gradient of the misfit, which the network takes as an input. The paper's loss is a mean over
+    all :math:`x_t`: ``objective=iterates``.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
@@ -51,8 +54,8 @@ class Rim(Reconstructor):
         check_fits("regularizer", unit, images=2)
         self.units = for_each_step(unit, iterations, tied)
 
-    def forward(self, sample: Sample) -> Image:
-        """Return the coil-combined image."""
+    def iterates(self, sample: Sample) -> Iterator[Image]:
+        """Yield the coil-combined image after each step."""
         data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
         x = data.adjoint
         h, w = x.shape[-2:]
@@ -61,4 +64,4 @@ class Rim(Reconstructor):
             seen = torch.stack([x, data.gradient(x)], -3).reshape(-1, 2, h, w)
             change, state = self.units[t % len(self.units)](seen, state)
             x = x + change.reshape(x.shape)
-        return restore_scale(x, data)
+            yield restore_scale(x, data)

@@ -1,6 +1,8 @@
 """What the unrolled methods share: maps, copies of a network for their steps, and units."""
 
 import copy
+from abc import abstractmethod
+from collections.abc import Iterator
 
 import torch
 from jaxtyping import Float32
@@ -9,10 +11,25 @@ from torch import Tensor, nn
 from mrirecon.networks.features import FeatureNetwork
 from mrirecon.networks.joint_network import JointNetwork
 from mrirecon.networks.recurrent import RecurrentNetwork
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_scale import data_scale
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
+
+
+class Iterating(Reconstructor):
+    """A method whose steps each make an image that may be compared with a reference."""
+
+    @abstractmethod
+    def iterates(self, sample: Sample) -> Iterator[Image]:
+        """Yield the coil-combined image after each step, in the units of the Sample."""
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the coil-combined image."""
+        for image in self.iterates(sample):  # noqa: B007 - only the last one is wanted
+            pass
+        return image
 
 
 def coil_maps(estimator: SensitivityEstimator, sample: Sample) -> Maps:

@@ -1,14 +1,16 @@
 """vSHARP, unrolled variable splitting (Yiasemis et al., arXiv:2309.09954)."""
 
+from collections.abc import Iterator
+
 import torch
 from torch import nn
 
 from mrirecon.networks.dilated_cnn import DilatedCnn
 from mrirecon.networks.joint_unet import JointUnet
-from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.data_consistency import SplittingStep
 from mrirecon.reconstructors.data_term import DataTerm
 from mrirecon.reconstructors.unrolled import (
+    Iterating,
     check_makes_one,
     coil_maps,
     for_each_step,
@@ -18,7 +20,7 @@ from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
 
 
-class VSharp(Reconstructor):
+class VSharp(Iterating):
     r"""ADMM on a half-quadratic splitting, with a learned denoiser and a learned first multiplier.
 
     .. math:: z_{t+1} &= D_t(z_t,\ x_t,\ u_t / \rho_t) \\
@@ -28,7 +30,8 @@ class VSharp(Reconstructor):
 
     with :math:`x_0 = z_0 = A^Hy` and :math:`u_0 = G(x_0)`. A few gradient steps with learned
     lengths take the place of the second line; see
-    :class:`~mrirecon.reconstructors.data_consistency.SplittingStep`.
+    :class:`~mrirecon.reconstructors.data_consistency.SplittingStep`. The paper's loss is a weighted
+    sum over all :math:`x_t`: ``objective=iterates``.
 
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper refines them with a U-Net.
@@ -58,8 +61,8 @@ class VSharp(Reconstructor):
         self.splitting = SplittingStep(iterations, steps, penalty)
         self.initializer = DilatedCnn()
 
-    def forward(self, sample: Sample) -> Image:
-        """Return the coil-combined image."""
+    def iterates(self, sample: Sample) -> Iterator[Image]:
+        """Yield the coil-combined image after each step."""
         data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
         x = z = data.adjoint
         u = self.initializer(x)
@@ -68,4 +71,4 @@ class VSharp(Reconstructor):
             penalty = self.splitting.penalties[t] * data.penalty_share
             z = denoiser(torch.stack([z, x, u / penalty], -3))
             x, u = self.splitting(x, z, u, data, t)
-        return restore_scale(x, data)
+            yield restore_scale(x, data)

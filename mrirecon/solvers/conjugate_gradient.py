@@ -42,7 +42,9 @@ def solve_cg(
         b: Right-hand side.
         iterations: Largest number of steps.
         tolerance: A member stops once :math:`\|b - Gx\| \le \text{tolerance}\,\|b\|`; with 0 every
-            step is taken, without the synchronisation that the test costs on a GPU.
+            step is taken, without the synchronisation that the test costs on a GPU. A residual
+            below the rounding of ``b`` is never made smaller: there are only numbers without a
+            meaning to divide by.
         x0: First guess; zero when None.
         axes: Axes of one vector; every other axis is batch.
         reference: What the residual is compared with instead of :math:`\|b\|`, broadcastable to
@@ -53,7 +55,9 @@ def solve_cg(
     residual = b if x0 is None else b - gram(x)
     direction = residual
     left = energy(residual, axes)
-    enough = tolerance**2 * (energy(b, axes) if reference is None else reference**2)
+    size = energy(b, axes)
+    asked = tolerance**2 * (size if reference is None else reference**2)
+    enough = torch.maximum(torch.as_tensor(asked), torch.finfo(left.dtype).eps ** 2 * size)
     steps = torch.zeros_like(left, dtype=torch.int64)
     values = [-0.5 * inner(x, b + residual, axes)] if trace else []
     for _ in range(iterations):
@@ -70,6 +74,6 @@ def solve_cg(
         steps = steps + active
         if trace:
             values.append(-0.5 * inner(x, b + residual, axes))
-    converged = (left <= enough) if tolerance else torch.zeros_like(left, dtype=torch.bool)
+    converged = (left <= asked) if tolerance else torch.zeros_like(left, dtype=torch.bool)
     objective = torch.stack([squeeze(value, axes) for value in values]) if trace else None
     return Solution(x, squeeze(steps, axes), squeeze(converged, axes), objective)

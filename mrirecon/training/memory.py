@@ -85,6 +85,16 @@ def steps(model: nn.Module, modules: Sequence[str] | None, key: str) -> list[nn.
 
 
 def _forward(step: nn.Module, forward: Any, *inputs: Any, **named: Any) -> Any:
+    """Call a step, and let it be called again for its gradient.
+
+    PyTorch keeps the random numbers of the devices of those tensors that it finds among the
+    arguments. It does not look into a DataTerm or a State, so it is shown a parameter.
+    """
     if not step.training:
         return forward(*inputs, **named)
-    return checkpoint(forward, *inputs, use_reentrant=False, **named)
+
+    def called(_: Any, *inputs: Any, **named: Any) -> Any:
+        return forward(*inputs, **named)
+
+    shown = next(step.parameters(), None)
+    return checkpoint(called, shown, *inputs, use_reentrant=False, **named)

@@ -11,7 +11,7 @@ from mrirecon.image import center_crop, complex_image
 from mrirecon.metrics import structural_similarity
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.similarity import multi_scale_similarity
-from mrirecon.types import Sample
+from mrirecon.types import Image, Sample
 
 
 class Objective(nn.Module, ABC):
@@ -43,7 +43,8 @@ class Supervised(Objective):
     r"""Compare the cropped magnitude :math:`x` with ``sample.target`` :math:`r`.
 
     .. math:: w_s\,(1 - \mathrm{SSIM}(x, r)) + w_m\,(1 - \mathrm{MSSIM}(x, r))
-              + w_1\,\|x - r\|_1 / (N L) + w_k\,\|F(x - r)\|_1 / \|F r\|_1
+              + w_1\,\|x - r\|_1 / (N L) + w_2\,\|x - r\|_2^2 / (N L^2)
+              + w_k\,\|F(x - r)\|_1 / \|F r\|_1
 
     :math:`L` is ``sample.peak``, the maximum of the reference volume (of the slice where nobody
     has told it), so no term depends on units. ``ssim=1, l1=0`` is fastMRI's SSIMLoss;
@@ -56,27 +57,44 @@ class Supervised(Objective):
         l1: Weight :math:`w_1` of the mean absolute error.
         multi_scale: Weight :math:`w_m` of the multi-scale structural dissimilarity.
         kspace: Weight :math:`w_k` of the relative error in k-space.
+        l2: Weight :math:`w_2` of the mean squared error.
     """
 
     needs_target = True
 
     def __init__(
-        self, ssim: float = 1.0, l1: float = 0.0, multi_scale: float = 0.0, kspace: float = 0.0
+        self,
+        ssim: float = 1.0,
+        l1: float = 0.0,
+        multi_scale: float = 0.0,
+        kspace: float = 0.0,
+        l2: float = 0.0,
     ) -> None:
         super().__init__()
-        weights = {"ssim": ssim, "l1": l1, "multi_scale": multi_scale, "kspace": kspace}
+        weights = {"ssim": ssim, "l1": l1, "multi_scale": multi_scale, "kspace": kspace, "l2": l2}
         if min(weights.values()) < 0 or sum(weights.values()) == 0:
             raise ValueError(
                 f"{', '.join(weights)} must be weights of which one is positive, got "
                 f"{', '.join(map(str, weights.values()))}"
             )
-        self.ssim, self.l1, self.multi_scale, self.kspace = ssim, l1, multi_scale, kspace
+        self.ssim, self.l1, self.l2 = ssim, l1, l2
+        self.multi_scale, self.kspace = multi_scale, kspace
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         if sample.target is None:
             raise no_reference(sample)
+        return self.compare(reconstructor(sample), sample)
+
+    def compare(self, found: Image, sample: Sample) -> Float[Tensor, ""]:
+        """Return the loss of complex images on the grid of the Sample.
+
+        Raises:
+            ConfigError: When the Sample has no reference.
+        """
+        if sample.target is None:
+            raise no_reference(sample)
         target = sample.target
-        image = center_crop(reconstructor(sample), target.shape[-2:]).abs()
+        image = center_crop(found, target.shape[-2:]).abs()
         peak = target.amax((-2, -1)) if sample.peak is None else sample.peak
         peak = peak.clamp_min(1e-12)
         loss = image.new_zeros(())
@@ -84,6 +102,9 @@ class Supervised(Objective):
             loss = loss + self.ssim * (1 - structural_similarity(image, target, peak)).mean()
         if self.l1:
             loss = loss + self.l1 * ((image - target).abs().mean((-2, -1)) / peak).mean()
+        if self.l2:
+            mean = (image - target).square().mean((-2, -1))
+            loss = loss + self.l2 * (mean / peak.square()).mean()
         if self.multi_scale:
             loss = (
                 loss + self.multi_scale * (1 - multi_scale_similarity(image, target, peak)).mean()

@@ -14,13 +14,14 @@ from mrirecon.types import Sample
 
 
 class WithPenalty(Objective):
-    r"""An objective plus the mean penalty of the networks inside the method.
+    r"""An objective plus the penalties of the networks inside the method.
 
-    .. math:: \mathcal{L}(f, y) + \frac{\gamma}{n} \sum_{k=1}^{n} p_k
+    .. math:: \mathcal{L}(f, y) + \gamma \sum_{k=1}^{n} p_k
 
     over the :math:`n` times that a :class:`~mrirecon.networks.penalized.Penalized` network was
-    called. For ISTA-Net it is the asymmetry of the learned transforms (Zhang and Ghanem, CVPR
-    2018), with :math:`\gamma = 0.01`.
+    called. For ISTA-Net it is the asymmetry of the learned transforms in each phase, with
+    :math:`\gamma = 0.01` and the mean squared error as :math:`\mathcal{L}` (Zhang and Ghanem,
+    CVPR 2018, equation 12). The paper's images are real; here the error is that of magnitudes.
 
     Args:
         objective: :math:`\mathcal{L}`.
@@ -63,4 +64,4 @@ class WithPenalty(Objective):
                 hook.remove()
         if not penalties:
             return loss
-        return loss + self.weight * torch.stack(penalties).mean()
+        return loss + self.weight * torch.stack(penalties).sum()

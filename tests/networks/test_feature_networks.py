@@ -74,6 +74,19 @@ def test_transposed_attention_is_what_the_equation_says():
     torch.testing.assert_close(layer(x), expected)
 
 
+def test_transposed_attention_of_many_pixels_does_not_overflow_in_half_precision():
+    torch.manual_seed(0)
+    layer, x = TransposedAttention(8, 2), 30 * torch.randn(1, 8, 96, 96)
+    x.requires_grad_()  # the squares of a query add up to more than 65504
+    found = []
+    for half in (False, True):
+        with torch.autocast("cpu", torch.float16, enabled=half):
+            y = layer(x)
+        found.append((y.detach(), torch.autograd.grad(1e-3 * y.float().square().sum(), x)[0]))
+    for full, half in zip(*found, strict=True):
+        torch.testing.assert_close(half.float(), full, rtol=0, atol=5e-3 * float(full.abs().max()))
+
+
 def test_gated_feed_forward_is_what_the_equation_says():
     layer, x = GatedFeedForward(4, 2.66), torch.randn(1, 4, 5, 6)
     assert layer.last.in_channels == 10

@@ -204,6 +204,26 @@ def test_recomputing_changes_memory_and_nothing_else(tmp_path):
         recompute(runs.varnet(), ["steps"])
 
 
+def test_recomputing_shows_pytorch_the_device_whose_random_numbers_it_has_to_keep(monkeypatch):
+    shown = []
+    original = torch.utils.checkpoint.get_device_states
+    monkeypatch.setattr(
+        torch.utils.checkpoint,
+        "get_device_states",
+        lambda *inputs: (
+            shown.extend(v.device for v in inputs if isinstance(v, torch.Tensor))
+            or original(*inputs)
+        ),
+    )
+    monkeypatch.setattr(torch.utils.checkpoint, "_infer_device_type", lambda *inputs: next(
+        shown.append(v.device) or "cpu" for v in inputs if isinstance(v, torch.Tensor)
+    ))  # fmt: skip
+    model = runs.varnet()  # its steps get dataclasses, into which PyTorch does not look
+    recompute(model)
+    Supervised()(model, scenes.batch()).backward()
+    assert len(shown) >= len(model.cascades)
+
+
 def test_steps_that_share_their_weights_are_wrapped_once():
     step, x = torch.nn.Linear(3, 3), torch.ones(2, 3)
     model = torch.nn.Module()

@@ -3,7 +3,13 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
+from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.modl import MoDL
+from mrirecon.reconstructors.rim import Rim
+from mrirecon.reconstructors.vsharp import VSharp
+from mrirecon.sensitivity import Espirit, GivenMaps
+from mrirecon.training.iterates import OverIterates
 from mrirecon.training.objective import Supervised
 from tests import scenes
 from tests.golden import formula
@@ -48,6 +54,37 @@ def test_crops_to_the_target_and_falls_back_to_the_slices_own_peak():
     sample = scenes.batch()
     cropped = sample.replace(target=sample.target[:, 4:36, 2:34], peak=None)
     assert Supervised()(Returns(sample.target), cropped).item() == pytest.approx(0, abs=1e-5)
+
+
+def test_the_squared_error_is_relative_to_the_peak():
+    sample = scenes.batch()
+    image = sample.target + 0.1 * torch.rand_like(sample.target)
+    mean = (image - sample.target).square().mean((-2, -1)) / sample.peak.square()
+    found = Supervised(0, l2=3)(Returns(image), sample).item()
+    assert found == pytest.approx(3 * mean.mean().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ["rim", "vsharp"])
+def test_all_iterates_are_compared_and_later_ones_weigh_more(method):
+    torch.manual_seed(0)
+    sample = scenes.batch()
+    sample = sample.replace(maps=Espirit()(sample))
+    model = (
+        Rim(GivenMaps(), 3, channels=4)
+        if method == "rim"
+        else VSharp(GivenMaps(), JointUnet(3, 4, 1), iterations=3, steps=2)
+    )
+    images = list(model.iterates(sample))
+    assert len(images) == 3 and torch.equal(images[-1], model(sample))
+    plain = Supervised(0, 1)
+    losses = [plain.compare(image, sample).item() for image in images]
+    assert len(set(losses)) == 3
+    expected = np.average(losses, weights=[0.1, 10**-0.5, 1])
+    assert OverIterates(plain)(model, sample).item() == pytest.approx(expected, rel=1e-5)
+    uniform = OverIterates(plain, "uniform")(model, sample).item()
+    assert uniform == pytest.approx(np.mean(losses), rel=1e-5)
+    with pytest.raises(ConfigError, match="MoDL does not hand out its iterates"):
+        OverIterates(plain).check(MoDL(GivenMaps()), sample)
 
 
 def test_an_empty_target_gives_a_finite_gradient():
