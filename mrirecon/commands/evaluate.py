@@ -3,6 +3,7 @@
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
@@ -10,9 +11,10 @@ from tqdm import tqdm
 
 from mrirecon.commands.base import command, command_line, versions
 from mrirecon.errors import ConfigError, RawDataError
-from mrirecon.evaluation.protocol import Score, score, square
+from mrirecon.evaluation.observed import Observed
+from mrirecon.evaluation.protocol import Protocol, Score, compared, region, score
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
-from mrirecon.evaluation.volumes import read_volume, volume_files
+from mrirecon.evaluation.volumes import volume_files
 from mrirecon.figures import Panel, bars, comparison, save_figure
 from mrirecon.files import (
     REPORT,
@@ -41,6 +43,10 @@ class Settings:
     output: str | None
     pictures: int
     overwrite: bool
+    region: Literal["whole", "square"]
+    scale: Literal["none", "least_squares"]
+    reference_dataset: str | None
+    reconstruction_dataset: str | None
 
 
 @command(Settings)
@@ -55,17 +61,25 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
     if settings.output:
         _refuse(output, drawn, [*references.values(), *read], settings.overwrite)
     scores: list[Score] = []
+    protocol, seen = Protocol(settings.region, settings.scale), Observed()
     for name in tqdm(names, unit="volume", leave=False, disable=None):
-        reference = read_volume(references[name])
-        images = {method: read_volume(files[name]) for method, files in methods.items()}
-        own = [score(method, name, image, reference) for method, image in images.items()]
+        reference = seen.read(references[name], settings.reference_dataset)
+        images = {
+            method: seen.read(files[name], settings.reconstruction_dataset, method)
+            for method, files in methods.items()
+        }
+        own = [score(method, name, image, reference, protocol) for method, image in images.items()]
         scores += own
+        seen.compare(name, images, reference, protocol)
         if name in drawn:
-            path = output / _picture(name)
-            save_figure(path, _compare(name, reference, images, own), overwrite=settings.overwrite)
+            figure = _compare(name, reference, images, own, protocol)
+            save_figure(output / _picture(name), figure, overwrite=settings.overwrite)
     print(table(summarize(scores)))
+    print(seen.definition(protocol))
+    for warning in seen.warnings(protocol):
+        print(f"WARNING: {warning}", file=sys.stderr)
     if settings.output:
-        _write(output, scores, settings.overwrite)
+        _write(output, scores, seen.facts(protocol), settings.overwrite)
 
 
 def _refuse(output: Path, drawn: list[str], read: list[Path], overwrite: bool) -> None:
@@ -83,15 +97,19 @@ def _picture(name: str) -> str:
 
 
 def _compare(
-    name: str, reference: Volume, images: dict[str, Volume], scores: list[Score]
+    name: str,
+    reference: Volume,
+    images: dict[str, Volume],
+    scores: list[Score],
+    protocol: Protocol,
 ) -> Figure:
     """Draw the middle slice of every method."""
     middle = len(reference) // 2
     return comparison(
-        Panel(square(reference, reference)[middle].numpy(), "reference"),
+        Panel(region(reference, reference, protocol)[middle].numpy(), "reference"),
         [
             Panel(
-                square(images[s.method], reference)[middle].numpy(),
+                compared(s.method, name, images[s.method], reference, protocol)[0][middle].numpy(),
                 s.method,
                 f"{s.psnr:.1f} dB, SSIM {s.ssim:.3f}",
             )
@@ -101,7 +119,7 @@ def _compare(
     )
 
 
-def _write(output: Path, scores: list[Score], overwrite: bool) -> None:
+def _write(output: Path, scores: list[Score], protocol: dict[str, object], overwrite: bool) -> None:
     summaries = summarize(scores)
     contents = (scores_csv(scores).encode(), summary_csv(summaries).encode())
     tables = dict(zip(TABLES, contents, strict=True))
@@ -109,7 +127,7 @@ def _write(output: Path, scores: list[Score], overwrite: bool) -> None:
         with atomic(output / name, Kind.TABLE, overwrite=overwrite) as temporary:
             temporary.write_bytes(content)
     facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables)}
-    facts |= {"command": command_line(), "versions": versions(), "protocol": "fastMRI"}
+    facts |= {"command": command_line(), "versions": versions(), "protocol": protocol}
     report = stamped(report_json(scores, summaries, **facts).encode(), Kind.SCORES)
     with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
         temporary.write_bytes(report)

@@ -1,15 +1,30 @@
 """Find and read the volumes to compare."""
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import numpy as np
 import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.fastmri import TARGETS
 from mrirecon.readers.naming import scan_name
 from mrirecon.types import Volume
+
+
+@dataclass(frozen=True)
+class StoredVolume:
+    """A volume and the data set that it was found in.
+
+    Attributes:
+        values: In the units of the file; negative ones stay negative, as in fastMRI's evaluation.
+        dataset: Name of the data set.
+    """
+
+    values: Volume
+    dataset: str
 
 
 def volume_files(path: Path) -> dict[str, Path]:
@@ -49,27 +64,53 @@ def _holds_mrd_images(path: Path) -> bool:
         return False
 
 
-def read_volume(path: Path) -> Volume:
-    """Read the magnitude volume (slice, y, x) of an HDF5 file; frames follow one another.
+def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
+    """Read the volume (slice, y, x) of an HDF5 file; frames follow one another.
+
+    Complex volumes are compared by their magnitudes.
+
+    Args:
+        path: The file.
+        dataset: Name of the data set; when None, that which the file's own k-space belongs to
+            (``reconstruction_esc`` for a single coil), else the first of ``TARGETS`` it has.
 
     Raises:
-        RawDataError: When the file cannot be read or holds no volume.
+        RawDataError: When the file cannot be read or holds no such volume.
     """
     try:
         with h5py.File(path, "r") as file:
-            name = next((n for n in TARGETS if n in file), None)
+            name = _find(file, dataset)
             if name is None:
+                wanted = dataset or f"one of the data sets {', '.join(TARGETS)}"
                 raise RawDataError(
-                    f"{path}: found {', '.join(file) or 'nothing'}, expected one of the data sets "
-                    f"{', '.join(TARGETS)}"
+                    f"{path}: found {', '.join(file) or 'nothing'}, expected {wanted}"
                 )
-            volume = torch.from_numpy(file[name][()]).abs().float()
+            stored = file[name][()]
     except OSError as error:
         raise RawDataError(f"{path}: not a readable HDF5 file ({error})") from error
+    return StoredVolume(_volume(stored, f"{path}: {name}"), name)
+
+
+def _find(file: h5py.File, wanted: str | None) -> str | None:
+    names = [wanted] if wanted else list(TARGETS)
+    kspace = file.get("kspace")
+    if isinstance(kspace, h5py.Dataset) and kspace.ndim == 3:  # one coil: both references are there
+        names.sort(key=lambda name: name != "reconstruction_esc")
+    return next((name for name in names if isinstance(file.get(name), h5py.Dataset)), None)
+
+
+def _volume(stored: object, where: str) -> Volume:
+    if not isinstance(stored, np.ndarray) or stored.dtype.kind not in "biufc":
+        kind = getattr(stored, "dtype", type(stored).__name__)
+        raise RawDataError(f"{where} holds {kind}, expected numbers of shape (slice, y, x)")
+    values = np.abs(stored) if stored.dtype.kind == "c" else stored
+    with np.errstate(over="ignore"):  # found out below
+        volume = torch.from_numpy(np.ascontiguousarray(values, np.float32))
     if volume.ndim == 4:
         volume = volume.flatten(0, 1)
-    if volume.ndim != 3 or not volume.isfinite().all():
+    if volume.ndim != 3 or 0 in volume.shape or not volume.isfinite().all():
         raise RawDataError(
-            f"{path}: {name} must be finite and (slice, y, x), but has shape {tuple(volume.shape)}"
+            f"{where} must be finite and (slice, y, x), but has shape {tuple(volume.shape)}"
+            + ("" if volume.isfinite().all() else " and values that are not finite")
         )
     return volume

@@ -8,10 +8,14 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mrirecon import cli
 from mrirecon.errors import RawDataError, ShapeError
-from mrirecon.evaluation.protocol import score, square
+from mrirecon.evaluation.protocol import Protocol, fitted_factor, region, score
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
+from mrirecon.image import complex_image
+from mrirecon.training.volumes import VolumeScores
+from mrirecon.types import Sample
 
 
 def volumes(y=24, x=20, seed=0):
@@ -24,7 +28,8 @@ def test_scores_as_fastmris_evaluate():
     image, reference = volumes()
     larger = np.zeros((3, 30, 26), np.float32)
     larger[:, 3:27, 3:23] = image
-    found = score("m", "v", torch.from_numpy(larger), torch.from_numpy(reference))
+    pair = torch.from_numpy(larger), torch.from_numpy(reference)
+    found = score("m", "v", *pair, Protocol("square"))
     # evaluate.py: both cropped to (width, width), offsets (n - width) // 2, volume maximum
     gt, pred = reference[:, 2:22], image[:, 2:22]
     peak = gt.max()
@@ -39,6 +44,10 @@ def test_scores_as_fastmris_evaluate():
 
 def test_the_crop_is_fastmris_for_odd_sizes_and_wide_references():
     volume = torch.arange(8 * 9).reshape(1, 8, 9).float()
+
+    def square(volume, reference):
+        return region(volume, reference, Protocol("square"))
+
     assert square(volume, torch.zeros(1, 8, 5)).shape == (1, 5, 5)
     assert square(volume, torch.zeros(1, 8, 5))[0, 0, 0] == 1 * 9 + 2  # (8 - 5) // 2, (9 - 5) // 2
     assert square(volume, torch.zeros(1, 6, 9)).shape == (1, 6, 9)
@@ -77,7 +86,7 @@ def test_volumes_are_found_and_read(tmp_path):
     image, reference = volumes()
     with h5py.File(tmp_path / "a.h5", "w") as file:
         file["reconstruction"], file["reconstruction_rss"] = image, reference
-    assert read_volume(volume_files(tmp_path)["a"]).equal(torch.from_numpy(reference))
+    assert read_volume(volume_files(tmp_path)["a"]).values.equal(torch.from_numpy(reference))
     with h5py.File(tmp_path / "b.h5", "w") as file:
         file["images"] = image
     with pytest.raises(RawDataError, match="found images, expected one of the data sets"):
@@ -91,3 +100,107 @@ def test_volumes_are_found_and_read(tmp_path):
         read_volume(tmp_path / "d.h5")
     with pytest.raises(RawDataError, match="no such file or folder"):
         volume_files(tmp_path / "nowhere")
+
+
+def write(path, **arrays):
+    path.parent.mkdir(exist_ok=True)
+    with h5py.File(path, "w") as file:
+        for name, array in arrays.items():
+            file[name] = array
+    return path
+
+
+def test_single_coil_files_are_compared_with_their_emulated_single_coil_image(tmp_path):
+    esc, rss = volumes()
+    both = {"reconstruction_esc": esc, "reconstruction_rss": rss}
+    one = write(tmp_path / "one.h5", kspace=np.zeros((3, 24, 20), np.complex64), **both)
+    many = write(tmp_path / "many.h5", kspace=np.zeros((3, 2, 24, 20), np.complex64), **both)
+    assert read_volume(one).dataset == "reconstruction_esc"
+    assert read_volume(one).values.equal(torch.from_numpy(esc))
+    assert read_volume(many).dataset == "reconstruction_rss"
+    assert read_volume(one, "reconstruction_rss").values.equal(torch.from_numpy(rss))
+    with pytest.raises(RawDataError, match=r"found kspace, .*, expected images"):
+        read_volume(one, "images")
+
+
+@pytest.mark.parametrize("dtype", [">f4", ">c8", "<u2", ">u2", "<i4", "u1", "<f8", "<f2", "?"])
+def test_numbers_of_any_kind_are_read(tmp_path, dtype):
+    values = (np.arange(3 * 8 * 9) % 5).reshape(3, 8, 9).astype(dtype)
+    read = read_volume(write(tmp_path / "a.h5", reconstruction=values)).values
+    assert read.dtype == torch.float32
+    torch.testing.assert_close(read, torch.from_numpy(np.abs(values.astype(complex))).float())
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        (np.array([b"a", b"b"]), "expected numbers of shape"),
+        (np.zeros((2, 8, 8), [("r", "<f4"), ("x", "<f4")]), "expected numbers of shape"),
+        (np.full((2, 8, 8), 1e39), "values that are not finite"),
+        (np.zeros((8, 8)), r"has shape \(8, 8\)"),
+        (np.zeros((0, 8, 8)), r"has shape \(0, 8, 8\)"),
+        (3.0, "holds float64, expected numbers"),
+    ],
+)
+def test_what_is_no_volume_is_told(tmp_path, values, message):
+    with pytest.raises(RawDataError, match=message):
+        read_volume(write(tmp_path / "a.h5", reconstruction=values))
+
+
+def test_negative_pixels_stay_negative_as_in_fastmris_evaluate(tmp_path):
+    image, reference = volumes()
+    image[:, :5] *= -1
+    read = read_volume(write(tmp_path / "a.h5", reconstruction=image)).values
+    found = score("m", "v", read, torch.from_numpy(reference), Protocol("square")).nmse
+    expected = np.linalg.norm((image - reference)[:, 2:22]) ** 2
+    assert found == pytest.approx(expected / np.linalg.norm(reference[:, 2:22]) ** 2, rel=1e-5)
+
+
+def test_validation_and_evaluate_score_the_same_tall_volume_alike():
+    rng = torch.Generator().manual_seed(0)
+    target = torch.rand(3, 28, 20, generator=rng)
+    image = target + 0.1 * torch.rand(3, 28, 20, generator=rng)
+    image[:, :4] = 0  # lost rows, which a square crop would not see
+    validation = VolumeScores()
+    key = tuple(("v", i) for i in range(3))
+    sample = Sample(torch.zeros(3, 1, 28, 20, dtype=torch.complex64), torch.ones(3, 1, 20) > 0,
+                    target=target, key=key)  # fmt: skip
+    validation.add(sample, complex_image(image))
+    found = score("m", "v", image, target)
+    assert validation.mean() == {n: getattr(found, n) for n in ("nmse", "psnr", "ssim")}
+    assert found.nmse > 2 * score("m", "v", image, target, Protocol("square")).nmse
+    exact = target.clone()
+    exact[:, :4] = 0
+    assert score("m", "v", exact, target).nmse > 0.05
+
+
+def test_other_intensities_can_be_fitted_and_empty_references_are_refused():
+    image, reference = map(torch.from_numpy, volumes())
+    assert fitted_factor(1e-3 * reference, reference) == pytest.approx(1e3)
+    fitted = Protocol(scale="least_squares")
+    expected = score("m", "v", image * fitted_factor(image, reference), reference).nmse
+    assert score("m", "v", 1e-3 * image, reference, fitted).nmse == pytest.approx(expected)
+    assert score("m", "v", image, reference).nmse > expected
+    with pytest.raises(RawDataError, match="reference is zero everywhere"):
+        score("m", "v", image, 0 * reference)
+
+
+def test_the_command_tells_what_it_scored_and_of_other_units(tmp_path, capsys, monkeypatch):
+    image, reference = volumes(28, 20)
+    for folder, scale in (("good", 1.0), ("loud", 1e3)):
+        write(tmp_path / folder / "v.h5", reconstruction=scale * image)
+    write(tmp_path / "reference" / "v.h5", reconstruction_rss=reference)
+    folders = f"reconstruction=[{tmp_path / 'good'},{tmp_path / 'loud'}]"
+    arguments = ["evaluate", f"reference={tmp_path / 'reference'}", folders]
+    for more in ([], ["scale=least_squares", "region=square", f"output={tmp_path / 'out'}"]):
+        monkeypatch.setattr("sys.argv", ["mrirecon", *arguments, *more])
+        cli.main()
+    out, err = capsys.readouterr()
+    assert "scored: whole images of reconstruction_rss (28 x 20); fastMRI's evaluate.py" in out
+    assert "the central square of reconstruction_rss (28 x 20), as fastMRI's evaluate.py" in out
+    assert err.count("WARNING: loud: multiplied by 0.000") == 1 and "good:" not in err
+    facts = json.loads((tmp_path / "out" / "scores.json").read_text())["protocol"]
+    assert facts["region"] == "square" and facts["scale"] == "least_squares"
+    assert facts["datasets"]["loud"] == ["reconstruction"] and facts["matrices"] == [[28, 20]]
+    rows = json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]
+    assert rows[0]["nmse"] == pytest.approx(rows[1]["nmse"])

@@ -1,0 +1,84 @@
+"""What was scored, in words and for programs: scores that were defined otherwise do not compare."""
+
+import statistics
+from collections import Counter, defaultdict
+from dataclasses import asdict
+from pathlib import Path
+
+from mrirecon.evaluation.protocol import Protocol, compared, fitted_factor
+from mrirecon.evaluation.volumes import read_volume
+from mrirecon.types import Volume
+
+LARGEST_FACTOR = 2.0
+"""Intensities that differ by more are in other units, or those of another scan."""
+
+
+class Observed:
+    """What a run has read: from which data sets, of which sizes, in which units."""
+
+    def __init__(self) -> None:
+        self._datasets: dict[str, Counter[str]] = defaultdict(Counter)
+        self._matrices: Counter[tuple[int, int]] = Counter()
+        self._factors: dict[str, list[float]] = defaultdict(list)
+
+    def read(self, path: Path, dataset: str | None, method: str = "reference") -> Volume:
+        """Read a volume, and remember where it was found."""
+        stored = read_volume(path, dataset)
+        self._datasets[method][stored.dataset] += 1
+        return stored.values
+
+    def compare(
+        self, name: str, images: dict[str, Volume], reference: Volume, protocol: Protocol
+    ) -> None:
+        """Remember the size of a reference and how far the units of each method are off."""
+        self._matrices[(reference.shape[-2], reference.shape[-1])] += 1
+        plain = Protocol(protocol.region)
+        for method, image in images.items():
+            pair = compared(method, name, image, reference, plain)
+            self._factors[method].append(fitted_factor(*pair))
+
+    def definition(self, protocol: Protocol) -> str:
+        """Tell what was scored; numbers that are scored otherwise do not compare."""
+        names = ", ".join(self._datasets["reference"])
+        sizes = ", ".join(f"{y} x {x}" for y, x in self._matrices)
+        what = f"whole images of {names} ({sizes})"
+        tall = [f"{y} x {x}" for y, x in self._matrices if y > x]
+        if protocol.region == "square":
+            what = f"the central square of {names} ({sizes}), as fastMRI's evaluate.py"
+        elif tall:
+            what += "; fastMRI's evaluate.py scores the central square only: region=square"
+        if protocol.scale == "least_squares":
+            what += "; intensities fitted by least squares"
+        return f"scored: {what}; the peak is that of the reference volume; mean over volumes"
+
+    def facts(self, protocol: Protocol) -> dict[str, object]:
+        """Return the definition for the report."""
+        return {
+            **asdict(protocol),
+            "metrics": "of fastMRI's evaluate.py, mean over volumes",
+            "datasets": {method: list(names) for method, names in self._datasets.items()},
+            "matrices": [list(matrix) for matrix in self._matrices],
+            "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
+        }
+
+    def warnings(self, protocol: Protocol) -> list[str]:
+        """Tell of what makes scores look other than images do."""
+        found = []
+        for method, factors in self._factors.items():
+            factor = statistics.median(factors)
+            if protocol.scale == "none" and not 1 / LARGEST_FACTOR < factor < LARGEST_FACTOR:
+                found.append(
+                    f"{method}: multiplied by {factor:.3g} its intensities would be closest to "
+                    "those of the reference, so these scores compare units more than images; "
+                    "correct the units, or score with scale=least_squares"
+                )
+            if len(self._datasets[method]) > 1:
+                names = ", ".join(self._datasets[method])
+                found.append(f"{method}: volumes were found in different data sets: {names}")
+        if len(self._datasets["reference"]) > 1:
+            names = ", ".join(self._datasets["reference"])
+            found.append(
+                f"references were found in different data sets ({names}); choose one with "
+                "reference_dataset=NAME"
+            )
+        return found
