@@ -57,8 +57,9 @@ class Accelerator:
             with self._calls:  # it was left for the call that led here
                 return engine(*args, **kwargs)
 
-        def on_host(this: torch.autocast, kind: str, *args: Any, **kwargs: Any) -> None:
-            autocast(this, "cpu" if kind == DEVICE.type else kind, *args, **kwargs)
+        def on_host(this: torch.autocast, device_type: str, *args: Any, **kwargs: Any) -> None:
+            kind = "cpu" if device_type == DEVICE.type else device_type
+            autocast(this, kind, *args, **kwargs)
 
         with (
             mock.patch("torch.autograd._engine_run_backward", backward),

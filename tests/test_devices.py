@@ -12,6 +12,7 @@ from mrirecon.operators import adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.grappa import Grappa
 from mrirecon.reconstructors.ista_net import IstaNet
+from mrirecon.reconstructors.rim import Rim
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.sensitivity import GivenMaps, LearnedMaps
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -102,7 +103,8 @@ def test_models(name, sample, device):
 def test_objectives(name, sample):
     config = composed("train", "data=simulated", f"objective={name}", "sampling=random")
     objective = build(config.objective, Objective, "objective")
-    model = IstaNet(GivenMaps(), 1, 4) if name == "ista_net" else runs.varnet(cascades=1)
+    special = {"ista_net": IstaNet(GivenMaps(), 1, 4), "iterates": Rim(GivenMaps(), 2, 4)}
+    model = special.get(name) or runs.varnet(cascades=1)
     train(model, objective, sample.replace(neighbors=None, noise=None))  # to be estimated
 
 

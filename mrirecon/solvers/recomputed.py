@@ -43,6 +43,8 @@ def recomputed_cg(
 
     if not torch.is_grad_enabled():
         return solve(b, x0)
-    # there are no random numbers in it whose state would have to be kept
-    result: Tensor = checkpoint(solve, b, x0, use_reentrant=False, preserve_rng_state=False)
+    # there are no random numbers in it whose state would have to be kept, and nothing to compare
+    result: Tensor = checkpoint(
+        solve, b, x0, use_reentrant=False, preserve_rng_state=False, determinism_check="none"
+    )
     return result
