@@ -21,7 +21,28 @@ def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Te
     The gradient at an empty pixel is zero, not NaN.
     """
     squares = torch.view_as_real(coil_images).square().sum((-1, -4))  # faster than vector_norm
+    return _root(squares)
+
+
+def _root(squares: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
     return torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
+
+
+def interpolated_rss(
+    coil_images: Complex[Tensor, "*b coil h w"], shape: Shape
+) -> Float[Tensor, "*b y x"]:
+    """Resample every coil's image to ``shape`` pixels, then combine them.
+
+    A magnitude has more detail than its pixels can hold, so it must not be resampled itself. One
+    coil at a time is interpolated, so that large volumes need little memory.
+    """
+    if tuple(coil_images.shape[-2:]) == tuple(shape):
+        return root_sum_of_squares(coil_images)
+    squares = coil_images.real.new_zeros(())
+    for coil in range(coil_images.shape[-3]):
+        image = interpolate(coil_images[..., coil, :, :], shape)
+        squares = squares + torch.view_as_real(image).square().sum(-1)
+    return _root(squares)
 
 
 def complex_image(magnitude: Float[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
 
 import torch
-from jaxtyping import Complex64, Float32
+from jaxtyping import Complex64
 from torch import Tensor
 from tqdm import tqdm
 
 from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
-from mrirecon.image import center_fit, interpolate
+from mrirecon.image import center_fit
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.scan import Scan, ScanHeader, told_noise
 from mrirecon.types import Sample, Transform, Volume
@@ -54,9 +54,9 @@ def reconstruct_scan(
         batches = read_batches(scan, groups, reconstructor, transform)
         for indices in shown:
             batch = next(batches).to(device)
-            image = reconstructor(batch)
+            image = on_matrix(reconstructor, batch, scan.header).abs()
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
-            planes.update(zip(indices, to_matrix(image * scale, scan.header).cpu(), strict=True))
+            planes.update(zip(indices, (image * scale).cpu(), strict=True))
     return torch.stack([planes[i] for i in range(len(scan))])
 
 
@@ -122,6 +122,8 @@ def same_units(frames: Sequence[Sample]) -> list[Sample]:
     return [frame.divided(common / scale) for frame, scale in zip(frames, scales, strict=True)]
 
 
-def to_matrix(image: Complex64[Tensor, "b h w"], header: ScanHeader) -> Float32[Tensor, "b y x"]:
-    """Interpolate to the reconstruction voxel, cut out the field of view, take the magnitude."""
-    return center_fit(interpolate(image, header.canvas), header.matrix).abs()
+def on_matrix(
+    reconstructor: Reconstructor, batch: Sample, header: ScanHeader
+) -> Complex64[Tensor, "b y x"]:
+    """Reconstruct with the voxels of the final image, and cut out its field of view."""
+    return center_fit(reconstructor.on_canvas(batch, header.canvas), header.matrix)

@@ -3,10 +3,22 @@ from dataclasses import replace
 import pytest
 import torch
 
+from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
-from mrirecon.inference import reconstruct_scan, to_matrix
+from mrirecon.fourier import fft, ifft
+from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.inference import on_matrix, reconstruct_scan
 from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.sensitivity import LowResolutionMaps
+from mrirecon.reconstructors.fi_varnet import FiVarNet
+from mrirecon.reconstructors.grappa import Grappa
+from mrirecon.reconstructors.kspace_consistency import SoftStep
+from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
+from mrirecon.reconstructors.spirit import Spirit
+from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.scan import Scan
+from mrirecon.sensitivity import GivenMaps, LowResolutionMaps
+from mrirecon.types import Sample
 from tests import scenes
 
 TRANSFORM = Compose([Undersample(scenes.PATTERN), Normalize()])
@@ -19,7 +31,51 @@ def test_interpolates_to_the_reconstruction_voxel_before_it_crops():
     image = (2 + torch.cos(2 * torch.pi * y / 20)[:, None] + torch.sin(2 * torch.pi * x / 12)) + 0j
     y, x = (torch.arange(n) - n // 2 for n in (30, 20))
     expected = 2 + torch.cos(2 * torch.pi * y / 40)[:, None] + torch.sin(2 * torch.pi * x / 36)
-    torch.testing.assert_close(to_matrix(image[None], header)[0], expected, rtol=1e-5, atol=1e-5)
+    sample = Sample(fft(image)[None, None], torch.ones(1, 1, 12, dtype=torch.bool))
+    shown = on_matrix(ZeroFilled(), sample, header)[0].abs()
+    torch.testing.assert_close(shown, expected, rtol=1e-5, atol=1e-5)
+
+
+def random_network(kind, **options):
+    torch.manual_seed(0)
+    return kind(channels=2, sensitivity=GivenMaps(), **options)
+
+
+COILWISE = {
+    "zero_filled": ZeroFilled(),
+    "grappa": Grappa((3, 2)),
+    "spirit": Spirit(3),
+    "varnet": random_network(VarNet, cascades=2, pools=2),
+    "varnet_consistency": random_network(VarNet, cascades=2, pools=2, consistency=SoftStep()),
+    "fi_varnet": random_network(FiVarNet, cascades=1, pools=2, acceleration=2),
+    "recurrent_varnet": random_network(RecurrentVarNet, iterations=2, layers=2),
+}
+
+
+class Interpolated(Scan):
+    """A scan whose images have other pixels than its k-space."""
+
+    def __init__(self, canvas):
+        self.scan = scenes.scan(slices=1, with_maps=True)
+        self.header = replace(self.scan.header, canvas=canvas, matrix=canvas)
+
+    def __getitem__(self, index):
+        return self.scan[index]
+
+
+@pytest.mark.parametrize("canvas", [(80, 72), (47, 51), (30, 36)], ids=str)
+@pytest.mark.parametrize("name", COILWISE)
+def test_coil_images_are_interpolated_before_they_are_combined(name, canvas):
+    """A magnitude has more detail than its pixels hold; the k-space of a coil is zero-padded."""
+    scan, model = Interpolated(canvas), COILWISE[name].eval()
+    volume = reconstruct_scan(scan, model, TRANSFORM)
+    with torch.no_grad():
+        sample = collate([TRANSFORM(scan[0])])
+        coils = model.coil_images(sample)
+        torch.testing.assert_close(root_sum_of_squares(coils), model(sample).real)
+    gain = (canvas[0] * canvas[1] / (40 * 36)) ** 0.5
+    padded = root_sum_of_squares(ifft(center_fit(fft(coils), canvas))) * gain * sample.scale
+    torch.testing.assert_close(volume[0], padded[0], rtol=1e-4, atol=1e-4 * float(padded.max()))
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
-from mrirecon.image import center_fit, interpolate
+from mrirecon.inference import on_matrix
 from mrirecon.operators import sense
 from mrirecon.quality import NoiseMaps
 from mrirecon.reconstructors.base import Reconstructor
@@ -67,14 +67,14 @@ def noise_maps(
     for _ in range(REPLICAS):
         drawn = torch.randn(*sample.kspace.shape, 2, generator=generator).to(image.device)
         noise = torch.view_as_complex(drawn) * amplitude.unsqueeze(-3)
-        replica = reconstructor(sample.replace(kspace=sample.kspace + noise))
-        replicas.append(_to_matrix(replica, plane.header))
+        noisy = sample.replace(kspace=sample.kspace + noise)
+        replicas.append(on_matrix(reconstructor, noisy, plane.header))
     spread = torch.stack(replicas)
     # a magnitude has the noise along the phase only, a complex image in two components
     components = 2 if image.imag.any() else 1
     squares = (spread - spread.mean(0)).abs().square().sum(0)
     deviation = _smooth(squares / (components * (REPLICAS - 1))).sqrt() / plane.unit
-    signal = _to_matrix(image, plane.header).abs() / plane.unit
+    signal = on_matrix(reconstructor, sample, plane.header).abs() / plane.unit
     voxel = plane.header.voxel or (1.0, 1.0, 1.0)
     maps = NoiseMaps(
         signal[0].cpu().numpy(), deviation[0].cpu().numpy(), REPLICAS, (voxel[0], voxel[1])
@@ -108,7 +108,3 @@ def _smooth(variance: Float32[Tensor, "b y x"]) -> Float32[Tensor, "b y x"]:
         for values in (variance, inside)
     )
     return torch.where(inside > 0, total / count.clamp_min(1e-6), 0.0)
-
-
-def _to_matrix(image: Complex64[Tensor, "b h w"], header: ScanHeader) -> Complex64[Tensor, "b y x"]:
-    return center_fit(interpolate(image, header.canvas), header.matrix)

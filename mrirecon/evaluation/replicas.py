@@ -12,7 +12,7 @@ from tqdm import trange
 
 from mrirecon.errors import ShapeError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sampling.calibration import center_slice
+from mrirecon.sampling.calibration import centered_slice
 from mrirecon.sensitivity.base import calibration_extent
 from mrirecon.types import Image, Sample
 
@@ -126,7 +126,7 @@ def _with_fixed_calibration(sample: Sample) -> Sample:
     extent = extents.pop()
     if 0 in extent:  # there is nothing to keep, which the estimator itself will say
         return sample
-    rows, columns = map(center_slice, sample.kspace.shape[-2:], extent)
+    rows, columns = map(centered_slice, sample.kspace.shape[-2:], extent)
     near = sample.neighbors
     return sample.replace(
         calibration=sample.kspace[..., rows, columns],

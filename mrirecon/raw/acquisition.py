@@ -27,7 +27,7 @@ from mrirecon.raw.sorting import (
     sort_lines,
     to_planes,
 )
-from mrirecon.sampling.calibration import center_slice, central_block
+from mrirecon.sampling.calibration import centered_slice, central_block
 from mrirecon.scan import Frame
 from mrirecon.types import Sample
 
@@ -144,7 +144,7 @@ class CartesianAcquisition:
         grid = self._calibration_grid(index)
         separate, measured = self._planes(index, grid, fetch)
         (h, w), (rows, columns) = grid.shape, _largest(central_block(measured > 0))
-        block = separate[:, :, center_slice(h, rows), center_slice(w, columns)]
+        block = separate[:, :, centered_slice(h, rows), centered_slice(w, columns)]
         return Planes(kspace, counts, torch.from_numpy(block.copy()) if rows else None)
 
     def plane(self, planes: Planes, index: int) -> Sample:
@@ -226,7 +226,7 @@ class CartesianAcquisition:
         if rows == 0:
             return None
         h, w = grid.shape
-        return lines.kspace[:, center_slice(h, rows), center_slice(w, columns)].contiguous()
+        return lines.kspace[:, centered_slice(h, rows), centered_slice(w, columns)].contiguous()
 
     def _calibration_lines(self, frame: int) -> Index:
         """Return the reference lines of a frame, or else those of the first frame that has some."""

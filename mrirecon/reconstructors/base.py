@@ -3,10 +3,14 @@
 from abc import ABC, abstractmethod
 from typing import Literal
 
-from torch import nn
+from jaxtyping import Complex64
+from torch import Tensor, nn
 
+from mrirecon.image import complex_image, interpolate, interpolated_rss, root_sum_of_squares
 from mrirecon.solvers import Solution
 from mrirecon.types import Image, Sample
+
+CoilImages = Complex64[Tensor, "*b coil h w"]
 
 
 class Reconstructor(nn.Module, ABC):
@@ -31,10 +35,38 @@ class Reconstructor(nn.Module, ABC):
     def forward(self, sample: Sample) -> Image:
         """Return the complex image of every member of the batch."""
 
+    def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
+        """Return the image of every member with ``canvas`` pixels over the same field of view."""
+        return interpolate(self(sample), canvas)
+
     @property
     def trainable(self) -> bool:
         """Whether there is anything to train."""
         return any(parameter.requires_grad for parameter in self.parameters())
+
+
+class CoilwiseReconstructor(Reconstructor):
+    """A method that ends with an image of every coil, of which it takes the root-sum-of-squares.
+
+    Attributes:
+        rss: Whether it does; with another combination the image is complex.
+    """
+
+    rss: bool = True
+
+    @abstractmethod
+    def coil_images(self, sample: Sample) -> CoilImages:
+        """Return the complex image of every coil."""
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the root-sum-of-squares, as a complex image."""
+        return complex_image(root_sum_of_squares(self.coil_images(sample)))
+
+    def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
+        """Return the combination of interpolated coil images, as a complex image."""
+        if not self.rss or tuple(canvas) == tuple(sample.kspace.shape[-2:]):
+            return super().on_canvas(sample, canvas)
+        return complex_image(interpolated_rss(self.coil_images(sample), canvas))
 
 
 class IterativeReconstructor(Reconstructor):

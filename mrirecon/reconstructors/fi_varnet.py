@@ -6,11 +6,10 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks import NormUnet
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
 from mrirecon.operators import adjoint_image, sense_normal
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.feature_cascade import FeatureCascade
 from mrirecon.reconstructors.kspace_consistency import KspaceConsistency
 from mrirecon.reconstructors.kspace_state import (
@@ -29,7 +28,7 @@ from mrirecon.types import Image, Sample
 REFINED = 3
 
 
-class FiVarNet(Reconstructor):
+class FiVarNet(CoilwiseReconstructor):
     r"""Unrolled gradient steps on feature maps, then as many on multi-coil k-space.
 
     .. math:: f_0 &= C(E^H y), \qquad g_t = \operatorname{norm} f_t, \qquad E = F S \\
@@ -74,6 +73,7 @@ class FiVarNet(Reconstructor):
             raise ValueError(f"cascades must be at least 1, got {cascades}")
         self.sensitivity = sensitivity
         self.combination = combination
+        self.rss = combination == "rss"
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, cascades)
@@ -87,14 +87,19 @@ class FiVarNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
+        return super().forward(sample) if self.rss else self._last(sample).image()
+
+    def coil_images(self, sample: Sample) -> CoilImages:
+        return self._last(sample).coil_images()
+
+    def _last(self, sample: Sample) -> State | Explicit:
+        """Return the state after all steps."""
         maps = coil_maps(self.sensitivity, sample)
         measured = Measured.of(sample.kspace, sense_normal(sample, maps))
         state = self._first(sample, measured, self._in_features(sample, measured))
         for denoiser, consistency in zip(self.denoisers, self.consistency, strict=True):
             state = consistency(state, denoiser(state.image()))
-        if self.combination == "sense":
-            return state.image()
-        return complex_image(root_sum_of_squares(state.coil_images()))
+        return state
 
     def _first(self, sample: Sample, measured: Measured, x: Image) -> State | Explicit:
         """Return the state before the first step on the image, which begin at its k-space."""

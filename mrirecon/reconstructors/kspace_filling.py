@@ -12,7 +12,7 @@ from torch import Tensor
 from mrirecon.fourier import ifft
 from mrirecon.operators import Coils
 from mrirecon.reconstructors.adaptive_combine import Combination, combine_coils
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.sensitivity.base import SensitivityEstimator, calibration_data
 from mrirecon.types import Image, KSpace, Sample
@@ -52,7 +52,7 @@ def alike(sample: Sample) -> Iterator[Alike]:
         yield Alike(members, kspace[members], mask, calibration[members][:, :, rows, columns])
 
 
-class KSpaceFilling(Reconstructor):
+class KSpaceFilling(CoilwiseReconstructor):
     """Predicts the missing samples of every coil, then combines the coils' images.
 
     ``Sample.weights`` take no part: each sample counts as measured once.
@@ -68,6 +68,7 @@ class KSpaceFilling(Reconstructor):
         super().__init__()
         self.combination: Combination = combination
         self.sensitivity = sensitivity
+        self.rss = combination == "rss" and sensitivity is None
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; real and positive unless coils are combined otherwise.
@@ -75,10 +76,18 @@ class KSpaceFilling(Reconstructor):
         Raises:
             CalibrationError: When the fully sampled centre is too small.
         """
-        images = ifft(self.fill(sample))
+        images = self.coil_images(sample)
         if self.sensitivity is None:
             return combine_coils(images, self.combination)
         return Coils(self.sensitivity(sample)).H(images)
+
+    def coil_images(self, sample: Sample) -> CoilImages:
+        """Return the images of the filled k-space.
+
+        Raises:
+            CalibrationError: When the fully sampled centre is too small.
+        """
+        return ifft(self.fill(sample))
 
     @torch.no_grad()
     def fill(self, sample: Sample) -> KSpace:

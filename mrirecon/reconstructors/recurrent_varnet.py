@@ -3,18 +3,17 @@
 from typing import Literal
 
 from mrirecon.fourier import fft, ifft
-from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.conv_gru import ConvGru, StateInitializer
 from mrirecon.networks.recurrent import RecurrentNetwork
-from mrirecon.operators import Coils, Fourier
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.operators import Coils, Fourier, LinearOperator
+from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.kspace_consistency import KspaceConsistency, SoftStep
 from mrirecon.reconstructors.unrolled import check_fits, coil_maps, for_each_step, scaled
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.types import Image, Sample
+from mrirecon.types import Image, KSpace, Sample
 
 
-class RecurrentVarNet(Reconstructor):
+class RecurrentVarNet(CoilwiseReconstructor):
     r"""Unrolled gradient steps on multi-coil k-space with a recurrent network as regularizer.
 
     .. math:: w_t, h_{t+1} &= H_t(E^H k_t,\ h_t), \qquad E = F S \\
@@ -52,6 +51,7 @@ class RecurrentVarNet(Reconstructor):
         self.sensitivity = sensitivity
         self.iterations = iterations
         self.combination = combination
+        self.rss = combination == "rss"
         unit = ConvGru(channels, layers) if regularizer is None else regularizer
         check_fits("regularizer", unit, images=1)
         self.initializer = StateInitializer(unit.channels, unit.layers)
@@ -61,7 +61,16 @@ class RecurrentVarNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
+        if self.rss:
+            return super().forward(sample)
         E = Fourier() @ Coils(coil_maps(self.sensitivity, sample))
+        return E.H(self._last(sample, E))
+
+    def coil_images(self, sample: Sample) -> CoilImages:
+        return ifft(self._last(sample, Fourier() @ Coils(coil_maps(self.sensitivity, sample))))
+
+    def _last(self, sample: Sample, E: LinearOperator) -> KSpace:
+        """Return the k-space after all steps."""
         sample, scale = scaled(sample)
         kspace, x = sample.kspace, E.H(sample.kspace)
         h, w = x.shape[-2:]
@@ -70,8 +79,4 @@ class RecurrentVarNet(Reconstructor):
             i = t % len(self.units)
             correction, state = self.units[i](E.H(kspace).reshape(-1, 1, h, w), state)
             kspace = self.consistency[i](kspace, sample) + E(correction.reshape(x.shape))
-        if self.combination == "sense":
-            image = E.H(kspace)
-        else:
-            image = complex_image(root_sum_of_squares(ifft(kspace)))
-        return image * scale
+        return kspace * scale.unsqueeze(-3)

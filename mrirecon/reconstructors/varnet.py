@@ -5,10 +5,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.norm_unet import NormUnet
 from mrirecon.operators import sense_normal
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.kspace_consistency import KspaceConsistency
 from mrirecon.reconstructors.kspace_state import Explicit, Measured, Projected, State, Weighted
 from mrirecon.reconstructors.unrolled import check_makes_one, coil_maps, for_each_step
@@ -17,7 +16,7 @@ from mrirecon.sensitivity.learned import LearnedMaps
 from mrirecon.types import Image, Maps, Sample
 
 
-class VarNet(Reconstructor):
+class VarNet(CoilwiseReconstructor):
     r"""Unrolled gradient steps on multi-coil k-space, each with a U-Net of its own.
 
     .. math:: k_{t+1} = k_t - \eta_t M (k_t - y) - E\,D_t(E^H k_t), \qquad E = F S
@@ -59,6 +58,7 @@ class VarNet(Reconstructor):
             raise ValueError(f"cascades must be at least 1, got {cascades}")
         self.steps = cascades
         self.combination = combination
+        self.rss = combination == "rss"
         self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
@@ -69,12 +69,17 @@ class VarNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
+        return super().forward(sample) if self.rss else self._last(sample).image()
+
+    def coil_images(self, sample: Sample) -> CoilImages:
+        return self._last(sample).coil_images()
+
+    def _last(self, sample: Sample) -> State | Explicit:
+        """Return the state after all steps."""
         state = self._first(sample, coil_maps(self.sens_net, sample))
         for t in range(self.steps):
             state = self.cascades[t % len(self.cascades)](state)
-        if self.combination == "sense":
-            return state.image()
-        return complex_image(root_sum_of_squares(state.coil_images()))
+        return state
 
     def _first(self, sample: Sample, maps: Maps) -> State | Explicit:
         """Return the state before the first step."""

@@ -1,12 +1,11 @@
 """Zero-filled reconstruction, the baseline that every other method must beat."""
 
 from mrirecon.fourier import ifft
-from mrirecon.image import complex_image, root_sum_of_squares
-from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.types import Image, Sample
+from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
+from mrirecon.types import Sample
 
 
-class ZeroFilled(Reconstructor):
+class ZeroFilled(CoilwiseReconstructor):
     r"""Root-sum-of-squares of the coil images of the measured k-space.
 
     .. math:: \hat x = \sqrt{\sum_c |F^H y_c|^2}
@@ -14,6 +13,5 @@ class ZeroFilled(Reconstructor):
     As fastMRI's zero-filled baseline, it needs no sensitivities (Roemer et al., 1990).
     """
 
-    def forward(self, sample: Sample) -> Image:
-        """Return the magnitude, as a complex image."""
-        return complex_image(root_sum_of_squares(ifft(sample.kspace)))
+    def coil_images(self, sample: Sample) -> CoilImages:
+        return ifft(sample.kspace)

@@ -19,6 +19,19 @@ def center_slice(size: int, count: int) -> slice:
     return slice(start, start + count)
 
 
+def centered_slice(size: int, count: int) -> slice:
+    """Return where the largest block lies that :func:`center_slice` holds and ``n // 2`` centres.
+
+    A block that is cut out and becomes a k-space of its own must have its centre at its own
+    ``n // 2``, or its images get a phase ramp of one turn across the field of view. The only one
+    that has not is that of an even number of an odd number of lines; its last line has no
+    counterpart and is left out.
+    """
+    if count > 1 and size % 2 == 1 and count % 2 == 0:
+        count -= 1
+    return center_slice(size, count)
+
+
 def central_block(mask: Bool[Tensor, "#h w"], shape: Shape | None = None) -> Shape:
     """Return the size ``(h, w)`` of the largest fully sampled centred block.
 

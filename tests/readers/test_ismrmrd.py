@@ -144,6 +144,21 @@ def test_separate_calibration_is_kept_apart(path, mode):
     assert sample.acs.tolist() == [16, 1]
 
 
+@pytest.mark.parametrize(
+    ("w", "measured", "kept"),
+    [(24, (8, 16), (8, 16)), (24, (8, 17), (8, 17)), (25, (8, 17), (8, 17)),
+     (25, (9, 17), (9, 16)), (25, (8, 16), (9, 16))],
+)  # fmt: skip
+@pytest.mark.parametrize("h", [16, 15])
+def test_a_reference_block_has_its_centre_where_the_grid_has(path, h, w, measured, kept):
+    """Of an even number of lines of an odd grid the unpaired one is left out."""
+    file = MrdFile((1, 2, h, w), xml={"calibration": "separate"}).lines(range(0, w, 2))
+    file.lines(range(*measured), flags=CALIBRATION)
+    block = open_scan(file.write(path))[0].calibration
+    close(block, file.kspace[0, ..., slice(*kept)])
+    assert kept[0] + block.shape[-1] // 2 == w // 2
+
+
 def test_averages_are_averaged_with_their_counts(path):
     file = MrdFile().lines(gain=0.5, average=0).lines(range(6), gain=1.5, average=1)
     scan = open_scan(file.write(path))
