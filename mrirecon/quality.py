@@ -6,6 +6,8 @@ import numpy as np
 from jaxtyping import Bool, Float32, Float64
 
 Spacing = tuple[float, float]
+LARGEST_MISFIT = 0.1
+"""Part of the measured k-space that an image may leave unexplained, noise apart."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +80,30 @@ class NoiseMaps:
 
 
 @dataclass(frozen=True)
+class Residual:
+    """How far the k-space that an image predicts is from the measured one.
+
+    Attributes:
+        maps: The sensitivities that it was predicted with, in words.
+        relative: Norm of the difference, divided by that of the measured k-space.
+        noise: Root-mean-square of the difference in units of the noise's standard deviation: about
+            1 when noise is all that is left over. None when the noise is not known.
+        misfit: As ``relative``, without the part that noise explains; where the noise is not known
+            it is taken from the edge of k-space.
+    """
+
+    maps: str
+    relative: float
+    noise: float | None
+    misfit: float
+
+    @property
+    def fits(self) -> bool:
+        """Whether the image explains the measured data."""
+        return self.misfit <= LARGEST_MISFIT
+
+
+@dataclass(frozen=True)
 class Quality:
     """Measured on one plane, the middle one of a series, and on the run as a whole.
 
@@ -91,9 +117,10 @@ class Quality:
         coils: Sensitivities or coil images.
         noise: SNR and noise amplification.
         correlation: Magnitude of the noise correlation between coils, before whitening.
-        residual: Norm of measured minus predicted k-space, divided by that of the measured one.
-        residual_noise: Root-mean-square of that difference in units of the noise's standard
-            deviation; about 1 when noise is all that is left over.
+        residual: Of the image and the maps of record, ESPIRiT's of the same data, which are the
+            same for every method, so that methods compare.
+        own_residual: Of the image and the maps that the method itself has used, where these are
+            others.
         missing: What was not measured, and why.
         seconds: Durations by what was done.
         memory: Peak memory in MB by where.
@@ -106,8 +133,20 @@ class Quality:
     coils: CoilPictures
     noise: NoiseMaps | None = None
     correlation: Float64[np.ndarray, "coil coil"] | None = None
-    residual: float | None = None
-    residual_noise: float | None = None
+    residual: Residual | None = None
+    own_residual: Residual | None = None
     missing: tuple[tuple[str, str], ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     memory: tuple[tuple[str, float], ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a user must know before the image is trusted, one sentence each."""
+        found = self.residual or self.own_residual
+        if found is None or found.fits:
+            return ()
+        return (
+            f"The image does not fit the measured data: {found.misfit:.0%} of the measured k-space "
+            f"is not explained by image, {found.maps} and noise, where up to {LARGEST_MISFIT:.0%} "
+            "is usual. Structures may be missing or invented.",
+        )

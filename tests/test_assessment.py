@@ -9,15 +9,17 @@ import torch
 from mrirecon.assessment import REPLICAS, TimedScan, assess, peak_memory
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
+from mrirecon.image import complex_image
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reconstruction import series_of
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cg_sense import CgSense
 from mrirecon.reconstructors.partial_fourier import Pocs
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame
-from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps
+from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
 from tests import scenes
@@ -60,6 +62,17 @@ def scan(tmp_path_factory):
     path = tmp_path_factory.mktemp("scan") / "a.h5"
     write_ismrmrd(path, scenes.scan(matrix=(64, 60), slices=3, coils=6), AcquisitionOptions())
     return open_scan(path)
+
+
+class Magnitude(Reconstructor):
+    """A method whose images have no phase."""
+
+    def __init__(self, method):
+        super().__init__()
+        self.method = method
+
+    def forward(self, sample):
+        return complex_image(self.method(sample).abs())
 
 
 class SeesNeighbors(ZeroFilled):
@@ -125,9 +138,48 @@ def test_lines_that_were_averaged_less_often_are_noisier(scan):
 
 def test_the_residual_is_noise_when_the_model_fits(scan):
     quality = assessed(scan, CgSense(Espirit()), undersampling(2))
-    assert 0.7 < quality.residual_noise < 1.3 and 0 < quality.residual < 0.5
+    for residual in (quality.residual, quality.own_residual):
+        assert 0.7 < residual.noise < 1.3 and 0 < residual.relative < 0.5
+        assert residual.misfit < 0.05 and residual.fits
     wrong = assessed(scan, CgSense(Espirit(crop=0.9), regularization=10.0), undersampling(2))
-    assert wrong.residual_noise > 2 * quality.residual_noise
+    assert wrong.residual.noise > 2 * quality.residual.noise
+    assert not wrong.residual.fits and "does not fit the measured data" in wrong.warnings[0]
+
+
+class Turned(LowResolutionMaps):
+    """Maps of another smooth phase, as a network may learn them."""
+
+    def forward(self, sample):
+        maps = super().forward(sample)
+        h, w = maps.shape[-2:]
+        phase = torch.linspace(-3, 3, h)[:, None] + torch.linspace(2, -2, w).square()
+        return maps * torch.polar(torch.ones_like(phase), phase)
+
+
+def test_the_residual_of_record_compares_methods_whatever_their_maps_and_phase(scan):
+    """The image is the same up to its phase, or its phase is gone: so is what it explains."""
+    plain, turned = (
+        assessed(scan, CgSense(maps), undersampling(2)).residual
+        for maps in (LowResolutionMaps(), Turned())
+    )
+    assert turned.misfit == pytest.approx(plain.misfit, abs=0.02) and turned.fits
+    magnitude = assessed(scan, Magnitude(CgSense(Espirit())), undersampling(2))
+    assert magnitude.residual.fits and magnitude.own_residual is None
+    assert not assessed(scan, ZeroFilled(), undersampling(3)).residual.fits
+
+
+def test_a_learned_method_that_does_not_fit_is_told_by_the_maps_of_record(scan):
+    torch.manual_seed(0)
+    quality = assessed(scan, VarNet(1, 2, 2, LearnedMaps(2, 2), combination="sense"), NORMALIZE)
+    assert quality.residual.maps == "ESPIRiT's maps"
+    assert quality.own_residual.maps == "the method's own maps"
+
+
+def test_without_calibration_data_the_reason_is_told(scan):
+    thin = Compose([Undersample(EquispacedLines(4, acs=2)), Normalize()])
+    quality = assessed(scan, ZeroFilled(), thin)
+    assert quality.residual is None and quality.warnings == ()
+    assert "data consistency with maps of record" in dict(quality.missing)
 
 
 def test_masks_centre_maps_and_correlation(scan):
@@ -149,7 +201,6 @@ def test_what_cannot_be_measured_is_named_with_the_reason(scan, tmp_path):
     write_fastmri(tmp_path / "b.h5", scenes.scan(slices=1), AcquisitionOptions())
     missing = dict(assessed(open_scan(tmp_path / "b.h5"), ZeroFilled(), NORMALIZE).missing)
     assert "not whitened" in missing["SNR and noise amplification"]
-    assert "no sensitivities" in missing["data consistency"]
     assert "no noise scan" in missing["noise correlation"]
     torch.manual_seed(0)
     learned = VarNet(cascades=1, channels=4, pools=2)
@@ -160,7 +211,7 @@ def test_what_cannot_be_measured_is_named_with_the_reason(scan, tmp_path):
         quality = assessed(scan, method, NORMALIZE)
         assert quality.noise is None and quality.coils.of.startswith("coil sensitivities")
         assert reason in dict(quality.missing)["SNR and noise amplification"]
-    assert "no phase" in dict(assess(scan, learned, NORMALIZE).missing)["data consistency"]
+    assert assess(scan, learned, NORMALIZE).own_residual is None  # its image has no phase
 
 
 def test_the_plane_belongs_to_the_series(scan):

@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from mrirecon.assessment.noise import Plane, is_linear, noise_maps, residual_of
+from mrirecon.assessment.consistency import residuals
+from mrirecon.assessment.noise import Plane, is_linear, noise_maps
 from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings
 from mrirecon.fourier import ifft
@@ -63,13 +64,9 @@ def assess(
         image = reconstructor(plane.sample)
         noise, reason = noise_maps(plane, reconstructor, image)
         missing = [("SNR and noise amplification", reason)] if noise is None else []
-        residual, residual_noise = None, None
-        if maps is None or not image.imag.any():
-            lacks = "no sensitivities" if maps is None else "no phase"
-            why = f"the image of {type(reconstructor).__name__} has {lacks} to predict k-space with"
-            missing.append(("data consistency", why))
-        else:
-            residual, residual_noise = residual_of(plane, image)
+        residual, own_residual, why = residuals(sample, plane, image)
+        if residual is None:
+            missing.append(("data consistency with maps of record", why))
         kspace = root_sum_of_squares(sample.kspace)[0].cpu().numpy()
     correlation = scan.noise_correlation()
     if correlation is None:
@@ -84,7 +81,7 @@ def assess(
         noise=noise,
         correlation=correlation,
         residual=residual,
-        residual_noise=residual_noise,
+        own_residual=own_residual,
         missing=tuple(missing),
     )
 

@@ -1,4 +1,4 @@
-"""What whitened noise becomes in the image, and what the model leaves unexplained."""
+"""What whitened noise becomes in the image."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,6 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.inference import on_matrix
-from mrirecon.operators import sense
 from mrirecon.quality import NoiseMaps
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cg_sense import CgSense
@@ -80,22 +79,6 @@ def noise_maps(
         signal[0].cpu().numpy(), deviation[0].cpu().numpy(), REPLICAS, (voxel[0], voxel[1])
     )
     return maps, ""
-
-
-def residual_of(plane: Plane, image: Complex64[Tensor, "b h w"]) -> tuple[float, float | None]:
-    """Compare measured k-space with what the image and the maps predict."""
-    assert plane.maps is not None
-    sample = plane.sample
-    difference = sense(plane.maps, sample.mask)(image) - sample.kspace
-    relative = float(difference.norm() / sample.kspace.norm().clamp_min(1e-30))
-    if not plane.header.whitened:
-        return relative, None
-    weighted = difference.abs().square()
-    if sample.weights is not None:
-        weighted = weighted * sample.weights.unsqueeze(-3)
-    count = sample.mask.expand(*sample.kspace.shape[:-3], *sample.kspace.shape[-2:]).sum()
-    mean = float(weighted.sum() / (count * sample.kspace.shape[-3]).clamp_min(1))
-    return relative, (mean / 2) ** 0.5 / plane.unit
 
 
 def _smooth(variance: Float32[Tensor, "b y x"]) -> Float32[Tensor, "b y x"]:

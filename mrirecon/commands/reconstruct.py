@@ -91,10 +91,12 @@ def _write_files(config: DictConfig, settings: Settings, files: list[Path], sour
         folder, settings.formats, files, existing, settings.dicom_template, source, read
     )
     method = build_method(config, settings.checkpoint, device)
-    failed = incomplete = 0
+    failed = incomplete = doubtful = 0
     for file in files:
         try:
-            incomplete += not _reconstruct_file(file, method, outputs, settings.batch_size)
+            pages = _reconstruct_file(file, method, outputs, settings.batch_size)
+            incomplete += not all(page.path for page in pages)
+            doubtful += any(page.warnings for page in pages)
         except MriReconError as error:
             failed += 1
             named = "" if str(file) in str(error) else f"{file}: "
@@ -102,6 +104,12 @@ def _write_files(config: DictConfig, settings: Settings, files: list[Path], sour
         except Exception as error:  # noqa: BLE001 - out of memory, say: the other files may do
             failed += 1
             print(f"FAILED {file}: {type(error).__name__}: {error}", file=sys.stderr)
+    if doubtful:
+        print(
+            f"WARNING: {doubtful} of {len(files)} files have images that do not fit their data; "
+            "look at the quality pages before you trust them",
+            file=sys.stderr,
+        )
     problems = [f"{failed} of {len(files)} files failed"] if failed else []
     if incomplete:
         problems.append(f"{incomplete} of {len(files)} files have images, but no quality page")
@@ -109,14 +117,29 @@ def _write_files(config: DictConfig, settings: Settings, files: list[Path], sour
         raise MriReconError("; ".join(problems))
 
 
-def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: int) -> bool:
-    """Write what is not there; returns False when only the quality page could not be made."""
+@dataclass(frozen=True)
+class QualityPage:
+    """What became of a quality page.
+
+    Attributes:
+        path: Where it is; None when it could not be made.
+        warnings: What it warns of.
+    """
+
+    path: Path | None
+    warnings: tuple[str, ...] = ()
+
+
+def _reconstruct_file(
+    file: Path, method: Method, outputs: Outputs, batch_size: int
+) -> list[QualityPage]:
+    """Write what is not there; returns the quality pages that were wanted."""
     started = time.perf_counter()
     scan = open_scan(file, method.reading, outputs.source)
     todo = outputs.todo(file, scan.header)
     if not any(todo.values()):
         print(f"{scan.header.name}: all outputs are there")
-        return True
+        return []
     made = compute(file, scan, method, batch_size)
     writing = time.perf_counter()
     written = [
@@ -128,10 +151,10 @@ def _reconstruct_file(file: Path, method: Method, outputs: Outputs, batch_size: 
     seconds = (*made.seconds, ("writing", time.perf_counter() - writing))
     wanted = [result for result in made.results if QUALITY in todo[result.suffix]]
     pages = [_quality_page(file, scan, r, made.method, outputs, seconds) for r in wanted]
-    written += [page for page in pages if page is not None]
+    written += [page.path for page in pages if page.path is not None]
     names = ", ".join(scan_name(path, outputs.folder) for path in written)
     print(f"  {time.perf_counter() - started:.1f} s; wrote {names} to {outputs.folder}")
-    return None not in pages
+    return pages
 
 
 def _quality_page(
@@ -141,18 +164,22 @@ def _quality_page(
     method: Method,
     outputs: Outputs,
     seconds: Seconds,
-) -> Path | None:
-    """Measure and write the page; returns its path, None when that failed.
+) -> QualityPage:
+    """Measure and write the page, and print what it warns of.
 
     The images are complete by now, so whatever goes wrong here must not look as if they were not.
     """
     try:
-        return outputs.write(QUALITY, file, measured(scan, result, method, seconds))
+        result = measured(scan, result, method, seconds)
+        assert result.quality is not None
+        for warning in result.quality.warnings:
+            print(f"  WARNING: {warning}", file=sys.stderr)
+        return QualityPage(outputs.write(QUALITY, file, result), result.quality.warnings)
     except Exception as error:  # noqa: BLE001 - see above
         kind = "" if isinstance(error, MriReconError) else f"{type(error).__name__}: "
         name = outputs.path(QUALITY, file, result.suffix).name
         print(f"WARNING {file}: no quality page {name}: {kind}{error}", file=sys.stderr)
-        return None
+        return QualityPage(None)
 
 
 main = reconstruct

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from mrirecon.figures import quality as draw
 from mrirecon.files import Kind, atomic, mark, stamped
-from mrirecon.quality import Quality
+from mrirecon.quality import LARGEST_MISFIT, Quality
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.facts import instruction, run_facts, scan_facts
 from mrirecon.writers.png import overview
@@ -36,6 +36,7 @@ def page(result: Reconstruction) -> str:
     name = header.name + result.suffix.replace("_", " ")
     parts = [
         f"<header><h1>{escape(name)}</h1><p>{escape(_subtitle(result))}</p></header>",
+        _warnings(() if quality is None else quality.warnings),
         _notes(header.notes),
         "" if quality is None else _key_numbers(quality),
         _section("Image", _picture(overview(result), _image_caption(result))),
@@ -92,6 +93,13 @@ def _notes(notes: tuple[str, ...]) -> str:
     return f'<section class="notes"><h2>Notes</h2><ol>{items}</ol></section>'
 
 
+def _warnings(warnings: tuple[str, ...]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+    return f'<section class="warnings"><h2>WARNING</h2><ul>{items}</ul></section>'
+
+
 def _key_numbers(quality: Quality) -> str:
     """The few numbers that one looks for first."""
     h, w = quality.kspace.shape
@@ -106,10 +114,14 @@ def _key_numbers(quality: Quality) -> str:
         numbers.append(("median SNR", f"{np.median(quality.noise.snr[inside]):.1f}"))
         worst = np.percentile(quality.noise.deviation[inside], 95)
         numbers.append(("noise amplification, 95 %", f"{worst:.2f}"))
-    if quality.residual_noise is not None:
-        numbers.append(("residual / noise", f"{quality.residual_noise:.2f}"))
-    elif quality.residual is not None:
-        numbers.append(("residual / data", f"{quality.residual:.1%}"))
+    residual = quality.residual or quality.own_residual
+    if residual is not None:
+        if residual.noise is not None:
+            numbers.append(("residual / noise", f"{residual.noise:.2f}"))
+        else:
+            numbers.append(("residual / data", f"{residual.relative:.1%}"))
+        fits = "fits the data" if residual.fits else "DOES NOT FIT the data"
+        numbers.append((f"misfit, {fits}", f"{residual.misfit:.1%}"))
     cells = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for label, value in numbers)
     return f'<section class="numbers">{cells}</section>'
 
@@ -165,15 +177,22 @@ def _measured(quality: Quality, volumetric: bool) -> list[str]:
 
 
 def _consistency(quality: Quality) -> str:
-    if quality.residual is None:
+    found = [one for one in (quality.residual, quality.own_residual) if one is not None]
+    if not found:
         return ""
-    text = f"Measured minus predicted k-space is {quality.residual:.2%} of the measured one"
-    if quality.residual_noise is not None:
-        text += (
-            f", {quality.residual_noise:.2f} noise standard deviations on average: about 1 means "
-            "that only noise is left over, much more that the model does not fit"
-        )
-    return f"<p>{text}.</p>"
+    rows = "".join(
+        f"<tr><th>{escape(one.maps)}</th><td>{one.relative:.2%}</td>"
+        f"<td>{'unknown' if one.noise is None else f'{one.noise:.2f}'}</td>"
+        f"<td>{one.misfit:.2%}</td></tr>"
+        for one in found
+    )
+    return (
+        "<table><tr><th>measured minus predicted k-space, with</th><th>of the measured</th>"
+        f"<th>in noise standard deviations</th><th>misfit</th></tr>{rows}</table>"
+        "<p>The first row is the same for every method, so methods compare by it. About 1 noise "
+        "standard deviation means that only noise is left over; the misfit is what noise does not "
+        f"explain, and a warning above {LARGEST_MISFIT:.0%}.</p>"
+    )
 
 
 def _section(title: str, content: str) -> str:

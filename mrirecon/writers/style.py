@@ -15,6 +15,9 @@ section { margin-top: 30px; }
 .notes { padding: 12px 18px; border-left: 3px solid #ffb000; background: #191b1d; }
 .notes h2 { color: #ffb000; margin-bottom: 4px; }
 .notes ol { margin: 0; padding-left: 20px; }
+.warnings { padding: 12px 18px; border-left: 3px solid #ff5a4f; background: #2a1614; }
+.warnings h2 { color: #ff5a4f; margin-bottom: 4px; }
+.warnings ul { margin: 0; padding-left: 20px; }
 .numbers { display: flex; flex-wrap: wrap; gap: 12px 36px; }
 .numbers b { display: block; font-size: 22px; font-weight: 600; color: #f2f2f2;
   font-variant-numeric: tabular-nums; }

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from mrirecon.quality import CoilPictures, MeasuredMask, NoiseMaps, Quality
+from mrirecon.quality import CoilPictures, MeasuredMask, NoiseMaps, Quality, Residual
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.writers import write_qc
 from mrirecon.writers.qc import page
@@ -29,8 +29,8 @@ def quality(**changes):
         coils=CoilPictures(random(4, 40, 36), "coil sensitivities", (1, 1), random(40, 36), 0.9),
         noise=NoiseMaps(10 * random(40, 36), 1 + random(40, 36), 4),
         correlation=np.eye(4),
-        residual=0.123,
-        residual_noise=1.01,
+        residual=Residual("ESPIRiT's maps", 0.123, 1.01, 0.02),
+        own_residual=Residual("the method's own maps", 0.1, 0.99, 0.0),
         seconds=(("reconstruction", 1.234),),
         memory=(("process", 321.0),),
     )
@@ -87,9 +87,20 @@ def test_one_page_tells_everything_and_needs_nothing_else(result, tmp_path):
         assert told in text, told
 
 
+def test_an_image_that_does_not_fit_is_warned_of_and_one_that_fits_is_not(result):
+    assert "WARNING" not in page(result) and "misfit, fits the data" in page(result)
+    bad = quality(residual=Residual("ESPIRiT's maps", 0.42, 6.3, 0.41))
+    text = page(replace(result, quality=bad))
+    check(text)
+    assert '<section class="warnings">' in text and "misfit, DOES NOT FIT the data" in text
+    assert "41% of the measured k-space is not explained" in text.replace("&#x27;", "'")
+    only_own = quality(residual=None, own_residual=Residual("own", 0.3, None, 0.3))
+    assert len(only_own.warnings) == 1 and quality().warnings == ()
+
+
 def test_what_is_missing_is_said_instead_of_shown(result):
     poor = quality(
-        noise=None, correlation=None, residual=None, residual_noise=None,
+        noise=None, correlation=None, residual=None, own_residual=None,
         coils=CoilPictures(random(1, 40, 36), "coil images"),
         missing=(("SNR", "the noise is <unknown>"),),
     )  # fmt: skip

@@ -1,0 +1,100 @@
+"""Whether an image explains the data that it was made from, in a way that methods compare."""
+
+import torch
+from jaxtyping import Complex64
+from torch import Tensor
+
+from mrirecon.assessment.noise import Plane
+from mrirecon.errors import MriReconError
+from mrirecon.fourier import fft, ifft
+from mrirecon.operators import sense
+from mrirecon.quality import Residual
+from mrirecon.sensitivity import Espirit
+from mrirecon.sensitivity.base import calibration_extent
+from mrirecon.training.noise import noise_level
+from mrirecon.types import Maps, Sample
+
+TURNS = 4
+"""Corrections of the phase; each finds what the one before has smoothed away."""
+
+
+def maps_of_record(sample: Sample) -> tuple[Maps, str]:
+    """Return the sensitivities by which all methods are judged, and what they are.
+
+    Raises:
+        MriReconError: When the calibration data do not suffice.
+    """
+    if sample.maps is not None:
+        return sample.maps, "the maps of the file"
+    return Espirit(crop=0.0)(sample), "ESPIRiT's maps"
+
+
+def residuals(
+    sample: Sample, plane: Plane, image: Complex64[Tensor, "b h w"]
+) -> tuple[Residual | None, Residual | None, str]:
+    """Compare measured k-space with what the image predicts.
+
+    Args:
+        sample: One slice, as read and prepared.
+        plane: The same with the maps of the method.
+        image: What the method made of it.
+
+    Returns:
+        The residual with the maps of record, with those of the method, and why one is missing.
+    """
+    own = None
+    if plane.maps is not None and image.imag.any():
+        own = _residual(plane, image, plane.maps, "the method's own maps")
+    try:
+        maps, name = maps_of_record(sample)
+    except MriReconError as error:
+        return None, own, str(error)
+    return _residual(plane, _aligned(image, sample, maps), maps, name), own, ""
+
+
+def _aligned(
+    image: Complex64[Tensor, "b h w"], sample: Sample, maps: Maps
+) -> Complex64[Tensor, "b h w"]:
+    """Turn the smooth phase of an image into that of the maps.
+
+    Sensitivities are defined up to a phase, which the image makes up for: other maps want another
+    phase of the same image, and a root-sum-of-squares has none. It is found by comparison with the
+    central, fully sampled k-space.
+    """
+    window = _window(sample)
+    low = (maps.conj() * ifft(sample.kspace * window.unsqueeze(-3))).sum(-3)
+    for _ in range(TURNS):
+        agreement = ifft(fft(image.conj() * low) * window)
+        image = image * torch.polar(torch.ones_like(agreement.real), agreement.angle())
+    return image
+
+
+def _window(sample: Sample) -> Tensor:
+    """Return a Hann window over the fully sampled centre of each member."""
+    sides = []
+    extents = calibration_extent(sample.replace(calibration=None))
+    for axis, n in zip((0, 1), sample.kspace.shape[-2:], strict=True):
+        distance = (torch.arange(n, device=sample.kspace.device) - n // 2).abs()
+        half = (extents[..., axis].to(distance).clamp_min(2) / 2).unsqueeze(-1)
+        side = torch.where(distance < half, 0.5 + 0.5 * torch.cos(torch.pi * distance / half), 0.0)
+        sides.append(side)
+    return sides[0].unsqueeze(-1) * sides[1].unsqueeze(-2)
+
+
+def _residual(plane: Plane, image: Complex64[Tensor, "b h w"], maps: Maps, name: str) -> Residual:
+    sample = plane.sample
+    data, difference = sample.kspace, sense(maps, sample.mask)(image) - sample.kspace
+    if sample.weights is not None:  # a sample that was averaged more often says more
+        data, difference = (v * sample.weights.sqrt().unsqueeze(-3) for v in (data, difference))
+    mask = sample.mask.expand(*data.shape[:-3], *data.shape[-2:])
+    count = float(mask.sum()) * data.shape[-3]
+    known = plane.header.whitened
+    level = plane.unit if known else float(noise_level(sample).max())
+    explained = 2 * level**2 * count
+    energy, left = (float(v.abs().square().sum()) for v in (data, difference))
+    return Residual(
+        name,
+        (left / max(energy, 1e-30)) ** 0.5,
+        (left / max(2 * count, 1.0)) ** 0.5 / level if known else None,
+        (max(left - explained, 0.0) / max(energy - explained, 1e-3 * energy, 1e-30)) ** 0.5,
+    )
