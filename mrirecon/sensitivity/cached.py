@@ -5,7 +5,6 @@ import math
 import os
 import sys
 import zipfile
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from torch import Tensor
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError
-from mrirecon.files import Kind, atomic
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.sensitivity.base import SensitivityEstimator, calibration_data
+from mrirecon.sensitivity.cache_folder import CacheFolder
 from mrirecon.types import Maps, Sample
 
 Block = Complex64[Tensor, "coil hc wc"]
@@ -40,8 +39,9 @@ class CachedMaps(SensitivityEstimator):
 
     Args:
         sensitivity: Estimates what is not known yet; has nothing to train.
-        folder: Where entries lie; the user's cache folder when None (``XDG_CACHE_HOME``, else
-            ``~/.cache``). It may be removed at any time.
+        folder: Where entries lie, new, empty, or made by this class: in any other it refuses to
+            work. The user's cache folder when None (``XDG_CACHE_HOME``, else ``~/.cache``). It may
+            be removed at any time.
         gigabytes: Size above which the entries that were not used for longest are removed.
     """
 
@@ -73,43 +73,44 @@ class CachedMaps(SensitivityEstimator):
         batch = sample.kspace.shape[:-3]
         flat = sample if len(batch) == 1 else _flatten(sample)
         known: list[Tensor | None] = []
-        places: list[tuple[Path, Lengths]] = []
+        places: list[tuple[str, Lengths]] = []
+        folder = CacheFolder(self._place(), self.gigabytes)
         for number in range(len(flat.kspace)):
             member = _member(flat, number)
             block = _block(member, self._largest)
-            places.append((self._path(member, block), fingerprint(block)))
-            known.append(_load(*places[-1]))
+            places.append((self._key(member, block), fingerprint(block)))
+            known.append(_load(folder, *places[-1]))
         missing = [number for number, maps in enumerate(known) if maps is None]
         if missing:
             computed = self.sensitivity.map_sets(flat.map(lambda tensor: tensor[missing]))
             for number, maps in zip(missing, computed, strict=True):
                 known[number] = maps
-                self._save(places[number], maps)
+                self._save(folder, places[number], maps)
         together = torch.stack([maps.to(sample.kspace) for maps in known if maps is not None])
         return together.reshape(*batch, *together.shape[1:])
 
-    def _path(self, sample: Sample, block: Block) -> Path:
+    def _key(self, sample: Sample, block: Block) -> str:
         # projections of a unit vector are about 1; a quarter of them is more than enough
         cells = np.floor(fingerprint(block)[: LENGTHS // 4] / QUANTUM).astype(int).tolist()
         facts = (
             _settings(self.sensitivity), __version__, CONTENT, tuple(block.shape),
             tuple(sample.kspace.shape[-2:]), cells, _told_noise(sample, block),
         )  # fmt: skip
-        return self._place() / f"{hashlib.sha256(repr(facts).encode()).hexdigest()[:32]}.npz"
+        return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
     def _place(self) -> Path:
         if self.folder is not None:
             return Path(self.folder).expanduser()
         caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return caches / "mrirecon" / "maps"
+        return caches / "mrirecon" / "sensitivities"
 
-    def _save(self, place: tuple[Path, Lengths], maps: Tensor) -> None:
-        path, lengths = place
+    def _save(self, folder: CacheFolder, place: tuple[str, Lengths], maps: Tensor) -> None:
+        key, lengths = place
         try:
-            with atomic(path, Kind.CACHE, overwrite=True) as temporary:
-                np.savez(temporary, maps=maps.cpu().numpy(), lengths=lengths)
+            with folder.write(key) as file:
+                np.savez(file, maps=maps.cpu().numpy(), lengths=lengths)
             if self._written % CLEAN_EVERY == 0:
-                clean(path.parent, self.gigabytes)
+                folder.clean()
             self._written += 1
         except OutputError as error:  # it only costs time: say so, and go on
             print(f"The coil sensitivities could not be kept: {error}", file=sys.stderr)  # noqa: T201
@@ -126,33 +127,16 @@ def _told_noise(sample: Sample, block: Block) -> int | None:
     return round(200 * math.log10(max(float(sample.noise) / norm, 1e-30)))
 
 
-def clean(folder: Path, gigabytes: float) -> None:
-    """Remove the entries that were not used for longest until the rest fits."""
-    entries = []
-    for path in folder.glob("*.npz"):
-        try:
-            stat = path.stat()
-        except OSError:  # another process removed it
-            continue
-        entries.append((stat.st_mtime, stat.st_size, path))
-    total = sum(size for _, size, _ in entries)
-    for _, size, path in sorted(entries):
-        if total <= gigabytes * 1e9:
-            return
-        with suppress(OSError):  # another user's stays
-            path.unlink(missing_ok=True)
-        total -= size
-
-
-def _load(path: Path, lengths: Lengths) -> Tensor | None:
+def _load(folder: CacheFolder, key: str, lengths: Lengths) -> Tensor | None:
     """Return the maps of an entry; None when it is missing, damaged or of other data."""
+    file = folder.read(key)
+    if file is None:
+        return None
     try:
-        with path.open("rb") as file, np.load(file) as entry:  # zip archives check their contents
+        with file, np.load(file) as entry:  # zip archives check their contents
             maps, kept = entry["maps"], entry["lengths"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    with suppress(OSError):  # used: cleaned last, unless it is another user's
-        os.utime(path)
     if kept.shape != lengths.shape or not np.allclose(kept, lengths, rtol=0, atol=1e-5):
         return None
     return torch.from_numpy(maps) if maps.ndim == 4 and maps.dtype == np.complex64 else None

@@ -1,11 +1,14 @@
 import time
 
+import numpy as np
 import pytest
 import torch
 
+from mrirecon.errors import OutputError
 from mrirecon.sensitivity import CachedMaps, Espirit, GivenMaps, LearnedMaps
-from mrirecon.sensitivity.cached import clean
+from mrirecon.sensitivity.cache_folder import CacheFolder
 from mrirecon.types import Sample
+from tests.sensitivity.fuzz_cache import run
 from tests.sensitivity.scene import batch, scene
 
 
@@ -66,7 +69,7 @@ def test_other_settings_have_other_entries(tmp_path, change):
 def test_damaged_entries_are_made_anew(tmp_path, damage):
     sample, _, _ = scene()
     expected = cached(tmp_path)(sample)
-    (entry,) = tmp_path.glob("*.npz")
+    (entry,) = tmp_path.glob("*.coilmaps")
     content = bytearray(entry.read_bytes())
     if damage == "flipped":
         content[len(content) // 2] ^= 0xFF
@@ -94,9 +97,9 @@ def test_oldest_entries_are_removed(tmp_path):
     for seed in range(3):
         cached(tmp_path)(scene(seed=seed)[0])
         time.sleep(0.02)
-    entries = sorted(tmp_path.glob("*.npz"), key=lambda path: path.stat().st_mtime)
+    entries = sorted(tmp_path.glob("*.coilmaps"), key=lambda path: path.stat().st_mtime)
     cached(tmp_path)(scene(seed=0)[0])  # used again
-    clean(tmp_path, 2.5 * entries[0].stat().st_size / 1e9)
+    CacheFolder(tmp_path, 2.5 * entries[0].stat().st_size / 1e9).clean()
     assert not entries[1].exists() and entries[0].exists() and entries[2].exists()
 
 
@@ -127,3 +130,29 @@ def test_entries_of_another_user_serve(tmp_path, monkeypatch):
     again = cached(tmp_path)
     again(sample)
     assert again.sensitivity._calls == 0
+
+
+def test_nothing_but_entries_is_ever_changed(tmp_path):
+    tally = run(tmp_path, 120)
+    assert min(tally[way, "done"] for way in ("write", "read", "clean")) > 20
+    assert tally["write", "refused"] > 20 and tally["removed"] > 20 and tally["theirs, kept"] > 100
+
+
+def test_a_folder_of_raw_data_is_refused(tmp_path):
+    for name in ("scan.npz", "0" * 32 + ".npz"):
+        np.savez(tmp_path / name, kspace=np.ones((2, 3, 4), np.complex64))
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    cache = CachedMaps(Espirit(), str(tmp_path), gigabytes=1e-9)
+    with pytest.raises(
+        OutputError, match=rf"{tmp_path} is no cache.*2 files.*scan\.npz.*new or emp"
+    ):
+        cache(scene()[0])
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_files_put_into_a_cache_later_stay(tmp_path):
+    cached(tmp_path)(scene()[0])
+    np.savez(tmp_path / ("a" * 32 + ".npz"), kspace=np.ones(3))
+    CacheFolder(tmp_path, 1e-9).clean()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["CACHEDIR.TAG", "a" * 32 + ".npz"]
+    assert (tmp_path / "CACHEDIR.TAG").read_text().startswith("Signature: 8a477f597d28d172789f0688")
