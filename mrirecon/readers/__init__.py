@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.bart import BartScan
-from mrirecon.readers.base import FileScan
+from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.calgary_campinas import CalgaryCampinasScan
 from mrirecon.readers.cmrxrecon import CmrxReconScan
 from mrirecon.readers.fastmri import FastMriScan
@@ -58,11 +58,12 @@ def open_scan(
     """
     path = Path(path)
     _check_file(path)
-    for reader in READERS:
-        if reader.detect(path):
-            scan = reader(path, reading)
-            scan.header = placed(scan.header, path, folder)
-            return scan
+    with blaming(path):
+        reader = next((reader for reader in READERS if reader.detect(path)), None)
+    if reader is not None:
+        scan = reader(path, reading)
+        scan.header = placed(scan.header, path, folder)
+        return scan
     refuse_foreign(path)
     found = "neither HDF5 nor another supported format"
     if looks_like_hdf5(path):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from mrirecon.buffers import masked
 from mrirecon.readers.base import FileScan, blaming
+from mrirecon.readers.held import HeldFile
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.mapped import check_size, locate, map_arrays
 from mrirecon.readers.measured import MeasuredSamples, everything, look_for_zeros
@@ -55,6 +56,9 @@ class ArrayScan(FileScan):
             )  # fmt: skip
             self._weighted = self._counts_differ(file, notes)
             self._located = locate(file)
+            if isinstance(file, HeldFile) and file.sources:
+                parts = ", ".join(sorted(part.name for part in file.sources))
+                notes.append(f"The data were put together from the files {parts}.")
         grid = self.array.grid
         known = {
             "format": self.format, "slices": self.array.slices, "coils": self.array.coils,

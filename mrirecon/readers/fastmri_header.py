@@ -13,6 +13,7 @@ from torch import Tensor
 from mrirecon.image import center_crop
 from mrirecon.raw.header import Encoding, MeasurementHeader, parse_header
 from mrirecon.readers.hdf5 import read_magnitude, read_text, text
+from mrirecon.readers.unwritten import refuse_unwritten
 from mrirecon.scan import Vector
 
 TARGETS = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
@@ -46,6 +47,7 @@ class Reference:
             shape: tuple[int, ...] = item.shape or ()
             fits = len(shape) == 3 and shape[0] == planes and 0 not in shape
             if fits and item.dtype.kind in "fciu":
+                refuse_unwritten(item)
                 told = number_attribute(file, "max")
                 known = told is not None and np.isfinite(told) and told > 0
                 return cls(name, (shape[1], shape[2]), told if known else None)

@@ -20,6 +20,7 @@ from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.fastmri_header import Reference, header_facts, read_measurement
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
+from mrirecon.readers.unwritten import refuse_unwritten
 
 AXES = ("average", "slice", "coil", "h", "w")
 DIFFUSION_AVERAGES = 50
@@ -103,6 +104,7 @@ class FastMriProstateScan(ArrayScan):
         if shape is not None and len(shape) == 4 and stored.dtype.kind == "c" and 0 not in shape:
             array = KSpaceArray.of(stored, AXES[1:], "calibration_data")
             if (array.slices, array.coils) == (self.array.slices, self.array.coils):
+                refuse_unwritten(stored)
                 return array
         notes.append(
             f"'calibration_data' {shape} was left out: expected "

@@ -12,20 +12,21 @@ from jaxtyping import Float32
 
 from mrirecon.buffers import empty
 from mrirecon.errors import RawDataError
+from mrirecon.readers.held import HeldFile, elsewhere
 
 LISTED = 12
 
 
 @contextmanager
-def open_hdf5(path: Path) -> Iterator[h5py.File]:
-    """Open a file read-only; a raw file is never written to.
+def open_hdf5(path: Path) -> Iterator[HeldFile]:
+    """Open a file read-only; a raw file is never written to. Only what it holds itself is given.
 
     Raises:
         RawDataError: When it is no HDF5 file or a damaged one, also when the damage shows only
             while the file is in use.
     """
     try:
-        file = h5py.File(path, "r")
+        file = HeldFile(path)
     except OSError as error:
         reason = str(error)
         if "truncated" in reason:
@@ -98,10 +99,23 @@ def _readable(dataset: h5py.Dataset | Any) -> Iterator[None]:
         yield
     except (OSError, RuntimeError, TypeError, ValueError, MemoryError) as error:
         name = getattr(dataset, "name", "data")
-        raise RawDataError(
-            f"dataset '{name}' cannot be read ({error}): the file is damaged, or compressed with a "
-            "filter that is not installed; copy it again or export it uncompressed"
-        ) from error
+        reason = _missing_filter(dataset) or "the file is damaged; copy or download it again"
+        raise RawDataError(f"dataset '{name}' cannot be read ({error}): {reason}") from error
+
+
+def _missing_filter(dataset: Any) -> str | None:
+    """Name the compression that HDF5 lacks for a dataset."""
+    if not isinstance(dataset, h5py.Dataset):
+        return None
+    made = dataset.id.get_create_plist()
+    for code, _, _, name in map(made.get_filter, range(made.get_nfilters())):
+        if not h5py.h5z.filter_avail(code):
+            return (
+                f"it is compressed with filter {code} {text(name)}, which is not installed; set "
+                "HDF5_PLUGIN_PATH to its folder (that of the package hdf5plugin, say), or "
+                "export the file uncompressed (h5repack -f NONE)"
+            )
+    return None
 
 
 def read_magnitude(
@@ -170,9 +184,10 @@ def contents(file: h5py.File) -> str:
         return True if len(found) > LISTED else None
 
     try:
-        file.visititems(visit)
+        h5py.Group(file.id).visititems(visit)
     except (OSError, RuntimeError) as error:
         found.append(f"an unreadable part ({error})")
+    found += elsewhere(file)
     if not found:
         return "nothing"
     return ", ".join(found[:LISTED]) + (", …" if len(found) > LISTED else "")

@@ -20,6 +20,8 @@ from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5, read, text
 from mrirecon.readers.heap import REFERENCE, read_rows, read_values, row_places, stored_dtype
+from mrirecon.readers.held import HeldFile
+from mrirecon.readers.unwritten import refuse_unwritten
 
 
 class IsmrmrdScan(AcquisitionScan):
@@ -74,12 +76,10 @@ class _Rows:
     samples: np.ndarray | None
 
 
-def _groups(file: h5py.File) -> list[str]:
+def _groups(file: HeldFile) -> list[str]:
     """Return the groups that hold acquisitions, the file's root included."""
-    names = ["/", *(f"/{name}" for name in file)]
     found = []
-    for name in names:
-        group = file.get(name)
+    for name, group in [("/", file), *((f"/{name}", item) for name, item in file.held())]:
         if isinstance(group, h5py.Group) and "xml" in group and "data" in group:
             found.append(name)
     return found
@@ -99,7 +99,7 @@ def _named(groups: list[str], chosen: str | int) -> str:
 
 
 def _choose(
-    path: Path, file: h5py.File, groups: list[str], wanted: str | int | None
+    path: Path, file: HeldFile, groups: list[str], wanted: str | int | None
 ) -> tuple[str, _Rows, tuple[str, ...]]:
     """Return the wanted group; else the only one, or of several the last one with imaging lines."""
     if wanted is not None:
@@ -121,7 +121,7 @@ def _choose(
     return chosen, rows, (note,)
 
 
-def _noise_elsewhere(path: Path, file: h5py.File, groups: list[str]) -> NoiseScan | None:
+def _noise_elsewhere(path: Path, file: HeldFile, groups: list[str]) -> NoiseScan | None:
     for name in reversed(groups):
         rows = _load(path, file[name])
         numbers = classify(rows.heads, None).noise
@@ -155,6 +155,7 @@ def _load(path: Path, group: h5py.Group) -> _Rows:
         raise RawDataError(f"'{data.name}' has no readouts; the acquisition was empty or aborted")
     places = row_places(data)
     if places is None or h5py.check_vlen_dtype(data.dtype["data"]) != np.dtype("<f4"):
+        refuse_unwritten(data)
         return _Rows(_by_name(read(data.fields("head")), ACQUISITION_HEADER), None)
     rows = read_rows(path, places, stored_dtype(data))
     return _Rows(_by_name(rows["head"], ACQUISITION_HEADER), rows["data"].copy())

@@ -4,7 +4,7 @@ The one place that turns what is on disk, in any order of axes, into planes ``(c
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
 from typing import Literal, TypeAlias
@@ -15,6 +15,7 @@ from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.hdf5 import all_finite, read, read_whole_axes
+from mrirecon.readers.unwritten import coverage, numbers
 from mrirecon.scan import Frame
 
 Shape = tuple[int, int]
@@ -95,7 +96,30 @@ class KSpaceArray:
                 f"samples in a plane and {LARGEST_COUNT} planes; the file is damaged, or its axes "
                 "are in another order: say so with reading.axes"
             )
-        return array
+        return replace(array, notes=(*notes, *array.written(stored)))
+
+    def written(self, stored: Stored) -> tuple[str, ...]:
+        """Tell which planes of an HDF5 dataset were never written: they are zero.
+
+        Raises:
+            RawDataError: When nothing was written at all.
+        """
+        found = coverage(stored) if isinstance(stored, h5py.Dataset) else None
+        if found is None:
+            return ()
+        words = ("slice", *COUNTERS, "average")
+        axes = [axis for axis, word in enumerate(self.axes) if word in words]
+        missing = found.missing(tuple(axes))
+        if not missing.any():
+            return (f"Parts of '{self.name}' were never written: they are zero.",)
+        where = [
+            f"{self.axes[axis]} {numbers(np.unique(places))}"
+            for axis, places in zip(axes, missing.nonzero(), strict=True)
+        ]
+        return (
+            f"'{self.name}' of {' and '.join(where)} was never written and is zero: the file is "
+            "perhaps not complete; copy or convert it again.",
+        )
 
     def count(self, word: str) -> int:
         """Return the length of the axis ``word``; 1 when there is none."""

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.held import HeldFile
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,9 @@ class StoredArray:
         if not plain or made.get_layout() != h5py.h5d.CONTIGUOUS or made.get_external_count():
             return None
         offset = item.id.get_offset()
-        if offset is None or offset % item.dtype.itemsize:  # never written, or not aligned
-            return None
+        stored = item.id.get_storage_size() == item.dtype.itemsize * prod(item.shape)
+        if offset is None or not stored or offset % item.dtype.itemsize:
+            return None  # never written, or not aligned
         return cls(int(offset), tuple(item.shape), np.dtype(item.dtype))
 
     @property
@@ -52,11 +54,11 @@ class StoredArray:
 
 def locate(file: object) -> dict[str, StoredArray] | None:
     """Locate the arrays of numbers at the top of an HDF5 file; None when one has to be read."""
-    if not isinstance(file, h5py.File) or file.userblock_size:
+    if not isinstance(file, HeldFile) or file.userblock_size:
         return None
     arrays = {
         name: StoredArray.of(item)
-        for name, item in file.items()
+        for name, item in file.held()
         if not isinstance(item, h5py.Dataset) or item.dtype.kind not in "OSUV" or item.dtype.names
     }
     located = {name: array for name, array in arrays.items() if array is not None}

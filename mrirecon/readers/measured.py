@@ -17,6 +17,7 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.readers.hdf5 import read
 from mrirecon.readers.kspace_array import KSpaceArray, Stored
+from mrirecon.readers.unwritten import refuse_unwritten
 
 PROBED_PLANES = 4
 """Planes in which zeros are looked for when a file is opened, spread over the scan."""
@@ -90,6 +91,7 @@ def stored_mask(
     """
     (h, w), frames = array.grid, len(array.frames)
     plain = isinstance(stored, Stored) and stored.dtype.kind in "biuf"
+    refuse_unwritten(stored)
     values = np.asarray(read(stored)) if plain else np.zeros(0, object)
     shape = values.shape
     if transposed and len(shape) > 1:

@@ -19,6 +19,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5, read_magnitude
 from mrirecon.readers.kspace_array import KSpaceArray
+from mrirecon.readers.unwritten import refuse_unwritten
 
 AXES = ("slice", "h", "w", "contrast", "coil")
 UNIT = 0.01
@@ -57,6 +58,7 @@ class SkmTeaScan(ArrayScan):
 
     def describe(self, file: h5py.File, notes: list[str]) -> dict[str, Any]:
         x, y, z, echoes, coils = self.array.shape
+        refuse_unwritten(file["maps"])
         self._maps = KSpaceArray.of(file["maps"], ("slice", "h", "w", "coil", "set"), "maps")
         if self._maps.shape != (x, y, z, coils, 1):
             raise RawDataError(
@@ -107,6 +109,7 @@ class SkmTeaScan(ArrayScan):
         if not isinstance(target, h5py.Dataset):
             return False
         if target.shape == expected and target.dtype.kind in "fc":
+            refuse_unwritten(target)
             return True
         notes.append(
             f"The dataset 'target' {target.shape} {target.dtype} was left out: expected {expected}."

@@ -6,6 +6,7 @@ import pytest
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers import array_scan, open_scan
+from mrirecon.readers.hdf5 import open_hdf5
 from mrirecon.readers.mapped import StoredArray, locate, map_arrays
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
@@ -91,8 +92,8 @@ def test_only_plain_arrays_in_one_piece_are_located(tmp_path):
         file.create_dataset("external", values.shape, values.dtype, external=external)
         compound = np.dtype([("real", "f4"), ("imag", "f4")])
         file.create_dataset("fields", data=np.zeros(3, compound))
-    with h5py.File(tmp_path / "x.h5") as file:
-        located = {name for name, item in file.items() if StoredArray.of(item)}
+    with h5py.File(tmp_path / "x.h5") as plain, open_hdf5(tmp_path / "x.h5") as file:
+        located = {name for name, item in plain.items() if StoredArray.of(item)}
         assert located == {"plain"} and locate(file) is None
         stored = StoredArray.of(file["plain"])
     assert np.array_equal(map_arrays(tmp_path / "x.h5", {"a": stored})["a"], values)
@@ -102,7 +103,7 @@ def test_text_beside_the_arrays_does_not_matter_but_a_user_block_does(tmp_path):
     for name, block in (("plain.h5", 0), ("matlab.h5", 512)):
         with h5py.File(tmp_path / name, "w", userblock_size=block) as file:
             file["kspace"], file["header"] = np.ones((2, 3), np.complex64), "words"
-    with h5py.File(tmp_path / "plain.h5") as file:
+    with open_hdf5(tmp_path / "plain.h5") as file:
         assert locate(file).keys() == {"kspace"}
-    with h5py.File(tmp_path / "matlab.h5") as file:
+    with open_hdf5(tmp_path / "matlab.h5") as file:
         assert locate(file) is None
