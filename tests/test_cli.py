@@ -83,7 +83,7 @@ def test_reconstruct_and_evaluate(raw, tmp_path):
     assert image.header["qform_code"] == image.header["sform_code"] == 1
     assert (tmp_path / "cg_sense" / "subject0000_t2.png").stat().st_size > 10_000
     told = json.loads((tmp_path / "cg_sense" / "subject0000_t2.json").read_text())
-    assert told["EchoTime"] == 0.095 and "cg_sense" in told["mrirecon"]["Command"]
+    assert told["EchoTime"] == 0.095 and "output=FOLDER" in told["mrirecon"]["Command"]
     page = (tmp_path / "cg_sense" / "subject0000_t2_qc.html").read_text(encoding="utf-8")
     assert "median SNR" in page and "ESPIRiT" in page and "reading" in page
 

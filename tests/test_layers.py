@@ -14,7 +14,7 @@ LAYERS = [
     {"half", "image", "quality"},
     {"operators", "solvers", "sampling", "metrics", "networks", "scan", "figures", "reading"},
     {"sensitivity", "raw", "reconstruction"},
-    {"readers", "simulation", "reconstructors"},
+    {"readers", "simulation", "reconstructors", "privacy"},
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},
     {"config", "assessment", "adaptation"},

@@ -132,7 +132,12 @@ def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
 
 def command_line() -> str:
     """Return what the user typed, up to quoting."""
-    return shlex.join(["mrirecon", *sys.orig_argv[-len(sys.argv) :]])
+    return shlex.join(command_words())
+
+
+def command_words() -> list[str]:
+    """Return what the user typed, word by word."""
+    return ["mrirecon", *sys.orig_argv[-len(sys.argv) :]]
 
 
 def versions() -> tuple[str, ...]:

@@ -1,18 +1,16 @@
 """One raw file to its series of volumes, and what is measured about them."""
 
-import hashlib
 import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import torch
-
 from mrirecon.assessment import TimedScan, assess, peak_memory
-from mrirecon.commands.base import command_line, versions
 from mrirecon.commands.method import Method
+from mrirecon.commands.provenance import recorded
 from mrirecon.errors import RawDataError
 from mrirecon.inference import reconstruct_scan
+from mrirecon.privacy import Disclosure
 from mrirecon.readers import FileScan
 from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, split_series
 from mrirecon.sampling import achieved_acceleration
@@ -33,7 +31,13 @@ class Made:
     seconds: Seconds
 
 
-def compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Made:
+def compute(
+    file: Path,
+    scan: FileScan,
+    method: Method,
+    batch_size: int,
+    disclosure: Disclosure = Disclosure.PRIVATE,
+) -> Made:
     """Reconstruct every slice of every frame of a scan.
 
     Raises:
@@ -61,24 +65,22 @@ def compute(file: Path, scan: FileScan, method: Method, batch_size: int) -> Made
         )
     if not planes.any():
         print("  WARNING: the image is zero everywhere; is the k-space empty?")
-    provenance = Provenance(
-        source=str(file.resolve()),
+    made = Provenance(
+        source="",
         method=method.name,
-        command=command_line(),
         config=method.config,
         checkpoint=method.checkpoint,
         acceleration=acceleration,
-        fingerprint=_fingerprint(raw, scan),
-        versions=versions(),
         adaptation=adaptation,
     )
+    header, provenance = recorded(scan, raw, made, disclosure)
     seconds = (
         ("opening", opened - started),
         *([("adaptation", ready - opened)] if adaptation else []),
         ("reading", timed.seconds),
         ("reconstruction", time.perf_counter() - ready - timed.seconds),
     )
-    return Made(split_series(planes, scan.header, provenance), method, seconds)
+    return Made(split_series(planes, header, provenance), method, seconds)
 
 
 def _adapted(scan: FileScan, method: Method) -> tuple[Method, tuple[str, ...]]:
@@ -132,10 +134,3 @@ def measured(
     seconds = (*seconds, ("quality", time.perf_counter() - started))
     memory = peak_memory(method.device)
     return replace(result, quality=replace(quality, seconds=seconds, memory=memory))
-
-
-def _fingerprint(raw: Sample, scan: FileScan) -> str:
-    """Identify a scan by its first plane, whose noise no other scan shares, and by its header."""
-    digest = hashlib.sha256(torch.view_as_real(raw.kspace.contiguous()).cpu().numpy().tobytes())
-    digest.update(repr(scan.header).encode())
-    return digest.hexdigest()

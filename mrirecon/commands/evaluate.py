@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from mrirecon.commands.base import command, command_line, versions
+from mrirecon.commands.base import command, versions
+from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import Protocol, Score, compared, region, score
@@ -47,6 +48,10 @@ class Settings:
     scale: Literal["none", "least_squares"]
     reference_dataset: str | None
     reconstruction_dataset: str | None
+    provenance: str
+
+    def __post_init__(self) -> None:
+        chosen_disclosure(self.provenance)
 
 
 @command(Settings)
@@ -79,7 +84,9 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
     for warning in seen.warnings(protocol):
         print(f"WARNING: {warning}", file=sys.stderr)
     if settings.output:
-        _write(output, scores, seen.facts(protocol), settings.overwrite)
+        told = told_command(chosen_disclosure(settings.provenance))
+        facts = {"command": told, "versions": versions(), "protocol": seen.facts(protocol)}
+        _write(output, scores, facts, settings.overwrite)
 
 
 def _refuse(output: Path, drawn: list[str], read: list[Path], overwrite: bool) -> None:
@@ -119,7 +126,7 @@ def _compare(
     )
 
 
-def _write(output: Path, scores: list[Score], protocol: dict[str, object], overwrite: bool) -> None:
+def _write(output: Path, scores: list[Score], told: dict[str, object], overwrite: bool) -> None:
     summaries = summarize(scores)
     contents = (scores_csv(scores).encode(), summary_csv(summaries).encode())
     tables = dict(zip(TABLES, contents, strict=True))
@@ -127,7 +134,7 @@ def _write(output: Path, scores: list[Score], protocol: dict[str, object], overw
         with atomic(output / name, Kind.TABLE, overwrite=overwrite) as temporary:
             temporary.write_bytes(content)
     facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables)}
-    facts |= {"command": command_line(), "versions": versions(), "protocol": protocol}
+    facts |= told
     report = stamped(report_json(scores, summaries, **facts).encode(), Kind.SCORES)
     with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
         temporary.write_bytes(report)

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from omegaconf import DictConfig, OmegaConf
 
-from mrirecon.commands.base import command, command_line, versions
+from mrirecon.commands.base import command
 from mrirecon.commands.method import find_device
 from mrirecon.commands.outputs import (
     SKIP_ADVICE,
@@ -19,6 +19,7 @@ from mrirecon.commands.outputs import (
     refuse_equal_stems,
     stem,
 )
+from mrirecon.commands.provenance import chosen_disclosure, recorded
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.data.folder import data_folder, raw_files
@@ -29,6 +30,7 @@ from mrirecon.figures import save_figure
 from mrirecon.figures.sensitivities import sensitivities_figure
 from mrirecon.files import Existing, Kind, Untouchable, output_folder, refuse_existing
 from mrirecon.inference import windows
+from mrirecon.privacy import Disclosure
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance
@@ -50,9 +52,11 @@ class Settings:
     existing: str
     overwrite: bool
     device: str
+    provenance: str
 
     def __post_init__(self) -> None:
         chosen_existing(self.existing, self.overwrite)
+        chosen_disclosure(self.provenance)
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class Estimation:
     device: torch.device
     reading: Reading
     config: str
+    disclosure: Disclosure
 
 
 @command(Settings, groups=GROUPS)
@@ -72,7 +77,7 @@ def maps(config: DictConfig, settings: Settings) -> None:
     device, folder = find_device(settings.device), output_folder(settings.output)
     path = Path(settings.input).expanduser()
     files, source = raw_files(path, settings.pattern), data_folder(path)
-    estimation = _estimation(config, device)
+    estimation = _estimation(config, device, chosen_disclosure(settings.provenance))
     refuse_equal_stems([stem(file, source) for file in files])
     outputs = [folder / f"{stem(file, source)}_maps.h5" for file in files]
     existing = chosen_existing(settings.existing, settings.overwrite)
@@ -97,7 +102,7 @@ def maps(config: DictConfig, settings: Settings) -> None:
         raise MriReconError(f"{failed} of {len(files)} files failed")
 
 
-def _estimation(config: DictConfig, device: torch.device) -> Estimation:
+def _estimation(config: DictConfig, device: torch.device, disclosure: Disclosure) -> Estimation:
     estimator = build(config.sensitivity, SensitivityEstimator, "sensitivity")
     if any(True for _ in estimator.parameters()):
         raise ConfigError(
@@ -114,6 +119,7 @@ def _estimation(config: DictConfig, device: torch.device) -> Estimation:
         device,
         build(config.reading, Reading, "reading"),
         OmegaConf.to_yaml(config, resolve=True),
+        disclosure,
     )
 
 
@@ -137,13 +143,8 @@ def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite:
     estimator = estimation.estimator
     print(f"{header.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
           f"{type(estimator).__name__}")  # fmt: skip
-    provenance = Provenance(
-        source=str(scan.path.resolve()),
-        method=type(estimator).__name__,
-        command=command_line(),
-        config=estimation.config,
-        versions=versions(),
-    )
+    made = Provenance("", type(estimator).__name__, config=estimation.config)
+    header, provenance = recorded(scan, scan[0], made, estimation.disclosure)
     print(f"  {'slice':>6}{'residual':>10}{'null energy':>13}")
     pictured = None
     slices = write_maps(path, _slices(scan, estimation), header, provenance, overwrite=overwrite)

@@ -14,6 +14,7 @@ from mrirecon.commands.computing import Seconds, compute, measured
 from mrirecon.commands.method import GROUPS, Method, build_method, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
+from mrirecon.commands.provenance import chosen_disclosure
 from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
@@ -37,6 +38,7 @@ class Settings:
     overwrite: bool
     device: str
     batch_size: int
+    provenance: str
     formats: list[str] | tuple[str, ...] | str
     dicom_template: str | None
 
@@ -50,6 +52,7 @@ class Settings:
         if self.dicom_template is not None and "dicom" not in self.formats:
             raise ValueError("dicom_template is given, but formats lacks dicom; add it")
         chosen_existing(self.existing, self.overwrite)
+        chosen_disclosure(self.provenance)
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
 
@@ -78,7 +81,13 @@ def _send_files(
     if len(files) > 1:
         raise ConfigError(f"output=- takes one raw file, but input has {len(files)}")
     method = build_method(config, settings.checkpoint, find_device(settings.device))
-    made = compute(files[0], open_scan(files[0], method.reading), method, settings.batch_size)
+    made = compute(
+        files[0],
+        open_scan(files[0], method.reading),
+        method,
+        settings.batch_size,
+        chosen_disclosure(settings.provenance),
+    )
     count = send_mrd(stream, made.results)
     print(f"  sent {count} images")
 
@@ -94,7 +103,7 @@ def _write_files(config: DictConfig, settings: Settings, files: list[Path], sour
     failed = incomplete = doubtful = 0
     for file in files:
         try:
-            pages = _reconstruct_file(file, method, outputs, settings.batch_size)
+            pages = _reconstruct_file(file, method, outputs, settings)
             incomplete += not all(page.path for page in pages)
             doubtful += any(page.warnings for page in pages)
         except MriReconError as error:
@@ -131,7 +140,7 @@ class QualityPage:
 
 
 def _reconstruct_file(
-    file: Path, method: Method, outputs: Outputs, batch_size: int
+    file: Path, method: Method, outputs: Outputs, settings: Settings
 ) -> list[QualityPage]:
     """Write what is not there; returns the quality pages that were wanted."""
     started = time.perf_counter()
@@ -140,7 +149,8 @@ def _reconstruct_file(
     if not any(todo.values()):
         print(f"{scan.header.name}: all outputs are there")
         return []
-    made = compute(file, scan, method, batch_size)
+    disclosure = chosen_disclosure(settings.provenance)
+    made = compute(file, scan, method, settings.batch_size, disclosure)
     writing = time.perf_counter()
     written = [
         outputs.write(name, file, result)

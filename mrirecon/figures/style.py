@@ -23,6 +23,7 @@ _STYLE: dict[Any, Any] = {
     "ytick.color": TEXT,
     "axes.edgecolor": "#808080",
     "font.size": 9.0,
+    "text.parse_math": False,  # names of files may hold dollars
 }
 
 

@@ -37,5 +37,5 @@ def placed(header: ScanHeader, file: Path, folder: Path | None) -> ScanHeader:
         header = replace(header, name="/".join([*folders, header.name]))
     if header.subject:
         return header
-    note = f"The file tells no patient; the folder's name, {folders[0]}, stands for it."
+    note = "The file tells no patient; the name of its folder stands for it."
     return replace(header, subject=folders[0], notes=(*header.notes, note))

@@ -15,6 +15,7 @@ from mrirecon import __version__
 from mrirecon.errors import OutputError
 from mrirecon.files import Kind, atomic_folder, mark, stamped
 from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.dicom_text import code_string, long_string, person_name
 from mrirecon.writers.geometry import slice_place, slice_spacing
 from mrirecon.writers.sidecar import IMAGE_TYPE
 
@@ -72,7 +73,8 @@ def read_template(path: Path) -> Dataset:
     tags = Dataset()
     for name in PATIENT_TAGS:
         if name in source:
-            setattr(tags, name, source[name].value)
+            value = source[name].value  # names remember in what characters they were written
+            setattr(tags, name, str(value) if source[name].VR == "PN" else value)
     return tags
 
 
@@ -84,23 +86,24 @@ def _series(result: Reconstruction, template: Dataset | None) -> Dataset:
     series.SOPClassUID = MRImageStorage
     series.Modality = "MR"
     series.ImageType = list(IMAGE_TYPE)
-    series.PatientID = series.PatientName = (header.subject or "unknown")[:64]
-    series.PatientPosition = (header.patient_position or "HFS").upper()[:16]
+    series.PatientID = long_string(header.subject or "unknown")
+    series.PatientName = person_name(header.subject or "unknown")
+    series.PatientPosition = code_string(header.patient_position or "") or "HFS"
     series.StudyDate = series.SeriesDate = series.ContentDate = now.strftime("%Y%m%d")
     series.StudyTime = series.SeriesTime = series.ContentTime = now.strftime("%H%M%S")
     for name in ("PatientBirthDate", "PatientSex", "AccessionNumber", "ReferringPhysicianName",
                  "StudyID", "PositionReferenceIndicator"):  # fmt: skip
         setattr(series, name, "")
     _identify(series, result, template)
-    series.Manufacturer = header.vendor[:64]
+    series.Manufacturer = long_string(header.vendor)
     if header.model:
-        series.ManufacturerModelName = header.model[:64]
+        series.ManufacturerModelName = long_string(header.model)
     series.SeriesNumber = result.number
     parts = (header.acquisition, "mrirecon", *result.suffix.strip("_").split("_"))
-    series.SeriesDescription = " ".join(part for part in parts if part)[:64]
-    series.ProtocolName = header.acquisition[:64]
+    series.SeriesDescription = long_string(" ".join(part for part in parts if part))
+    series.ProtocolName = long_string(header.acquisition)
     series.SoftwareVersions = f"mrirecon {__version__}"
-    series.DerivationDescription = f"{NOTICE}. {result.provenance.command}"[:1024]
+    series.DerivationDescription = long_string(f"{NOTICE}. {result.provenance.command}", 1024)
     series.ImageComments = NOTICE + (
         "" if header.geometry else ". Position and orientation are unknown"
     )

@@ -45,6 +45,7 @@ def run_facts(result: Reconstruction) -> Pairs:
     memory = quality.memory if quality is not None else ()
     return [
         ("source", made.source),
+        ("fingerprint of the raw data", made.fingerprint[:16]),
         ("method", made.method),
         ("weights", made.checkpoint),
         ("adaptation", "\n".join(made.adaptation)),

@@ -115,6 +115,7 @@ def _attributes(result: Reconstruction) -> str:
         "ProtocolName": header.acquisition,
         "GeometryKnown": str(header.geometry is not None).lower(),
         "Source": made.source,
+        "SourceFingerprint": made.fingerprint,
         "Command": made.command,
     }
     root = ElementTree.Element("ismrmrdMeta")

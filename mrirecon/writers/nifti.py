@@ -32,7 +32,7 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     if data.ndim == 4:  # the time between volumes; TR is that between excitations
         image.header["pixdim"][4] = result.header.sequence.frame_interval or 0
     image.header.set_xyzt_units("mm", "sec")
-    image.header["descrip"] = f"{mark(Kind.NIFTI)}; {result.header.acquisition}".encode()[:79]
+    image.header["descrip"] = _text(f"{mark(Kind.NIFTI)}; {result.header.acquisition}")
     with atomic(path, Kind.NIFTI, overwrite=overwrite) as temporary:
         content = stamped(image.to_bytes(), Kind.NIFTI)
         packed = path.suffix == ".gz"
@@ -43,3 +43,8 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
 def sidecar_path(path: Path) -> Path:
     """Return where the sidecar of a ``.nii.gz`` or ``.nii`` lies."""
     return path.with_name(path.name.removesuffix(".gz").removesuffix(".nii") + ".json")
+
+
+def _text(text: str) -> bytes:
+    """Return what fits into ``descrip``, not cut within a character."""
+    return text.encode()[:79].decode(errors="ignore").encode()

@@ -65,6 +65,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "Notes": header.notes,
         "SourceFile": made.source,
         "SourceFormat": header.format,
+        "SourceFingerprint": made.fingerprint,
         "Checkpoint": made.checkpoint,
         "Adaptation": made.adaptation or None,
         "Command": made.command,

@@ -19,6 +19,7 @@ from mrirecon.data.folder import Folder, raw_files
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.evaluation.volumes import volume_files
+from mrirecon.files import Existing
 from mrirecon.reading import Reading
 from mrirecon.sampling import RandomLines, scan_rng
 from mrirecon.simulation.raw_files import write_fastmri
@@ -179,11 +180,16 @@ def test_reconstructions_lie_in_equal_folders_and_are_compared(cine, tmp_path, m
     assert below(full) == {"P001/cine_lax.h5", "P002/cine_lax.h5"}
     assert f"wrote P001/cine_lax.h5 to {full}" in capsys.readouterr().out
     sampling = "sampling=random", "sampling.acceleration=4", "sampling.acs=4"
-    mrirecon(monkeypatch, *given, *sampling, f"output={fast}", "formats=[hdf5,qc]")
+    mrirecon(monkeypatch, *given, *sampling, f"output={fast}", "formats=[hdf5,qc]",
+             "provenance=full")  # fmt: skip
     assert below(fast) == below(full) | {"P001/cine_lax_qc.html", "P002/cine_lax_qc.html"}
     assert "<h1>P002/cine_lax.mat</h1>" in (fast / "P002" / "cine_lax_qc.html").read_text()
     with h5py.File(fast / "P002" / "cine_lax.h5") as file:
         assert file.attrs["name"] == NAMES[1] and file.attrs["patient_id"] == "P002"
+    with h5py.File(full / "P002" / "cine_lax.h5") as file:  # by default no folder is told
+        assert file.attrs["name"] == "cine_lax.mat"
+        assert file.attrs["patient_id"].startswith("anonymous-")
+        assert "P002" not in " ".join(map(str, file.attrs.values()))
     mrirecon(monkeypatch, "evaluate", f"reference={full}", f"reconstruction={fast}",
              f"output={scores}", "pictures=2")  # fmt: skip
     rows = (scores / "scores.csv").read_text()
@@ -211,9 +217,9 @@ def test_maps_and_reports_of_every_patient(cine, tmp_path, monkeypatch, capsys):
 def test_no_folder_of_raw_files_is_replaced(tmp_path):
     """A DICOM output is a folder, and takes the place of an older one as a whole."""
     raw = [tmp_path / "a.mat", tmp_path / "a_dicom" / "b.mat"]
-    with pytest.raises(OutputError, match="would replace the raw file"):
-        Outputs(tmp_path, ["dicom"], raw, overwrite=True, source=tmp_path)
-    Outputs(tmp_path / "out", ["dicom"], raw, overwrite=True, source=tmp_path)
+    with pytest.raises(OutputError, match="would replace an input"):
+        Outputs(tmp_path, ["dicom"], raw, Existing.OVERWRITE, source=tmp_path)
+    Outputs(tmp_path / "out", ["dicom"], raw, Existing.OVERWRITE, source=tmp_path)
     twins = [tmp_path / "P1" / "a.mat", tmp_path / "P1" / "a.h5", tmp_path / "P2" / "a.h5"]
     with pytest.raises(ConfigError, match="called P1/a up to their ending"):
         Outputs(tmp_path / "out", ["png"], twins, source=tmp_path)
