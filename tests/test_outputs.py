@@ -8,7 +8,7 @@ import torch
 
 from mrirecon.commands.method import Method
 from mrirecon.commands.outputs import Outputs
-from mrirecon.commands.reconstruct import _reconstruct_file
+from mrirecon.commands.reconstruct import Settings, _reconstruct_file
 from mrirecon.data.transforms import Normalize
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import Existing
@@ -70,7 +70,12 @@ def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
         ZeroFilled(), Normalize(), "", torch.device("cpu"), undersamples=False, reading=Reading()
     )
     outputs._writers["qc"] = lambda *_, **__: 1 / 0
-    assert not _reconstruct_file(tmp_path / "a.h5", method, outputs, 1)
+    settings = Settings(
+        input="a.h5", output="out", pattern="*", checkpoint=None, existing="refuse",
+        overwrite=False, device="cpu", batch_size=1, provenance="private", formats=["hdf5", "qc"],
+        dicom_template=None,
+    )  # fmt: skip
+    assert not _reconstruct_file(tmp_path / "a.h5", method, outputs, settings)
     warning = capsys.readouterr().err
     assert "WARNING" in warning and "no quality page a_qc.html: ZeroDivisionError" in warning
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["a.h5"]
