@@ -75,7 +75,8 @@ def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
         overwrite=False, device="cpu", batch_size=1, provenance="private", formats=["hdf5", "qc"],
         dicom_template=None,
     )  # fmt: skip
-    assert not _reconstruct_file(tmp_path / "a.h5", method, outputs, settings)
+    (page,) = _reconstruct_file(tmp_path / "a.h5", method, outputs, settings)
+    assert page.path is None
     warning = capsys.readouterr().err
     assert "WARNING" in warning and "no quality page a_qc.html: ZeroDivisionError" in warning
     assert [f.name for f in (tmp_path / "out").iterdir()] == ["a.h5"]

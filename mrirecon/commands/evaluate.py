@@ -85,7 +85,11 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
         print(f"WARNING: {warning}", file=sys.stderr)
     if settings.output:
         told = told_command(chosen_disclosure(settings.provenance))
-        facts = {"command": told, "versions": versions(), "protocol": seen.facts(protocol)}
+        facts: dict[str, object] = {
+            "command": told,
+            "versions": versions(),
+            "protocol": seen.facts(protocol),
+        }
         _write(output, scores, facts, settings.overwrite)
 
 
@@ -133,8 +137,7 @@ def _write(output: Path, scores: list[Score], told: dict[str, object], overwrite
     for name, content in tables.items():
         with atomic(output / name, Kind.TABLE, overwrite=overwrite) as temporary:
             temporary.write_bytes(content)
-    facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables)}
-    facts |= told
+    facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables), **told}
     report = stamped(report_json(scores, summaries, **facts).encode(), Kind.SCORES)
     with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
         temporary.write_bytes(report)
