@@ -19,6 +19,7 @@ from mrirecon.raw.grid import Grid
 from mrirecon.raw.memory import scratch
 from mrirecon.raw.oversampling import center_recorded, required_size, windows
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts
+from mrirecon.raw.resampling import Reference
 from mrirecon.raw.sorting import (
     AveragedLines,
     SortedLines,
@@ -76,6 +77,7 @@ class CartesianAcquisition:
         time_average: Frames have too small a centre of their own, but together a larger one: their
             mean over time is the calibration data.
         notes: What was noticed, one sentence each.
+        reference: The grid of separate reference lines, when it is not the image's.
     """
 
     heads: Heads
@@ -92,6 +94,7 @@ class CartesianAcquisition:
     averages: int | None
     time_average: bool
     notes: tuple[str, ...]
+    reference: Reference | None = None
     _references: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
@@ -143,9 +146,8 @@ class CartesianAcquisition:
             return Planes(kspace, counts, None)
         grid = self._calibration_grid(index)
         separate, measured = self._planes(index, grid, fetch)
-        (h, w), (rows, columns) = grid.shape, _largest(central_block(measured > 0))
-        block = separate[:, :, centered_slice(h, rows), centered_slice(w, columns)]
-        return Planes(kspace, counts, torch.from_numpy(block.copy()) if rows else None)
+        calibration = self._block(torch.from_numpy(separate), measured > 0, grid)
+        return Planes(kspace, counts, calibration)
 
     def plane(self, planes: Planes, index: int) -> Sample:
         """Return the plane at position ``index`` of the readout."""
@@ -222,11 +224,21 @@ class CartesianAcquisition:
     def _reference(self, index: Index, fetch: Fetch) -> Complex64[Tensor, "coil hc wc"] | None:
         grid = self._calibration_grid(index)
         lines = sort_lines(self._average(index, grid, fetch), grid)
-        rows, columns = _largest(central_block(lines.mask))
+        return self._block(lines.kspace, lines.mask, grid)
+
+    def _block(
+        self, kspace: Complex64[Tensor, "*b h w"], mask: Bool[Tensor, "h w"], grid: Grid
+    ) -> Complex64[Tensor, "*b hc wc"] | None:
+        """Cut out the fully sampled centre, at the distances of the image's samples."""
+        (h, w), (rows, columns) = grid.shape, _largest(central_block(mask))
         if rows == 0:
             return None
-        h, w = grid.shape
-        return lines.kspace[:, centered_slice(h, rows), centered_slice(w, columns)].contiguous()
+        y, x = centered_slice(h, rows), centered_slice(w, columns)
+        block = kspace[..., y, x]
+        if self.reference is not None:
+            first = (y.start - h // 2, x.start - w // 2)
+            block = self.reference.resampled(block, first, self.grid)
+        return block.clone(memory_format=torch.contiguous_format)
 
     def _calibration_lines(self, frame: int) -> Index:
         """Return the reference lines of a frame, or else those of the first frame that has some."""
@@ -246,7 +258,12 @@ class CartesianAcquisition:
         grid, heads = self.grid, self.heads[index]
         recorded = center_recorded(heads, grid.full)
         full = required_size(windows(heads, recorded))
+        own = self.reference
+        if own is not None:
+            grid = replace(grid, phase=own.phase, partition=own.partition)
         h = max(1, round(full * grid.readout.size / grid.full))
+        if own is not None:
+            h = own.readout(full, grid)
         readout = replace(grid.readout, size=h)
         return replace(grid, full=full, recorded=recorded, readout=readout)
 

@@ -1,7 +1,7 @@
 """The encoding centre that a file tells, compared with where the signal is."""
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 
 from mrirecon.raw.grid import STEPS, Grid
 from mrirecon.raw.readouts import Heads, Index, Readouts
@@ -34,14 +34,24 @@ def lines_through_center(
     return frame[np.linspace(0, len(frame) - 1, LINES).round().astype(np.int64)]
 
 
+def step_energy(
+    readouts: Readouts, axis: int
+) -> tuple[Int64[np.ndarray, "step"], Float64[np.ndarray, "step"]]:
+    """Return the values of a phase-encoding counter and the mean energy of the lines of each."""
+    steps = readouts.heads["idx"][STEPS[axis]].astype(np.int64)
+    values, inverse, counts = np.unique(steps, return_inverse=True, return_counts=True)
+    return values, np.bincount(inverse.reshape(-1), readout_energy(readouts)) / counts
+
+
+def readout_energy(readouts: Readouts) -> Float64[np.ndarray, "readout"]:
+    """Return the energy of each readout, in float64: squares of small signals underflow."""
+    return np.array([np.square(np.abs(x), dtype=np.float64).sum() for x in readouts.samples])
+
+
 def center_note(grid: Grid, readouts: Readouts, axis: int) -> str | None:
     """Say by how much the strongest line misses the centre, when that is more than it may."""
     counter = STEPS[axis]
-    steps = readouts.heads["idx"][counter].astype(np.int64)
-    values, inverse, counts = np.unique(steps, return_inverse=True, return_counts=True)
-    # in float64: squares of small signals underflow
-    energy = [float(np.square(np.abs(x), dtype=np.float64).sum()) for x in readouts.samples]
-    mean = np.bincount(inverse.reshape(-1), energy) / counts
+    values, mean = step_energy(readouts, axis)
     if len(values) < 8 or not np.isfinite(mean).all():
         return None
     peak = int(mean.argmax())

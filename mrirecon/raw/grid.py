@@ -140,6 +140,8 @@ def plan_grid(
     if not recorded:
         notes.append("center_sample is 0 in every readout: the middle is taken as the echo centre.")
     required = required_size(windows(heads, recorded))
+    if encoding.encoded.matrix[0] == required - 1:  # an even readout reaches as far either way
+        required -= 1  # the one sample beyond the grid is left out
     full, base, view = _readout(encoding, required, notes)
     refuse_absurd("readout", full, required)
     readout = _image_axis(encoding, 0, base, view, 0, notes)
@@ -225,20 +227,25 @@ def _phase_axis(
     if size is None:
         size = int(steps.max()) + 1
         notes.append(f"The header has no encoded matrix: {size} {what} are taken from the data.")
-    elif axis == 2 and size < span:
-        notes.append(
-            f"The header has {size} partitions, the readouts span {span}: these are believed."
-        )
-        size = span
     refuse_absurd(("phase encoding", "partitions")[axis - 1], size, span)
     if center is None:
-        center = _center(encoding, axis, heads, vendor, size, notes)
+        center = center_line(encoding, axis, heads, vendor, max(size, span), notes)
+    if size < span:
+        needed = max(2 * (center - int(steps.min())), 2 * (int(steps.max()) - center) + 1)
+        # a centre that would double the grid is wrong, which is told where lines are placed
+        grown = max(span, needed) if needed <= 1.5 * span else span
+        notes.append(
+            f"The header has {size} {what}, the readouts span {span}: the grid has {grown}, and "
+            "the field of view is believed."
+        )
+        size = grown
     return _image_axis(encoding, axis, size, encoding.encoded.field_of_view[axis], center, notes)
 
 
-def _center(
+def center_line(
     encoding: Encoding, axis: int, heads: Heads, vendor: str | None, size: int, notes: list[str]
 ) -> int:
+    """Return the value of the counter along ``axis`` (1 or 2) that encodes k = 0."""
     limits = encoding.limits.get(f"kspace_encoding_step_{axis}")
     told = limits.center if limits else None
     what = ("line", "partition")[axis - 1]

@@ -12,6 +12,8 @@ from mrirecon.raw.mrd import NOT_IMAGE, NOT_IMAGE_MASK, AcquisitionFlag, flag_ma
 Heads = np.ndarray
 """Structured array of :data:`mrirecon.raw.mrd.ACQUISITION_HEADER`, one element per readout."""
 Index = Int64[np.ndarray, "readout"]
+Lines = Int64[np.ndarray, "_"]
+"""Numbers of readouts, in functions that take several sets of them."""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,9 @@ def average_lines(
         samples = samples[:, placed.first[i] : placed.last[i]]
         start = int(placed.start[i]) + grid.full // 2
         stop = start + samples.shape[1]
+        if min(start, grid.full - stop) == -1:  # see plan_grid
+            samples = samples[:, max(0, -start) : samples.shape[1] - max(0, stop - grid.full)]
+            start, stop = max(start, 0), min(stop, grid.full)
         if start < 0 or stop > grid.full:
             raise RawDataError(
                 f"a readout spans samples {start}..{stop - 1} of a grid of {grid.full}; "

@@ -1,12 +1,15 @@
 """Headers of readouts, understood: which make which image, where they go, what is wrong."""
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import CartesianAcquisition, Fetch
-from mrirecon.raw.centers import center_note, lines_through_center
+from mrirecon.raw.centers import center_note, lines_through_center, readout_energy
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
+from mrirecon.raw.counters import completed
 from mrirecon.raw.frames import check_repeats, completeness_note, frames_of
 from mrirecon.raw.geometry import SliceStack, slice_stack, volume_stack
 from mrirecon.raw.grid import Grid, plan_grid
@@ -16,7 +19,10 @@ from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.raw.noise import NoiseScan, Whitening, noise_scan, whitening
 from mrirecon.raw.oversampling import nearest_sample, windows
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
+from mrirecon.raw.reference import placed_reference
+from mrirecon.raw.reversal import turned_centers
 from mrirecon.raw.sorting import flat_places
+from mrirecon.raw.views import plausible_views
 from mrirecon.sampling.calibration import central_block
 from mrirecon.scan import Frame
 
@@ -59,14 +65,34 @@ def understand(
     kinds = classify(heads, encoding.calibration_mode)
     if header.pilot_tone:
         heads = _without_pilot_tone(heads)
+    encoding, corrected = plausible_views(select_encoding(header, heads[kinds.imaging]))
+    counted = completed(
+        heads,
+        encoding,
+        header.echo_times,
+        kinds.imaging,
+        kinds.calibration,
+        lambda numbers: readout_energy(fetch(numbers)),
+    )
+    encoding = counted.encoding
+    heads, turned = turned_centers(counted.heads, kinds.imaging, fetch, encoding.encoded.matrix[0])
+    corrected += [*counted.notes, *turned]
     lines = heads[kinds.imaging]
-    encoding = select_encoding(header, lines)
     refuse_unsupported(encoding, lines, AcquisitionFlag.PHASECORR_DATA.name in kinds.dropped)
     grid = plan_grid(encoding, lines, header.vendor, center)
     stack = volume_stack(lines, grid) if grid.partition else slice_stack(lines)
     frames, numbers = frames_of(lines)
     notes = ["The samples of the pilot tone were left out."] if header.pilot_tone else []
-    notes += [*header.notes, *grid.notes, *stack.notes, *sampling_notes(kinds, grid, lines)]
+    reference = None
+    if len(kinds.calibration):
+        placed = placed_reference(
+            header, encoding, heads, kinds.imaging, kinds.calibration, grid, fetch
+        )
+        heads, reference = placed.heads, placed.own
+        kinds = replace(kinds, calibration=placed.calibration)
+        corrected += placed.notes
+    notes += [*header.notes, *corrected, *grid.notes, *stack.notes]
+    notes += sampling_notes(kinds, grid, lines)
     if note := completeness_note(frames, stack.order, lines, numbers):
         notes.append(note)
     repeats = check_repeats(lines, calibration_only(lines))
@@ -105,6 +131,7 @@ def understand(
         averages=None if repeats.equal else repeats.most,
         time_average=average,
         notes=tuple(notes),
+        reference=reference,
     )
 
 

@@ -343,8 +343,8 @@ def test_whole_reversed_echoes_are_no_epi(path):
 
 
 def test_lines_outside_of_the_grid_are_never_wrapped(path):
-    with pytest.raises(RawDataError, match="1 of 13 lines lie outside"):
-        open_scan(MrdFile().lines().add(np.ones((2, 32)), ky=12).write(path))
+    with pytest.raises(RawDataError, match="1 of 12 lines lie outside"):
+        open_scan(MrdFile().lines(offset=1).write(path))
 
 
 @pytest.mark.parametrize("damage", ["length", "nan"])
