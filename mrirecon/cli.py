@@ -1,4 +1,4 @@
-"""Command line: ``mrirecon inspect | simulate | train | reconstruct | maps | evaluate``.
+"""Command line: ``mrirecon COMMAND ...``; the commands are listed below.
 
 Only the standard library is imported until a command is known, so that help is instant.
 """
@@ -18,11 +18,21 @@ COMMANDS = {
     "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
     "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
+    "check": "check a data set: what is there, what is damaged, leaks; mrirecon check DIR",
+    "split": "split raw files by patient; mrirecon split DIR OUTPUT",
+    "pack": "pack raw files for fast training; mrirecon pack DIR OUTPUT",
+    "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
+    "compare": "compare the classical methods on a full scan; mrirecon compare FILE",
 }
+# Nothing to configure: plain arguments.
+PLAIN = ("inspect", "check", "split", "pack", "convert", "compare")
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
 PATHS = ("input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern")
 # Hydra's options that are followed by a value.
-VALUED = ("--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd")
+VALUED = (
+    "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd", "--config-name", "-cn",
+    "--config-path", "-cp", "--experimental-rerun",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -36,9 +46,9 @@ def main() -> None:
         return
     if command not in COMMANDS:
         sys.exit(f"mrirecon: unknown command {command!r}\n\n{_usage()}")
-    if command == "inspect":  # nothing to configure: plain arguments
-        sys.argv = ["mrirecon inspect", *overrides]
-        importlib.import_module("mrirecon.commands.inspect").main()
+    if command in PLAIN:
+        sys.argv = [f"mrirecon {command}", *overrides]
+        importlib.import_module(f"mrirecon.commands.{command}").main()
         return
     if command == "reconstruct" and "-" in overrides:  # a filter: raw file in, MRD images out
         overrides.remove("-")

@@ -5,8 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import h5py
+import numpy as np
 import pytest
 
+from mrirecon import cli
 from mrirecon.readers import open_scan
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
@@ -100,3 +103,33 @@ def test_a_folder_is_packed_and_goes_on_where_it_was(tmp_path, monkeypatch, caps
         open_scan(path).verify()
     wrong = refused(*paths, "--maps", "espritt", "--existing", "replace")
     assert "--maps: there is no espritt; choose one of" in wrong
+
+
+def test_references_are_no_damaged_raw_files(tmp_path):
+    write_fastmri(tmp_path / "raw" / "a.h5", scenes.scan(0, slices=1))
+    (tmp_path / "reference").mkdir()
+    with h5py.File(tmp_path / "reference" / "a.h5", "w") as file:
+        file["reconstruction_rss"] = np.ones((1, 8, 8), np.float32)
+    code, report = check(tmp_path)
+    assert code == 0
+    assert "1 readable files, 0 damaged, 0 leaks, 1 without k-space that hold images" in report
+
+
+@pytest.mark.parametrize("name", ["check", "split", "pack", "convert", "compare", "inspect"])
+def test_plain_commands_have_help_and_scripts_of_the_same_kind(name, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["mrirecon", name, "--help"])
+    with pytest.raises(SystemExit) as end:
+        cli.main()
+    assert end.value.code == 0 and f"usage: mrirecon {name}" in capsys.readouterr().out
+
+
+def test_comparing_says_what_is_wrong(tmp_path, monkeypatch):
+    write_fastmri(tmp_path / "a.h5", scenes.scan(0, slices=1, matrix=(64, 64)))
+    for arguments, message in (
+        ([tmp_path / "b.h5"], "no such file"),
+        ([tmp_path / "a.h5", "--slice", "3"], "has slices 0 to 0, not 3"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["mrirecon", "compare", *map(str, arguments)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert message in str(end.value.code)

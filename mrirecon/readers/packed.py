@@ -45,14 +45,14 @@ ADVICE = "the file is damaged; pack the source again"
 
 
 class PackedScan(FileScan):
-    """What ``data_scripts/pack_dataset.py`` has written.
+    """What ``mrirecon pack`` has written.
 
     Raises:
         RawDataError: When the file is damaged, or of another version.
     """
 
     format = "packed"
-    layout = "written by data_scripts/pack_dataset.py"
+    layout = "written by mrirecon pack"
     small = True
 
     def __init__(self, path: Path, reading: Reading | None = None) -> None:

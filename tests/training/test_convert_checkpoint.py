@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.commands.convert import model_node
 from mrirecon.config import build
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.unet import UNet
@@ -67,11 +68,6 @@ def test_output_is_fastmris(model, prefix, name, lightning, tmp_path):
 
 
 def test_the_public_sizes_are_recognized():
-    sys.path.insert(0, str(SCRIPT.parent))
-    try:
-        from convert_checkpoint import model_node
-    finally:
-        sys.path.pop(0)
     with torch.device("meta"):
         state = VarNet().state_dict()
         unet = UNet(channels=256).state_dict()

@@ -1,0 +1,126 @@
+"""Check folders of raw files: what is there, what is damaged, patients per split.
+
+    mrirecon check /data/fastMRI/multicoil
+    mrirecon check /data/fastMRI --deep        (reads every slice)
+    mrirecon check /data/scans --pattern "*.dat"
+    mrirecon check splits --pattern "*/P*/cine_lax.mat"
+
+A split is a folder of files. With a slash in the pattern, which is then relative to the folder, it
+is what lies in or below one of the folders in there.
+Exits with 1 when a file is damaged or two splits share a patient.
+"""
+
+import sys
+from collections import Counter, defaultdict
+from itertools import combinations
+from pathlib import Path
+
+from tqdm import tqdm
+
+from mrirecon.commands.plain import plain_parser
+from mrirecon.data.folder import raw_files
+from mrirecon.errors import RawDataError
+from mrirecon.evaluation.volumes import read_volume
+from mrirecon.readers import open_scan
+from mrirecon.scan import ScanHeader
+
+
+def main() -> None:
+    """Walk the folder, print the report."""
+    parser = plain_parser("check", __doc__)
+    parser.add_argument("folder", type=Path, help="folder that holds the splits, at any depth")
+    parser.add_argument("--pattern", default="*.h5", help="which files, any readable format")
+    parser.add_argument("--deep", action="store_true", help="read every slice, not only headers")
+    arguments = parser.parse_args()
+    if not arguments.folder.is_dir():
+        sys.exit(f"mrirecon check: {arguments.folder} is not a folder; expected one of raw files")
+    below = "/" in arguments.pattern
+    try:
+        files = raw_files(
+            arguments.folder, arguments.pattern if below else f"**/{arguments.pattern}"
+        )
+    except RawDataError as error:
+        sys.exit(f"mrirecon check: {error}; --pattern chooses")
+    splits = {f: _split(f, arguments.folder) if below else f.parent for f in files}
+    headers, damaged = _read(splits, deep=arguments.deep)
+    images = [file for file in damaged if _is_image(file)]
+    for file in images:
+        del damaged[file]
+    patients = _report(headers, splits)
+    for file, reason in damaged.items():
+        print(f"DAMAGED {reason if str(file) in reason else f'{file}: {reason}'}")
+    leaks = _leaks(patients)
+    for leak in leaks:
+        print(f"LEAK {leak}")
+    left_out = f", {len(images)} without k-space that hold images" if images else ""
+    print(f"\n{len(headers)} readable files, {len(damaged)} damaged, {len(leaks)} leaks{left_out}")
+    sys.exit(1 if damaged or leaks else 0)
+
+
+def _split(file: Path, folder: Path) -> Path:
+    """Return the folder in ``folder`` that a file lies in or below, else ``folder``."""
+    first, *others = file.relative_to(folder).parts
+    return folder / first if others else folder
+
+
+def _is_image(file: Path) -> bool:
+    """Tell whether a file that is no raw file is a reference or a reconstruction."""
+    try:
+        read_volume(file)
+    except RawDataError:
+        return False
+    return True
+
+
+def _read(
+    splits: dict[Path, Path], *, deep: bool
+) -> tuple[dict[Path, ScanHeader], dict[Path, str]]:
+    headers: dict[Path, ScanHeader] = {}
+    damaged: dict[Path, str] = {}
+    for file, split in tqdm(splits.items(), unit="file", leave=False, disable=None):
+        try:
+            scan = open_scan(file, folder=split)
+            if deep:
+                scan.verify()
+            scan[0], scan[len(scan) - 1]
+            headers[file] = scan.header
+        except (RawDataError, OSError) as error:
+            damaged[file] = str(error)
+    return headers, damaged
+
+
+def _report(headers: dict[Path, ScanHeader], splits: dict[Path, Path]) -> dict[Path, set[str]]:
+    """Print a line per split; return the patients of each."""
+    contents: dict[Path, list[ScanHeader]] = defaultdict(list)
+    for file, header in headers.items():
+        contents[splits[file]].append(header)
+    patients = {}
+    for split, members in sorted(contents.items()):
+        patients[split] = {h.subject for h in members if h.subject}
+        contrasts = Counter(h.acquisition or "unknown" for h in members)
+        coils = sorted({h.coils for h in members})
+        grids = Counter(h.grid for h in members).most_common(3)
+        print(f"{split}: {len(members)} volumes, {sum(h.slices for h in members)} slices, "
+              f"{len(patients[split])} patients")  # fmt: skip
+        print(f"  contrasts: {', '.join(f'{name} {n}' for name, n in contrasts.most_common())}")
+        print(f"  coils: {coils[0]} to {coils[-1]}; most frequent k-space: "
+              f"{', '.join(f'{h} x {w} ({n})' for (h, w), n in grids)}")  # fmt: skip
+        without = sum(not h.subject for h in members)
+        if without:
+            print(f"  {without} volumes have no patient_id")
+    return patients
+
+
+def _leaks(patients: dict[Path, set[str]]) -> list[str]:
+    """Compare the splits of one collection; single- and multicoil data show the same people."""
+    return [
+        f"{a} and {b} share {len(shared)} patients, for instance {min(shared)}"
+        for a, b in combinations(sorted(patients), 2)
+        if (a.parent, _collection(a)) == (b.parent, _collection(b))
+        and (shared := patients[a] & patients[b])
+    ]
+
+
+def _collection(split: Path) -> str:
+    """``multicoil`` of ``multicoil_train``."""
+    return split.name.rpartition("_")[0]
