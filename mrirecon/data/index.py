@@ -11,7 +11,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from mrirecon.files import Kind, atomic
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.readers.naming import scan_name
+from mrirecon.readers.stamp import Stamp
 from mrirecon.reading import Reading
 from mrirecon.scan import Scan, ScanHeader, header_from_json
 from mrirecon.types import Sample
@@ -45,7 +46,7 @@ class IndexedScan(Scan):
 
     def __init__(self, path: Path, folder: Path, reading: Reading, header: ScanHeader) -> None:
         self.path, self.folder, self.reading, self.header = path, folder, reading, header
-        self._kept: tuple[int, FileScan] | None = None
+        self._kept: tuple[Stamp, FileScan] | None = None
 
     def __getitem__(self, index: int) -> Sample:
         return self._file()[index]
@@ -54,20 +55,30 @@ class IndexedScan(Scan):
         return self._file().stored(index)
 
     def _file(self) -> FileScan:
-        modified = self.path.stat().st_mtime_ns
-        if self._kept is not None and self._kept[0] == modified:
+        stamp = Stamp.of(self.path)
+        if self._kept is not None and self._kept[0] == stamp:
             return self._kept[1]
-        scan = _open(self.path, self.folder, self.reading, modified)
-        self._kept = (modified, scan) if scan.small else None
+        scan = _open(stamp, self.folder, self.reading)
+        if scan.header != self.header:
+            raise RawDataError(
+                f"{self.path}: was changed since the folder was read: "
+                f"{'; '.join(_differences(self.header, scan.header))}; start again"
+            )
+        self._kept = (stamp, scan) if scan.small else None
         return scan
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_kept": None}
 
 
+def _differences(old: ScanHeader, new: ScanHeader) -> list[str]:
+    pairs = ((f.name, getattr(old, f.name), getattr(new, f.name)) for f in fields(ScanHeader))
+    return [f"{name} was {was}, is {now}" for name, was, now in pairs if was != now]
+
+
 @lru_cache(maxsize=OPENED)
-def _open(path: Path, folder: Path, reading: Reading, _modified: int) -> FileScan:
-    return open_scan(path, reading, folder)
+def _open(stamp: Stamp, folder: Path, reading: Reading) -> FileScan:
+    return open_scan(stamp.path, reading, folder)
 
 
 @dataclass(frozen=True)
@@ -122,7 +133,8 @@ def _describe(file: Path, folder: Path, reading: Reading) -> dict[str, Any]:
     try:
         return entry | {"header": asdict(open_scan(file, reading, folder).header)}
     except RawDataError as error:
-        return entry | {"problem": str(error)}
+        # perhaps of a file that is missing beside it
+        return entry | {"problem": str(error), "folder": file.parent.stat().st_mtime_ns}
 
 
 def _valid(entry: Any, file: Path) -> bool:
@@ -130,7 +142,7 @@ def _valid(entry: Any, file: Path) -> bool:
     return (
         isinstance(entry, dict)
         and (entry.get("size"), entry.get("modified")) == (stat.st_size, stat.st_mtime_ns)
-        and ("problem" in entry or "header" in entry)
+        and ("header" in entry or entry.get("folder") == file.parent.stat().st_mtime_ns)
     )
 
 

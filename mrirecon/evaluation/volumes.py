@@ -9,8 +9,11 @@ import numpy as np
 import torch
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.base import blaming
 from mrirecon.readers.fastmri import TARGETS
+from mrirecon.readers.hdf5 import open_hdf5, read
 from mrirecon.readers.naming import scan_name
+from mrirecon.readers.unwritten import refuse_unwritten
 from mrirecon.types import Volume
 
 
@@ -77,17 +80,13 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
     Raises:
         RawDataError: When the file cannot be read or holds no such volume.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            name = _find(file, dataset)
-            if name is None:
-                wanted = dataset or f"one of the data sets {', '.join(TARGETS)}"
-                raise RawDataError(
-                    f"{path}: found {', '.join(file) or 'nothing'}, expected {wanted}"
-                )
-            stored = file[name][()]
-    except OSError as error:
-        raise RawDataError(f"{path}: not a readable HDF5 file ({error})") from error
+    with blaming(path), open_hdf5(path) as file:
+        name = _find(file, dataset)
+        if name is None:
+            wanted = dataset or f"one of the data sets {', '.join(TARGETS)}"
+            raise RawDataError(f"found {', '.join(file) or 'nothing'}, expected {wanted}")
+        refuse_unwritten(file[name])
+        stored = read(file[name])
     return StoredVolume(_volume(stored, f"{path}: {name}"), name)
 
 

@@ -118,12 +118,21 @@ class MeasurementHeader:
         )
 
 
+LARGEST_XML = 2**25
+"""Bytes of a header; those of scanners have less than a hundredth of it."""
+
+
 def parse_header(xml: str | bytes) -> MeasurementHeader:
     """Parse an ISMRMRD XML header.
 
     Raises:
         RawDataError: When the text is not XML or has no ``<encoding>``.
     """
+    if len(xml) > LARGEST_XML:
+        raise RawDataError(
+            f"the XML header has {len(xml)} bytes, expected at most {LARGEST_XML}: it is damaged; "
+            "convert the file again"
+        )
     text = xml.decode("utf-8", errors="replace") if isinstance(xml, bytes) else xml
     text = text.strip("\x00\ufeff \t\r\n")
     if text.startswith("<?xml"):  # an encoding declaration no longer holds for decoded text

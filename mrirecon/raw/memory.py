@@ -2,6 +2,9 @@
 
 import os
 import tempfile
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
@@ -28,9 +31,14 @@ def refuse_too_large(grid: Grid, coils: int) -> None:
         )
 
 
+@lru_cache(maxsize=1)
 def memory() -> int:
-    """Return the physical memory of this machine in bytes."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    """Return the memory of this machine in bytes, or of the container that this process is in."""
+    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
+    for place in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups of version 2, and 1
+        with suppress(OSError, ValueError):  # there is none, or it is "max"
+            limits.append(int((Path("/sys/fs/cgroup") / place).read_text()))
+    return min(limits)
 
 
 def scratch(shape: tuple[int, ...]) -> np.ndarray:

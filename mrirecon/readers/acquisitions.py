@@ -57,6 +57,7 @@ class AcquisitionScan(FileScan):
         super().__init__(path, reading)
         self._loaded: tuple[Measurement, CartesianAcquisition] | None = None
         self._planes: tuple[int, Planes] | None = None
+        self.watch(p for p in map(Path, filter(None, [self.reading.noise])) if p.is_file())
         with blaming(path):
             measurement, acquisition = self._load()
             self.header = _scan_header(path.name, self.format, measurement, acquisition)
@@ -120,6 +121,7 @@ class AcquisitionScan(FileScan):
         return {**self.__dict__, "_loaded": None, "_planes": None}
 
     def _load(self) -> tuple[Measurement, CartesianAcquisition]:
+        self.refuse_changed()
         measurement = self.measurement()
         told = _noise_of(Path(self.reading.noise)) if self.reading.noise else None
         acquisition = understand(

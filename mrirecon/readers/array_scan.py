@@ -19,7 +19,7 @@ from mrirecon.buffers import masked
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.held import HeldFile
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
-from mrirecon.readers.mapped import check_size, locate, map_arrays
+from mrirecon.readers.mapped import locate, map_arrays
 from mrirecon.readers.measured import MeasuredSamples, everything, look_for_zeros
 from mrirecon.reading import Reading
 from mrirecon.sampling.calibration import central_block
@@ -57,6 +57,7 @@ class ArrayScan(FileScan):
             self._weighted = self._counts_differ(file, notes)
             self._located = locate(file)
             if isinstance(file, HeldFile) and file.sources:
+                self.watch(sorted(file.sources))
                 parts = ", ".join(sorted(part.name for part in file.sources))
                 notes.append(f"The data were put together from the files {parts}.")
         grid = self.array.grid
@@ -129,7 +130,6 @@ class ArrayScan(FileScan):
         """Return the arrays of the file: mapped into memory when they can be, else opened."""
         if self._located is None:
             return self.open()
-        check_size(self.path, self._located)
         if self.kept is None:
             self.kept = map_arrays(self.path, self._located)
         return nullcontext(self.kept)

@@ -55,6 +55,11 @@ class BartScan(ArrayScan):
         with path.open("rb") as stream:
             return stream.read(len(SIGNATURE)) == SIGNATURE
 
+    @classmethod
+    def parts(cls, path: Path) -> tuple[Path, ...]:
+        both = (path.with_suffix(".hdr"), path.with_suffix(".cfl"))
+        return tuple(part for part in both if part.is_file())
+
     @contextmanager
     def open(self) -> Iterator[Contents]:
         data = self.path.with_suffix(".cfl")

@@ -1,7 +1,7 @@
 """What every file reader is."""
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.stamp import Stamp
 from mrirecon.reading import Reading
 from mrirecon.scan import Scan
 
@@ -34,6 +35,7 @@ class FileScan(Scan):
     @abstractmethod
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
         self.path, self.reading = path, reading or Reading()
+        self._stamps = [Stamp.of(part) for part in self.parts(path)]
         other = [name for name in self.reading.chosen() if name not in self.choices]
         if other:
             known = ", ".join(f"reading.{name}" for name in self.choices) or "none"
@@ -46,6 +48,24 @@ class FileScan(Scan):
     @abstractmethod
     def detect(cls, path: Path) -> bool:
         """Tell whether the file looks like this format; never raises for a readable file."""
+
+    @classmethod
+    def parts(cls, path: Path) -> tuple[Path, ...]:
+        """Return the files that make up the scan at ``path``."""
+        return (path,)
+
+    def watch(self, paths: Iterable[Path]) -> None:
+        """Note files, other than ``parts``, that the scan is read from."""
+        self._stamps += [Stamp.of(path) for path in paths]
+
+    def refuse_changed(self) -> None:
+        """Refuse to go on with files that were changed since they were opened.
+
+        Raises:
+            RawDataError: When one was: places that are remembered would be wrong.
+        """
+        for stamp in self._stamps:
+            stamp.check()
 
     def content(self) -> tuple[tuple[str, str], ...]:
         """Tell what the file holds besides the header, as ``(what, value)``."""
@@ -68,9 +88,10 @@ class FileScan(Scan):
         return f"<{self.format} scan {self.path}: {len(self)} slices>"
 
     def check(self, index: int) -> None:
-        """Raise IndexError unless ``index`` is a slice of this scan."""
+        """Raise IndexError unless ``index`` is a slice of this scan; refuse a changed file."""
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path} has Samples 0..{len(self) - 1}, not {index}")
+        self.refuse_changed()
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from jaxtyping import Float32
 
 from mrirecon.buffers import empty
 from mrirecon.errors import RawDataError
+from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.held import HeldFile, elsewhere
 
 LISTED = 12
@@ -59,6 +61,7 @@ def read(dataset: h5py.Dataset | Any, selection: Any = ()) -> Any:
     Raises:
         RawDataError: When the data cannot be read; names the dataset.
     """
+    _refuse_large(dataset, selection)
     with _readable(dataset):
         return dataset[selection]
 
@@ -73,6 +76,7 @@ def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarr
     Raises:
         RawDataError: When the data cannot be read; names the dataset.
     """
+    _refuse_large(stored, selection)
     with _readable(stored):
         if not isinstance(stored, h5py.Dataset):
             return np.asarray(stored[selection])
@@ -82,6 +86,22 @@ def read_whole_axes(stored: Any, selection: tuple[int | slice, ...]) -> np.ndarr
             values.fill(0)
         stored.read_direct(values, selection)
         return values
+
+
+def _refuse_large(dataset: Any, selection: Any) -> None:
+    """Refuse to read what would take too much memory, or lies in chunks that do."""
+    if not isinstance(dataset, h5py.Dataset) or not dataset.shape:
+        return
+    count = prod(dataset.shape)
+    parts = selection if isinstance(selection, tuple) else (selection,)
+    for n, part in zip(dataset.shape, parts, strict=False):
+        if isinstance(part, int | np.integer):
+            count //= max(n, 1)
+        elif isinstance(part, slice):
+            count = count // max(n, 1) * len(range(*part.indices(n)))
+    size = max(count, prod(dataset.chunks or (0,))) * dataset.dtype.itemsize
+    stored = size if dataset.is_virtual else int(dataset.id.get_storage_size())
+    refuse_expansion(f"dataset '{dataset.name}'", stored, size)
 
 
 def _may_have_holes(dataset: h5py.Dataset) -> bool:

@@ -34,7 +34,14 @@ def row_places(dataset: h5py.Dataset) -> Int64[np.ndarray, "row"] | None:
         return None
     if dataset.chunks is None:
         start = dataset.id.get_offset()
+        if start is not None and size * count > dataset.file.id.get_filesize():
+            raise RawDataError(
+                f"'{dataset.name}' tells {count} rows, more than the file has room for: it is "
+                "damaged; copy it again"
+            )
         return None if start is None else start + size * np.arange(count)
+    if count > dataset.id.get_storage_size():  # a list of so many places would fill the memory
+        raise _missing(dataset, count - int(dataset.id.get_storage_size()) // size)
     places = np.full(count, -1, np.int64)
     step = dataset.chunks[0]
 
@@ -47,11 +54,15 @@ def row_places(dataset: h5py.Dataset) -> Int64[np.ndarray, "row"] | None:
 
     dataset.id.chunk_iter(note)
     if (places < 0).any():
-        raise RawDataError(
-            f"{int((places < 0).sum())} of the {count} rows of '{dataset.name}' are missing; the "
-            "file is damaged or was not written to its end: copy or convert it again"
-        )
+        raise _missing(dataset, int((places < 0).sum()))
     return places
+
+
+def _missing(dataset: h5py.Dataset, count: int) -> RawDataError:
+    return RawDataError(
+        f"{count} of the {len(dataset)} rows of '{dataset.name}' are missing; the file is damaged "
+        "or was not written to its end: copy or convert it again"
+    )
 
 
 def stored_dtype(dataset: h5py.Dataset) -> np.dtype:

@@ -18,6 +18,7 @@ from mrirecon.raw.mrd import ACQUISITION_HEADER, NOT_IMAGE_MASK
 from mrirecon.raw.noise import NoiseScan, noise_scan
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
+from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5, read, text
 from mrirecon.readers.heap import REFERENCE, read_rows, read_values, row_places, stored_dtype
 from mrirecon.readers.held import HeldFile
@@ -156,6 +157,8 @@ def _load(path: Path, group: h5py.Group) -> _Rows:
     places = row_places(data)
     if places is None or h5py.check_vlen_dtype(data.dtype["data"]) != np.dtype("<f4"):
         refuse_unwritten(data)
+        heads = len(data) * data.dtype["head"].itemsize
+        refuse_expansion(f"'{data.name}'", int(data.id.get_storage_size()), heads)
         return _Rows(_by_name(read(data.fields("head")), ACQUISITION_HEADER), None)
     rows = read_rows(path, places, stored_dtype(data))
     return _Rows(_by_name(rows["head"], ACQUISITION_HEADER), rows["data"].copy())

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import Literal
 
 import h5py
 import numpy as np
@@ -24,12 +25,14 @@ class StoredArray:
     Attributes:
         offset: Of the first byte.
         shape: Of the array.
-        dtype: Of its values, as the processor takes them.
+        dtype: Of its values; in HDF5 files as the processor takes them.
+        order: ``C``, or ``F`` when the first index is the fastest.
     """
 
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype
+    order: Literal["C", "F"] = "C"
 
     @classmethod
     def of(cls, item: object) -> "StoredArray | None":
@@ -96,6 +99,6 @@ def map_arrays(path: Path, arrays: Mapping[str, StoredArray]) -> dict[str, np.nd
         str(path), shared=False, size=path.stat().st_size, dtype=torch.uint8
     ).numpy()
     return {
-        name: np.ndarray(array.shape, array.dtype, mapped, array.offset)
+        name: np.ndarray(array.shape, array.dtype, mapped, array.offset, order=array.order)
         for name, array in arrays.items()
     }

@@ -19,9 +19,11 @@ import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.damage import DAMAGE
+from mrirecon.readers.expansion import refuse_expansion
 
 SIGNATURE, ORDERS = b"MATLAB", {b"IM": "<", b"MI": ">"}
-HEADER, NAME = 128, 1024  # bytes of the file's header; more than a variable's header has
+HEADER, NAME, TAG = 128, 1024, 8
+"""Bytes of the file's header, more than a variable's header has, and of a type with its size."""
 MATRIX, COMPRESSED = 14, 15
 NUMBERS = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
@@ -41,9 +43,11 @@ class _Variable:
 
     def parts(self, limit: int = 0) -> Iterator[tuple[int, bytes]]:
         """Yield number type and bytes of its parts: flags, dimensions, name, real, imaginary."""
-        content = bytes(self.content[: limit or None])
         if self.kind == COMPRESSED:
-            content = zlib.decompressobj().decompress(content, limit)[8:]
+            told = limit or TAG + self.size()
+            content = zlib.decompressobj().decompress(self.content[: limit or None], told)[TAG:]
+        else:
+            content = bytes(self.content[: limit or None])
         while len(content) >= 8:
             kind, size = struct.unpack(f"{self.order}II", content[:8])
             start, end = 8, 8 + size + -size % 8
@@ -53,6 +57,13 @@ class _Variable:
                 raise ValueError(f"{size} bytes expected, {len(content) - start} found")
             yield kind, content[start : start + size]
             content = content[end:]
+
+    def size(self) -> int:
+        """Return the number of bytes that it takes when it is not compressed."""
+        if self.kind != COMPRESSED:
+            return len(self.content)
+        tag = zlib.decompressobj().decompress(self.content[:NAME], TAG)
+        return int(struct.unpack(f"{self.order}II", tag)[1])
 
     def name(self) -> str:
         *_, (_, name) = islice(self.parts(NAME), 3)
@@ -104,12 +115,24 @@ def load_old_mat(path: Path) -> dict[str, np.ndarray]:
         RawDataError: When it is damaged.
     """
     try:
+        _refuse_large(path)
         arrays = {variable.name(): variable.array() for variable in _variables(path)}
+    except RawDataError:
+        raise
     except DAMAGE as error:
         raise RawDataError(
             f"{path}: the MAT file is damaged ({error}); copy or download it again"
         ) from error
     return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _refuse_large(path: Path) -> None:
+    stored = expanded = 0
+    for variable in _variables(path):
+        size = variable.size()
+        refuse_expansion(f"the variable '{variable.name()}'", len(variable.content), size)
+        stored, expanded = stored + len(variable.content), expanded + size
+    refuse_expansion("all variables together", stored, expanded)
 
 
 def _variables(path: Path) -> Iterator[_Variable]:

@@ -7,7 +7,7 @@ cannot be read in parts.
 import warnings
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from zipfile import ZipFile
 
 import numpy as np
@@ -17,7 +17,9 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.readers.array_scan import ArrayScan, Contents
 from mrirecon.readers.damage import DAMAGE
+from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.kspace_array import KSpaceArray
+from mrirecon.readers.mapped import StoredArray, map_arrays
 from mrirecon.readers.measured import everything, stored_mask
 
 NPY, ZIP = b"\x93NUMPY", b"PK\x03\x04"
@@ -75,16 +77,35 @@ def _members(path: Path) -> tuple[str, ...]:
 
 
 def _load(path: Path) -> dict[str, np.ndarray]:
+    _refuse_large(path)
+    stored = None
     try:
         with warnings.catch_warnings():  # of headers that look as if Python 2 had written them
             warnings.simplefilter("ignore")
-            found = np.load(path, mmap_mode="c", allow_pickle=False)
-            if isinstance(found, np.ndarray):
+            found = np.load(path, mmap_mode="r", allow_pickle=False)
+            if isinstance(found, np.memmap):
+                order: Literal["C", "F"] = "C" if found.flags.c_contiguous else "F"
+                stored = StoredArray(found.offset, found.shape, found.dtype, order)
+            elif isinstance(found, np.ndarray):  # of no values
                 return {"kspace": found}
-            with found:
-                return {name: np.asarray(found[name]) for name in ARRAYS if name in found}
+            else:
+                with found:
+                    return {name: np.asarray(found[name]) for name in ARRAYS if name in found}
     except DAMAGE as error:
         raise RawDataError(
             f"{path}: the NumPy file is damaged ({error}), or holds Python objects; save a complex "
             "array again"
         ) from error
+    del found  # it keeps the file open, and data sets have thousands
+    return map_arrays(path, {"kspace": stored})
+
+
+def _refuse_large(path: Path) -> None:
+    """Refuse a ZIP archive whose arrays would take too much memory, by its table of contents."""
+    try:
+        with ZipFile(path) as archive:
+            members = [archive.getinfo(f"{n}.npy") for n in ARRAYS if f"{n}.npy" in _members(path)]
+    except DAMAGE:
+        return  # no archive, or found out when it is read
+    for member in members:
+        refuse_expansion(f"'{member.filename}'", member.compress_size, member.file_size)

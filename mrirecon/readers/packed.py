@@ -77,7 +77,6 @@ class PackedScan(FileScan):
     def stored(self, index: int) -> Sample:
         self.check(index)
         with blaming(self.path):
-            check_size(self.path, self._fields)
             if self._values is None:
                 arrays = map_arrays(self.path, self._fields)
                 self._values = {name: as_tensor(array) for name, array in arrays.items()}

@@ -43,27 +43,32 @@ def coverage(dataset: h5py.Dataset) -> Coverage | None:
         return None
     made = dataset.id.get_create_plist()
     layout = made.get_layout()
+    none = layout == h5py.h5d.CONTIGUOUS and not dataset.id.get_storage_size()
+    none |= layout == h5py.h5d.CHUNKED and not dataset.id.get_num_chunks()
+    if none and not made.get_external_count():
+        raise _never(dataset)
     if layout == h5py.h5d.CHUNKED:
         found = _chunks(dataset)
     elif layout == h5py.h5d.VIRTUAL:
         found = _blocks(dataset)
-    elif layout == h5py.h5d.CONTIGUOUS and not made.get_external_count():
-        written = np.full((1,) * dataset.ndim, dataset.id.get_storage_size() > 0)
-        found = Coverage(written, tuple(np.zeros(n, np.int64) for n in dataset.shape))
     else:
         return None
     if found is None or found.written.all():
         return None
     if not found.written.any():
-        raise RawDataError(
-            f"'{dataset.name}' was created but never written; copy or convert the file again"
-        )
+        raise _never(dataset)
     if dataset.dtype.kind in "biufc" and np.any(dataset.fillvalue != 0):
         raise RawDataError(
             f"some of '{dataset.name}' was never written and reads as {dataset.fillvalue}; copy or "
             "convert the file again"
         )
     return found
+
+
+def _never(dataset: h5py.Dataset) -> RawDataError:
+    return RawDataError(
+        f"'{dataset.name}' was created but never written; copy or convert the file again"
+    )
 
 
 def refuse_unwritten(dataset: object) -> None:
@@ -98,18 +103,16 @@ def endless(space: h5py.h5s.SpaceID) -> bool:
 def _chunks(dataset: h5py.Dataset) -> Coverage | None:
     """Return which chunks are there; None when all are."""
     shape = tuple(-(-n // c) for n, c in zip(dataset.shape, dataset.chunks, strict=True))
-    count = dataset.id.get_num_chunks()
-    if count >= prod(shape):
+    if dataset.id.get_num_chunks() >= prod(shape):
         return None
-    written = _cells(dataset, shape if count else (1,) * dataset.ndim)
+    written = _cells(dataset, shape)
 
     def note(chunk: h5py.h5d.StoreInfo) -> None:
         place = tuple(n // c for n, c in zip(chunk.chunk_offset, dataset.chunks, strict=True))
         if all(n < size for n, size in zip(place, shape, strict=True)):
             written[place] = True
 
-    if count:
-        dataset.id.chunk_iter(note)
+    dataset.id.chunk_iter(note)
     cells = (np.arange(n) // c for n, c in zip(dataset.shape, dataset.chunks, strict=True))
     return Coverage(written, tuple(cells))
 
@@ -135,7 +138,7 @@ def _blocks(dataset: h5py.Dataset) -> Coverage:
 
 
 def _cells(dataset: h5py.Dataset, shape: tuple[int, ...]) -> Bool[np.ndarray, "..."]:
-    if prod(shape) > MOST_CELLS:
+    if max(prod(shape), *dataset.shape) > MOST_CELLS:
         raise RawDataError(
             f"'{dataset.name}' {dataset.shape} is cut into {prod(shape)} pieces, of which some "
             f"were never written; expected at most {MOST_CELLS}: the file is damaged, copy it again"

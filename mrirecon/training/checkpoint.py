@@ -1,5 +1,6 @@
 """A checkpoint: the weights and the recipe that rebuilds what they belong to."""
 
+import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,7 @@ def read_state(path: str | Path) -> dict[str, Any]:
     path = Path(path)
     if not path.is_file():
         raise ConfigError(f"checkpoint: {path} is not a file (in {Path.cwd()})")
+    _refuse_compressed(path)
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated types
@@ -94,3 +96,20 @@ def read_state(path: str | Path) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise ConfigError(f"checkpoint: {path} holds a {type(state).__name__}, not weights")
     return state
+
+
+def _refuse_compressed(path: Path) -> None:
+    """Refuse an archive that torch did not write: it may expand to any size."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            packed = [one for one in archive.infolist() if one.compress_type != zipfile.ZIP_STORED]
+    except (OSError, ValueError, zipfile.BadZipFile):
+        return  # damaged: found out when it is loaded
+    if packed:
+        raise ConfigError(
+            f"checkpoint: {path} is a compressed archive ({packed[0].filename} takes "
+            f"{packed[0].file_size} bytes, of {packed[0].compress_size} in the file), expected one "
+            "of torch.save, which compresses nothing; save the weights again"
+        )

@@ -9,7 +9,14 @@ from pathlib import Path
 import numpy as np
 import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import UID, ExplicitVRLittleEndian, MRImageStorage, generate_uid
+from pydicom.filereader import read_file_meta_info
+from pydicom.uid import (
+    UID,
+    DeflatedExplicitVRLittleEndian,
+    ExplicitVRLittleEndian,
+    MRImageStorage,
+    generate_uid,
+)
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError
@@ -67,9 +74,17 @@ def read_template(path: Path) -> Dataset:
         OutputError: When it is no readable DICOM file.
     """
     try:
-        source = pydicom.dcmread(path, stop_before_pixels=True)
+        syntax = read_file_meta_info(path).get("TransferSyntaxUID")
+        # what is compressed as a whole would be expanded, whatever its size
+        deflated = syntax == DeflatedExplicitVRLittleEndian
+        source = Dataset() if deflated else pydicom.dcmread(path, stop_before_pixels=True)
     except (OSError, pydicom.errors.InvalidDicomError) as error:
         raise OutputError(f"DICOM template {path} cannot be read: {error}") from error
+    if deflated:
+        raise OutputError(
+            f"DICOM template {path} is compressed as a whole (transfer syntax {syntax}), expected "
+            "another; convert it (dcmconv +te)"
+        )
     tags = Dataset()
     for name in PATIENT_TAGS:
         if name in source:

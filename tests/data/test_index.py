@@ -2,11 +2,13 @@ import json
 import os
 import pickle
 
+import h5py
 import pytest
 import torch
 
 from mrirecon.data import index
 from mrirecon.data.folder import Folder
+from mrirecon.errors import RawDataError
 from mrirecon.readers import open_scan
 from mrirecon.reading import Reading
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
@@ -111,6 +113,11 @@ def test_small_scans_stay_open_and_changed_files_are_opened_again(folder, opened
             scan[0]
     assert sorted(opened) == ["a.h5"] * 3 + ["b.h5"] + ["c.h5"] * 3  # b is of the fastMRI layout
     assert pickle.loads(pickle.dumps(scans))[1][0].key == ("b.h5", 0)
-    write_fastmri(folder / "b.h5", scenes.scan(subject=5), overwrite=True)
+    with h5py.File(folder / "b.h5", "r+") as file:
+        file["kspace"][...] *= 2
     os.utime(folder / "b.h5", (1, 1))
     assert scans[1][0].kspace.equal(open_scan(folder / "b.h5")[0].kspace)
+    (folder / "b.h5").unlink()
+    write_fastmri(folder / "b.h5", scenes.scan(subject=5))
+    with pytest.raises(RawDataError, match=r"subject was .*, is "):
+        scans[1][0]

@@ -96,7 +96,7 @@ def test_volumes_are_found_and_read(tmp_path):
     with pytest.raises(RawDataError, match="must be finite"):
         read_volume(tmp_path / "c.h5")
     (tmp_path / "d.h5").write_text("text")
-    with pytest.raises(RawDataError, match="not a readable HDF5 file"):
+    with pytest.raises(RawDataError, match="cannot be opened as HDF5"):
         read_volume(tmp_path / "d.h5")
     with pytest.raises(RawDataError, match="no such file or folder"):
         volume_files(tmp_path / "nowhere")

@@ -10,6 +10,7 @@ import torch
 from mrirecon.data.folder import Folder
 from mrirecon.data.packing import pack
 from mrirecon.errors import RawDataError
+from mrirecon.evaluation.volumes import read_volume
 from mrirecon.readers import open_scan
 from tests.readers.array_files import cmrxrecon, random, write_hdf5
 from tests.readers.fuzz_links import run
@@ -91,6 +92,18 @@ def test_links_that_nobody_asks_for_do_not_matter(path):
         file["again"] = h5py.SoftLink("/kspace")
         file["circle"] = h5py.SoftLink("/circle")
     assert np.array_equal(kspace(path), HERE)
+
+
+def test_volumes_to_evaluate_are_read_from_the_file_itself(path):
+    write_hdf5(path.with_name("other.h5"), reconstruction=np.ones((2, 4, 4)))
+    with h5py.File(path, "w") as file:
+        file["reconstruction"] = h5py.ExternalLink("other.h5", "/reconstruction")
+    with pytest.raises(RawDataError, match=f"{path}: 'reconstruction' is not in the file.*other"):
+        read_volume(path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("reconstruction", (2, 4, 4), "f4", chunks=(1, 4, 4))[0] = 1
+    with pytest.raises(RawDataError, match="some of '/reconstruction' was never written"):
+        read_volume(path)
 
 
 def test_values_in_other_files_are_refused(path):
