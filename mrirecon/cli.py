@@ -7,8 +7,12 @@ import importlib
 import re
 import sys
 from collections.abc import Collection
+from pathlib import Path
 
 from mrirecon import __version__
+from mrirecon.choices import help_of, refuse_unknown
+from mrirecon.completion import SCRIPT, complete
+from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 
 COMMANDS = {
@@ -23,6 +27,33 @@ COMMANDS = {
     "pack": "pack raw files for fast training; mrirecon pack DIR OUTPUT",
     "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
     "compare": "compare the classical methods on a full scan; mrirecon compare FILE",
+}
+EXAMPLES = {
+    "simulate": (
+        "mrirecon simulate output=scans subjects=4",
+        "mrirecon simulate output=scans subjects=4 sampling=equispaced sampling.acs=24",
+        "mrirecon simulate output=knee format=fastmri contrasts=[pd]",
+    ),
+    "train": (
+        "mrirecon train experiment=demo output=run",
+        "mrirecon train data=folder data.train.scans.path=DIR data.val.scans.path=DIR model=modl",
+        "mrirecon train experiment=demo output=run resume=run/checkpoints/last.ckpt",
+    ),
+    "reconstruct": (
+        "mrirecon reconstruct input=scan.h5 output=images",
+        "mrirecon reconstruct input=scans output=images model=l1_wavelet formats=[nifti,dicom]",
+        "mrirecon reconstruct input=scans output=images checkpoint=run/checkpoints/best.ckpt",
+    ),
+    "maps": (
+        "mrirecon maps input=scan.h5 output=maps",
+        "mrirecon maps input=scan.h5 output=maps sensitivity=walsh",
+        "mrirecon maps input=scan.h5 output=maps sensitivity.kernel=5 sensitivity.sets=2",
+    ),
+    "evaluate": (
+        "mrirecon evaluate reference=DIR reconstruction=DIR",
+        "mrirecon evaluate reference=DIR reconstruction=[varnet,cg_sense] output=scores",
+        "mrirecon evaluate reference=DIR reconstruction={ours: DIR, theirs: DIR} region=square",
+    ),
 }
 # Nothing to configure: plain arguments.
 PLAIN = ("inspect", "check", "split", "pack", "convert", "compare")
@@ -44,11 +75,20 @@ def main() -> None:
     if command in ("-V", "--version"):
         print(f"mrirecon {__version__}")
         return
+    if command == "completion":
+        print(SCRIPT)
+        return
+    if command == "complete":  # what the script of completion calls
+        print(*complete(" ".join(overrides), list(COMMANDS), PLAIN, conf_folder()), sep="\n")
+        return
     if command not in COMMANDS:
         sys.exit(f"mrirecon: unknown command {command!r}\n\n{_usage()}")
     if command in PLAIN:
         sys.argv = [f"mrirecon {command}", *overrides]
         importlib.import_module(f"mrirecon.commands.{command}").main()
+        return
+    if "-h" in overrides or "--help" in overrides:
+        print(help_of(command, EXAMPLES[command], conf_folder()))
         return
     if command == "reconstruct" and "-" in overrides:  # a filter: raw file in, MRD images out
         overrides.remove("-")
@@ -58,9 +98,30 @@ def main() -> None:
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
     for before, override in zip(["", *overrides], overrides, strict=False):
         if "=" not in override and not override.startswith(("-", "~")) and before not in VALUED:
-            sys.exit(f"mrirecon {command}: expected key=value, got {override!r}\n\n{_usage()}")
+            sys.exit(
+                f"mrirecon {command}: expected key=value, got {override!r}; "
+                f"mrirecon {command} --help tells what there is"
+            )
+    _refuse_unknown(command, overrides, groups)
     sys.argv = [f"mrirecon {command}", *(adapt(override, groups) for override in overrides)]
     importlib.import_module(f"mrirecon.commands.{command}").main()
+
+
+def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> None:
+    """End when a choice does not exist; Hydra would print the whole search path."""
+    folders, parts = [conf_folder()], {"data/transforms"}
+    for before, value in zip(["", *overrides], overrides, strict=False):
+        if before in ("--config-dir", "-cd"):
+            folders.append(Path(value))
+        elif value.startswith(("--config-dir=", "-cd=")):
+            folders.append(Path(value.partition("=")[2]))
+        elif value.startswith(("hydra.searchpath", "--config-path", "-cp")):
+            return  # choices may lie anywhere
+    for override in overrides:
+        try:
+            refuse_unknown(override, groups | parts, folders)
+        except ConfigError as error:
+            sys.exit(f"mrirecon {command}: {error}")
 
 
 def adapt(override: str, groups: Collection[str]) -> str:
@@ -94,7 +155,8 @@ def _usage() -> str:
         f"mrirecon {__version__}: from undersampled k-space to an image you can trust\n\n"
         f"usage: mrirecon COMMAND [key=value ...]\n\n{rows}\n\n"
         "mrirecon COMMAND --help     what can be configured\n"
-        "mrirecon COMMAND --cfg job  the configuration that a command would run with"
+        "mrirecon COMMAND --cfg job  the configuration that a command would run with\n"
+        "mrirecon completion         a script that completes all this in bash and zsh"
     )
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from beartype import BeartypeConf
 from beartype.door import is_bearable
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mrirecon.errors import ConfigError, MriReconError
 
@@ -40,7 +40,7 @@ def settings(config: DictConfig, schema: type[T], groups: tuple[str, ...]) -> T:
     hints = get_type_hints(schema)
     known = [*hints, *groups]
     problems = [
-        f"{key}: there is no such key{_suggest(key, known)}"
+        f"{key}: there is no such key{_suggest(key, known) or '; there are ' + ', '.join(known)}"
         for key in map(str, config)
         if key not in known
     ]
@@ -136,6 +136,14 @@ def plain(config: Any, key: str) -> Any:
         return config
     try:
         return OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+    except MissingMandatoryValue as error:
+        missing = [  # from the root of the configuration, where the node is still part of one
+            name if name.split(".")[0] == key.split(".")[0] else f"{key}.{name}"
+            for name in sorted(OmegaConf.missing_keys(config))
+        ]
+        raise ConfigError(
+            f"{', '.join(missing) or key} must be given: {' '.join(f'{m}=…' for m in missing)}"
+        ) from error
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{key}: {reason}") from error

@@ -1,0 +1,112 @@
+"""What the command line may choose, read off the YAML files without importing anything else.
+
+A group is a folder of ``conf/``, a choice a file in it. What a command takes stands in the YAML of
+its name: a list of groups with their defaults, then settings with a comment each.
+"""
+
+import difflib
+import re
+import textwrap
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mrirecon.errors import ConfigError
+
+PARTS = {
+    "train": ("data/transforms", "regularizer", "body", "consistency", "conditioning"),
+    "reconstruct": ("regularizer", "body", "consistency", "conditioning"),
+}
+"""Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
+_DEFAULT = re.compile(r"  - ([\w/]+): (\w+)(?: +# *(.*))?$")
+_SETTING = re.compile(r"(\w+): ?(.*?)(?: +# *(.*))?$")
+WIDTH = 96
+
+
+@dataclass(frozen=True)
+class Group:
+    """A group of configuration files, one of which is chosen.
+
+    Attributes:
+        name: Its folder.
+        default: What is chosen when nobody chooses; ``null`` for nothing, empty for a part.
+        comment: What the YAML says about it.
+    """
+
+    name: str
+    default: str
+    comment: str = ""
+
+
+def choices(group: str, folders: Iterable[Path]) -> list[str]:
+    """Return the names of the files of a group in some folders of configuration."""
+    return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+
+
+def groups_of(command: str, conf: Path) -> list[Group]:
+    """Return the groups that a command chooses from, its parts last."""
+    lines = (conf / f"{command}.yaml").read_text(encoding="utf-8").splitlines()
+    found = [Group(m[1], m[2], m[3] or "") for line in lines if (m := _DEFAULT.match(line))]
+    return [*found, *(Group(name, "") for name in PARTS.get(command, ()))]
+
+
+def settings_of(command: str, conf: Path) -> list[tuple[str, str, str]]:
+    """Return name, default and comment of the plain settings of a command."""
+    lines = (conf / f"{command}.yaml").read_text(encoding="utf-8").split("\nhydra:")[0]
+    groups = {group.name for group in groups_of(command, conf)}
+    matches = (_SETTING.match(line) for line in lines.splitlines())
+    found = [(m[1], m[2], m[3] or "") for m in matches if m]
+    return [row for row in found if row[0] not in groups and row[0] != "defaults"]
+
+
+def refuse_unknown(override: str, groups: Iterable[str], folders: Sequence[Path]) -> None:
+    """Raise ConfigError when an override chooses a file that a group does not have.
+
+    Args:
+        override: ``group=choice``, also with ``+`` in front, ``@place`` or several choices.
+        groups: Names of all groups.
+        folders: The configuration of the package, and the user's own.
+    """
+    key, equals, value = override.lstrip("+~").partition("=")
+    group = key.partition("@")[0]
+    if not equals or group not in set(groups):
+        return
+    known = choices(group, folders)
+    for choice in value.strip("'\"").split(","):
+        plain = re.fullmatch(r"[\w-]+", choice) and choice != "null"
+        if plain and choice not in known:
+            close = difflib.get_close_matches(choice, known, n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            raise ConfigError(
+                f"{key}={choice}: there is no such choice; {hint}choose one of {', '.join(known)}"
+            )
+
+
+def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
+    """Return the help of a command: examples, settings, and groups with their defaults marked."""
+    rows = [f"usage: mrirecon {command} [setting=value ...] [group=choice ...]", "", "examples:"]
+    rows += [f"  {line}" for line in usage]
+    rows += ["", "settings:"]
+    for name, default, comment in settings_of(command, conf):
+        rows.append(f"  {name + '=' + default:<34} {comment}".rstrip())
+    rows += ["", "groups (* is the default):"]
+    for group in groups_of(command, conf):
+        names = [f"{n}*" if n == group.default else n for n in choices(group.name, [conf])]
+        comment = f"  # {group.comment}" if group.comment else ""
+        text = f"{group.name + '=':<18}{' '.join(names)}{comment}"
+        rows += textwrap.wrap(
+            text, WIDTH, initial_indent="  ", subsequent_indent=" " * 20, break_on_hyphens=False
+        )
+    rows += [
+        "",
+        "Any argument of a constructor can be set by name, such as model.iterations=50;",
+        f"group=null takes a choice away. mrirecon {command} --cfg job shows the configuration of",
+        "a run, --config-dir DIR adds YAML files of your own, -m runs a sweep, --hydra-help tells",
+        "the rest.",
+    ]
+    if command in PARTS:
+        rows.append(
+            "Parts need a place: regularizer@model.regularizer=mwcnn (with a + where the model's "
+            "YAML names none)."
+        )
+    return "\n".join(rows)
