@@ -140,7 +140,11 @@ def adapt(override: str, groups: Collection[str]) -> str:
     is_path = key in PATHS or key.endswith((".path", ".folder"))
     quoted_already = "'\"" if key == "pattern" else "'\"[{"
     if is_path and value not in ("", "null") and value[0] not in quoted_already:
-        quoted = value.replace("'", "\\'").replace("${", "\\${")
+        quoted = value.replace("'", "\\'")
+        if key == "output":  # may name what was chosen: output='out/${model._target_}'
+            quoted = re.sub(r"\$\{(?![\w.:@,-]+\})", r"\\${", quoted)
+        else:
+            quoted = quoted.replace("${", "\\${")
         override = f"{key}='{quoted}'"
     if key in groups:
         return f"~{key}" if value == "null" else override

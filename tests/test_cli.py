@@ -356,3 +356,38 @@ def test_train_on_a_folder_of_raw_files(tmp_path):
         fails=True,
     )  # fmt: skip
     assert "share the subjects subject0000" in error and "split by patient" in error
+
+
+def test_every_job_of_a_sweep_has_a_folder_of_its_own(raw, tmp_path):
+    given = "reconstruct", "-m", f"input={raw / 'raw'}/*_t*.h5", "formats=[hdf5]"
+    models = "model=zero_filled,adaptive_combine"
+    mrirecon(*given, models, "output=out/${hydra:runtime.choices.model}", folder=tmp_path)
+    found = {str(f.relative_to(tmp_path)) for f in tmp_path.glob("out/**/*.h5")}
+    names = [f.name for f in (raw / "raw").iterdir()]
+    jobs = ("zero_filled/0", "adaptive_combine/1")
+    assert found == {f"out/{job}/{name}" for job in jobs for name in names} and len(names) == 2
+    for output, reason in (
+        ("o/${model}", "refers to a whole group"), ("o/${nix}", "'nix' not found"),
+    ):  # fmt: skip
+        error = mrirecon(
+            *given, models, f"output={output}", folder=tmp_path, fails=True
+        )
+        assert reason in error and not list(tmp_path.glob("o/*"))
+    # after an interruption what is there stays, and what is missing is made
+    lost = tmp_path / "out" / "zero_filled" / "0" / names[0]
+    kept = tmp_path / "out" / "zero_filled" / "0" / names[1]
+    lost.unlink()
+    before = kept.stat().st_mtime_ns
+    shown = mrirecon(
+        "reconstruct", f"input=[{raw}/raw/{names[0]},{raw}/raw/{names[1]}]", "formats=[hdf5]",
+        "model=zero_filled", "existing=skip", "output=out/zero_filled/0", folder=tmp_path,
+    )  # fmt: skip
+    assert f"{names[1]}: all outputs are there" in shown
+    assert lost.is_file() and kept.stat().st_mtime_ns == before
+
+
+def test_devices_without_complex_numbers_are_refused(raw, tmp_path):
+    error = mrirecon(
+        "reconstruct", f"input={raw / 'raw'}", "output=o", "device=mps", folder=tmp_path, fails=True
+    )
+    assert error.count("\n") == 1 and "lacks complex" in error

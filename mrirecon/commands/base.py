@@ -15,11 +15,14 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from mrirecon.config import settings
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import conf_folder
 
+OWN_FOLDERS = ("train",)
+"""Commands whose folder Hydra makes, by the number of the job, too."""
 Settings = TypeVar("Settings")
 Command = Callable[[DictConfig, Settings], None]
 
@@ -43,6 +46,8 @@ def command(
             for group in groups:  # one that was set to null is simply None
                 config.setdefault(group, None)
             try:
+                if name not in OWN_FOLDERS:
+                    _name_output(config)
                 function(config, settings(config, schema, groups))
                 sweep.note(None)
             except MriReconError as error:
@@ -64,6 +69,32 @@ def command(
         return start
 
     return decorate
+
+
+def _name_output(config: DictConfig) -> None:
+    """Resolve the output folder; each job of a sweep gets one in it, called by its number.
+
+    Raises:
+        ConfigError: When the output is no folder, or what it refers to does not exist.
+    """
+    job = HydraConfig.get()
+    written = str(OmegaConf.to_container(config).get("output"))  # type: ignore[union-attr]
+    try:
+        folder = config.get("output")
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"output: {str(error).splitlines()[0]}") from error
+    if folder is None:
+        return
+    if "${" in written and re.search(r"[{}\[\]]", str(folder)):
+        raise ConfigError(
+            f"output: {written} refers to a whole group; name one value of it, "
+            "output='out/${hydra:runtime.choices.model}', say"
+        )
+    if job.mode is not RunMode.MULTIRUN:
+        return
+    if not isinstance(folder, str) or folder == "-":
+        raise ConfigError(f"output: expected a folder for the jobs of a sweep, got {folder!r}")
+    config.output = f"{folder}/{job.job.num}"
 
 
 class Sweep:
@@ -90,7 +121,7 @@ class Sweep:
             raise error
         if error:
             print(f"job {job.job.num} refused: {error}", file=sys.stderr)
-        self._jobs.append(([o.lstrip("+") for o in job.overrides.task], error))
+        self._jobs.append(([o.lstrip("+") for o in overrides()], error))
         return True
 
     def report(self) -> str:
@@ -119,7 +150,7 @@ def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
     Raises:
         ConfigError: When the command line chooses one, and none of ``users`` refers to it.
     """
-    chosen = [o for o in HydraConfig.get().overrides.task if re.match(rf"[+~]*{key}\b", o)]
+    chosen = [o for o in overrides() if re.match(rf"[+~]*{key}\b", o)]
     nodes = [OmegaConf.to_yaml(config[user]) for user in users if config[user] is not None]
     if chosen and not any(f"${{{key}" in node for node in nodes):
         user = users[0]
@@ -128,6 +159,12 @@ def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
             f"does not use {key}=; leave it out, or hand it over with "
             f"'{user}.{key}=${{{key}}}' if the {user} takes one"
         )
+
+
+def overrides() -> list[str]:
+    """Return what the command line chooses, as it was typed: nothing in it is resolved."""
+    typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task)
+    return [str(one) for one in typed]
 
 
 def command_line() -> str:

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.base import command
+from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import find_device
 from mrirecon.commands.outputs import (
     SKIP_ADVICE,
@@ -22,7 +23,6 @@ from mrirecon.commands.outputs import (
 from mrirecon.commands.provenance import chosen_disclosure, recorded
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
-from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.data.surroundings import Surroundings
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError
@@ -46,7 +46,7 @@ GROUPS = ("sampling", "sensitivity", "preprocessing", "reading")
 class Settings:
     """mrirecon maps input=FILE_OR_FOLDER output=FOLDER [sensitivity=NAME]."""
 
-    input: str
+    input: str | list[str]
     output: str
     pattern: str
     existing: str
@@ -75,8 +75,7 @@ class Estimation:
 def maps(config: DictConfig, settings: Settings) -> None:
     """Estimate the maps of every file, go on after a bad one, and fail at the end if any failed."""
     device, folder = find_device(settings.device), output_folder(settings.output)
-    path = Path(settings.input).expanduser()
-    files, source = raw_files(path, settings.pattern), data_folder(path)
+    files, source = input_files(settings.input, settings.pattern)
     estimation = _estimation(config, device, chosen_disclosure(settings.provenance))
     refuse_equal_stems([stem(file, source) for file in files])
     outputs = [folder / f"{stem(file, source)}_maps.h5" for file in files]

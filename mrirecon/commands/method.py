@@ -3,11 +3,10 @@
 from dataclasses import asdict, dataclass
 
 import torch
-from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.adaptation import Adaptation, check_adaptable
-from mrirecon.commands.base import refuse_idle
+from mrirecon.commands.base import overrides, refuse_idle
 from mrirecon.config import build, build_function, check_targets
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError
@@ -110,6 +109,11 @@ def find_device(name: str) -> torch.device:
     Raises:
         ConfigError: When there is no such device.
     """
+    if name.partition(":")[0] == "mps":
+        raise ConfigError(
+            "device: mps (Apple's GPU) lacks complex and double-precision numbers, which k-space "
+            "and its solvers need; use device=cpu"
+        )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -135,7 +139,7 @@ def _refuse_other_choices(checkpoint: str) -> None:
     """A checkpoint of ours brings its model and preprocessing; nothing else may be asked for."""
     chosen = [
         override
-        for override in HydraConfig.get().overrides.task
+        for override in overrides()
         # a group of networks is put into the model: regularizer@model.regularizer=...
         if any(
             place.split(".")[0] in CHOICES

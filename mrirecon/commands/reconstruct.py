@@ -11,11 +11,11 @@ from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
 from mrirecon.commands.computing import Seconds, compute, measured
+from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import GROUPS, Method, build_method, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
 from mrirecon.commands.provenance import chosen_disclosure
-from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
 from mrirecon.readers import FileScan, open_scan
@@ -30,7 +30,7 @@ QUALITY = "qc"
 class Settings:
     """mrirecon reconstruct input=FILE_OR_FOLDER output=FOLDER [model=... | checkpoint=FILE]."""
 
-    input: str
+    input: str | list[str]
     output: str
     pattern: str
     checkpoint: str | None
@@ -64,14 +64,14 @@ def reconstruct(config: DictConfig, settings: Settings) -> None:
         if settings.input == STANDARD:
             path = stack.enter_context(standard_input())
             files = [path]
+            source: Path | None = path.parent
         else:
-            path = Path(settings.input).expanduser()
-            files = raw_files(path, settings.pattern)
+            files, source = input_files(settings.input, settings.pattern)
         if settings.output == STANDARD:
             stream = stack.enter_context(standard_output())
             _send_files(config, settings, files, stream)
         else:
-            _write_files(config, settings, files, data_folder(path))
+            _write_files(config, settings, files, source)
 
 
 def _send_files(
@@ -92,7 +92,9 @@ def _send_files(
     print(f"  sent {count} images")
 
 
-def _write_files(config: DictConfig, settings: Settings, files: list[Path], source: Path) -> None:
+def _write_files(
+    config: DictConfig, settings: Settings, files: list[Path], source: Path | None
+) -> None:
     device, folder = find_device(settings.device), output_folder(settings.output)
     existing = chosen_existing(settings.existing, settings.overwrite)
     read = (settings.checkpoint, config.reading.get("noise") if config.reading else None)
