@@ -369,9 +369,7 @@ def test_every_job_of_a_sweep_has_a_folder_of_its_own(raw, tmp_path):
     for output, reason in (
         ("o/${model}", "refers to a whole group"), ("o/${nix}", "'nix' not found"),
     ):  # fmt: skip
-        error = mrirecon(
-            *given, models, f"output={output}", folder=tmp_path, fails=True
-        )
+        error = mrirecon(*given, models, f"output={output}", folder=tmp_path, fails=True)
         assert reason in error and not list(tmp_path.glob("o/*"))
     # after an interruption what is there stays, and what is missing is made
     lost = tmp_path / "out" / "zero_filled" / "0" / names[0]

@@ -46,7 +46,7 @@ def test_two_sets_and_a_cache(raw, tmp_path, monkeypatch):
             monkeypatch, f"input={raw}", f"output={tmp_path / name}", "sensitivity=cached",
             f"sensitivity.folder={tmp_path / 'cache'}", "sensitivity.sensitivity.sets=2",
         )  # fmt: skip
-    assert len(list((tmp_path / "cache").glob("*.npz"))) == 2
+    assert len(list((tmp_path / "cache").glob("*.coilmaps"))) == 2
     found = []
     for name in ("first", "second"):
         with h5py.File(tmp_path / name / "subject_maps.h5") as file:
