@@ -160,7 +160,7 @@ def _lines(columns: np.ndarray, acs: int) -> str:
     if not steps or max(steps) == 1:
         return "every line of the measured interval"
     if min(steps) == max(steps):
-        return f"every {steps[0]}. line, {acs} in the centre"
+        return f"one line of {steps[0]}, {acs} in the centre"
     return f"irregular lines, {min(steps)} to {max(steps)} apart, {acs} in the centre"
 
 

@@ -8,6 +8,10 @@ from matplotlib.figure import Figure
 
 from mrirecon.figures.style import Image, colorbar, style, window
 
+NAMES = {"nmse": "NMSE", "psnr": "PSNR", "ssim": "SSIM"}
+UNITS = {"nmse": "of the energy of the reference", "psnr": "dB", "ssim": "1 is perfect"}
+"""How metrics are written on axes."""
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -69,7 +73,8 @@ def bars(scores: Mapping[str, Mapping[str, Sequence[float]]], *, title: str = ""
                 medianprops={"color": "#ffb000"}, flierprops={"markeredgecolor": "#e8e8e8"},
             )  # fmt: skip
             axis.set_xticks(range(1, len(methods) + 1), list(methods), rotation=20, ha="right")
-            axis.set_title(metric)
+            axis.set_title(NAMES.get(metric, metric))
+            axis.set_ylabel(UNITS.get(metric, "1"))
         figure.suptitle(title, fontsize=10)
         figure.tight_layout()
     return figure
