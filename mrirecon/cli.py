@@ -103,8 +103,20 @@ def main() -> None:
                 f"mrirecon {command} --help tells what there is"
             )
     _refuse_unknown(command, overrides, groups)
-    sys.argv = [f"mrirecon {command}", *(adapt(override, groups) for override in overrides)]
+    options, changes = _separated(overrides)
+    sys.argv = [f"mrirecon {command}", *options, *(adapt(change, groups) for change in changes)]
     importlib.import_module(f"mrirecon.commands.{command}").main()
+
+
+def _separated(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return Hydra's options and the choices, of which argparse wants none between options."""
+    options = [
+        number
+        for number, (before, word) in enumerate(zip(["", *words], words, strict=False))
+        if word.startswith("-") or before in VALUED
+    ]
+    changes = [word for number, word in enumerate(words) if number not in options]
+    return [words[number] for number in options], changes
 
 
 def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> None:

@@ -1,28 +1,19 @@
-"""Build objects from configuration, checking every ``_target_`` against its signature first.
+"""Reads what Hydra has composed: plain settings, and nodes that :mod:`mrirecon.building` builds.
 
-The signature is the schema: no config class repeats a constructor's arguments and defaults. Nodes
-are written as for ``hydra.utils.instantiate`` (``_target_``, ``_partial_``); building them here
-lets a list serve where the signature wants a tuple, and gives every error its key.
+Interpolations are resolved here and nowhere else, and only in what the user has configured: what
+comes from a file (see :mod:`mrirecon.recipes`) never becomes part of a configuration unchecked.
 """
 
-import difflib
-import functools
-import importlib
-import inspect
-from collections.abc import Callable, Iterator
-from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable
+from typing import Any, TypeVar, get_type_hints
 
-from beartype import BeartypeConf
-from beartype.door import is_bearable
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from mrirecon.errors import ConfigError, MriReconError
+from mrirecon.building import as_hinted, build_callable, build_node, fits, suggest, type_name
+from mrirecon.errors import ConfigError
 
 T = TypeVar("T")
-_RESERVED = {"_target_", "_partial_"}
-_INT_IS_FLOAT = BeartypeConf(is_pep484_tower=True)  # YAML writes 1 for 1.0
 
 
 def settings(config: DictConfig, schema: type[T], groups: tuple[str, ...]) -> T:
@@ -40,7 +31,7 @@ def settings(config: DictConfig, schema: type[T], groups: tuple[str, ...]) -> T:
     hints = get_type_hints(schema)
     known = [*hints, *groups]
     problems = [
-        f"{key}: there is no such key{_suggest(key, known) or '; there are ' + ', '.join(known)}"
+        f"{key}: there is no such key{suggest(key, known) or '; there are ' + ', '.join(known)}"
         for key in map(str, config)
         if key not in known
     ]
@@ -50,71 +41,30 @@ def settings(config: DictConfig, schema: type[T], groups: tuple[str, ...]) -> T:
     problems += [
         f"{name} is missing; usage: {usage}"
         if value is None
-        else f"{name}: expected {_name(hints[name])}, got {value!r}"
+        else f"{name}: expected {type_name(hints[name])}, got {value!r}"
         for name, value in values.items()
-        if not _fits(value, hints[name])
+        if not fits(value, hints[name])
     ]
     if problems:
         raise ConfigError("\n".join(problems))
     try:
-        return schema(**{name: _as_hinted(value, hints[name]) for name, value in values.items()})
+        return schema(**{name: as_hinted(value, hints[name]) for name, value in values.items()})
     except ValueError as error:
         raise ConfigError(str(error)) from error
 
 
-def check_targets(node: Any, key: str) -> None:
-    """Refuse nodes of a file from elsewhere that name anything but this package's classes.
-
-    Raises:
-        ConfigError: Naming the target.
-    """
-    if isinstance(node, list):
-        for child in node:
-            check_targets(child, key)
-    if not isinstance(node, dict):
-        return
-    for child in node.values():
-        check_targets(child, key)
-    path = str(node.get("_target_", "mrirecon"))
-    if "_target_" in node:
-        known = path.startswith(("mrirecon.", "torch.nn."))
-        if not known or not inspect.isclass(_locate(path)) or node.get("_partial_"):
-            raise ConfigError(
-                f"{key}: {path} is not a class of mrirecon or torch.nn; a file from elsewhere may "
-                "not name anything else, because building it would run it"
-            )
-
-
 def build(config: Any, role: type[T], key: str, **given: Any) -> T:
-    """Instantiate ``config`` and make sure that the result plays ``role``.
-
-    Args:
-        config: A node with a ``_target_``.
-        role: The type that the result must have, for instance ``Reconstructor``.
-        key: Where the node sits, for the error message (``model``, ``data.train`` ...).
-        given: Arguments that no configuration can hold, such as objects built before.
+    """Resolve a node and instantiate it; see :func:`mrirecon.building.build_node`.
 
     Raises:
         ConfigError: Naming every wrong target, argument and type below ``key`` at once.
     """
-    target = _locate(config.get("_target_")) if isinstance(config, dict | DictConfig) else None
-    if inspect.isclass(target) and not issubclass(target, role):
-        raise ConfigError(f"{key}: expected a {role.__name__}, but {target.__name__} is none")
-    result = _build(config, key, given)
-    if not isinstance(result, role):
-        raise ConfigError(
-            f"{key}: expected a {role.__name__}, but {config['_target_']} is a "
-            f"{type(result).__name__}"
-        )
-    return result
+    return build_node(plain(config, key), role, key, **given)
 
 
 def build_function(config: Any, key: str) -> Callable[..., Any]:
     """Like :func:`build` for what is only ever called: transforms, ``_partial_`` optimizers."""
-    result = _build(config, key, {})
-    if not callable(result):
-        raise ConfigError(f"{key}: {config['_target_']} is a {type(result).__name__}, not callable")
-    return result
+    return build_callable(plain(config, key), key)
 
 
 def build_all(config: Any, role: type[T], key: str) -> list[T]:
@@ -147,160 +97,3 @@ def plain(config: Any, key: str) -> Any:
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{key}: {reason}") from error
-
-
-def _build(config: Any, key: str, given: dict[str, Any]) -> Any:
-    tree = plain(config, key)
-    if not isinstance(tree, dict) or "_target_" not in tree:
-        raise ConfigError(f"{key}: expected a node with a _target_, got {tree!r}")
-    if problems := list(_problems(tree, key, set(given))):
-        listed = "\n".join(f"  {problem}" for problem in problems)
-        raise ConfigError(f"the configuration cannot be built:\n{listed}")
-    return _instantiate(tree, key, given)
-
-
-def _instantiate(node: Any, key: str, given: dict[str, Any]) -> Any:
-    if isinstance(node, list):
-        return [_instantiate(child, f"{key}[{i}]", {}) for i, child in enumerate(node)]
-    if not isinstance(node, dict):
-        return node
-    children = {
-        name: _instantiate(child, f"{key}.{name}", {})
-        for name, child in node.items()
-        if name not in _RESERVED
-    }
-    if "_target_" not in node:
-        return children
-    target = _locate(node["_target_"])
-    hints = _hints(target)
-    arguments = {name: _as_hinted(value, hints.get(name)) for name, value in children.items()}
-    for name, value in arguments.items():
-        if name in hints and _holds_node(node[name]) and not _fits(value, hints[name]):
-            raise ConfigError(
-                f"{key}.{name}: expected {_name(hints[name])}, got a {type(value).__name__}"
-                f"{_choices(hints[name])}"
-            )
-    if node.get("_partial_"):
-        return functools.partial(target, **arguments, **given)
-    try:
-        return target(**arguments, **given)
-    except (MriReconError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key}: {error}") from error
-
-
-def _as_hinted(value: Any, hint: Any) -> Any:
-    """YAML knows no tuples: turn a list into one where the signature wants that."""
-    if not isinstance(value, list) or hint is None:
-        return value
-    return value if is_bearable(value, hint, conf=_INT_IS_FLOAT) else tuple(value)
-
-
-def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
-    if isinstance(node, list):
-        for index, child in enumerate(node):
-            yield from _problems(child, f"{key}[{index}]", set())
-    if not isinstance(node, dict):
-        return
-    for name, child in node.items():
-        yield from _problems(child, f"{key}.{name}", set())
-    if "_target_" not in node:
-        return
-    target = _locate(node["_target_"])
-    if target is None:
-        path = str(node["_target_"])
-        hint = _suggest(path.rsplit(".", 1)[-1], _siblings(path))
-        yield f"{key}: cannot find {path}{hint}"
-        return
-    arguments = {name: value for name, value in node.items() if name not in _RESERVED}
-    yield from _wrong_arguments(node, target, arguments, key, given)
-    hints = _hints(target)
-    for name, value in arguments.items():
-        if name in hints and not _holds_node(value) and not _fits(value, hints[name]):
-            yield f"{key}.{name}: expected {_name(hints[name])}, got {value!r}"
-
-
-def _wrong_arguments(
-    node: dict[str, Any], target: Any, arguments: dict[str, Any], key: str, given: set[str]
-) -> Iterator[str]:
-    parameters = inspect.signature(target).parameters.values()
-    names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
-    if not any(p.kind is p.VAR_KEYWORD for p in parameters):
-        for name in arguments:
-            if name not in names:
-                yield (
-                    f"{key}.{name}: {target.__name__} has no such argument{_suggest(name, names)}"
-                )
-    if node.get("_partial_"):
-        return
-    for p in parameters:
-        required = p.default is p.empty and p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
-        if required and p.name not in arguments and p.name not in given:
-            yield f"{key}.{p.name}: missing; {target.__name__} requires it"
-
-
-def _locate(path: Any) -> Any:
-    module, _, name = str(path).rpartition(".")
-    try:
-        return getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError, ValueError):
-        return None
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    if isinstance(value, list) and is_bearable(tuple(value), hint, conf=_INT_IS_FLOAT):
-        return True
-    return is_bearable(value, hint, conf=_INT_IS_FLOAT)
-
-
-def _name(hint: Any) -> str:
-    """Name a type as a user of YAML would."""
-    if get_origin(hint) is Literal:
-        return " or ".join(map(str, get_args(hint)))
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(_name(argument) for argument in get_args(hint))
-    if hint is NoneType:
-        return "null"
-    return hint.__name__ if inspect.isclass(hint) else str(hint)
-
-
-def _choices(hint: Any) -> str:
-    """Tell what may take the place of a role, as far as it is known by now."""
-    roles = [one for one in get_args(hint) or (hint,) if inspect.isabstract(one)]
-    found: set[type] = set()
-    while roles:
-        found |= (children := set(roles.pop().__subclasses__()))
-        roles.extend(children)
-    names = sorted(one.__name__ for one in found if not inspect.isabstract(one))
-    return f"; choose {', '.join(names)}" if names else ""
-
-
-def _hints(target: Any) -> dict[str, Any]:
-    try:
-        return get_type_hints(target.__init__ if inspect.isclass(target) else target)
-    except (NameError, TypeError, AttributeError):  # annotations of other packages may not resolve
-        return {}
-
-
-def _holds_node(value: Any) -> bool:
-    """Whether a value still is configuration, so that its type is not known before it is built."""
-    if isinstance(value, list):
-        return any(_holds_node(v) for v in value)
-    return isinstance(value, dict)
-
-
-def _siblings(path: str) -> list[str]:
-    """Public names of the module that ``path`` points into, or modules of the package above."""
-    module = path.rpartition(".")[0]
-    while module:
-        try:
-            return dir(importlib.import_module(module))
-        except ImportError:
-            module = module.rpartition(".")[0]
-    return []
-
-
-def _suggest(name: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(name, [c for c in choices if not c.startswith("_")], n=1)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; it takes {', '.join(choices)}" if 0 < len(choices) < 15 else ""

@@ -10,10 +10,10 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mrirecon.data.collate import collate
-from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
+from mrirecon.data.surroundings import Surroundings, surrounded, told
 from mrirecon.image import center_fit
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.scan import Scan, ScanHeader, told_noise
+from mrirecon.scan import Scan, ScanHeader
 from mrirecon.types import Sample, Transform, Volume
 
 
@@ -106,7 +106,7 @@ def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> I
     for wanted in plan:
         for index in wanted:
             if index not in held:
-                held[index] = told_protocol(told_noise(scan[index], header), header, index)
+                held[index] = told(scan[index], header, index)
         sample = surrounded(held[wanted[0]], [held[index] for index in wanted[1:]])
         uses.subtract(wanted)
         held = {index: one for index, one in held.items() if uses[index]}

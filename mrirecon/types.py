@@ -69,6 +69,9 @@ class Sample:
         acs: Size ``(h, w)`` of the fully sampled centre; None when nobody has told it.
         protocol: How the contrast was made, in the order of :data:`PROTOCOL`; NaN where the file
             does not tell, None when nobody has looked.
+        region: Size ``(h, w)`` of the central part of the image on the grid that is the field of
+            view of the reconstruction: without readout oversampling, for instance. None when nobody
+            has told it.
         neighbors: The slices around this one in the order of the stack, without this one, as a
             batch whose last batch axis ``near`` counts them; in the units of ``kspace``. None when
             nobody has asked for them.
@@ -88,6 +91,7 @@ class Sample:
     noise: Float32[Tensor, "*b"] | None = None
     acs: Extent | None = None
     protocol: Float32[Tensor, "*b 5"] | None = None
+    region: Extent | None = None
     neighbors: "Sample | None" = None
     key: tuple[Any, ...] = ()
     seed: int | tuple[int, ...] | None = None

@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
     {"errors", "epoch", "buffers"},
-    {"types", "fourier", "files"},
-    {"choices", "half", "image", "quality"},
+    {"types", "fourier", "files", "building"},
+    {"choices", "half", "image", "quality", "recipes"},
     {
         "completion",
         "operators",
@@ -27,7 +27,7 @@ LAYERS = [
     {"readers", "simulation", "reconstructors", "privacy"},
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},
-    {"config", "assessment", "adaptation"},
+    {"config", "assessment", "adaptation", "loading"},
     {"commands"},
     {"cli"},
 ]
@@ -95,6 +95,7 @@ def test_only_one_module_calls_the_fft_of_torch():
     [
         ("mrirecon.cli", {"torch", "numpy", "hydra", "pytorch_lightning"}),
         ("mrirecon.reconstructors.cg_sense", {"hydra", "pytorch_lightning", "matplotlib", "h5py"}),
+        ("mrirecon.loading", {"hydra", "omegaconf", "pytorch_lightning", "matplotlib"}),
         ("mrirecon.readers", {"hydra", "pytorch_lightning", "matplotlib"}),
     ],
 )

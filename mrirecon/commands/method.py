@@ -1,25 +1,28 @@
 """Builds what turns every file into a volume, from the configuration and the checkpoint."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
 
 import torch
-from omegaconf import DictConfig, OmegaConf
+import yaml
+from omegaconf import DictConfig
 
 from mrirecon.adaptation import Adaptation, check_adaptable
-from mrirecon.commands.base import overrides, refuse_idle
-from mrirecon.config import build, build_function, check_targets
+from mrirecon.building import build_callable, build_node
+from mrirecon.commands.adoption import CHOICES, adopted, sized
+from mrirecon.commands.base import refuse_idle
+from mrirecon.config import plain
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError
+from mrirecon.loading import check_size, load_weights
 from mrirecon.reading import Reading
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.partial_fourier import PartialFourier
-from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.sampling import SamplingPattern
-from mrirecon.training.checkpoint import Checkpoint, read_checkpoint
+from mrirecon.training.checkpoint import read_checkpoint
 from mrirecon.types import Transform
 
-CHOICES = ("model", "preprocessing", "sensitivity")
-"""Groups that a checkpoint of ours decides."""
 GROUPS = (*CHOICES, "sampling", "partial_fourier", "reading", "adaptation")
 
 
@@ -55,49 +58,61 @@ class Method:
         return f"{name} fitted to the scan" if self.adaptation else name
 
 
-def build_method(config: DictConfig, checkpoint_path: str | None, device: torch.device) -> Method:
+def build_method(
+    config: DictConfig,
+    checkpoint_path: str | None,
+    device: torch.device,
+    trust: Collection[str] = (),
+) -> Method:
     """Build the reconstructor and the preprocessing that its input expects.
+
+    Args:
+        config: The composed configuration.
+        checkpoint_path: Of the weights, which may bring the model along.
+        device: Where to compute.
+        trust: Packages whose classes the checkpoint may name.
 
     Raises:
         ConfigError: When the configuration or the checkpoint does not fit.
     """
-    config = config.copy()
+    tree = {str(key): plain(config[key], str(key)) for key in config}
     checkpoint = read_checkpoint(checkpoint_path) if checkpoint_path else None
     if checkpoint and checkpoint.recipe:
-        _refuse_other_choices(str(checkpoint_path))
-        for key, node in asdict(checkpoint.recipe).items():
-            check_targets(node, f"{checkpoint_path}: {key}")
-            config[key] = node
+        # never a part of the configuration, where its words could mean something
+        tree |= adopted(checkpoint.recipe, str(checkpoint_path), tree, trust)
+        check_size(tree["model"], checkpoint, str(checkpoint_path))
     else:
         refuse_idle(config, "sensitivity", "model")
+    if checkpoint and not checkpoint.recipe:
+        tree["model"] = sized(tree["model"], checkpoint)
     adaptation = None
-    if config.adaptation is not None:
-        adaptation = build(config.adaptation, Adaptation, "adaptation")
+    if tree["adaptation"] is not None:
+        adaptation = build_node(tree["adaptation"], Adaptation, "adaptation")
         torch.manual_seed(adaptation.seed)  # weights that it may start from
-    reconstructor = build(config.model, Reconstructor, "model")
+    reconstructor = build_node(tree["model"], Reconstructor, "model")
     if adaptation:
         check_adaptable(reconstructor)
     if checkpoint:
-        _load_weights(reconstructor, checkpoint, str(checkpoint_path))
+        load_weights(reconstructor, checkpoint, str(checkpoint_path))
     elif reconstructor.trainable and not adaptation:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
             "train one with `mrirecon train`, fit it to each scan with adaptation=zs_ssl, or "
             "choose model=cg_sense"
         )
-    if config.partial_fourier is not None:
-        reconstructor = _with_partial_fourier(config, reconstructor)
-    transform = build_function(config.preprocessing, "preprocessing")
-    if config.sampling is not None:
-        pattern = build(config.sampling, SamplingPattern, "sampling")
+    if tree["partial_fourier"] is not None:
+        reconstructor = _with_partial_fourier(tree["partial_fourier"], reconstructor)
+    transform = build_callable(tree["preprocessing"], "preprocessing")
+    if tree["sampling"] is not None:
+        pattern = build_node(tree["sampling"], SamplingPattern, "sampling")
         transform = Compose([Undersample(pattern), transform])
     return Method(
         reconstructor.to(device),
         transform,
-        OmegaConf.to_yaml(config, resolve=True),
+        yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         device,
-        config.sampling is not None,
-        build(config.reading, Reading, "reading"),
+        tree["sampling"] is not None,
+        build_node(tree["reading"], Reading, "reading"),
         checkpoint_path or "",
         adaptation,
     )
@@ -124,42 +139,10 @@ def find_device(name: str) -> torch.device:
         ) from error
 
 
-def _with_partial_fourier(config: DictConfig, reconstructor: Reconstructor) -> Reconstructor:
+def _with_partial_fourier(node: dict[str, Any], reconstructor: Reconstructor) -> Reconstructor:
     if reconstructor.trainable:
         raise ConfigError(
             f"partial_fourier: {type(reconstructor).__name__} is told what was not measured "
             "and fills it in itself; use partial_fourier with classical methods"
         )
-    return build(
-        config.partial_fourier, PartialFourier, "partial_fourier", reconstructor=reconstructor
-    )
-
-
-def _refuse_other_choices(checkpoint: str) -> None:
-    """A checkpoint of ours brings its model and preprocessing; nothing else may be asked for."""
-    chosen = [
-        override
-        for override in overrides()
-        # a group of networks is put into the model: regularizer@model.regularizer=...
-        if any(
-            place.split(".")[0] in CHOICES
-            for place in override.lstrip("+~").partition("=")[0].split("@")
-        )
-    ]
-    if chosen:
-        raise ConfigError(
-            f"{checkpoint} brings its own model and preprocessing; "
-            f"leave out {' '.join(override.lstrip('+') for override in chosen)}"
-        )
-
-
-def _load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, path: str) -> None:
-    try:
-        named = checkpoint.weights if checkpoint.recipe else strip_prefixes(checkpoint.weights)
-        reconstructor.load_state_dict(named)
-    except (RuntimeError, ConfigError) as error:
-        lines = "\n".join(str(error).splitlines()[:6])
-        raise ConfigError(
-            f"checkpoint: {path} does not fit {type(reconstructor).__name__}; "
-            f"weights without a recipe need the model= they were trained with.\n{lines}"
-        ) from error
+    return build_node(node, PartialFourier, "partial_fourier", reconstructor=reconstructor)

@@ -41,6 +41,7 @@ class Settings:
     provenance: str
     formats: list[str] | tuple[str, ...] | str
     dicom_template: str | None
+    trust: list[str] | tuple[str, ...] | str
 
     def __post_init__(self) -> None:
         if isinstance(self.formats, str):  # formats=nifti
@@ -80,7 +81,7 @@ def _send_files(
     """Reconstruct one file into a stream of MRD images."""
     if len(files) > 1:
         raise ConfigError(f"output=- takes one raw file, but input has {len(files)}")
-    method = build_method(config, settings.checkpoint, find_device(settings.device))
+    method = build_method(config, settings.checkpoint, find_device(settings.device), settings.trust)
     made = compute(
         files[0],
         open_scan(files[0], method.reading),
@@ -101,7 +102,7 @@ def _write_files(
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read
     )
-    method = build_method(config, settings.checkpoint, device)
+    method = build_method(config, settings.checkpoint, device, settings.trust)
     failed = incomplete = doubtful = 0
     for file in files:
         try:

@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -15,6 +15,7 @@ from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
+from mrirecon.commands.adoption import StartingWeights
 from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.config import build, build_all, build_function, plain
 from mrirecon.data.datamodule import DataModule
@@ -22,8 +23,9 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import draws_anew, has_gaps
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import atomic
+from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.checkpoint import Recipe, read_state
+from mrirecon.training.checkpoint import Recipe, read_state, recipe_of
 from mrirecon.training.module import LOSS, ReconstructionModule
 from mrirecon.training.objective import Objective, no_reference
 
@@ -46,6 +48,15 @@ class Settings:
     seed: int
     output: str
     resume: str | None
+    checkpoint: str | None
+    trust: list[str] | tuple[str, ...] | str
+
+    def __post_init__(self) -> None:
+        if self.resume and self.checkpoint:
+            raise ValueError(
+                "checkpoint starts another run from weights, resume goes on with an interrupted "
+                "one; give one of them"
+            )
 
 
 @command(Settings, GROUPS)
@@ -56,6 +67,9 @@ def train(config: DictConfig, settings: Settings) -> None:
     if precision not in PRECISIONS:
         raise ConfigError(f"trainer.precision: expected one of {', '.join(PRECISIONS)}, "
                           f"got {precision}; k-space stays in complex64")  # fmt: skip
+    start = StartingWeights.read(settings.checkpoint)
+    if start:
+        start.adopt(config, settings.trust)
     refuse_idle(config, "sensitivity", "model", "preprocessing", "data")
     for key in ("sampling", "protocol"):
         refuse_idle(config, key, "data", "objective")
@@ -63,6 +77,8 @@ def train(config: DictConfig, settings: Settings) -> None:
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     # Everything is built before anything is written: a wrong key costs a second, not a night.
     module = _module(config)
+    if start:
+        start.load(module.reconstructor)
     if settings.resume:
         _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
@@ -132,7 +148,10 @@ def _build_trainer(config: DictConfig, folder: Path, **changed: str) -> pl.Train
 
 
 def _module(config: DictConfig) -> ReconstructionModule:
-    recipe = Recipe(plain(config.model, "model"), plain(config.preprocessing, "preprocessing"))
+    recipe = Recipe(
+        portable(plain(config.model, "model")),
+        portable(plain(config.preprocessing, "preprocessing")),
+    )
     schedule = plain(config.scheduler, "scheduler")
     return ReconstructionModule(
         build(config.model, Reconstructor, "model"),
@@ -223,7 +242,7 @@ def _check_resume(path: str, module: ReconstructionModule) -> None:
     state = read_state(path)
     if "recipe" not in state or "optimizer_states" not in state:
         raise ConfigError(f"resume: {path} is not a checkpoint of mrirecon train")
-    if state["recipe"] != asdict(module.recipe):
+    if recipe_of(state, Path(path)) != module.recipe:
         raise ConfigError(
             f"resume: {path} was trained with another model or preprocessing; "
             "give the settings of that run (its config.yaml)"

@@ -9,11 +9,11 @@ import torch
 from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
-from mrirecon.data.surroundings import Surroundings, surrounded, told_protocol
+from mrirecon.data.surroundings import Surroundings, surrounded, told
 from mrirecon.data.transforms import Compose, may_lack_target
 from mrirecon.errors import ConfigError
 from mrirecon.half import widened
-from mrirecon.scan import Scan, told_noise
+from mrirecon.scan import Scan
 from mrirecon.types import Sample, Transform
 
 
@@ -74,7 +74,7 @@ class SliceDataset(Dataset[Sample]):
         if sample is None:
             one = self.scans[scan]
             stored = one.stored(number) if self._left_to_batches else one[number]
-            sample = told_protocol(told_noise(stored, one.header), one.header, number)
+            sample = told(stored, one.header, number)
         self._kept[index] = sample  # the latest last
         latest = 2 * self.surroundings.reach + 1 if self.surroundings.reach else 0
         while not self.cache and len(self._kept) > latest:

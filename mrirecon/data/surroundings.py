@@ -10,7 +10,7 @@ from torch import Tensor
 
 from mrirecon.data.collate import collate
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.scan import Frame, ScanHeader
+from mrirecon.scan import Frame, ScanHeader, told_noise
 from mrirecon.types import PROTOCOL, Sample
 
 
@@ -63,6 +63,21 @@ def surrounded(sample: Sample, neighbors: Sequence[Sample]) -> Sample:
             [one.replace(target=None, peak=None, neighbors=None) for one in neighbors]
         )
     )
+
+
+def told(sample: Sample, header: ScanHeader, index: int) -> Sample:
+    """Note in slice ``index``, as a reader hands it out, all that the header tells about it."""
+    sample = told_region(told_noise(sample, header), header)
+    return told_protocol(sample, header, index)
+
+
+def told_region(sample: Sample, header: ScanHeader) -> Sample:
+    """Note which part of the grid becomes the image; see :func:`mrirecon.inference.to_matrix`."""
+    if sample.region is not None:
+        return sample
+    sizes = zip(header.grid, header.canvas, header.matrix, strict=True)
+    region = [min(n, round(n * kept / canvas)) for n, canvas, kept in sizes]
+    return sample.replace(region=torch.tensor(region))
 
 
 def told_protocol(sample: Sample, header: ScanHeader, index: int) -> Sample:

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from mrirecon.networks.channels import from_channels, stacked_channels
 from mrirecon.networks.learned_shrinkage import inverse_softplus, shrink
+from mrirecon.networks.unet import DEEPEST
 
 
 class MultiscaleShrinkage(nn.Module):
@@ -42,6 +43,8 @@ class MultiscaleShrinkage(nn.Module):
         for name, value in counts.items():
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if scales > DEEPEST:
+            raise ValueError(f"scales must be at most {DEEPEST}, got {scales}")
         if threshold <= 0:
             raise ValueError(f"threshold must be positive, got {threshold}")
         widths = [channels * 2**s for s in range(scales)]

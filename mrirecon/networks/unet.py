@@ -10,6 +10,9 @@ from torch.nn import functional as F
 from mrirecon.errors import ShapeError
 from mrirecon.networks.instance_norm import normalized_leaky_relu
 
+DEEPEST = 16
+"""Most halvings: an image of 65536 pixels has one left."""
+
 
 class Unet(nn.Module):
     r"""U-Net with instance normalization and leaky ReLUs.
@@ -43,6 +46,8 @@ class Unet(nn.Module):
         ]:
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, got {value}")
+        if pools > DEEPEST:
+            raise ValueError(f"pools must be at most {DEEPEST}, got {pools}")
         if not 0 <= dropout < 1:
             raise ValueError(f"dropout must lie in [0, 1), got {dropout}")
         widths = [channels * 2**level for level in range(pools + 1)]

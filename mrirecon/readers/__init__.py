@@ -1,7 +1,8 @@
 """Raw files to Scans: :func:`open_scan` recognises a file by its content.
 
 A new format is one file in this folder with a :class:`~mrirecon.readers.base.FileScan`, and one
-line in ``READERS``.
+line in ``READERS``; another package adds its own by an entry point, see
+:mod:`mrirecon.readers.installed`.
 """
 
 from pathlib import Path
@@ -16,6 +17,7 @@ from mrirecon.readers.fastmri_prostate import FastMriProstateScan
 from mrirecon.readers.foreign import refuse_foreign
 from mrirecon.readers.ge import GeScan
 from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
+from mrirecon.readers.installed import detects, installed_readers
 from mrirecon.readers.ismrmrd import IsmrmrdScan
 from mrirecon.readers.mrd_stream import MrdStreamScan
 from mrirecon.readers.naming import placed
@@ -42,6 +44,11 @@ READERS: tuple[type[FileScan], ...] = (
 """The supported formats; the first that recognises a file reads it."""
 
 
+def known_readers() -> tuple[type[FileScan], ...]:
+    """Return all readers, those of other packages first: they know their files best."""
+    return (*installed_readers(), *READERS)
+
+
 def open_scan(
     path: str | Path, reading: Reading | None = None, folder: Path | None = None
 ) -> FileScan:
@@ -59,7 +66,7 @@ def open_scan(
     path = Path(path)
     _check_file(path)
     with blaming(path):
-        reader = next((reader for reader in READERS if reader.detect(path)), None)
+        reader = next((one for one in known_readers() if detects(one, path)), None)
     if reader is not None:
         scan = reader(path, reading)
         scan.header = placed(scan.header, path, folder)
@@ -73,7 +80,7 @@ def open_scan(
         with path.open("rb") as stream:
             start = stream.read(32)
         found = f"no HDF5 file, it starts with {start!r}"
-    names = ", ".join(reader.format for reader in READERS)
+    names = ", ".join(reader.format for reader in known_readers())
     raise RawDataError(
         f"{path}: found {found}; expected one of {names} (the README tells how each is recognised)"
     )

@@ -141,11 +141,11 @@ class AcquisitionScan(FileScan):
 
 def _noise_of(path: Path) -> NoiseScan:
     """Return the noise scan of another file, of any format that has some."""
-    from mrirecon.readers import READERS  # which imports the formats, and they this file
+    from mrirecon.readers import known_readers  # which imports the formats, and they this file
 
     if not path.is_file():
         raise RawDataError(f"reading.noise={path}: no such file (working folder: {Path.cwd()})")
-    for reader in READERS:
+    for reader in known_readers():
         if issubclass(reader, AcquisitionScan) and reader.detect(path):
             with blaming(path):
                 found = reader.noise_scan(path)

@@ -3,6 +3,7 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Iterator
+from itertools import chain
 
 import torch
 from jaxtyping import Float32
@@ -52,15 +53,16 @@ def for_each_step(module: nn.Module, steps: int, tied: bool = False) -> nn.Modul
     """
     if steps < 1:
         raise ValueError(f"iterations must be at least 1, got {steps}")
-    modules = [module]
-    for _ in range(0 if tied else steps - 1):
-        clone = copy.deepcopy(module)
-        for part in reversed(list(clone.modules())):  # parents last: they may set their children
-            reset = getattr(part, "reset_parameters", None)
-            if callable(reset):
-                reset()
-        modules.append(clone)
-    return nn.ModuleList(modules)
+    clones = (_renewed(copy.deepcopy(module)) for _ in range(0 if tied else steps - 1))
+    return nn.ModuleList(chain([module], clones))
+
+
+def _renewed(module: nn.Module) -> nn.Module:
+    for part in reversed(list(module.modules())):  # parents last: they may set their children
+        reset = getattr(part, "reset_parameters", None)
+        if callable(reset):
+            reset()
+    return module
 
 
 def check_fits(name: str, network: nn.Module, **numbers: int) -> None:

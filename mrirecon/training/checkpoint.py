@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
+from mrirecon.recipes import plain_node, portable
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,9 @@ class Recipe:
 
 
 def recipe_of(state: dict[str, Any], path: Path) -> Recipe | None:
-    """Return the recipe in a checkpoint, None when it has none.
+    """Return the recipe in a checkpoint as plain containers, None when it has none.
+
+    Whoever builds it must check what it names, with :func:`mrirecon.recipes.check_targets`.
 
     Raises:
         ConfigError: When it has another form.
@@ -43,7 +46,8 @@ def recipe_of(state: dict[str, Any], path: Path) -> Recipe | None:
             f"checkpoint: the recipe in {path} is not one of mrirecon; expected the nodes "
             f"{', '.join(sorted(names))}"
         )
-    return Recipe(**recipe)
+    nodes = {name: portable(plain_node(recipe[name], f"{path}: {name}")) for name in names}
+    return Recipe(**nodes)
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,7 @@ class Checkpoint:
 def read_checkpoint(path: str | Path) -> Checkpoint:
     """Read a checkpoint of ``mrirecon train``, or a bare state dict such as fastMRI's.
 
-    Reading executes nothing (``weights_only=True``); whoever builds the recipe must check what it
-    names, with :func:`mrirecon.config.check_targets`.
+    Reading executes nothing (``weights_only=True``).
 
     Raises:
         ConfigError: When the file is missing or holds no weights.

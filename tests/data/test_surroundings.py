@@ -261,7 +261,8 @@ def test_frames_in_common_units_keep_their_neighbours_in_the_same():
 )
 def test_neighbours_share_the_virtual_coils(step):
     sample, near = window(with_maps=True)
-    near = [one.replace(noise=sample.noise, protocol=sample.protocol) for one in near]
+    told = {name: getattr(sample, name) for name in ("noise", "protocol", "region")}
+    near = [one.replace(**told) for one in near]
     sample = surrounded(sample, [sample, *near])  # the slice beside itself tells the matrix
     out = step(sample)
     torch.testing.assert_close(out.neighbors.kspace[0], out.kspace, rtol=1e-3, atol=1e-2)

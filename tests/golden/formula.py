@@ -9,6 +9,7 @@ import numpy as np
 
 SHAPES = {"even": (32, 40), "odd": (37, 45)}
 COILS = 3
+CROPS = {"even": (16, 32), "odd": (29, 33)}  # smaller than the grid, as for readout oversampling
 LINES = {"even": 9, "odd": 8}
 
 

@@ -46,10 +46,11 @@ def main():
             golden[f"maps/{name}/{rule}"] = torch.view_as_complex(maps.contiguous()).numpy()
         image = fastmri.ifft2c(y)[:, :1]
         golden[f"norm_unet/{name}"] = torch.view_as_complex(norm_unet(image))[0, 0].numpy()
-        attributes = {"recon_size": (*formula.SHAPES[name], 1), "max": 1.0}
-        sample = UnetDataTransform("multicoil")(masked, mask, None, attributes, "", 0)
-        output = unet(sample.image[None, None])[0, 0]
-        golden[f"unet/{name}"] = (output * sample.std + sample.mean).numpy()
+        for key, size in [("unet", formula.SHAPES[name]), ("unet_cropped", formula.CROPS[name])]:
+            attributes = {"recon_size": (*size, 1), "max": 1.0}
+            sample = UnetDataTransform("multicoil")(masked, mask, None, attributes, "", 0)
+            output = unet(sample.image[None, None])[0, 0]
+            golden[f"{key}/{name}"] = (output * sample.std + sample.mean).numpy()
     x, y, peak = (torch.from_numpy(value) for value in formula.images())
     loss = fastmri.SSIMLoss()
     golden["ssim_loss"] = np.array(

@@ -1,12 +1,19 @@
+import h5py
+import numpy as np
 import pytest
 import torch
 
+from mrirecon.data.collate import collate
+from mrirecon.image import center_crop, center_fit, root_sum_of_squares
+from mrirecon.inference import reconstruct_scan
+from mrirecon.loading import load_reconstructor
+from mrirecon.readers import open_scan
 from mrirecon.reconstructors.unet import UNet
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.reconstructors.weights import strip_prefixes
 from mrirecon.sensitivity import LearnedMaps
-from tests.golden.formula import SHAPES
-from tests.golden.reference import filled, golden, sample
+from tests.golden.formula import CROPS, SHAPES
+from tests.golden.reference import coil_images, filled, golden, sample
 
 CASES = [(name, rule) for name in SHAPES for rule in ("told", "auto")]
 
@@ -39,6 +46,40 @@ def test_unet_agrees_with_fastmri_and_its_transform(name):
     with torch.no_grad():
         image = filled(UNet(channels=4, pools=3), "unet.")(sample(name))
     assert_same(image.real, torch.from_numpy(golden(f"unet/{name}")))
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_unet_sees_what_fastmris_transform_shows_it(name):
+    """Cropped before mean and deviation are taken; a batch may hold several sizes."""
+    size = torch.tensor(CROPS[name])
+    told = [sample(name).replace(region=region) for region in (size, torch.tensor(SHAPES[name]))]
+    with torch.no_grad():
+        images = filled(UNet(4, 3, crop=True), "unet.")(collate(told)).real
+    assert_same(
+        center_crop(images[0], CROPS[name]), torch.from_numpy(golden(f"unet_cropped/{name}"))
+    )
+    assert_same(images[1], torch.from_numpy(golden(f"unet/{name}")))
+    outside = ~center_fit(torch.ones(CROPS[name]), SHAPES[name]).bool()
+    assert torch.equal(images[0][outside], root_sum_of_squares(coil_images(name))[outside])
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_public_weights_of_a_unet_bring_their_preprocessing(name, tmp_path):
+    """From a file of fastMRI's layout to the image that fastMRI makes of it."""
+    weights = filled(UNet(4, 3), "unet.").unet.state_dict()
+    torch.save(weights, tmp_path / "knee_mc_leaderboard_state_dict.pt")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["kspace"] = sample(name).kspace[None].numpy()
+        file["mask"] = sample(name).mask[0].numpy()
+        file["reconstruction_rss"] = np.ones((1, *CROPS[name]), np.float32)  # tells the size only
+    network, transform = load_reconstructor(tmp_path / "knee_mc_leaderboard_state_dict.pt")
+    volume = reconstruct_scan(open_scan(tmp_path / "a.h5"), network, transform)
+    expected = torch.from_numpy(golden(f"unet_cropped/{name}"))
+    assert volume.shape == (1, *CROPS[name])
+    assert_same(volume[0], expected.abs())
+    network.crop = False
+    other = reconstruct_scan(open_scan(tmp_path / "a.h5"), network, transform)
+    assert (other[0] - expected).norm() > 0.01 * expected.norm()
 
 
 @pytest.mark.parametrize(

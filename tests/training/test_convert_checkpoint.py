@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrirecon.commands.convert import model_node
 from mrirecon.config import build
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.unet import UNet
 from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.weights import public_model
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
@@ -73,10 +73,10 @@ def test_the_public_sizes_are_recognized():
         unet = UNet(channels=256).state_dict()
     assert len(state) == 324
     with torch.device("meta"):
-        built = build(model_node(state), Reconstructor, "model")
+        built = build(public_model(state), Reconstructor, "model")
     shapes = {name: value.shape for name, value in built.state_dict().items()}
     assert shapes == {name: value.shape for name, value in state.items()}
-    assert model_node(unet)["channels"] == 256 and model_node(unet)["pools"] == 4
+    assert public_model(unet)["channels"] == 256 and public_model(unet)["pools"] == 4
 
 
 def test_mistakes_are_explained(tmp_path):
