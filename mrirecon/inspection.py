@@ -11,7 +11,7 @@ from mrirecon.fourier import fft
 from mrirecon.readers import open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import as_slices
-from mrirecon.sampling import achieved_acceleration
+from mrirecon.sampling import Coverage, achieved_acceleration
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.scan import Geometry, ScanHeader
 from mrirecon.types import Sample
@@ -25,15 +25,19 @@ TRANSFORMS, OVERHEAD = 25, 0.05
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the first slice was sampled.
+    """How a scan was sampled; pattern and extents are those of its first slice with signal.
 
     Attributes:
-        acceleration: All positions of the k-space grid divided by the measured ones.
+        acceleration: All positions of the k-space grid divided by the measured ones, of all slices
+            that are not empty.
         pattern: In words.
         acs: Fully sampled centre ``(h, w)``.
         reference: The same of a separate reference scan; None without one.
         partial_fourier: Measured share of readout and phase encoding, from end to end.
         one_sided: One side of the centre reaches further than the other.
+        accelerations: The smallest and the largest of a slice.
+        empty: Numbers of the planes that hold no signal, from 0.
+        told: Acceleration, its range and empty planes in words.
     """
 
     acceleration: float
@@ -42,6 +46,9 @@ class Sampling:
     reference: tuple[int, int] | None
     partial_fourier: tuple[float, float]
     one_sided: bool = False
+    accelerations: tuple[float, float] = (1.0, 1.0)
+    empty: tuple[int, ...] = ()
+    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class Inspection:
     Attributes:
         path: The file.
         header: What reconstruction will go by.
-        sampling: How the first slice was sampled.
+        sampling: How it was sampled.
         content: What else the format tells, as ``(what, value)``.
         memory: MB that CG-SENSE needs per slice, about.
         seconds: That CG-SENSE takes for the scan on this machine's CPU, about.
@@ -73,7 +80,7 @@ class Inspection:
 
 
 def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection:
-    """Read the headers and one slice.
+    """Read the headers and every slice: how a scan was sampled shows in all of them only.
 
     Args:
         path: The file.
@@ -84,9 +91,18 @@ def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection
     """
     reading = reading or Reading()
     scan = open_scan(path, reading)
-    sample = scan[0]
-    header = scan.header
-    sampling = describe_sampling(sample)
+    header, coverage, sample = scan.header, Coverage(), None
+    for one in scan:
+        coverage.add(one)
+        sample = one if sample is None and coverage.kept else sample
+    sample = scan[0] if sample is None else sample
+    sampling = replace(
+        describe_sampling(sample),
+        acceleration=coverage.acceleration,
+        accelerations=coverage.range,
+        empty=tuple(coverage.empty),
+        told=coverage.text(),
+    )
     memory = COPIES * BYTES * header.coils * header.grid[0] * header.grid[1] / 2**20
     seconds = (TRANSFORMS * _transform_time(sample) + OVERHEAD) * len(scan)
     command = _command(path, reading, header, sampling)
@@ -192,7 +208,7 @@ def as_text(inspection: Inspection) -> str:
         ("position", "; ".join(_vector(s.positions[0]) for s in stacks) or "unknown"),
         ("orientation", "; ".join(map(_orientation, stacks)) or "unknown"),
         ("sequence", _sequence(header)),
-        ("acceleration", f"R = {sampling.acceleration:.2f}, {sampling.pattern}"),
+        ("acceleration", f"{sampling.told}, {sampling.pattern}"),
         ("ACS", _acs(sampling)),
         ("measured extent", ", ".join(f"{share:.0%} of {name}" for share, name
                                       in zip(sampling.partial_fourier, names, strict=True))),

@@ -13,7 +13,7 @@ from mrirecon.inference import reconstruct_scan
 from mrirecon.privacy import Disclosure
 from mrirecon.readers import FileScan
 from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, split_series
-from mrirecon.sampling import achieved_acceleration
+from mrirecon.sampling import Coverage
 from mrirecon.types import Sample
 
 Seconds = tuple[tuple[str, float], ...]
@@ -44,16 +44,25 @@ def compute(
         RawDataError: When the images are not finite.
     """
     started = time.perf_counter()
-    raw = scan[0]
-    acceleration = _announce(scan, raw, method)
+    # of a plane with signal: that of an empty one would be the same for many scans
+    raw = next((sample for sample in scan if sample.kspace.any()), None) or scan[0]
+    _announce(scan, method)
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method)
     ready = time.perf_counter()
     timed = TimedScan(scan)
+    measured, used = Coverage(), Coverage()
+
+    def counted(sample: Sample) -> Sample:
+        measured.add(sample)
+        sample = method.transform(sample)
+        used.add(sample)
+        return sample
+
     planes = reconstruct_scan(
         timed,
         method.reconstructor,
-        method.transform,
+        counted,
         batch_size=batch_size,
         device=method.device,
         progress=sys.stderr.isatty(),
@@ -65,15 +74,19 @@ def compute(
         )
     if not planes.any():
         print("  WARNING: the image is zero everywhere; is the k-space empty?")
+    print(f"  {used.text()}")
+    if method.undersamples and measured.acceleration > 1:
+        print(f"  note: The scan itself has {measured.text()}; sampling= takes away from that.")
     made = Provenance(
         source="",
         method=method.name,
         config=method.config,
         checkpoint=method.checkpoint,
-        acceleration=acceleration,
+        acceleration=used.acceleration,
         adaptation=adaptation,
     )
     header, provenance = recorded(scan, raw, made, disclosure)
+    header = replace(header, notes=(*header.notes, *filter(None, [used.note()])))
     seconds = (
         ("opening", opened - started),
         *([("adaptation", ready - opened)] if adaptation else []),
@@ -102,25 +115,19 @@ def _adapted(scan: FileScan, method: Method) -> tuple[Method, tuple[str, ...]]:
     return replace(method, reconstructor=network), told
 
 
-def _announce(scan: FileScan, raw: Sample, method: Method) -> float:
-    """Say what is going to be reconstructed; returns the acceleration."""
+def _announce(scan: FileScan, method: Method) -> None:
+    """Say what is going to be reconstructed."""
     header = scan.header
     h, w = header.grid
-    acceleration = achieved_acceleration(method.transform(raw).mask.expand(h, w))
     frames = f"{len(header.frames)} frames of " if len(header.frames) > 1 else ""
     shown = as_slices(header) if header.volumetric else header
     readout = f"{header.slices} x " if header.volumetric else ""
     print(
         f"{header.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
-        f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}, "
-        f"R = {acceleration:.2f}; {method.name}"
+        f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}; {method.name}"
     )
     for note in header.notes:
         print(f"  note: {note}")
-    if method.undersamples and not raw.mask.expand(h, w).all():
-        measured = achieved_acceleration(raw.mask.expand(h, w))
-        print(f"  note: The scan itself has R = {measured:.2f}; sampling= takes away from that.")
-    return acceleration
 
 
 def measured(

@@ -71,6 +71,8 @@ def average_lines(
     total = np.zeros((len(places), readouts.samples[0].shape[0], grid.full), np.complex64)
     count = np.zeros((len(places), grid.full), np.int64)
     for i, samples in enumerate(readouts.samples):
+        if not samples.any():  # filled up with zeros by a converter: never measured
+            continue
         if placed.reverse[i]:
             samples = samples[:, ::-1]
         samples = samples[:, placed.first[i] : placed.last[i]]

@@ -1,8 +1,8 @@
 """Which samples of a stored k-space array were measured, and which are only filled up with zeros.
 
 Measured noise is never exactly zero in all coils of a line. So columns and rows that are entirely
-zero are unmeasured. Zeros scattered over the rest are a 2-D pattern when there are many of them;
-a few are rounding.
+zero are unmeasured. Zeros scattered over the rest are a 2-D pattern when there are many of them, at
+the same places in all planes, or in the corners; others are rounding.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,9 @@ from mrirecon.readers.unwritten import refuse_unwritten
 PROBED_PLANES = 4
 """Planes in which zeros are looked for when a file is opened, spread over the scan."""
 SCATTERED = 0.05
-"""Exact zeros outside zero lines and rows mean undersampling only when they are more than this."""
+"""Exact zeros outside zero lines and rows mean undersampling when they are more than this."""
+FEWEST = 4
+"""So many zeros at the same places, or in the corners, mean undersampling too."""
 ReadPlane = Callable[[int, int | None, int], np.ndarray]
 """Reads ``(plane, coil or all, average)`` as ``(coil, h, w)``."""
 
@@ -157,7 +159,11 @@ def look_for_zeros(
         found[rows[:, None] & columns[None, :] & known].mean() < 1 - SCATTERED
         for (found, known), (rows, columns) in zip(seen, lines, strict=True)
     ]
-    if any(scattered):
+    left = [
+        rows[:, None] & columns[None, :] & known & ~found
+        for (found, known), (rows, columns) in zip(seen, lines, strict=True)
+    ]
+    if any(scattered) or _deliberate(left):
         share = 1 - sum(found.sum() for found, _ in seen) / sum(known.sum() for _, known in seen)
         notes.append(f"{share:.1%} of k-space is exactly zero, scattered: taken as unmeasured.")
         return MeasuredSamples(told, "points")
@@ -183,6 +189,30 @@ def _sampled_columns(
         else:
             found[left] = (coil[:, left] != 0).any(0)
     return found
+
+
+def _deliberate(zeros: list[np.ndarray]) -> bool:
+    """Tell whether zeros were left out on purpose: rounding does not hit the same places twice.
+
+    The zeros of a single plane count when they fill its corners, as those of elliptical scanning.
+    """
+    most = max(int(plane.sum()) for plane in zeros)
+    if most < FEWEST:
+        return False
+    if len(zeros) > 1:
+        common = np.logical_and.reduce(zeros)
+        return bool(common.sum() >= max(FEWEST, most / 2))
+    (plane,) = zeros
+    to_side = _runs_from_edges(plane, 1) & _runs_from_edges(plane, 0)
+    corners = plane[[0, 0, -1, -1], [0, -1, 0, -1]]
+    return bool(corners.any() and to_side.sum() >= 0.9 * most)
+
+
+def _runs_from_edges(zeros: np.ndarray, axis: int) -> np.ndarray:
+    """Mark zeros with nothing but zeros between them and an end of the axis."""
+    forward = np.logical_and.accumulate(zeros, axis)
+    backward = np.flip(np.logical_and.accumulate(np.flip(zeros, axis), axis), axis)
+    return np.asarray(forward | backward)
 
 
 def _lines(found: np.ndarray, known: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

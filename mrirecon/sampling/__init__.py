@@ -1,6 +1,7 @@
 """Undersampling patterns."""
 
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, achieved_acceleration, scan_rng
+from mrirecon.sampling.coverage import Coverage
 from mrirecon.sampling.curriculum import Curriculum
 from mrirecon.sampling.grid import Gaussian2d, PoissonDisc
 from mrirecon.sampling.lines import (
@@ -13,6 +14,7 @@ from mrirecon.sampling.lines import (
 from mrirecon.sampling.mixed import MixedPatterns
 
 __all__ = [
+    "Coverage",
     "Curriculum",
     "DrawnMask",
     "EquispacedFractionLines",
