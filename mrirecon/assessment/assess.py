@@ -18,6 +18,7 @@ from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.cg_sense import CgSense
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.scan import ScanHeader
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
@@ -34,7 +35,8 @@ def assess(
 ) -> Quality:
     """Look closely at the middle plane of the first frame of a series.
 
-    The sensitivities are estimated once and then held fixed, so noise in them is not seen.
+    The sensitivities are estimated and the regularization is chosen once and then held fixed, so
+    noise in them is not seen.
 
     Args:
         scan: What was reconstructed.
@@ -60,6 +62,8 @@ def assess(
         plane = Plane(sample, header, maps)
         if maps is not None and is_linear(reconstructor):  # it is called several times
             reconstructor = _with_given_maps(reconstructor)
+            if isinstance(reconstructor, CgSense):
+                reconstructor = reconstructor.settled(sample, maps)
             plane = Plane(sample.replace(maps=maps), header, maps)
         image = reconstructor(plane.sample)
         noise, reason = noise_maps(plane, reconstructor, image)

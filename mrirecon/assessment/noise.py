@@ -44,9 +44,8 @@ class Plane:
 
 
 def is_linear(reconstructor: Reconstructor) -> bool:
-    """Tell whether noise passes linearly; not when the noise itself chooses the weights."""
-    chosen = getattr(reconstructor, "regularization", None) == "auto"
-    return isinstance(reconstructor, LINEAR) and not chosen
+    """Tell whether noise passes linearly, once the weights are chosen."""
+    return isinstance(reconstructor, LINEAR)
 
 
 def noise_maps(

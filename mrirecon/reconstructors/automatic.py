@@ -1,31 +1,63 @@
-"""Regularization weights from the known level of the noise."""
+"""Regularization weights from the level of the noise."""
+
+import math
 
 import torch
 from jaxtyping import Complex, Float32
 from torch import Tensor
 
-from mrirecon.errors import MriReconError
 from mrirecon.operators import data_weights, noise_variance
+from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.types import Maps, Sample
 
-
-class NoiseError(MriReconError, ValueError):
-    """The level of the noise is needed and not known."""
+OUTERMOST = 0.9
+"""From this quantile of their distance from the centre on, samples are taken for noise."""
+LOW = 0.1
+BISECTIONS = 50
+LEAST = 1e-3
+"""No weight below this one is chosen: maps are never exact, and their errors are amplified, too."""
 
 
 def noise_level(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
     """Return the standard deviation of each real component of noise, of a sample of weight one.
 
-    Raises:
-        NoiseError: When the Sample does not tell.
+    That of ``sample.noise`` where it is known, else :func:`estimated_noise`.
     """
-    if sample.noise is None:
-        raise NoiseError(
-            'regularization="auto" chooses the weight from the level of the noise, which is known '
-            "only for whitened raw data (sample.noise is None); reconstruct a raw file that has a "
-            "noise scan, or give the weight as a number"
-        )
-    return noise_variance(sample, sample.noise).sqrt()
+    best = estimated_noise(sample) if sample.noise is None else sample.noise
+    return noise_variance(sample, best).sqrt()
+
+
+def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
+    r"""Estimate the standard deviation of the noise in each real component, from k-space alone.
+
+    The squared magnitudes of noise have the tenth percentile :math:`-2\sigma^2\ln 0.9`; a low one,
+    because detail of the object is large in few samples. It is that of the outermost tenth of the
+    measured samples of all coils; smooth detail there makes the estimate too large. Where samples
+    were averaged differently it is that of the best-averaged.
+    """
+    h, w = sample.kspace.shape[-2:]
+    y, x = (
+        (torch.arange(n, device=sample.kspace.device) - n // 2).abs() / max(n / 2, 1)
+        for n in (h, w)
+    )
+    distance = torch.maximum(y[:, None], x)
+    squares = torch.view_as_real(sample.kspace).square().sum(-1)
+    measured = sample.mask & (squares > 0).any(-3)  # zero padding is no measurement
+    distances = torch.where(measured, distance, math.nan)
+    far = _quantile(distances.flatten(-2), OUTERMOST)[..., None, None]
+    if sample.weights is not None:
+        squares = squares * sample.weights.unsqueeze(-3)
+    outer = (measured & (distance >= far)).unsqueeze(-3) & (squares > 0)
+    low = _quantile(torch.where(outer, squares, math.nan).flatten(-3), LOW)
+    return (low.nan_to_num(0.0) / (-2 * math.log(1 - LOW))).sqrt()
+
+
+def _quantile(values: Tensor, share: float) -> Tensor:
+    """Return a quantile of the last axis, NaN left out, without the limit on its length."""
+    ordered = values.sort(-1).values  # NaN last
+    count = (~values.isnan()).sum(-1, keepdim=True)
+    place = (share * (count - 1)).clamp_min(0).long()
+    return ordered.gather(-1, place).squeeze(-1)
 
 
 def density(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
@@ -33,26 +65,66 @@ def density(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
     return data_weights(sample).mean((-2, -1), keepdim=True)
 
 
+@torch.no_grad()
 def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
-    r"""Return :math:`\lambda = \sigma^2 / \sigma_x^2` of an image of independent pixels.
+    r"""Return the :math:`\lambda` of least expected error of an image with two bands of k-space.
 
-    With it, :math:`\|Ax - y\|^2 + \lambda\|x\|^2` has the best linear estimate as its minimizer
-    (Wiener). Noise adds :math:`2\sigma^2` to every measured value; what is left of the energy of
-    the data is the energy of the image, over the pixels in which the maps are not zero.
+    If a mode of the image has the variance :math:`P` and :math:`A^HA` the eigenvalue :math:`\mu`
+    for it, the minimizer of :math:`\|Ax - y\|^2 + \lambda\|x\|^2` errs by
+    :math:`(\lambda^2 P + \mu\sigma^2) / (\mu + \lambda)^2`. The fully sampled centre has much of
+    the energy and :math:`\mu = 1`; around it, the energy is low and :math:`\mu` is about the
+    density :math:`d` of the sampling. The sum of both bands, of :math:`n` modes each, is least for
+
+    .. math:: \sum_b n_b d_b\,\frac{\lambda P_b - \sigma^2}{(d_b + \lambda)^3} = 0
+
+    which is Wiener's :math:`\sigma^2 / P` where everything was measured, but not less than
+    :data:`LEAST`. :math:`P_b` is the mean
+    energy of the measured samples of a band over all coils, less that of their noise, relative to
+    the pixels in which the maps are not zero. The noise is :func:`noise_level`.
+
+    Args:
+        sample: One slice or a batch.
+        maps: Coil sensitivities.
     """
-    level = noise_level(sample)
-    assert sample.noise is not None
-    best = sample.noise[..., None, None].square()
-    coils = sample.kspace.shape[-3]
+    best = estimated_noise(sample) if sample.noise is None else sample.noise
+    variance = noise_variance(sample, best)
+    W, measured = data_weights(sample), sample.mask.float()
+    squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
+    spread = 2 * best.square()[..., None, None] * sample.kspace.shape[-3]
+    noise = spread if sample.weights is None else spread / sample.weights.clamp_min(1e-6)
     h, w = sample.kspace.shape[-2:]
-    share = sample.mask.float()
-    if sample.weights is not None:  # what was averaged less often has more noise
-        share = share / sample.weights.clamp_min(1e-6)
-    count = share.mean((-2, -1), keepdim=True) * (h * w * coils)
-    measured = torch.view_as_real(sample.kspace).square().sum((-1, -2, -3, -4))[..., None, None]
-    pixels = (maps != 0).any(-3).sum((-2, -1), keepdim=True).clamp_min(1)
-    signal = (measured - 2 * best * count).clamp_min(1e-3 * measured) / (2 * pixels)
-    return torch.where(signal > 0, level.square() / signal, 1.0)
+    pixels = (maps != 0).any(-3).float().mean((-2, -1), keepdim=True)
+    extent = calibration_extent(sample)
+    inner = in_center(h, extent[..., 0])[..., :, None] & in_center(w, extent[..., 1])[..., None, :]
+    bands: list[Tensor] = []
+    for band in (inner.float(), 1 - inner.float()):
+        size = band.mean((-2, -1), keepdim=True)
+        seen = (band * measured).mean((-2, -1), keepdim=True)
+        signal = (band * measured * (squares - noise)).mean((-2, -1), keepdim=True)
+        density = (band * W).mean((-2, -1), keepdim=True) / size.clamp_min(1e-9)
+        energy = signal / (2 * seen * pixels).clamp_min(1e-9)
+        bands.append(torch.stack([size, density, energy]))
+    return _least_error(torch.stack(bands, 1), variance)
+
+
+def _least_error(
+    bands: Float32[Tensor, "what band *b 1 1"], variance: Float32[Tensor, "*b 1 1"]
+) -> Float32[Tensor, "*b 1 1"]:
+    """Solve the equation of :func:`wiener_weight` by bisection; share, density, energy of bands."""
+    shares, densities, energies = bands
+    largest = energies.amax(0)
+    energies = energies.clamp_min(0)
+
+    def slope(weight: Tensor) -> Tensor:
+        gain = shares * densities / (densities + weight).clamp_min(1e-9) ** 3
+        return (gain * (weight * energies - variance)).sum(0)
+
+    low, high = torch.full_like(variance, -20.0), torch.full_like(variance, 5.0)  # log of it
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        below = slope(middle.exp()) < 0
+        low, high = torch.where(below, middle, low), torch.where(below, high, middle)
+    return torch.where(largest > 0, high.exp(), 1.0).clamp_min(LEAST)  # one where all is noise
 
 
 def sure_threshold(

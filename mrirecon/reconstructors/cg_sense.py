@@ -1,5 +1,6 @@
 """Iterative SENSE (Pruessmann et al., Magn Reson Med 46:638, 2001)."""
 
+import copy
 from typing import Literal
 
 import torch
@@ -12,7 +13,20 @@ from mrirecon.reconstructors.automatic import wiener_weight
 from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, solve_cg
-from mrirecon.types import Image, Sample
+from mrirecon.types import Image, Maps, Sample
+
+SMALLEST = 1e-3
+"""Weights below this one do not make the stopping criterion stricter."""
+
+
+def exactness(b: Tensor, weight: float | Tensor, axes: tuple[int, ...]) -> Tensor:
+    r"""Return the residual at which a solution of :math:`(A^HA + \lambda)x = b` errs by all of it.
+
+    The error is at most the residual divided by :math:`\lambda`, and :math:`\|x\|` at least
+    :math:`\|b\| / (1 + \lambda)`, as :math:`\|A\| \le 1`.
+    """
+    least = torch.as_tensor(weight, device=b.device).clamp_min(SMALLEST)
+    return torch.linalg.vector_norm(b, dim=axes, keepdim=True) * (least / (1 + least))
 
 
 class CgSense(IterativeReconstructor):
@@ -29,19 +43,23 @@ class CgSense(IterativeReconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities.
         regularization: :math:`\lambda`. As :math:`\|A\| \le 1` for maps of unit norm, it needs no
-            adaptation to the scale of the data or the size of the image. ``"auto"`` takes the ratio
-            of the variances of noise and image, which is the best there is for an image of
-            independent pixels; the data must be whitened.
+            adaptation to the scale of the data or the size of the image. ``"auto"`` finds the one
+            of least expected error for the noise and the sampling
+            (:func:`~mrirecon.reconstructors.automatic.wiener_weight`); the noise is that of
+            whitened data, else it is estimated from the outermost samples.
         iterations: Largest number of conjugate-gradient steps.
-        tolerance: Stop once the residual is this part of :math:`\|A^Hy\|`; 0 takes every step.
+        tolerance: Stop once the image surely differs from the exact solution by no more than this
+            part, because the residual is less than ``tolerance`` times
+            :math:`\|A^Hy\|\,\lambda / (1 + \lambda)`; for :math:`\lambda` below 0.001 that number
+            stands. 0 takes every step.
     """
 
     def __init__(
         self,
         sensitivity: SensitivityEstimator,
-        regularization: float | Literal["auto"] = 3e-3,
-        iterations: int = 30,
-        tolerance: float = 1e-4,
+        regularization: float | Literal["auto"] = "auto",
+        iterations: int = 100,
+        tolerance: float = 1e-3,
     ) -> None:
         super().__init__()
         if regularization != "auto":
@@ -55,18 +73,10 @@ class CgSense(IterativeReconstructor):
         self.tolerance = tolerance
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
-        r"""Return the image; the objective is :math:`\tfrac12 x^H(A^HA + \lambda)x - \Re x^HA^Hy`.
-
-        Raises:
-            NoiseError: When ``regularization="auto"`` and the level of the noise is unknown.
-        """
+        r"""Return the image, minimizing :math:`\tfrac12 x^H(A^HA + \lambda)x - \Re x^HA^Hy`."""
         maps = self.sensitivity(sample)
         normal = sense_normal(sample, maps)
-        weight: float | Tensor
-        if self.regularization == "auto":
-            weight = wiener_weight(sample, maps)
-        else:
-            weight = float(self.regularization) * penalty_share(sample)
+        weight = self._weight(sample, maps)
         b = adjoint_image(sample, maps)
         if normal.separable and not trace:
             return self._solve_rows(normal, b, weight)
@@ -75,13 +85,26 @@ class CgSense(IterativeReconstructor):
             b,
             iterations=self.iterations,
             tolerance=self.tolerance,
+            reference=exactness(b, weight, (-2, -1)),
             trace=trace,
         )
+
+    def settled(self, sample: Sample, maps: Maps) -> "CgSense":
+        """Return a copy that keeps the weight chosen for this single slice, which is linear."""
+        weight = torch.as_tensor(self._weight(sample, maps) / penalty_share(sample))
+        result = copy.copy(self)
+        result.regularization = float(weight.reshape(()))
+        return result
+
+    def _weight(self, sample: Sample, maps: Maps) -> float | Tensor:
+        if self.regularization == "auto":
+            return wiener_weight(sample, maps)
+        return float(self.regularization) * penalty_share(sample)
 
     def _solve_rows(self, normal: SenseNormal, b: Image, weight: float | Tensor) -> Solution:
         """Solve every row by itself, to a residual that is the tolerated one of the whole image."""
         batch, (h, w) = b.shape[:-2], b.shape[-2:]
-        reference = torch.linalg.vector_norm(b, dim=(-2, -1), keepdim=True) / h**0.5
+        reference = exactness(b, weight, (-2, -1)) / h**0.5
         maps = normal.maps.reshape(-1, *normal.maps.shape[-3:])
         spectrum = normal.spectrum.expand(*batch, 1, w).reshape(-1, 1, 1, w)
         b, reference = b.reshape(-1, h, w), reference.reshape(-1, 1, 1)

@@ -30,7 +30,7 @@ class L1Wavelet(IterativeReconstructor):
         sensitivity: Estimator of the coil sensitivities.
         regularization: :math:`\lambda`, with the meaning that it has in BART; 0.001 to 0.02 are
             usual. ``"auto"`` takes the threshold of least estimated risk (SURE) for the noise in
-            the wavelet coefficients; the data must be whitened.
+            the wavelet coefficients, which is estimated where the data is not whitened.
         iterations: Largest number of steps.
         tolerance: Stop once a step changes the image by no more than this part; 0 takes every step.
             Cycle spinning itself changes noisy images by a few thousandths in every step; they take
@@ -71,11 +71,7 @@ class L1Wavelet(IterativeReconstructor):
         self.seed = seed
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
-        """Return the image; the objective is that of the unshifted wavelets.
-
-        Raises:
-            NoiseError: When ``regularization="auto"`` and the level of the noise is unknown.
-        """
+        """Return the image; the objective is that of the unshifted wavelets."""
         data = DataTerm.of(sample, self.sensitivity(sample))
         h, w = sample.kspace.shape[-2:]
         # The image lives on the wavelets' grid; what is added to odd sizes is in no data.

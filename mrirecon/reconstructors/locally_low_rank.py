@@ -27,9 +27,10 @@ class LocallyLowRank(IterativeReconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: :math:`\lambda`, with the meaning that it has in BART; 0.001 to 0.05 are
-            usual. ``"auto"`` takes the largest singular value of a block of noise; the data must be
-            whitened.
+        regularization: :math:`\lambda`; 0.001 to 0.05 are usual. It is the threshold of singular
+            values itself; BART multiplies its own with the norm of a block of noise.
+            ``"auto"`` takes the largest singular value of a block of noise, of which the level is
+            estimated where the data is not whitened.
         block: Width of a block.
         iterations: Largest number of steps.
         tolerance: Stop once a step changes the images by no more than this part; 0 takes every
@@ -67,11 +68,7 @@ class LocallyLowRank(IterativeReconstructor):
         self.seed = seed
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
-        """Return the frames; ``iterations`` and ``converged`` are of all of them together.
-
-        Raises:
-            NoiseError: When ``regularization="auto"`` and the level of the noise is unknown.
-        """
+        """Return the frames; ``iterations`` and ``converged`` are of all of them together."""
         if sample.kspace.ndim == 3:
             raise ValueError("the frames must be the members of a batch, got a single slice")
         data = DataTerm.of(sample, self.sensitivity(sample), joint=True)

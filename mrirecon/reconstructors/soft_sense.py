@@ -16,7 +16,9 @@ from mrirecon.operators import (
     data_weights,
     penalty_share,
 )
+from mrirecon.reconstructors.automatic import wiener_weight
 from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.reconstructors.cg_sense import exactness
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, solve_cg
 from mrirecon.types import Image, Sample
@@ -61,7 +63,7 @@ class SoftSense(IterativeReconstructor):
         sensitivity: Estimator whose ``map_sets`` has several sets, such as Espirit with sets=2.
         regularization: :math:`\lambda`, as in CgSense.
         iterations: Largest number of conjugate-gradient steps.
-        tolerance: Stop once the residual is this part of :math:`\|A^Hy\|`; 0 takes every step.
+        tolerance: Largest error of the image relative to the exact solution, as in CgSense.
         combine: ``"rss"`` shows all layers: magnitude root-sum-of-squares over sets, phase of the
             first set. ``"first"`` returns the first set alone.
     """
@@ -69,13 +71,15 @@ class SoftSense(IterativeReconstructor):
     def __init__(
         self,
         sensitivity: SensitivityEstimator,
-        regularization: float = 3e-3,
-        iterations: int = 30,
-        tolerance: float = 1e-4,
+        regularization: float | Literal["auto"] = "auto",
+        iterations: int = 100,
+        tolerance: float = 1e-3,
         combine: Literal["rss", "first"] = "rss",
     ) -> None:
         super().__init__()
-        check_not_negative(regularization=regularization, tolerance=tolerance)
+        if regularization != "auto":
+            check_not_negative(regularization=regularization)
+        check_not_negative(tolerance=tolerance)
         if iterations < 1:
             raise ValueError(f"iterations must be at least 1, got {iterations}")
         self.sensitivity = sensitivity
@@ -100,14 +104,19 @@ class SoftSense(IterativeReconstructor):
         if sample.weights is not None:
             root = Weights(data_weights(sample).sqrt())
             A, y = root @ A, root(y)
-        weight = self.regularization * penalty_share(sample)
+        if self.regularization == "auto":
+            weight: float | Tensor = wiener_weight(sample, maps[..., 0, :, :, :])
+        else:
+            weight = float(self.regularization) * penalty_share(sample)
         if isinstance(weight, Tensor):
             weight = weight.unsqueeze(-3)
+        b = A.H(y)
         return solve_cg(
             lambda x: A.gram(x) + weight * x,
-            A.H(y),
+            b,
             iterations=self.iterations,
             tolerance=self.tolerance,
+            reference=exactness(b, weight, (-3, -2, -1)),
             axes=(-3, -2, -1),
             trace=trace,
         )

@@ -19,8 +19,8 @@ from tests import scenes
 
 GIVEN = GivenMaps()
 METHODS = {
-    "cg_sense": CgSense(GIVEN),
-    "soft_sense": SoftSense(GIVEN),
+    "cg_sense": CgSense(GIVEN, 3e-3),
+    "soft_sense": SoftSense(GIVEN, 3e-3),
     "l1_wavelet": L1Wavelet(GIVEN, cycle_spinning=False),
     "total_variation": TotalVariation(GIVEN),
     "anisotropic": TotalVariation(GIVEN, isotropic=False),
