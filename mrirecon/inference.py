@@ -1,7 +1,7 @@
 """From a Scan to a volume with any reconstructor."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 
 import torch
@@ -11,6 +11,7 @@ from tqdm import tqdm
 
 from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings, surrounded, told
+from mrirecon.errors import ConfigError
 from mrirecon.image import center_fit
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.scan import Scan, ScanHeader
@@ -25,8 +26,9 @@ def reconstruct_scan(
     batch_size: int = 1,
     device: torch.device | None = None,
     progress: bool = False,
+    planes: Sequence[int] | None = None,
 ) -> Volume:
-    """Reconstruct every slice of every frame of ``scan``.
+    """Reconstruct every slice of every frame of ``scan``, or some of them.
 
     Args:
         scan: Read slice by slice, each once; only one batch of k-space is held, and the slices
@@ -37,16 +39,64 @@ def reconstruct_scan(
         batch_size: Slices computed at once; of no effect on a ``joint`` reconstructor.
         device: Where to compute; where the reconstructor's parameters are when None.
         progress: Whether to show a progress bar.
+        planes: The wanted ones, when not all are; each equals that of the whole scan.
 
     Returns:
         Magnitude images on ``scan.header.matrix``, in the units of the raw file and the order of
-        the scan.
+        the scan, or of ``planes``.
     """
+    return _reconstructed(
+        scan, reconstructor, transform, batch_size, device, progress, planes, torch.abs
+    )
+
+
+def reconstruct_complex(
+    scan: Scan,
+    reconstructor: Reconstructor,
+    transform: Transform,
+    *,
+    batch_size: int = 1,
+    device: torch.device | None = None,
+    progress: bool = False,
+    planes: Sequence[int] | None = None,
+) -> Complex64[Tensor, "plane y x"]:
+    """Like :func:`reconstruct_scan`, with the phase.
+
+    Raises:
+        ConfigError: When the method gives magnitudes only.
+    """
+
+    def with_phase(image: Tensor) -> Tensor:
+        if image.any() and not image.imag.any():
+            raise ConfigError(
+                f"image=complex: the images of {type(reconstructor).__name__} have no phase, for "
+                "it combines the coils by root-sum-of-squares or takes the phase away; choose "
+                "image=magnitude, or a method that combines coils with sensitivities (cg_sense)"
+            )
+        return image
+
+    return _reconstructed(
+        scan, reconstructor, transform, batch_size, device, progress, planes, with_phase
+    )
+
+
+def _reconstructed(
+    scan: Scan,
+    reconstructor: Reconstructor,
+    transform: Transform,
+    batch_size: int,
+    device: torch.device | None,
+    progress: bool,
+    planes: Sequence[int] | None,
+    finish: Callable[[Tensor], Tensor],
+) -> Tensor:
+    """Reconstruct planes; ``finish`` makes of each batch of complex images what is kept."""
     reconstructor = reconstructor.eval()
     if device is None:
         device = next((p.device for p in reconstructor.parameters()), torch.device("cpu"))
-    planes: dict[int, Tensor] = {}
-    groups = scan_batches(scan, reconstructor, batch_size)
+    wanted = range(len(scan)) if planes is None else planes
+    made: dict[int, Tensor] = {}
+    groups = scan_batches(scan, reconstructor, batch_size, wanted)
     shown: Iterable[Sequence[int]] = groups
     if progress:
         shown = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
@@ -54,25 +104,32 @@ def reconstruct_scan(
         batches = read_batches(scan, groups, reconstructor, transform)
         for indices in shown:
             batch = next(batches).to(device)
-            image = on_matrix(reconstructor, batch, scan.header).abs()
+            image = on_matrix(reconstructor, batch, scan.header)
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
-            planes.update(zip(indices, (image * scale).cpu(), strict=True))
-    return torch.stack([planes[i] for i in range(len(scan))])
+            made.update(zip(indices, finish(image * scale).cpu(), strict=True))
+    return torch.stack([made[i] for i in wanted])
 
 
 def scan_batches(
-    scan: Scan, reconstructor: Reconstructor, batch_size: int = 1
+    scan: Scan,
+    reconstructor: Reconstructor,
+    batch_size: int = 1,
+    planes: Sequence[int] | None = None,
 ) -> list[Sequence[int]]:
     """Return which planes of a scan a method gets at once: all frames of a slice if it is joint.
+
+    Only ``planes`` come, if they are given, and what is reconstructed together with them.
 
     They are in such an order that the neighbours of a plane are read one after the other.
     """
     of_slice = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
+    wanted = set(range(len(scan)) if planes is None else planes)
     if reconstructor.joint:
-        return list(of_slice)
+        return [frames for frames in of_slice if not wanted.isdisjoint(frames)]
     order = list(range(len(scan)))
     if reconstructor.context and reconstructor.context_along == "frames":
         order = list(chain.from_iterable(of_slice))
+    order = [index for index in order if index in wanted]
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
 
 

@@ -1,16 +1,19 @@
 """What a reconstruction run yields: volumes, where they lie, and how they came about."""
 
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.quality import Quality
 from mrirecon.scan import Geometry, ScanHeader, Vector
+from mrirecon.selection import Selection
 from mrirecon.types import Volume
 
 Series = Float32[Tensor, "frame slice y x"]
+ComplexSeries = Complex64[Tensor, "frame slice y x"]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,9 @@ class Reconstruction:
         number: Of this series within the scan, from 1.
         volumetric: The scan was 3-D, whatever the header says about the volume's planes.
         quality: What was measured about it, or None.
+        complex_volume: The images with their phase, of which ``volume`` is the magnitude; None
+            when only that was asked for.
+        quantity: What ``volume`` holds: magnitudes, or phases in radians.
     """
 
     volume: Series
@@ -62,6 +68,20 @@ class Reconstruction:
     number: int = 1
     volumetric: bool = False
     quality: Quality | None = None
+    complex_volume: ComplexSeries | None = None
+    quantity: Literal["magnitude", "phase"] = "magnitude"
+
+    def phase(self) -> "Reconstruction":
+        """Return the phase images, in radians from -pi to pi.
+
+        Raises:
+            ValueError: When the phase was not kept.
+        """
+        if self.complex_volume is None:
+            raise ValueError("only magnitudes were kept")
+        return replace(
+            self, volume=self.complex_volume.angle(), complex_volume=None, quantity="phase"
+        )
 
 
 @dataclass(frozen=True)
@@ -93,33 +113,77 @@ def series_of(header: ScanHeader) -> dict[str, Planes]:
 
 
 def split_series(
-    planes: Volume, header: ScanHeader, provenance: Provenance
+    planes: Volume | Complex64[Tensor, "plane y x"],
+    header: ScanHeader,
+    provenance: Provenance,
+    selection: Selection | None = None,
 ) -> list[Reconstruction]:
-    """Make series of all reconstructed planes of a scan, in the order of its Samples.
+    """Make series of the reconstructed planes of a scan, in the order of :func:`planes_of`.
 
     The volume of a 3-D scan, whose planes are perpendicular to the readout, is turned into slices.
     """
-    frames = planes.unflatten(0, (len(header.frames), header.slices))
+    selection = selection or Selection()
+    known = selection.chosen_frames(len(header.frames))
+    read = _read_slices(header, selection)
+    frames = planes.unflatten(0, (len(known), len(read)))
     result: list[Reconstruction] = []
-    for suffix, part in series_of(header).items():
-        chosen = tuple(header.frames[number] for number in part.frames)
+    for number, (suffix, part) in enumerate(series_of(header).items(), start=1):
+        own = [known.index(frame) for frame in part.frames if frame in known]
+        if not own:
+            continue
+        chosen = tuple(header.frames[known[place]] for place in own)
         sequence = header.sequence
         if chosen[0].contrast < len(header.echo_times):
             echo = header.echo_times[chosen[0].contrast]
             sequence = replace(sequence, echo_time=echo)
-        volume = frames[list(part.frames), part.slices.start : part.slices.stop]
+        volume = frames[own][:, [read.index(one) for one in part.slices if one in read]]
         of_series = replace(header, frames=chosen, sequence=sequence)
         if header.stacks:
             stack = header.stacks[header.parts().index(part.slices)]
             of_series = replace(of_series, slices=len(part.slices), geometry=stack, stacks=())
         if header.volumetric:
             volume, of_series = volume.permute(0, 3, 1, 2).contiguous(), as_slices(of_series)
+        keep = selection.chosen_slices(of_series.slices)
+        volume = volume if len(keep) == volume.shape[1] else volume[:, list(keep)]
+        phased = volume if volume.is_complex() else None
         result.append(
             Reconstruction(
-                volume, of_series, provenance, suffix, len(result) + 1, header.volumetric
+                volume if phased is None else volume.abs(), _some_slices(of_series, keep),
+                provenance, suffix, number, header.volumetric, complex_volume=phased,
             )
-        )
+        )  # fmt: skip
     return result
+
+
+def planes_of(header: ScanHeader, selection: Selection) -> list[int]:
+    """Return the numbers of the planes of a scan that a selection needs, in order."""
+    slices = _read_slices(header, selection)
+    frames = selection.chosen_frames(len(header.frames))
+    return [frame * header.slices + one for frame in frames for one in slices]
+
+
+def chosen_series(header: ScanHeader, selection: Selection) -> list[str]:
+    """Return the suffixes of the series of which something is wanted."""
+    frames = set(selection.chosen_frames(len(header.frames)))
+    return [s for s, part in series_of(header).items() if not frames.isdisjoint(part.frames)]
+
+
+def _read_slices(header: ScanHeader, selection: Selection) -> tuple[int, ...]:
+    """Return the slices whose k-space is needed.
+
+    The slices of a 3-D volume, and of each of several stacks, are chosen when they are there.
+    """
+    if header.volumetric or header.stacks:
+        return tuple(range(header.slices))
+    return selection.chosen_slices(header.slices)
+
+
+def _some_slices(header: ScanHeader, keep: tuple[int, ...]) -> ScanHeader:
+    """Describe some slices of a series; each stays where it is."""
+    geometry = header.geometry
+    if geometry is not None:
+        geometry = replace(geometry, positions=tuple(geometry.positions[i] for i in keep))
+    return replace(header, slices=len(keep), geometry=geometry)
 
 
 def as_slices(header: ScanHeader) -> ScanHeader:

@@ -177,7 +177,7 @@ def test_fuzz_nothing_foreign_changes(ours, tmp_path):
                 for existing in (Existing.REFUSE, Existing.OVERWRITE):
                     outputs = Outputs(folder, [name], [Path("a.h5")], existing)
                     with pytest.raises(OutputError):
-                        outputs.todo(Path("a.h5"), SCAN.header)
+                        outputs.todo(Path("a.h5"), [""])
                 after = contents(folder) | contents(ours[Kind.RAW].parent)
                 assert after == before, (name, suffix, what)
                 count += 1
@@ -251,22 +251,22 @@ def test_two_inputs_of_which_one_is_called_like_an_output_of_the_other(tmp_path)
     outputs = Outputs(tmp_path / "out", ["hdf5", "mrd"], files, Existing.OVERWRITE)
     outputs.write("mrd", files[0], RESULT)
     with pytest.raises(OutputError, match="has just written"):
-        outputs.todo(files[1], SCAN.header)
+        outputs.todo(files[1], [""])
 
 
 def test_skip_completes_sets_and_keeps_what_is_there(tmp_path):
     file, formats = Path("a.h5"), ("hdf5", "nifti", "dicom")
     outputs = Outputs(tmp_path, formats, [file], Existing.SKIP)
-    assert outputs.todo(file, SCAN.header) == {"": formats}
+    assert outputs.todo(file, [""]) == {"": formats}
     for name in formats:
         outputs.write(name, file, RESULT)
     later = Outputs(tmp_path, formats, [file], Existing.SKIP)
-    assert later.todo(file, SCAN.header) == {"": ()}
+    assert later.todo(file, [""]) == {"": ()}
     (tmp_path / "a.json").unlink()
-    assert later.todo(file, SCAN.header) == {"": ("nifti",)}
+    assert later.todo(file, [""]) == {"": ("nifti",)}
     (tmp_path / "a.nii.gz").write_text("precious")
     with pytest.raises(OutputError, match="is not replaced"):
-        later.todo(file, SCAN.header)
+        later.todo(file, [""])
     assert (tmp_path / "a.nii.gz").read_text() == "precious"
 
 

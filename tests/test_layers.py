@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
     {"errors", "epoch", "buffers"},
     {"types", "fourier", "files", "building"},
-    {"choices", "half", "image", "quality", "recipes"},
+    {"choices", "half", "image", "quality", "recipes", "selection"},
     {
         "completion",
         "operators",

@@ -13,6 +13,7 @@ from mrirecon.data.transforms import Normalize
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import Existing
 from mrirecon.reading import Reading
+from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.scan import Frame
 from mrirecon.simulation.acquisition import AcquisitionOptions
@@ -20,8 +21,7 @@ from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.writers import WRITERS
 from tests import scenes
 
-HEADER = scenes.scan().header
-ECHOES = replace(HEADER, frames=(Frame(contrast=0), Frame(contrast=1)))
+ECHOES = replace(scenes.scan().header, frames=(Frame(contrast=0), Frame(contrast=1)))
 
 
 @pytest.mark.parametrize("existing", ["a.nii.gz", "a.json", "a_qc.html"])
@@ -29,10 +29,10 @@ def test_every_file_that_exists_is_refused_unless_asked_for(existing, tmp_path):
     (tmp_path / existing).write_text("")
     file, formats = Path("a.h5"), ("nifti", "qc")
     with pytest.raises(OutputError, match=f"{existing} exists already"):
-        Outputs(tmp_path, formats, [file]).todo(file, HEADER)
+        Outputs(tmp_path, formats, [file]).todo(file, [""])
     with pytest.raises(OutputError, match=f"{existing} is not replaced, whatever"):
-        Outputs(tmp_path, formats, [file], Existing.OVERWRITE).todo(file, HEADER)
-    todo = Outputs(tmp_path, formats, [file]).todo(file, ECHOES)
+        Outputs(tmp_path, formats, [file], Existing.OVERWRITE).todo(file, [""])
+    todo = Outputs(tmp_path, formats, [file]).todo(file, series_of(ECHOES))
     assert todo == {"_echo-1": formats, "_echo-2": formats}
 
 
@@ -73,7 +73,7 @@ def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
     settings = Settings(
         input="a.h5", output="out", pattern="*", checkpoint=None, existing="refuse",
         overwrite=False, device="cpu", batch_size=1, provenance="private", formats=["hdf5", "qc"],
-        dicom_template=None,
+        dicom_template=None, image="magnitude", slices=None, frames=None,
     )  # fmt: skip
     (page,) = _reconstruct_file(tmp_path / "a.h5", method, outputs, settings)
     assert page.path is None

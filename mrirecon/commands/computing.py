@@ -2,18 +2,19 @@
 
 import sys
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from mrirecon.assessment import TimedScan, assess, peak_memory
 from mrirecon.commands.method import Method
 from mrirecon.commands.provenance import recorded
 from mrirecon.errors import RawDataError
-from mrirecon.inference import reconstruct_scan
+from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.privacy import Disclosure
 from mrirecon.readers import FileScan
-from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, split_series
+from mrirecon.reconstruction import Provenance, Reconstruction, as_slices, planes_of, split_series
 from mrirecon.sampling import Coverage
+from mrirecon.selection import Selection
 from mrirecon.types import Sample
 
 Seconds = tuple[tuple[str, float], ...]
@@ -31,14 +32,23 @@ class Made:
     seconds: Seconds
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a scan: which slices and frames, and whether with the phase."""
+
+    selection: Selection = field(default_factory=Selection)
+    phase: bool = False
+
+
 def compute(
     file: Path,
     scan: FileScan,
     method: Method,
     batch_size: int,
     disclosure: Disclosure = Disclosure.PRIVATE,
+    wanted: Wanted | None = None,
 ) -> Made:
-    """Reconstruct every slice of every frame of a scan.
+    """Reconstruct every slice of every frame of a scan, or those that are wanted.
 
     Raises:
         RawDataError: When the images are not finite.
@@ -50,7 +60,7 @@ def compute(
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method)
     ready = time.perf_counter()
-    timed = TimedScan(scan)
+    timed, wanted = TimedScan(scan), wanted or Wanted()
     measured, used = Coverage(), Coverage()
 
     def counted(sample: Sample) -> Sample:
@@ -59,13 +69,14 @@ def compute(
         used.add(sample)
         return sample
 
-    planes = reconstruct_scan(
+    planes = (reconstruct_complex if wanted.phase else reconstruct_scan)(
         timed,
         method.reconstructor,
         counted,
         batch_size=batch_size,
         device=method.device,
         progress=sys.stderr.isatty(),
+        planes=planes_of(scan.header, wanted.selection),
     )
     if not planes.isfinite().all():
         raise RawDataError(
@@ -93,7 +104,7 @@ def compute(
         ("reading", timed.seconds),
         ("reconstruction", time.perf_counter() - ready - timed.seconds),
     )
-    return Made(split_series(planes, header, provenance), method, seconds)
+    return Made(split_series(planes, header, provenance, wanted.selection), method, seconds)
 
 
 def _adapted(scan: FileScan, method: Method) -> tuple[Method, tuple[str, ...]]:

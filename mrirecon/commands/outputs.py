@@ -10,8 +10,7 @@ from mrirecon.data.folder import files_of_scan
 from mrirecon.errors import ConfigError
 from mrirecon.files import Existing, Kind, Untouchable, refuse_existing
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction, series_of
-from mrirecon.scan import ScanHeader
+from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers import WRITERS, Writer, read_template
 
 SKIP_ADVICE = "; existing=skip keeps what is there and completes the rest"
@@ -29,6 +28,7 @@ class Outputs:
         source: The folder of the inputs: outputs of those below it go to equal folders. Without it
             all outputs go to ``folder`` itself.
         also_read: Other files that the run reads: a noise scan, weights.
+        phase: Whether images are written with their phase, some under other names.
 
     Raises:
         ConfigError: When inputs would write the same outputs.
@@ -44,9 +44,10 @@ class Outputs:
         dicom_template: str | None = None,
         source: Path | None = None,
         also_read: Iterable[str | Path | None] = (),
+        phase: bool = False,
     ) -> None:
         self.folder, self.formats, self.existing = folder, tuple(formats), existing
-        self.source = source
+        self.source, self.phase = source, phase
         self._writers: dict[str, Writer] = {name: WRITERS[name].write for name in formats}
         if dicom_template is not None:
             template = Path(dicom_template).expanduser()
@@ -58,15 +59,14 @@ class Outputs:
             for name in WRITERS:
                 self._untouchable.refuse(self._files(file, "", name))
 
-    def todo(self, file: Path, header: ScanHeader) -> dict[str, tuple[str, ...]]:
+    def todo(self, file: Path, series: Iterable[str]) -> dict[str, tuple[str, ...]]:
         """Return the formats that are to be written of each series, by its suffix.
 
         Raises:
             OutputError: When one of their files exists and may not be replaced.
         """
         return {
-            series: tuple(n for n in self.formats if not self._done(file, series, n))
-            for series in series_of(header)
+            one: tuple(n for n in self.formats if not self._done(file, one, n)) for one in series
         }
 
     def write(self, name: str, file: Path, result: Reconstruction) -> Path:
@@ -83,7 +83,7 @@ class Outputs:
 
     def _files(self, file: Path, series: str, name: str) -> dict[Path, Kind]:
         begin = f"{stem(file, self.source)}{series}"
-        outputs = WRITERS[name].outputs.items()
+        outputs = WRITERS[name].files(self.phase).items()
         return {self.folder / f"{begin}{suffix}": kind for suffix, kind in outputs}
 
     def _done(self, file: Path, series: str, name: str) -> bool:

@@ -5,12 +5,12 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
-from mrirecon.commands.computing import Seconds, compute, measured
+from mrirecon.commands.computing import Seconds, Wanted, compute, measured
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import GROUPS, Method, build_method, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
@@ -20,7 +20,8 @@ from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction
+from mrirecon.reconstruction import Reconstruction, chosen_series
+from mrirecon.selection import Selection
 from mrirecon.writers import WRITERS, send_mrd
 
 QUALITY = "qc"
@@ -39,6 +40,9 @@ class Settings:
     device: str
     batch_size: int
     provenance: str
+    image: Literal["magnitude", "complex"]
+    slices: int | str | list[int | str] | None
+    frames: int | str | list[int | str] | None
     formats: list[str] | tuple[str, ...] | str
     dicom_template: str | None
     trust: list[str] | tuple[str, ...] | str
@@ -56,6 +60,11 @@ class Settings:
         chosen_disclosure(self.provenance)
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
+
+    @property
+    def wanted(self) -> Wanted:
+        """Which slices and frames, and whether with the phase."""
+        return Wanted(Selection(self.slices, self.frames), self.image == "complex")
 
 
 @command(Settings, groups=GROUPS)
@@ -88,6 +97,7 @@ def _send_files(
         method,
         settings.batch_size,
         chosen_disclosure(settings.provenance),
+        settings.wanted,
     )
     count = send_mrd(stream, made.results)
     print(f"  sent {count} images")
@@ -100,8 +110,9 @@ def _write_files(
     existing = chosen_existing(settings.existing, settings.overwrite)
     read = (settings.checkpoint, config.reading.get("noise") if config.reading else None)
     outputs = Outputs(
-        folder, settings.formats, files, existing, settings.dicom_template, source, read
-    )
+        folder, settings.formats, files, existing, settings.dicom_template, source, read,
+        phase=settings.wanted.phase,
+    )  # fmt: skip
     method = build_method(config, settings.checkpoint, device, settings.trust)
     failed = incomplete = doubtful = 0
     for file in files:
@@ -148,12 +159,12 @@ def _reconstruct_file(
     """Write what is not there; returns the quality pages that were wanted."""
     started = time.perf_counter()
     scan = open_scan(file, method.reading, outputs.source)
-    todo = outputs.todo(file, scan.header)
+    todo = outputs.todo(file, chosen_series(scan.header, settings.wanted.selection))
     if not any(todo.values()):
         print(f"{scan.header.name}: all outputs are there")
         return []
     disclosure = chosen_disclosure(settings.provenance)
-    made = compute(file, scan, method, settings.batch_size, disclosure)
+    made = compute(file, scan, method, settings.batch_size, disclosure, settings.wanted)
     writing = time.perf_counter()
     written = [
         outputs.write(name, file, result)

@@ -39,3 +39,7 @@ IMAGE_HEADER = np.dtype(
 
 DATA_TYPE_FLOAT = 5
 IMAGE_TYPE_MAGNITUDE = 1
+DATA_TYPE_COMPLEX = 7
+IMAGE_TYPE_COMPLEX = 5
+COMPLEX = np.dtype([("real", "<f4"), ("imag", "<f4")])
+"""How the reference library stores complex pixels in HDF5."""

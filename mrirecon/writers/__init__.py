@@ -22,10 +22,16 @@ class Format:
         outputs: What is written, as suffixes to the name of the scan: that of the path which the
             writer is given, then those of what it writes beside it; each with its kind.
         write: The writer.
+        with_phase: What is written instead when the images have their phase.
     """
 
     outputs: dict[str, Kind]
     write: Writer
+    with_phase: dict[str, Kind] | None = None
+
+    def files(self, phase: bool) -> dict[str, Kind]:
+        """Return what is written, of images with or without their phase."""
+        return self.with_phase if phase and self.with_phase else self.outputs
 
     @property
     def suffix(self) -> str:
@@ -35,8 +41,20 @@ class Format:
 
 WRITERS: dict[str, Format] = {
     "hdf5": Format({".h5": Kind.VOLUME}, write_hdf5),
-    "nifti": Format({".nii.gz": Kind.NIFTI, ".json": Kind.SIDECAR}, write_nifti),
-    "dicom": Format({"_dicom": Kind.DICOM}, write_dicom),
+    "nifti": Format(
+        {".nii.gz": Kind.NIFTI, ".json": Kind.SIDECAR},
+        write_nifti,
+        {
+            f"_part-{part}{ending}": kind
+            for part in ("mag", "phase")
+            for ending, kind in ((".nii.gz", Kind.NIFTI), (".json", Kind.SIDECAR))
+        },
+    ),
+    "dicom": Format(
+        {"_dicom": Kind.DICOM},
+        write_dicom,
+        {"_dicom": Kind.DICOM, "_phase_dicom": Kind.DICOM},
+    ),
     "mrd": Format({"_images.h5": Kind.MRD}, write_mrd),
     "png": Format({".png": Kind.PICTURE}, write_png),
     "qc": Format({"_qc.html": Kind.PAGE}, write_qc),

@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import io
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,13 +21,15 @@ from pydicom.uid import (
 
 from mrirecon import __version__
 from mrirecon.errors import OutputError
-from mrirecon.files import Kind, atomic_folder, mark, stamped
+from mrirecon.files import Kind, atomic_folder, mark, refuse_existing, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.dicom_text import code_string, long_string, person_name
 from mrirecon.writers.geometry import slice_place, slice_spacing
-from mrirecon.writers.sidecar import IMAGE_TYPE
+from mrirecon.writers.sidecar import image_type
 
 LARGEST = 32767  # fits signed and unsigned 16-bit readers alike
+PHASE_SERIES = 1000
+"""Added to the number of a series for that of its phase."""
 IMPLEMENTATION = generate_uid(entropy_srcs=["mrirecon"])
 NOTICE = "Research reconstruction, not for diagnostic use"
 PATIENT_TAGS = (
@@ -44,7 +47,9 @@ def write_dicom(
     Signal is scaled by one factor for the whole series (``RescaleSlope`` undoes it). The patient's
     coordinates are DICOM's own, LPS mm; without geometry in the raw file the slices stand in an
     arbitrary axial stack and the image comment says so. All series that are made of one scan share
-    study and frame of reference; other pixels, methods or templates give other series.
+    study and frame of reference; other pixels, methods or templates give other series. The phase of
+    complex images is a second series, in a folder ``<name>_phase_dicom``; ``RescaleSlope`` and
+    ``RescaleIntercept`` give radians.
 
     Args:
         path: The folder.
@@ -55,7 +60,24 @@ def write_dicom(
     Raises:
         OutputError: When the folder exists, cannot be written, or the template cannot be read.
     """
-    common = _series(result, None if template is None else read_template(template))
+    made = result.provenance
+    if not made.fingerprint:  # what tells studies apart then
+        result = replace(result, provenance=replace(made, fingerprint=_digest(result)))
+    parts = {path: result}
+    if result.complex_volume is not None:
+        beside = path.with_name(path.name.removesuffix("_dicom") + "_phase_dicom")
+        parts[beside] = result.phase()
+    for folder in parts:  # before the first is written
+        refuse_existing(folder, overwrite, Kind.DICOM)
+    tags = None if template is None else read_template(template)
+    for folder, part in parts.items():
+        _write_series(folder, part, overwrite, tags)
+
+
+def _write_series(
+    path: Path, result: Reconstruction, overwrite: bool, template: Dataset | None
+) -> None:
+    common = _series(result, template)
     with atomic_folder(path, Kind.DICOM, overwrite=overwrite) as part:
         frames, slices = result.volume.shape[:2]
         for number in range(frames * slices):
@@ -100,7 +122,7 @@ def _series(result: Reconstruction, template: Dataset | None) -> Dataset:
     series.SpecificCharacterSet = "ISO_IR 192"  # UTF-8
     series.SOPClassUID = MRImageStorage
     series.Modality = "MR"
-    series.ImageType = list(IMAGE_TYPE)
+    series.ImageType = list(image_type(result))
     series.PatientID = long_string(header.subject or "unknown")
     series.PatientName = person_name(header.subject or "unknown")
     series.PatientPosition = code_string(header.patient_position or "") or "HFS"
@@ -113,8 +135,14 @@ def _series(result: Reconstruction, template: Dataset | None) -> Dataset:
     series.Manufacturer = long_string(header.vendor)
     if header.model:
         series.ManufacturerModelName = long_string(header.model)
-    series.SeriesNumber = result.number
-    parts = (header.acquisition, "mrirecon", *result.suffix.strip("_").split("_"))
+    phase = result.quantity == "phase"
+    series.SeriesNumber = result.number + (PHASE_SERIES if phase else 0)
+    parts = (
+        header.acquisition,
+        "mrirecon",
+        "phase" if phase else "",
+        *result.suffix.strip("_").split("_"),
+    )
     series.SeriesDescription = long_string(" ".join(part for part in parts if part))
     series.ProtocolName = long_string(header.acquisition)
     series.SoftwareVersions = f"mrirecon {__version__}"
@@ -128,11 +156,14 @@ def _series(result: Reconstruction, template: Dataset | None) -> Dataset:
     return series
 
 
+def _digest(result: Reconstruction) -> str:
+    return hashlib.sha256(result.volume.numpy().tobytes()).hexdigest()
+
+
 def _identify(series: Dataset, result: Reconstruction, template: Dataset | None) -> None:
     """Choose UIDs by content: the same scan is the same study, the same series the same files."""
     made = result.provenance
-    pixels = hashlib.sha256(result.volume.numpy().tobytes()).hexdigest()
-    scan = made.fingerprint or pixels
+    pixels, scan = _digest(result), made.fingerprint
     series.StudyInstanceUID = generate_uid(entropy_srcs=[scan, "study"])
     series.FrameOfReferenceUID = generate_uid(entropy_srcs=[scan, "frame of reference"])
     series.update(template or Dataset())
@@ -162,14 +193,19 @@ def _sequence(series: Dataset, result: Reconstruction) -> None:
 
 def _pixels(series: Dataset, result: Reconstruction) -> None:
     peak = float(result.volume.max())
-    slope = peak / LARGEST if peak > 0 else 1.0
+    slope, offset = (peak / LARGEST if peak > 0 else 1.0), 0.0
+    bright = float(np.percentile(result.volume.numpy(), 99.5))
+    window = (bright / 2, max(bright, slope))
+    series.RescaleType = "US"
+    if result.quantity == "phase":
+        slope, offset, window = 2 * math.pi / LARGEST, -math.pi, (0.0, 2 * math.pi)
+        series.RescaleType = "rad"
     series.SamplesPerPixel, series.PhotometricInterpretation = 1, "MONOCHROME2"
     series.Rows, series.Columns = result.volume.shape[-2:]
     series.BitsAllocated, series.BitsStored, series.HighBit = 16, 16, 15
     series.PixelRepresentation = 0
-    series.RescaleSlope, series.RescaleIntercept, series.RescaleType = _decimal(slope), 0, "US"
-    bright = float(np.percentile(result.volume.numpy(), 99.5))
-    series.WindowCenter, series.WindowWidth = _decimal(bright / 2), _decimal(max(bright, slope))
+    series.RescaleSlope, series.RescaleIntercept = _decimal(slope), _decimal(offset)
+    series.WindowCenter, series.WindowWidth = map(_decimal, window)
     dy, dx, dz = result.header.voxel or (1.0, 1.0, 1.0)
     series.PixelSpacing = [_decimal(dy), _decimal(dx)]
     series.SliceThickness = _decimal(dz)
@@ -194,8 +230,8 @@ def _slice(common: Dataset, result: Reconstruction, frame: int, index: int) -> D
     image.SOPInstanceUID = generate_uid(
         entropy_srcs=[str(common.SeriesInstanceUID), str(image.InstanceNumber)]
     )
-    slope = float(common.RescaleSlope)
-    stored = np.clip(np.rint(result.volume[frame, index].numpy() / slope), 0, LARGEST).astype("<u2")
+    values = result.volume[frame, index].numpy() - float(common.RescaleIntercept)
+    stored = np.clip(np.rint(values / float(common.RescaleSlope)), 0, LARGEST).astype("<u2")
     image.PixelData = stored.tobytes()
     image["PixelData"].VR = "OW"
     image.file_meta = FileMetaDataset()

@@ -12,6 +12,8 @@ from mrirecon.reconstruction import Reconstruction
 def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write ``reconstruction`` (slice, y, x) float32, as fastMRI's tools expect it.
 
+    Images with their phase are ``reconstruction_complex`` beside their magnitudes, complex64.
+
     With several frames it has a leading axis for them, and the attribute ``frames`` names them.
 
     Header facts that are known become attributes of the file (lengths in mm, times in ms); the
@@ -38,6 +40,9 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         h5py.File(temporary, "w") as file,
     ):
         file["reconstruction"] = volume
+        if result.complex_volume is not None:
+            images = result.complex_volume.numpy()
+            file["reconstruction_complex"] = images[0] if len(images) == 1 else images
         file.attrs.update({name: value for name, value in facts.items() if value is not None})
         group = file.create_group("provenance")
         for name, value in asdict(result.provenance).items():

@@ -9,12 +9,19 @@ from xml.etree import ElementTree
 
 import h5py
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Complex64, Float32
 
 from mrirecon import __version__
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.raw.messages import MessageId
-from mrirecon.raw.mrd_images import DATA_TYPE_FLOAT, IMAGE_HEADER, IMAGE_TYPE_MAGNITUDE
+from mrirecon.raw.mrd_images import (
+    COMPLEX,
+    DATA_TYPE_COMPLEX,
+    DATA_TYPE_FLOAT,
+    IMAGE_HEADER,
+    IMAGE_TYPE_COMPLEX,
+    IMAGE_TYPE_MAGNITUDE,
+)
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.geometry import slice_place
 
@@ -29,13 +36,15 @@ class MrdImages:
     """
 
     heads: np.ndarray
-    data: Float32[np.ndarray, "image 1 1 y x"]
+    data: Float32[np.ndarray, "image 1 1 y x"] | Complex64[np.ndarray, "image 1 1 y x"]
     attributes: str
 
 
 def mrd_images(result: Reconstruction) -> MrdImages:
     """Turn a series into MRD images."""
     header, volume = result.header, result.volume.numpy()
+    if result.complex_volume is not None:
+        volume = result.complex_volume.numpy()
     frames, slices, rows, columns = volume.shape
     attributes = _attributes(result)
     heads = np.zeros(frames * slices, IMAGE_HEADER)
@@ -46,8 +55,11 @@ def mrd_images(result: Reconstruction) -> MrdImages:
         for name in ("contrast", "set", "phase", "repetition"):
             head[name] = getattr(counters, name)
         head["slice"], head["image_index"] = index, number + 1
-    heads["version"], heads["data_type"], heads["channels"] = 1, DATA_TYPE_FLOAT, 1
-    heads["image_type"], heads["image_series_index"] = IMAGE_TYPE_MAGNITUDE, result.number
+    has_phase = np.iscomplexobj(volume)
+    heads["version"], heads["channels"] = 1, 1
+    heads["data_type"] = DATA_TYPE_COMPLEX if has_phase else DATA_TYPE_FLOAT
+    heads["image_type"] = IMAGE_TYPE_COMPLEX if has_phase else IMAGE_TYPE_MAGNITUDE
+    heads["image_series_index"] = result.number
     heads["attribute_string_len"] = len(attributes.encode())
     data = volume.reshape(-1, 1, 1, rows, columns).swapaxes(-1, -2)
     return MrdImages(heads, data, attributes)
@@ -61,11 +73,14 @@ def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) ->
         h5py.File(temporary, "w") as file,
     ):
         group = file.create_group("dataset/image_0")
+        stored = np.ascontiguousarray(images.data)
+        if np.iscomplexobj(stored):
+            stored = stored.view(COMPLEX)
         # resizable, as the library's own, so that it can append
         for name, values, dtype in (
             ("header", images.heads, IMAGE_HEADER),
             ("attributes", [images.attributes] * len(images.heads), h5py.string_dtype()),
-            ("data", images.data, "<f4"),
+            ("data", stored, stored.dtype),
         ):
             shape = np.shape(values)
             group.create_dataset(name, data=values, dtype=dtype, maxshape=(None, *shape[1:]))
@@ -85,7 +100,7 @@ def send_mrd(stream: BinaryIO, results: Iterable[Reconstruction]) -> int:
         for head, pixels in zip(images.heads, images.data, strict=True):
             stream.write(struct.pack("<H", MessageId.IMAGE) + head.tobytes())
             stream.write(struct.pack("<Q", len(attributes)) + attributes)
-            stream.write(np.ascontiguousarray(pixels, "<f4").tobytes())
+            stream.write(np.ascontiguousarray(pixels).tobytes())
             count += 1
     stream.write(struct.pack("<H", MessageId.CLOSE))
     stream.flush()

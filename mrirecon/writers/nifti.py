@@ -1,6 +1,7 @@
 """NIfTI-1 volumes with the scanner's coordinates, each with a BIDS sidecar."""
 
 import gzip
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel
@@ -18,7 +19,30 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     a stack of equal steps; else code 0, and voxel sizes are all that can be relied on. The fourth
     pixel dimension of frames is the repetition time in seconds. What NIfTI cannot hold goes to
     ``<name>.json``.
+
+    Images with their phase become two files, as BIDS has it: ``<name>_part-mag.nii.gz`` and
+    ``<name>_part-phase.nii.gz``, in radians.
     """
+    if result.complex_volume is None:
+        _write_one(path, result, overwrite)
+        return
+    parts = {"mag": replace(result, complex_volume=None), "phase": result.phase()}
+    paths = {name: part_path(path, name) for name in parts}
+    for one in paths.values():  # before the first is written
+        refuse_existing(one, overwrite, Kind.NIFTI)
+        refuse_existing(sidecar_path(one), overwrite, Kind.SIDECAR)
+    for name, part in parts.items():
+        _write_one(paths[name], part, overwrite)
+
+
+def part_path(path: Path, part: str) -> Path:
+    """Return where the magnitude (``mag``) or ``phase`` of complex images lies."""
+    end = ".nii.gz" if path.suffix == ".gz" else path.suffix
+    name = path.name.removesuffix(end).removesuffix("_part-mag")
+    return path.with_name(f"{name}_part-{part}{end}")
+
+
+def _write_one(path: Path, result: Reconstruction, overwrite: bool) -> None:
     beside = sidecar_path(path)
     refuse_existing(beside, overwrite, Kind.SIDECAR)
     data = np.ascontiguousarray(result.volume.numpy().transpose(3, 2, 1, 0))

@@ -9,9 +9,12 @@ from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.geometry import slice_spacing
 
-IMAGE_TYPE = ("DERIVED", "PRIMARY", "M", "NONE")
-"""DICOM's four values for a magnitude image that is no scanner's own."""
 UNKNOWN = (None, "")
+
+
+def image_type(result: Reconstruction) -> tuple[str, ...]:
+    """Return DICOM's four values for a magnitude or phase image that is no scanner's own."""
+    return ("DERIVED", "PRIMARY", "P" if result.quantity == "phase" else "M", "NONE")
 
 
 def write_sidecar(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
@@ -33,7 +36,8 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
     repetition = _seconds(sequence.repetition_time)
     facts = {
         "Modality": "MR",
-        "ImageType": IMAGE_TYPE,
+        "ImageType": image_type(result),
+        "Units": "rad" if result.quantity == "phase" else None,
         "Manufacturer": header.vendor,
         "ManufacturersModelName": header.model,
         "MagneticFieldStrength": sequence.field_strength,
