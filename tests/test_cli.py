@@ -1,6 +1,7 @@
 """The program as a user runs it: every command in a process of its own."""
 
 import csv
+import hashlib
 import json
 import shlex
 import subprocess
@@ -288,7 +289,8 @@ def test_train_resume_and_reconstruct(raw, tmp_path):
     )  # fmt: skip
     with h5py.File(tmp_path / "varnet" / "subject0000_t2.h5") as file:
         made = dict(file["provenance"].attrs)
-    assert made["checkpoint"] == str(best) and made["method"] == "VarNet"
+    digest = hashlib.sha256(best.read_bytes()).hexdigest()[:16]
+    assert made["checkpoint"] == f"best.ckpt (SHA-256 {digest})" and made["method"] == "VarNet"
     assert "VarNet" in made["config"] and "CgSense" not in made["config"]
     for other in ("model=unet", "sensitivity=given", "model.cascades=2",
                   "regularizer@model.regularizer=restormer"):  # fmt: skip
