@@ -1,6 +1,7 @@
 """The same as ``mrirecon check``."""
 
 from mrirecon.commands.check import main
+from mrirecon.interruption import run
 
 if __name__ == "__main__":
-    main()
+    run("mrirecon check", main)

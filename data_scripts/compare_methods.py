@@ -1,6 +1,7 @@
 """The same as ``mrirecon compare``."""
 
 from mrirecon.commands.compare import main
+from mrirecon.interruption import run
 
 if __name__ == "__main__":
-    main()
+    run("mrirecon compare", main)

@@ -1,6 +1,7 @@
 """The same as ``mrirecon convert``."""
 
 from mrirecon.commands.convert import main
+from mrirecon.interruption import run
 
 if __name__ == "__main__":
-    main()
+    run("mrirecon convert", main)

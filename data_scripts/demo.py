@@ -13,6 +13,9 @@ import sys
 import time
 from pathlib import Path
 
+from mrirecon import interruption
+
+PROGRAM = ("-m", "mrirecon.cli")
 MARKER = ".mrirecon-demo"
 """Lists what the demo wrote; nothing else is ever removed."""
 
@@ -93,12 +96,20 @@ def run(folder: Path, *arguments: str) -> None:
     """Run one mrirecon command, showing it; what it wrote is noted however it ends."""
     print(f"\n$ mrirecon {' '.join(arguments)}", flush=True)
     try:
-        done = subprocess.run([sys.executable, "-m", "mrirecon.cli", *arguments], check=False)
+        # it gets the signals that this process gets, and the time to end as it has to
+        with (
+            subprocess.Popen([sys.executable, *PROGRAM, *arguments]) as process,
+            interruption.deferred(process.send_signal),
+        ):
+            status = process.wait()
     finally:
         note(folder)
-    if done.returncode:
-        sys.exit(f"demo: mrirecon {arguments[0]} failed")
+    if number := interruption.requested():
+        raise interruption.Interrupted(number, f"in mrirecon {arguments[0]}")
+    if status:
+        print(f"demo: mrirecon {arguments[0]} failed", file=sys.stderr)
+        sys.exit(status if status > 0 else 128 - status)
 
 
 if __name__ == "__main__":
-    main()
+    interruption.run("demo", main)

@@ -1,6 +1,7 @@
 """The same as ``mrirecon pack``."""
 
 from mrirecon.commands.pack import main
+from mrirecon.interruption import run
 
 if __name__ == "__main__":
-    main()
+    run("mrirecon pack", main)

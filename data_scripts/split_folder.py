@@ -1,6 +1,7 @@
 """The same as ``mrirecon split``."""
 
 from mrirecon.commands.split import main
+from mrirecon.interruption import run
 
 if __name__ == "__main__":
-    main()
+    run("mrirecon split", main)

@@ -14,6 +14,7 @@ from mrirecon.choices import help_of, refuse_unknown
 from mrirecon.completion import SCRIPT, complete
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
+from mrirecon.interruption import run
 
 COMMANDS = {
     "inspect": "say what is in a raw file; mrirecon inspect FILE [FILE ...] [--json]",
@@ -67,8 +68,16 @@ VALUED = (
 
 
 def main() -> None:
-    """Run one command; every error that mrirecon raises on purpose is printed as one message."""
+    """Run one command; every error that mrirecon raises on purpose is printed as one message.
+
+    Ctrl-C and SIGTERM end it with status 130 and 143, with nothing half written left behind.
+    """
     command, *overrides = sys.argv[1:] or ["--help"]
+    known = command in COMMANDS
+    run(f"mrirecon {command}" if known else "mrirecon", lambda: _run(command, overrides))
+
+
+def _run(command: str, overrides: list[str]) -> None:
     if command in ("-h", "--help", "help"):
         print(_usage())
         return

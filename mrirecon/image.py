@@ -18,14 +18,15 @@ Shape = Sequence[int]
 def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Tensor, "*b h w"]:
     """Combine coils without sensitivities (Roemer et al., Magn Reson Med 16:192, 1990).
 
-    The gradient at an empty pixel is zero, not NaN.
+    The gradient at an empty pixel is zero, not NaN; a pixel that is NaN in any coil stays NaN.
     """
     squares = torch.view_as_real(coil_images).square().sum((-1, -4))  # faster than vector_norm
     return _root(squares)
 
 
 def _root(squares: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
-    return torch.where(squares > 0, torch.where(squares > 0, squares, 1.0).sqrt(), 0.0)
+    empty = squares == 0
+    return torch.where(empty, 0.0, torch.where(empty, 1.0, squares).sqrt())
 
 
 def interpolated_rss(

@@ -53,8 +53,6 @@ def command(
             except MriReconError as error:
                 if not sweep.note(error):
                     sys.exit(f"mrirecon {name}: {error}")
-            except KeyboardInterrupt:
-                sys.exit(f"mrirecon {name}: interrupted")
 
         main: Any = hydra.main(
             version_base="1.3", config_path=str(conf_folder()), config_name=name

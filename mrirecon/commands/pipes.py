@@ -1,7 +1,6 @@
 """Standard input and output, so that a container can be piped through."""
 
 import shutil
-import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -23,8 +22,7 @@ def standard_input() -> Iterator[Path]:
     """
     if sys.stdin.isatty():
         raise ConfigError("input=- reads standard input, which is a terminal; pipe a raw file in")
-    # a container is stopped with SIGTERM, and what is copied here may be a patient's
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit("mrirecon: terminated"))
+    # what is copied may be a patient's; SIGTERM raises, so that it is removed
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "stdin"
         with path.open("wb") as file:

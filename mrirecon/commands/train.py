@@ -11,18 +11,17 @@ from pathlib import Path
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
-from pytorch_lightning.callbacks import LearningRateMonitor
-from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
 from mrirecon.commands.adoption import StartingWeights
 from mrirecon.commands.base import command, command_line, refuse_idle, versions
-from mrirecon.config import build, build_all, build_function, plain
+from mrirecon.commands.fitting import fit
+from mrirecon.commands.trainer import build_trainer
+from mrirecon.config import build, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import draws_anew, has_gaps
 from mrirecon.errors import ConfigError, OutputError
-from mrirecon.files import atomic
+from mrirecon.files import atomic, output_folder
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_state, recipe_of
@@ -62,7 +61,7 @@ class Settings:
 @command(Settings, GROUPS)
 def train(config: DictConfig, settings: Settings) -> None:
     """Build everything, fit, and say where the checkpoints lie."""
-    folder = Path(HydraConfig.get().runtime.output_dir)
+    folder = output_folder(HydraConfig.get().runtime.output_dir)
     precision = str(config.trainer.get("precision", PRECISIONS[0]))
     if precision not in PRECISIONS:
         raise ConfigError(f"trainer.precision: expected one of {', '.join(PRECISIONS)}, "
@@ -84,7 +83,7 @@ def train(config: DictConfig, settings: Settings) -> None:
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
     _check_data(data, module.objective, module.reconstructor)
-    trainer = _trainer(config, folder)
+    trainer = build_trainer(config, folder)
     _check_monitors(data, trainer)
     if trainer.is_global_zero:
         _write_record(config, folder)
@@ -94,57 +93,9 @@ def train(config: DictConfig, settings: Settings) -> None:
             f"training {type(module.reconstructor).__name__} ({parameters:,} parameters){devices}, "
             f"everything goes to {folder}"
         )
-    try:
-        trainer.fit(module, data, ckpt_path=settings.resume)
-    except MisconfigurationException as error:
-        raise ConfigError(f"trainer: {error}") from error
+    fit(trainer, module, data, folder, settings.resume)
     if trainer.is_global_zero:
         _report(trainer)
-
-
-def _trainer(config: DictConfig, folder: Path) -> pl.Trainer:
-    """Build the Trainer; several devices get a process each, started from this one.
-
-    Lightning's own way to start them is to repeat the command line, which Hydra has changed.
-    """
-    trainer = _build_trainer(config, folder)
-    cluster = getattr(trainer.strategy, "cluster_environment", None)
-    if trainer.world_size == 1 or (cluster and cluster.creates_processes_externally):
-        return trainer  # torchrun and srun start one mrirecon per device
-    strategy = config.trainer.get("strategy", "auto")
-    if not isinstance(strategy, str):
-        strategy = str(strategy.get("_target_")).rpartition(".")[2]
-    if strategy in ("auto", "ddp"):
-        return _build_trainer(config, folder, strategy="ddp_spawn")
-    if strategy.endswith(("_spawn", "_fork")):
-        return trainer
-    raise ConfigError(
-        f"trainer.strategy: {strategy} needs one process per device; start them with "
-        f"`torchrun --nproc-per-node {trainer.num_devices} -m mrirecon.cli train ...` (or srun), "
-        "or leave the strategy out"
-    )
-
-
-def _callbacks(config: DictConfig, logged: bool) -> list[pl.Callback]:
-    """Build the callbacks; the learning rate can be monitored only where something logs it."""
-    found = build_all(config.callbacks, pl.Callback, "callbacks")
-    return [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
-
-
-def _build_trainer(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
-    """Build the Trainer; what no callback or logger has a place for goes to ``folder``."""
-    node = {"default_root_dir": str(folder), **plain(config.trainer, "trainer"), **changed}
-    loggers = build_all(config.logger, Logger, "logger")
-    try:
-        return build(
-            node,
-            pl.Trainer,
-            "trainer",
-            callbacks=_callbacks(config, bool(loggers)),
-            logger=loggers or False,
-        )
-    except MisconfigurationException as error:
-        raise ConfigError(f"trainer: {error}") from error
 
 
 def _module(config: DictConfig) -> ReconstructionModule:

@@ -10,9 +10,11 @@ from torch.utils.data import DataLoader
 
 from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
+from mrirecon.data.identity import Signatures
 from mrirecon.data.surroundings import Surroundings
 from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
+from mrirecon.interruption import left_to_the_parent
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Sample
 
@@ -30,7 +32,7 @@ class DataModule(pl.LightningDataModule):
             seed=...`` sets. A resumed run keeps the seed that it began with.
 
     Raises:
-        ConfigError: When two sets share a patient.
+        ConfigError: When two sets share a patient, or a scan whose patient nobody tells.
     """
 
     def __init__(
@@ -48,12 +50,20 @@ class DataModule(pl.LightningDataModule):
                 f"batch_size must be at least 1 and workers at least 0, got {batch_size}, {workers}"
             )
         self.sets = {"train": train, "val": val} | ({"test": test} if test else {})
+        signatures = Signatures()
         for (a, first), (b, second) in combinations(self.sets.items(), 2):
             if shared := first.subjects & second.subjects:
                 raise ConfigError(
                     f"data.{a} and data.{b} share the subjects {', '.join(sorted(shared)[:5])}"
                     f"{' ...' if len(shared) > 5 else ''}: scores on known patients are too good; "
                     "split by patient (files that tell none are named after their folder)"
+                )
+            if equal := signatures.shared(first.scans, second.scans):
+                shown = ", ".join(x if x == y else f"{x} is {y}" for x, y in equal[:5])
+                raise ConfigError(
+                    f"data.{a} and data.{b} hold the same scans: {shown}"
+                    f"{' ...' if len(equal) > 5 else ''}: scores on known scans are too good; give "
+                    "each set scans of its own (mrirecon split splits by patient)"
                 )
         self.batch_size, self.workers = batch_size, workers
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
@@ -114,6 +124,7 @@ class DataModule(pl.LightningDataModule):
             batch_size=None,  # the sampler yields whole batches
             num_workers=self.workers,
             persistent_workers=self.workers > 0,
+            worker_init_fn=left_to_the_parent,
             generator=torch.Generator(),  # what workers are seeded with; uses up no common numbers
         )
 

@@ -9,8 +9,9 @@ import torch
 from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
+from mrirecon.data.peaks import Peaks
 from mrirecon.data.surroundings import Surroundings, surrounded, told
-from mrirecon.data.transforms import Compose, may_lack_target
+from mrirecon.data.transforms import Compose, has_gaps, makes_target, may_lack_target
 from mrirecon.errors import ConfigError
 from mrirecon.half import widened
 from mrirecon.scan import Scan
@@ -47,6 +48,8 @@ class SliceDataset(Dataset[Sample]):
         self.batch_transform = batch_transform
         self.surroundings = Surroundings()
         self._kept: dict[int, Sample] = {}
+        self._peaks = Peaks()
+        self._makes_targets = any(map(makes_target, (transform, batch_transform)))
         self._ends = list(accumulate(len(scan) for scan in scans))
 
     def __len__(self) -> int:
@@ -59,8 +62,7 @@ class SliceDataset(Dataset[Sample]):
         first = self._first(scan)
         around = self.surroundings.around(self.scans[scan].header, index - first)
         center, *neighbors = (self._read(scan, number) for number in (index - first, *around))
-        sample = surrounded(center, neighbors)
-        return self.transform(sample)
+        return self.transform(surrounded(self._told_peak(scan, center), neighbors))
 
     @torch.no_grad()
     def finish(self, batch: Sample) -> Sample:
@@ -80,6 +82,15 @@ class SliceDataset(Dataset[Sample]):
         while not self.cache and len(self._kept) > latest:
             del self._kept[next(iter(self._kept))]
         return sample
+
+    def _told_peak(self, scan: int, sample: Sample) -> Sample:
+        """Note the volume's maximum where a transform is going to make the reference."""
+        if not self._makes_targets or sample.target is not None or sample.peak is not None:
+            return sample
+        if has_gaps(sample).any():  # no reference can be made of it
+            return sample
+        peak = self._peaks.of(scan, self.scans[scan])
+        return sample.replace(peak=torch.tensor(peak, dtype=torch.float32))
 
     @property
     def _left_to_batches(self) -> bool:

@@ -7,7 +7,6 @@ import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import h5py
 import numpy as np
 import torch
 
@@ -16,6 +15,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import fft, ifft
 from mrirecon.half import narrowed
+from mrirecon.hdf5_output import created_hdf5
 from mrirecon.image import center_crop, center_fit
 from mrirecon.readers.packed import VERSION, as_array, checksum, header_checksum
 from mrirecon.scan import Scan, ScanHeader
@@ -133,7 +133,7 @@ def pack(
     options = {"alignment_threshold": 1, "alignment_interval": PAGE}
     with (
         atomic(path, Kind.PACKED, overwrite=overwrite) as part,
-        h5py.File(part, "w", **options) as file,
+        created_hdf5(part, **options) as file,
     ):
         group = file.create_group("sample")
         sums = np.zeros(len(scan), np.uint32)
@@ -155,6 +155,7 @@ def pack(
             for name, array in fields.items():
                 group[name][index] = array
             sums[index] = checksum(sample)
+            file.check()  # a full disk need not wait for the last slice
         file["checksums"] = sums
         file.attrs["header"] = json.dumps(asdict(header))
         file.attrs["header_checksum"] = header_checksum(file.attrs["header"])

@@ -86,6 +86,13 @@ def may_lack_target(transform: Transform | None) -> bool:
     return isinstance(transform, RssTarget) and not transform.required
 
 
+def makes_target(transform: Transform | None) -> bool:
+    """Tell whether a transform makes a reference of k-space where the file brings none."""
+    if isinstance(transform, Compose):
+        return any(map(makes_target, transform.transforms))
+    return isinstance(transform, RssTarget)
+
+
 def has_gaps(sample: Sample) -> Bool[Tensor, "*b"]:
     """Tell whether positions between measured ones were left out: the scan is undersampled."""
     mask = sample.mask.expand(*sample.mask.shape[:-2], *sample.kspace.shape[-2:])
@@ -208,4 +215,4 @@ class Normalize:
         # not kthvalue, of which torch has no deterministic kernel for GPUs
         largest = values.topk(values.shape[-1] - rank + 1, sorted=False).values
         scale = largest.amin(-1).sqrt()
-        return torch.where(scale > 0, scale, 1.0)
+        return torch.where(scale == 0, 1.0, scale)

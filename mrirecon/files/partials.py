@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from mrirecon.interruption import shielded
+
 PREFIX, SUFFIX = ".mrirecon-", ".partial"
 MARK, NEW, OLD = "mark", "new", "old"
 TEXT = b"An output that mrirecon has not completed yet.\n"
@@ -28,18 +30,23 @@ def partial_folder(parent: Path) -> Iterator[Path]:
     if parent not in _SEEN:  # once: a cache may hold many files
         _SEEN.add(parent)
         remove_leftovers(parent)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=parent))
-    handle = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    folder, handle = None, None
     try:
-        with suppress(OSError):  # a disk without locks: then nobody takes it away
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        os.write(handle, TEXT)
-        (folder / NEW).mkdir()
-        (folder / OLD).mkdir()
+        with shielded():  # a signal must not come between making it and knowing it
+            folder = Path(tempfile.mkdtemp(prefix=PREFIX, suffix=SUFFIX, dir=parent))
+            handle = os.open(folder / MARK, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with suppress(OSError):  # a disk without locks: then nobody takes it away
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(handle, TEXT)
+            (folder / NEW).mkdir()
+            (folder / OLD).mkdir()
         yield folder
     finally:
-        _remove(folder)
-        os.close(handle)
+        with shielded():
+            if folder is not None:
+                _remove(folder)
+            if handle is not None:
+                os.close(handle)
 
 
 def remove_leftovers(parent: Path) -> list[Path]:

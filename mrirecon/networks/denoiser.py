@@ -88,9 +88,9 @@ class Denoiser(nn.Module):
             )
         x = image.reshape(-1, self.images, h, w)
         power = torch.view_as_real(x).square().mean((-4, -3, -2, -1), keepdim=True).squeeze(-1)
-        present = power > 0  # the square root of zero has no gradient
-        rms = torch.where(present, torch.where(present, power, 1.0).sqrt(), 0.0)
-        change, _ = self.network(x / torch.where(present, rms, 1.0))
+        empty = power == 0  # the square root of zero has no gradient
+        rms = torch.where(empty, 0.0, torch.where(empty, 1.0, power).sqrt())
+        change, _ = self.network(x / torch.where(empty, 1.0, rms))
         y = x[:, : self.outputs] + rms * change
         batch = image.shape[:-2] if self.images == 1 else image.shape[:-3]
         return y.reshape(*batch, *([self.outputs] if self.outputs > 1 else []), h, w)

@@ -25,8 +25,8 @@ class Statistics:
         """Compute them; of a constant part, the standard deviation is zero."""
         variance, mean = torch.var_mean(to_channels(image), (-2, -1), correction=0, keepdim=True)
         # the square root of zero has no gradient, so it is kept out of the graph
-        positive = variance > 0
-        return cls(mean, torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0))
+        constant = variance == 0
+        return cls(mean, torch.where(constant, 0.0, torch.where(constant, 1.0, variance).sqrt()))
 
 
 class FeatureCoder(nn.Module):
@@ -49,7 +49,7 @@ class FeatureCoder(nn.Module):
         self, image: Complex64[Tensor, "b h w"], statistics: Statistics
     ) -> Float[Tensor, "b c h w"]:
         """Return the feature maps of an image."""
-        std = torch.where(statistics.std > 0, statistics.std, 1.0)
+        std = torch.where(statistics.std == 0, 1.0, statistics.std)
         features: Tensor = self.encoder((to_channels(image) - statistics.mean) / std)
         return features
 

@@ -38,7 +38,7 @@ class NormUnet(nn.Module):
         x = to_channels(image.reshape(-1, h, w))
         mean, std = _statistics(x)
         top, left = (-h % MULTIPLE) // 2, (-w % MULTIPLE) // 2
-        x = (x - mean) / torch.where(std > 0, std, 1.0)
+        x = (x - mean) / torch.where(std == 0, 1.0, std)
         x = F.pad(x, [left, -w % MULTIPLE - left, top, -h % MULTIPLE - top])
         x = self.unet(x)[..., top : top + h, left : left + w]
         return from_channels(x * std + mean).reshape(image.shape)
@@ -51,6 +51,6 @@ def _statistics(
     pixels = x.shape[-2] * x.shape[-1]  # var_mean is several times slower where channels are last
     variance = (x - mean).square().sum((-2, -1), keepdim=True) / (pixels - 1)
     # the square root of zero has no gradient, so it is kept out of the graph
-    positive = variance > 0
-    std = torch.where(positive, torch.where(positive, variance, 1.0).sqrt(), 0.0)
+    constant = variance == 0
+    std = torch.where(constant, 0.0, torch.where(constant, 1.0, variance).sqrt())
     return mean, std

@@ -112,7 +112,7 @@ def _virtual_coil(x: Complex64[Tensor, "b coil h w"]) -> Complex64[Tensor, "b co
 
 def _normalized(x: Tensor) -> Tensor:
     norm = torch.linalg.vector_norm(x, dim=-1, keepdim=True)
-    return x / torch.where(norm > 0, norm, 1.0)
+    return x / torch.where(norm == 0, 1.0, norm)
 
 
 def _check(block: int) -> None:

@@ -43,4 +43,4 @@ def data_scale(sample: Sample, joint: bool = False) -> Float32[Tensor, "*b 1 1"]
     count = values.shape[-1]
     median, p90, largest = (values[..., i] for i in (count // 2, int(0.9 * count), count - 1))
     scale = torch.where(largest - p90 < 2 * (p90 - median), p90, largest)
-    return torch.where(scale > 0, scale, 1.0)[..., None, None]
+    return torch.where(scale == 0, 1.0, scale)[..., None, None]

@@ -100,7 +100,7 @@ def restore_scale(x: Image, data: DataTerm) -> Image:
 
     A network with biases makes something of nothing, which would be shown as if it were measured.
     """
-    return x * torch.where(data.energy > 0, data.scale[..., 0, 0], 0.0)[..., None, None]
+    return x * torch.where(data.energy == 0, 0.0, data.scale[..., 0, 0])[..., None, None]
 
 
 def scaled(sample: Sample) -> tuple[Sample, Float32[Tensor, "*b 1 1"]]:

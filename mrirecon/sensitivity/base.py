@@ -124,4 +124,4 @@ def in_center(size: int, count: Int64[Tensor, "*b"]) -> Bool[Tensor, "*b n"]:
 def unit_norm(coil_images: Complex64[Tensor, "*b coil h w"]) -> Complex64[Tensor, "*b coil h w"]:
     """Divide by the root-sum-of-squares over coils; what is zero in every coil stays zero."""
     norm = root_sum_of_squares(coil_images).unsqueeze(-3)
-    return coil_images / torch.where(norm > 0, norm, 1.0)
+    return coil_images / torch.where(norm == 0, 1.0, norm)

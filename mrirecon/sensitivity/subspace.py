@@ -76,7 +76,7 @@ def walsh_nodes(calibration: Calibration, kernel: int) -> Nodes:
         nodes = _on_nodes(vectors * values.clamp_min(0).sqrt().unsqueeze(-2), kernel)
     trace = nodes.diagonal(dim1=-2, dim2=-1).real.sum(-1)
     largest = trace.flatten(1).amax(-1)[:, None, None, None, None]
-    return nodes / torch.where(largest > 0, largest, 1.0)
+    return nodes / torch.where(largest == 0, 1.0, largest)
 
 
 def calibration_matrix(
@@ -155,4 +155,4 @@ def virtual_coil(calibration: Calibration) -> Complex[Tensor, "b coil"]:
 def _largest(calibration: Calibration) -> Float32[Tensor, "b"]:
     """Return the largest magnitude of each member, 1 for an empty one."""
     largest = calibration.abs().flatten(1).amax(-1)
-    return torch.where(largest > 0, largest, 1.0)
+    return torch.where(largest == 0, 1.0, largest)

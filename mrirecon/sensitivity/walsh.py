@@ -72,4 +72,4 @@ class Walsh(SensitivityEstimator):
 
 def _peak(values: Tensor) -> Tensor:
     largest = values.flatten(1).amax(-1)[:, None, None, None]
-    return torch.where(largest > 0, largest, 1.0)
+    return torch.where(largest == 0, 1.0, largest)

@@ -12,6 +12,7 @@ from jaxtyping import Complex64
 
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import ifft
+from mrirecon.hdf5_output import created_hdf5
 from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.simulation.acquisition import (
@@ -51,7 +52,7 @@ def write_ismrmrd(
     plan = plan_lines(scan, options)
     with (
         atomic(Path(path), Kind.RAW, overwrite=overwrite) as part,
-        h5py.File(part, "w") as file,
+        created_hdf5(part) as file,
     ):
         parts = [_noise_part(scan, options)] if options.noise_readouts else []
         for index in (*range(0, len(scan), 2), *range(1, len(scan), 2)):
@@ -106,7 +107,7 @@ def write_fastmri(
     kspace[..., : plan.skipped, :] = 0
     with (
         atomic(Path(path), Kind.RAW, overwrite=overwrite) as part,
-        h5py.File(part, "w") as file,
+        created_hdf5(part) as file,
     ):
         file["kspace"] = kspace
         file["ismrmrd_header"] = header_xml(scan, options, plan)
@@ -146,7 +147,7 @@ def write_reference(
     volume = torch.stack([root_sum_of_squares(ifft(kspace)) for kspace in coils]).numpy()
     with (
         atomic(Path(path), Kind.REFERENCE, overwrite=overwrite) as part,
-        h5py.File(part, "w") as file,
+        created_hdf5(part) as file,
     ):
         file["reconstruction"] = volume
         file.attrs["simulated"] = True

@@ -98,5 +98,5 @@ def squeeze(x: Shaped[Tensor, "..."], axes: Axes) -> Shaped[Tensor, "..."]:
 
 
 def nonzero(x: Float[Tensor, "..."]) -> Float[Tensor, "..."]:
-    """Return ``x`` with one where it is not positive, to divide by."""
-    return torch.where(x > 0, x, 1.0)
+    """Return ``x`` with one where it is zero or negative, to divide by; NaN stays."""
+    return torch.where(x <= 0, 1.0, x)

@@ -61,12 +61,12 @@ def solve_cg(
     steps = torch.zeros_like(left, dtype=torch.int64)
     values = [-0.5 * inner(x, b + residual, axes)] if trace else []
     for _ in range(iterations):
-        active = left > enough
+        active = ~(left <= enough)  # NaN is no solution, and must not look like one
         if tolerance and not active.any():
             break
         g = gram(direction)
         curvature = inner(direction, g, axes)
-        step = torch.where(active & (curvature > 0), left / nonzero(curvature), 0.0)
+        step = torch.where(active & ~(curvature <= 0), left / nonzero(curvature), 0.0)
         x = x + step * direction
         residual = residual - step * g
         previous, left = left, energy(residual, axes)

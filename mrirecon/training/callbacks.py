@@ -13,6 +13,7 @@ from mrirecon.data.collate import collate
 from mrirecon.figures import Panel, comparison, save_figure
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
+from mrirecon.training.forgiving import attempt
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.types import Sample
 
@@ -20,7 +21,8 @@ from mrirecon.types import Sample
 class SamplePictures(pl.Callback):
     """After each validation, draw the same slices: reference, zero-filled and reconstruction.
 
-    Pictures go to ``folder`` and, when there is one, to TensorBoard.
+    Pictures go to ``folder`` and, when there is one, to TensorBoard. One that cannot be made is
+    told, and training goes on.
 
     Args:
         folder: Where ``epoch0003_0.png`` is written.
@@ -29,10 +31,13 @@ class SamplePictures(pl.Callback):
 
     def __init__(self, folder: str, slices: int = 2) -> None:
         self.folder, self.slices = Path(folder), slices
+        self._told: set[str] = set()
 
     def on_validation_end(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
-        if trainer.sanity_checking or not trainer.is_global_zero:
-            return
+        if not trainer.sanity_checking and trainer.is_global_zero:
+            attempt("SamplePictures", self._told, lambda: self._draw_all(trainer, module), None)
+
+    def _draw_all(self, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         loader = trainer.val_dataloaders
         assert isinstance(loader, DataLoader)
         assert isinstance(loader.dataset, Batches)

@@ -76,7 +76,7 @@ class Consistency(Objective):
             perturbed, expected = perturbation(perturbed, expected)
         image = reconstructor(perturbed)
         error, size = (v.abs().sum((-2, -1)) for v in (image - expected, expected))
-        return (error / torch.where(size > 0, size, 1.0)).mean()
+        return (error / torch.where(size == 0, 1.0, size)).mean()
 
 
 @torch.no_grad()

@@ -116,7 +116,7 @@ def unseen(image: Image, maps: Maps) -> Float[Tensor, " b"]:
     nobody = (maps == 0).all(-3)
     outside = torch.linalg.vector_norm((image * nobody).flatten(1), dim=-1)
     size = torch.linalg.vector_norm(image.detach().flatten(1), dim=-1)
-    return outside / torch.where(size > 0, size, 1.0)
+    return outside / torch.where(size == 0, 1.0, size)
 
 
 def relative_error(
@@ -131,6 +131,6 @@ def relative_error(
     total: Float[Tensor, " b"] = torch.zeros_like(error[:, 0])
     for order in (2, 1):
         size = torch.linalg.vector_norm(y, order, dim=-1)
-        size = torch.where(size > 0, size, 1.0)  # an empty slice has nothing to be relative to
+        size = torch.where(size == 0, 1.0, size)  # an empty slice has nothing to be relative to
         total = total + torch.linalg.vector_norm(error, order, dim=-1) / size
     return total

@@ -72,6 +72,7 @@ class ReconstructionModule(pl.LightningModule):
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
         self._volumes, self._losses = VolumeScores(), MeanLoss()
         self._seed = torch.initial_seed()
+        self.latest_loss: Tensor | None = None
 
     def on_train_epoch_start(self) -> None:
         # What is random in the network or the objective follows from seed, epoch and process, so
@@ -80,6 +81,7 @@ class ReconstructionModule(pl.LightningModule):
 
     def training_step(self, sample: Sample, batch_index: int) -> Tensor:
         loss = self.objective(self.reconstructor, sample)
+        self.latest_loss = loss.detach()
         self.log("train/loss", loss, batch_size=len(sample.key), prog_bar=True)
         return loss * self._share(len(sample.key), batch_index)
 

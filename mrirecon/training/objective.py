@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -47,7 +48,10 @@ class Supervised(Objective):
               + w_k\,\|F(x - r)\|_1 / \|F r\|_1
 
     :math:`L` is ``sample.peak``, the maximum of the reference volume (of the slice where nobody
-    has told it), so no term depends on units. ``ssim=1, l1=0`` is fastMRI's SSIMLoss;
+    has told it), so no term depends on units. Where it is zero there is nothing to compare with:
+    that slice adds nothing, and no gradient; neither does one without signal to the k-space term.
+
+    ``ssim=1, l1=0`` is fastMRI's SSIMLoss;
     ``multi_scale=0.84, l1=0.16`` is the mixture of Zhao et al. (IEEE Trans Comput Imaging 3:47,
     2017) with the plain mean error. The k-space term compares the Fourier transforms of the
     magnitude images, for a Sample holds no measured k-space that the method has not seen.
@@ -93,25 +97,32 @@ class Supervised(Objective):
         """
         if sample.target is None:
             raise no_reference(sample)
-        target = sample.target
-        image = center_crop(found, target.shape[-2:]).abs()
-        peak = target.amax((-2, -1)) if sample.peak is None else sample.peak
-        peak = peak.clamp_min(1e-12)
-        loss = image.new_zeros(())
+        peak = sample.target.amax((-2, -1)) if sample.peak is None else sample.peak
+        empty = peak == 0
+        unit = torch.where(empty, 1.0, peak)[..., None, None]  # C1 C2 of raw units would underflow
+        target = sample.target / unit
+        image = center_crop(found, target.shape[-2:]).abs() / unit
+        return torch.where(empty, 0.0, self._dissimilarity(image, target)).mean()
+
+    def _dissimilarity(
+        self, image: Float[Tensor, "b y x"], target: Float[Tensor, "b y x"]
+    ) -> Float[Tensor, " b"]:
+        """Return the loss of each image, whose data range is 1."""
+        peak = target.new_ones(len(target))
+        loss = image.new_zeros(len(image))
         if self.ssim:
-            loss = loss + self.ssim * (1 - structural_similarity(image, target, peak)).mean()
+            loss = loss + self.ssim * (1 - structural_similarity(image, target, peak))
         if self.l1:
-            loss = loss + self.l1 * ((image - target).abs().mean((-2, -1)) / peak).mean()
+            loss = loss + self.l1 * (image - target).abs().mean((-2, -1))
         if self.l2:
-            mean = (image - target).square().mean((-2, -1))
-            loss = loss + self.l2 * (mean / peak.square()).mean()
+            loss = loss + self.l2 * (image - target).square().mean((-2, -1))
         if self.multi_scale:
-            loss = (
-                loss + self.multi_scale * (1 - multi_scale_similarity(image, target, peak)).mean()
-            )
+            loss = loss + self.multi_scale * (1 - multi_scale_similarity(image, target, peak))
         if self.kspace:
             error, size = (_spectrum(v).abs().sum((-2, -1)) for v in (image - target, target))
-            loss = loss + self.kspace * (error / size.clamp_min(1e-12)).mean()
+            nothing = size == 0
+            relative = torch.where(nothing, 0.0, error / torch.where(nothing, 1.0, size))
+            loss = loss + self.kspace * relative
         return loss
 
 

@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor, distributed
 
+from mrirecon.errors import MriReconError
 from mrirecon.image import center_crop
 from mrirecon.metrics import METRICS
 from mrirecon.types import Image, Sample
@@ -18,9 +19,15 @@ T = TypeVar("T")
 
 @dataclass
 class VolumeScores:
-    """Scores volumes one by one while their slices arrive in order; holds one volume at a time."""
+    """Scores volumes one by one while their slices arrive in order; holds one volume at a time.
+
+    Attributes:
+        scores: Of the volumes so far.
+        empty: How many had a reference of zeros, against which nothing can be scored.
+    """
 
     scores: list[dict[str, float]] = field(default_factory=list)
+    empty: int = 0
     _name: str | None = None
     _slices: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
@@ -36,9 +43,18 @@ class VolumeScores:
         """Finish the last volume, return the mean over all processes' volumes and start again.
 
         The sum is rounded once, so the mean does not depend on who scored which volume.
+
+        Raises:
+            MriReconError: When no volume can be scored, or one holds values that are not finite.
         """
         self._finish()
         scores, self.scores, self._name = _of_all_processes(self.scores), [], None
+        empty, self.empty = sum(_of_all_processes([self.empty])), 0
+        if empty and not scores:
+            raise MriReconError(
+                f"validation: the references of all {empty} volumes are zero everywhere, so that "
+                "nothing can be scored; check data.val"
+            )
         return {
             name: math.fsum(s[name] for s in scores) / len(scores) for name in METRICS if scores
         }
@@ -46,9 +62,19 @@ class VolumeScores:
     def _finish(self) -> None:
         if self._slices:
             image, reference = (torch.stack(v) for v in zip(*self._slices, strict=True))
-            if reference.any():  # no metric is defined against an empty volume
-                self.scores.append({n: metric(image, reference) for n, metric in METRICS.items()})
-            self._slices = []
+            name, self._slices = self._name, []
+            if not reference.any():  # no metric is defined against an empty volume
+                self.empty += 1
+                return
+            scores = {n: metric(image, reference) for n, metric in METRICS.items()}
+            if math.isnan(sum(scores.values())):
+                which = "reference" if not reference.isfinite().all() else "reconstruction"
+                raise MriReconError(
+                    f"validation: the {which} of {name} holds values that are not finite, so that "
+                    "it has no scores and no checkpoint can be chosen by them; look at that file "
+                    "(mrirecon inspect), or leave it out. Checkpoints written before are kept."
+                )
+            self.scores.append(scores)
 
 
 @dataclass
@@ -66,7 +92,13 @@ class MeanLoss:
         losses, self.losses = _of_all_processes(self.losses), []
         if not losses:
             return None
-        return math.fsum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+        mean = math.fsum(loss * n for loss, n in losses) / sum(n for _, n in losses)
+        if not math.isfinite(mean):
+            raise MriReconError(
+                "validation: the loss is not finite, so that no checkpoint can be chosen by it; "
+                "look at the files of data.val. Checkpoints written before are kept."
+            )
+        return mean
 
 
 def _of_all_processes(scores: list[T]) -> list[T]:

@@ -114,4 +114,4 @@ def _relative(error: KSpace, weight: Float[Tensor, "b #h w"], seen: Sample) -> F
     """
     squares = (error.abs().square().sum(-3) * weight).sum((-2, -1))
     energy = seen.kspace.abs().square().sum((-3, -2, -1))
-    return (squares / torch.where(energy > 0, energy, 1.0)).mean()
+    return (squares / torch.where(energy == 0, 1.0, energy)).mean()

@@ -3,9 +3,8 @@
 from dataclasses import asdict
 from pathlib import Path
 
-import h5py
-
 from mrirecon.files import Kind, atomic, mark_hdf5
+from mrirecon.hdf5_output import created_hdf5
 from mrirecon.reconstruction import Reconstruction
 
 
@@ -37,7 +36,7 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
     }
     with (
         atomic(path, Kind.VOLUME, overwrite=overwrite) as temporary,
-        h5py.File(temporary, "w") as file,
+        created_hdf5(temporary) as file,
     ):
         file["reconstruction"] = volume
         if result.complex_volume is not None:

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import Complex64, Float32
 
 from mrirecon.files import Kind, atomic, mark_hdf5
+from mrirecon.hdf5_output import created_hdf5
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
 
@@ -47,7 +48,7 @@ def write_maps(
     count = header.slices * len(header.frames)
     with (
         atomic(path, Kind.MAPS, overwrite=overwrite) as temporary,
-        h5py.File(temporary, "w") as file,
+        created_hdf5(temporary) as file,
     ):
         for number, one in enumerate(slices):
             several = len(one.maps) > 1
@@ -57,6 +58,7 @@ def write_maps(
                 _put(file, "eigenvalues", values, number, count)
             _put(file, "residual", np.float32(one.residual), number, count)
             _put(file, "null_energy", np.float32(one.null_energy), number, count)
+            file.check()  # a full disk need not wait for the last slice
             yield one
         file.attrs.update(name=header.name, format=header.format, whitened=header.whitened)
         group = file.create_group("provenance")

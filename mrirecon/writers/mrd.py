@@ -13,6 +13,7 @@ from jaxtyping import Complex64, Float32
 
 from mrirecon import __version__
 from mrirecon.files import Kind, atomic, mark_hdf5
+from mrirecon.hdf5_output import created_hdf5
 from mrirecon.raw.messages import MessageId
 from mrirecon.raw.mrd_images import (
     COMPLEX,
@@ -70,7 +71,7 @@ def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) ->
     images = mrd_images(result)
     with (
         atomic(path, Kind.MRD, overwrite=overwrite) as temporary,
-        h5py.File(temporary, "w") as file,
+        created_hdf5(temporary) as file,
     ):
         group = file.create_group("dataset/image_0")
         stored = np.ascontiguousarray(images.data)

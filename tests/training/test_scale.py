@@ -12,7 +12,8 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from torch import nn
 
-from mrirecon.commands.train import _check_data, _check_monitors, _trainer
+from mrirecon.commands.train import _check_data, _check_monitors
+from mrirecon.commands.trainer import build_trainer
 from mrirecon.config import build
 from mrirecon.data.batches import VolumeBatches
 from mrirecon.data.datamodule import DataModule
@@ -122,7 +123,7 @@ def test_slurm_tells_the_processes_of_several_nodes(monkeypatch, tmp_path):
                     "num_nodes": 2, "enable_checkpointing": False},
         "callbacks": None, "logger": None,
     })  # fmt: skip
-    trainer = _trainer(config, tmp_path)
+    trainer = build_trainer(config, tmp_path)
     assert isinstance(trainer.strategy.cluster_environment, SLURMEnvironment)
     assert (trainer.world_size, trainer.global_rank, trainer.local_rank) == (4, 3, 1)
     assert type(trainer.strategy) is DDPStrategy  # srun has started the processes

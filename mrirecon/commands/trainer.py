@@ -1,0 +1,78 @@
+"""Builds Lightning's Trainer, with what every training has."""
+
+import sys
+from pathlib import Path
+
+import pytorch_lightning as pl
+from omegaconf import DictConfig
+from pytorch_lightning.callbacks import LearningRateMonitor
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.io import TorchCheckpointIO
+from pytorch_lightning.utilities.exceptions import MisconfigurationException
+
+from mrirecon.commands.fitting import last_checkpoint
+from mrirecon.config import build, build_all, plain
+from mrirecon.errors import ConfigError
+from mrirecon.training.finite import RefuseNonFinite
+from mrirecon.training.forgiving import forgiving
+from mrirecon.training.progress import EpochLines
+from mrirecon.training.stopping import SaveWhenAsked
+from mrirecon.training.storage import AtomicCheckpoints
+
+
+def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
+    """Build the Trainer; several devices get a process each, started from this one.
+
+    Lightning's own way to start them is to repeat the command line, which Hydra has changed.
+    """
+    trainer = _built(config, folder)
+    cluster = getattr(trainer.strategy, "cluster_environment", None)
+    if trainer.world_size == 1 or (cluster and cluster.creates_processes_externally):
+        return trainer  # torchrun and srun start one mrirecon per device
+    strategy = config.trainer.get("strategy", "auto")
+    if not isinstance(strategy, str):
+        strategy = str(strategy.get("_target_")).rpartition(".")[2]
+    if strategy in ("auto", "ddp"):
+        return _built(config, folder, strategy="ddp_spawn")
+    if strategy.endswith(("_spawn", "_fork")):
+        return trainer
+    raise ConfigError(
+        f"trainer.strategy: {strategy} needs one process per device; start them with "
+        f"`torchrun --nproc-per-node {trainer.num_devices} -m mrirecon.cli train ...` (or srun), "
+        "or leave the strategy out"
+    )
+
+
+def _callbacks(config: DictConfig, logged: bool) -> list[pl.Callback]:
+    """Build the callbacks; the learning rate can be monitored only where something logs it."""
+    found = build_all(config.callbacks, pl.Callback, "callbacks")
+    return [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
+
+
+def _always(folder: Path, bar: bool) -> list[pl.Callback]:
+    """Return the callbacks of every training."""
+    lines = [] if bar else [EpochLines()]
+    return [RefuseNonFinite(), *lines, SaveWhenAsked(last_checkpoint(folder))]
+
+
+def _built(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
+    """Build the Trainer; what no callback or logger has a place for goes to ``folder``."""
+    # Lightning's bar goes to standard output; in a log it would be a line for every step
+    bar = sys.stdout.isatty() and sys.stderr.isatty()
+    node = {"default_root_dir": str(folder), "enable_progress_bar": bar}
+    node |= {**plain(config.trainer, "trainer"), **changed}
+    loggers = [forgiving(one) for one in build_all(config.logger, Logger, "logger")]
+    own = _always(folder, bool(node["enable_progress_bar"]))
+    try:
+        trainer = build(
+            node,
+            pl.Trainer,
+            "trainer",
+            callbacks=_callbacks(config, bool(loggers)) + own,
+            logger=loggers or False,
+        )
+    except MisconfigurationException as error:
+        raise ConfigError(f"trainer: {error}") from error
+    if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that the user has chosen
+        trainer.strategy.checkpoint_io = AtomicCheckpoints()
+    return trainer

@@ -1,0 +1,133 @@
+"""Ctrl-C and SIGTERM: exit status, nothing half written, and a training that can go on."""
+
+import os
+import runpy
+import shlex
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from mrirecon import interruption
+from mrirecon.files import atomic, partials
+from mrirecon.interruption import Interrupted
+from tests.test_cli import TINY
+from tests.test_data_scripts import SCRIPTS
+
+
+def start(folder, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "mrirecon.cli", *map(str, arguments)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, bufsize=1,
+        start_new_session=True,
+    )  # fmt: skip
+
+
+def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
+    """Sent to the group, as ``timeout`` and Slurm do: workers must not die first."""
+    folder = tmp_path / "my run's"
+    options = [o for o in TINY if o != "data.workers=0"] + ["data.workers=1"]
+    with start(
+        tmp_path, "train", *options, "trainer.max_epochs=1000", f"output={folder}"
+    ) as process:
+        shown = []
+        for line in process.stdout:
+            shown.append(line)
+            if line.startswith("epoch 2 of 1000: train/loss "):
+                break
+        os.killpg(process.pid, signal.SIGTERM)
+        _, complaints = process.communicate(timeout=100)
+    assert process.returncode == 143
+    last = folder / "checkpoints" / "last.ckpt"
+    assert f"mrirecon train: interrupted (SIGTERM); saved {last}" in complaints
+    assert "Traceback" not in complaints and "it/s" not in "".join(shown) + complaints
+    line = shlex.split(complaints.splitlines()[-1])
+    expected = ["mrirecon", "train", *options, "trainer.max_epochs=1000", f"output={folder}"]
+    assert line == [*expected, f"resume={last}"]
+    state = torch.load(last, weights_only=True)
+    assert state["global_step"] >= 4  # two epochs of two slices
+    assert not [path for path in folder.rglob("*") if "partial" in path.name]
+    resumed = [o.replace("=1000", f"={state['epoch'] + 1}") for o in line[1:]]
+    done = subprocess.run(
+        [sys.executable, "-m", "mrirecon.cli", *resumed],
+        capture_output=True, text=True, check=False, cwd=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert (folder / "learning_curve.png").is_file()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_other_commands_end_at_once_and_leave_nothing(number, status, tmp_path):
+    with start(
+        tmp_path, "simulate", "output=scans", "subjects=500", "protocol=demo",
+        "protocol.prescription.matrix=[40,36]", "protocol.prescription.slices=1",
+    ) as process:  # fmt: skip
+        while len(list(tmp_path.glob("scans/reference/*.h5"))) < 2 and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=60)
+    assert process.returncode == status
+    assert complaints.strip() == f"mrirecon simulate: interrupted ({number.name})"
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left and all(path.name.startswith("subject") for path in left)
+
+
+def test_the_first_signal_is_noted_and_the_second_stops(monkeypatch, capfd):
+    told = []
+    monkeypatch.setattr(interruption, "SAME", 0.05)
+    before = signal.getsignal(signal.SIGTERM)
+    with (
+        pytest.raises(Interrupted, match=r"interrupted \(SIGINT\)") as stop,
+        interruption.interruptible(),
+        interruption.deferred(told.append, "wait"),
+    ):
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGTERM)  # the same request: `timeout` sends two
+        assert interruption.requested() == signal.SIGTERM and told == [signal.SIGTERM]
+        time.sleep(0.1)
+        os.kill(os.getpid(), signal.SIGINT)
+        pytest.fail("the second signal stops at once")
+    assert stop.value.code == 130
+    assert "SIGTERM: wait" in capfd.readouterr().err
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_signal_is_taken_back_from_a_library():
+    with pytest.raises(Interrupted), interruption.interruptible():
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        os.kill(os.getpid(), signal.SIGTERM)
+        interruption.watch_again()
+        os.kill(os.getpid(), signal.SIGTERM)
+        pytest.fail("nothing stopped this")
+
+
+def test_the_demo_stops_where_a_step_was_interrupted(tmp_path, monkeypatch, capsys):
+    demo = runpy.run_path(str(SCRIPTS / "demo.py"))
+    names = demo["run"].__globals__
+    monkeypatch.setattr(sys, "executable", "/bin/sh")
+    for script, status in (("kill -TERM $$", 143), ("exit 130", 130), ("exit 1", 1)):
+        monkeypatch.setitem(names, "PROGRAM", ("-c", script))
+        with pytest.raises(SystemExit) as stop:
+            demo["run"](tmp_path, "train")
+        assert stop.value.code == status
+    assert "demo: mrirecon train failed" in capsys.readouterr().err
+
+
+def test_a_signal_during_the_cleaning_up_waits_for_its_end(tmp_path, monkeypatch):
+    remove = partials._remove
+
+    def interrupted(folder):
+        os.kill(os.getpid(), signal.SIGTERM)
+        remove(folder)
+
+    monkeypatch.setattr(partials, "_remove", interrupted)
+    with (
+        pytest.raises(Interrupted),
+        interruption.interruptible(),
+        atomic(tmp_path / "a.txt") as part,
+    ):
+        part.write_text("whole")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
