@@ -18,6 +18,7 @@ from beartype import BeartypeConf
 from beartype.door import is_bearable
 
 from mrirecon.errors import ConfigError, MriReconError
+from mrirecon.missing import missing_package, needs
 
 T = TypeVar("T")
 _RESERVED = {"_target_", "_partial_"}
@@ -132,8 +133,8 @@ def _instantiate(node: Any, key: str, given: dict[str, Any]) -> Any:
         return functools.partial(target, **arguments, **given)
     try:
         return target(**arguments, **given)
-    except (MriReconError, ValueError, TypeError) as error:
-        raise ConfigError(f"{key}: {error}") from error
+    except (MriReconError, ValueError, TypeError, ImportError) as error:
+        raise ConfigError(f"{key}: {needs(error)}") from error
 
 
 def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
@@ -149,7 +150,7 @@ def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
     target = locate(node["_target_"])
     if target is None:
         path = str(node["_target_"])
-        hint = suggest(path.rsplit(".", 1)[-1], _siblings(path))
+        hint = missing_package(path) or suggest(path.rsplit(".", 1)[-1], _siblings(path))
         yield f"{key}: cannot find {path}{hint}"
         return
     arguments = {name: value for name, value in node.items() if name not in _RESERVED}

@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
-    {"errors", "epoch", "buffers", "interruption"},
+    {"errors", "epoch", "buffers", "interruption", "missing"},
     {"types", "fourier", "files", "building"},
     {"choices", "half", "image", "quality", "recipes", "selection", "hdf5_output"},
     {

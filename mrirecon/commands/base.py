@@ -1,6 +1,7 @@
 """What all commands share: Hydra's entry point, errors as one message, the record of a run."""
 
 import functools
+import math
 import os
 import re
 import shlex
@@ -24,7 +25,7 @@ from mrirecon.files import conf_folder
 OWN_FOLDERS = ("train",)
 """Commands whose folder Hydra makes, by the number of the job, too."""
 Settings = TypeVar("Settings")
-Command = Callable[[DictConfig, Settings], None]
+Command = Callable[[DictConfig, Settings], float | None]
 
 
 def command(
@@ -41,18 +42,20 @@ def command(
         name, sweep = function.__name__, Sweep(os.getpid())
 
         @functools.wraps(function)
-        def wrapped(config: DictConfig) -> None:
+        def wrapped(config: DictConfig) -> float | None:
             config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
             for group in groups:  # one that was set to null is simply None
                 config.setdefault(group, None)
             try:
                 if name not in OWN_FOLDERS:
                     _name_output(config)
-                function(config, settings(config, schema, groups))
+                result = function(config, settings(config, schema, groups))
                 sweep.note(None)
+                return result
             except MriReconError as error:
                 if not sweep.note(error):
                     sys.exit(f"mrirecon {name}: {error}")
+                return math.nan  # of a job that was refused, for a sweeper that compares results
 
         main: Any = hydra.main(
             version_base="1.3", config_path=str(conf_folder()), config_name=name
@@ -60,6 +63,7 @@ def command(
 
         @functools.wraps(function)
         def start() -> None:
+            sweep.forget()
             main()
             if report := sweep.report():
                 sys.exit(f"mrirecon {name}: {report}")
@@ -105,6 +109,10 @@ class Sweep:
     def __init__(self, process: int) -> None:
         self._process = process
         self._jobs: list[tuple[list[str], MriReconError | None]] = []
+
+    def forget(self) -> None:
+        """Begin with no job: one process may run several commands."""
+        self._jobs.clear()
 
     def note(self, error: MriReconError | None) -> bool:
         """Remember how a job ended; returns False when it is not one of a sweep.

@@ -15,7 +15,10 @@ from omegaconf import DictConfig, OmegaConf
 from mrirecon.commands.adoption import StartingWeights
 from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.commands.fitting import fit
+from mrirecon.commands.outcome import best_score, report
+from mrirecon.commands.resume import check_resume, run_facts
 from mrirecon.commands.trainer import build_trainer
+from mrirecon.commands.trainer_flags import check_flags, check_trainer
 from mrirecon.config import build, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
@@ -24,8 +27,8 @@ from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import atomic, output_folder
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.checkpoint import Recipe, read_state, recipe_of
-from mrirecon.training.module import LOSS, ReconstructionModule
+from mrirecon.training.checkpoint import Recipe
+from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objective import Objective, no_reference
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
@@ -37,7 +40,6 @@ GROUPS = (
     "data", "protocol", "sampling", "sensitivity", "preprocessing", "model", "objective",
     "optimizer", "scheduler", "trainer", "callbacks", "logger",
 )  # fmt: skip
-PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 
 
 @dataclass(frozen=True)
@@ -59,13 +61,10 @@ class Settings:
 
 
 @command(Settings, GROUPS)
-def train(config: DictConfig, settings: Settings) -> None:
-    """Build everything, fit, and say where the checkpoints lie."""
+def train(config: DictConfig, settings: Settings) -> float | None:
+    """Build everything, fit, and say where the checkpoints lie; returns the best score."""
     folder = output_folder(HydraConfig.get().runtime.output_dir)
-    precision = str(config.trainer.get("precision", PRECISIONS[0]))
-    if precision not in PRECISIONS:
-        raise ConfigError(f"trainer.precision: expected one of {', '.join(PRECISIONS)}, "
-                          f"got {precision}; k-space stays in complex64")  # fmt: skip
+    check_flags(plain(config.trainer, "trainer"))
     start = StartingWeights.read(settings.checkpoint)
     if start:
         start.adopt(config, settings.trust)
@@ -78,13 +77,14 @@ def train(config: DictConfig, settings: Settings) -> None:
     module = _module(config)
     if start:
         start.load(module.reconstructor)
-    if settings.resume:
-        _check_resume(settings.resume, module)
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
     _check_data(data, module.objective, module.reconstructor)
     trainer = build_trainer(config, folder)
-    _check_monitors(data, trainer)
+    check_trainer(trainer, data, module.objective)
+    module.run = run_facts(config, module, data, trainer)
+    if settings.resume:
+        check_resume(settings.resume, module.run, data, trainer)
     if trainer.is_global_zero:
         _write_record(config, folder)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -95,7 +95,8 @@ def train(config: DictConfig, settings: Settings) -> None:
         )
     fit(trainer, module, data, folder, settings.resume)
     if trainer.is_global_zero:
-        _report(trainer)
+        report(trainer)
+    return best_score(trainer)
 
 
 def _module(config: DictConfig) -> ReconstructionModule:
@@ -173,43 +174,6 @@ def _check_some_reference(train: SliceDataset, objective: str) -> None:
         )
 
 
-def _check_monitors(data: DataModule, trainer: pl.Trainer) -> None:
-    """Without references no image can be scored, which callbacks would notice after an epoch."""
-    slices = data.sets["val"]
-    if any(slices.has_target(index) for index in slices.first_of_each_format()):
-        return
-    for callback in trainer.callbacks:  # type: ignore[attr-defined]
-        monitor = getattr(callback, "monitor", None)
-        if monitor is not None and monitor.startswith("val/") and monitor != LOSS:
-            raise ConfigError(
-                f"callbacks: {type(callback).__name__} looks at {monitor}, but the scans of "
-                f"data.val have no reference; choose callbacks=self_supervised, which looks at "
-                f"{LOSS}"
-            )
-
-
-def _check_resume(path: str, module: ReconstructionModule) -> None:
-    """A resumed run must be the run that was interrupted."""
-    state = read_state(path)
-    if "recipe" not in state or "optimizer_states" not in state:
-        raise ConfigError(f"resume: {path} is not a checkpoint of mrirecon train")
-    if recipe_of(state, Path(path)) != module.recipe:
-        raise ConfigError(
-            f"resume: {path} was trained with another model or preprocessing; "
-            "give the settings of that run (its config.yaml)"
-        )
-    if state["schedule"] != module.schedule:
-        raise ConfigError(
-            f"resume: {path} has the learning-rate schedule {state['schedule']}, this run "
-            f"{module.schedule}; resume with the same trainer.max_epochs and scheduler"
-        )
-    if state.get("rates", module.rates) != module.rates:  # older checkpoints do not tell
-        raise ConfigError(
-            f"resume: {path} has the optimizer {state['rates']}, this run {module.rates}, whose "
-            "settings would be overruled; resume with the same optimizer"
-        )
-
-
 def _write_record(config: DictConfig, folder: Path) -> None:
     """Keep what is needed to repeat the run beside its results; a resumed run adds its own."""
     suffixes = ("", *(f"_{number}" for number in range(1, 10**6)))
@@ -222,18 +186,6 @@ def _write_record(config: DictConfig, folder: Path) -> None:
         temporary.write_text(json.dumps(facts, indent=2) + "\n", "utf-8")
     with atomic(settings) as temporary:
         temporary.write_text(OmegaConf.to_yaml(config, resolve=True), "utf-8")
-
-
-def _report(trainer: pl.Trainer) -> None:
-    scores = ", ".join(
-        f"{name} {float(value):.4f}"
-        for name, value in sorted(trainer.callback_metrics.items())
-        if name.startswith("val/")
-    )
-    print(f"last epoch: {scores}")
-    for checkpoint in trainer.checkpoint_callbacks:
-        if best := getattr(checkpoint, "best_model_path", ""):
-            print(f"checkpoint: {best}")
 
 
 main = train

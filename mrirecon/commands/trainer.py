@@ -15,6 +15,7 @@ from mrirecon.config import build, build_all, plain
 from mrirecon.errors import ConfigError
 from mrirecon.training.finite import RefuseNonFinite
 from mrirecon.training.forgiving import forgiving
+from mrirecon.training.last_checkpoint import LastCheckpoint
 from mrirecon.training.progress import EpochLines
 from mrirecon.training.stopping import SaveWhenAsked
 from mrirecon.training.storage import AtomicCheckpoints
@@ -43,16 +44,21 @@ def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
     )
 
 
-def _callbacks(config: DictConfig, logged: bool) -> list[pl.Callback]:
-    """Build the callbacks; the learning rate can be monitored only where something logs it."""
+def _callbacks(config: DictConfig, folder: Path, logged: bool, bar: bool) -> list[pl.Callback]:
+    """Build the callbacks, and those of every training.
+
+    The learning rate can be monitored only where something logs it. Where checkpoints are kept, one
+    callback always keeps the end of the run.
+    """
     found = build_all(config.callbacks, pl.Callback, "callbacks")
-    return [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
-
-
-def _always(folder: Path, bar: bool) -> list[pl.Callback]:
-    """Return the callbacks of every training."""
-    lines = [] if bar else [EpochLines()]
-    return [RefuseNonFinite(), *lines, SaveWhenAsked(last_checkpoint(folder))]
+    found = [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
+    found += [RefuseNonFinite()] if bar else [RefuseNonFinite(), EpochLines()]
+    if config.trainer.get("enable_checkpointing") is False:
+        return found
+    last = last_checkpoint(folder)
+    if not any(isinstance(one, LastCheckpoint) for one in found):
+        found.append(LastCheckpoint(last.parent, last.stem))
+    return [*found, SaveWhenAsked(last)]
 
 
 def _built(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
@@ -62,16 +68,16 @@ def _built(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
     node = {"default_root_dir": str(folder), "enable_progress_bar": bar}
     node |= {**plain(config.trainer, "trainer"), **changed}
     loggers = [forgiving(one) for one in build_all(config.logger, Logger, "logger")]
-    own = _always(folder, bool(node["enable_progress_bar"]))
+    callbacks = _callbacks(config, folder, bool(loggers), bool(node["enable_progress_bar"]))
     try:
         trainer = build(
             node,
             pl.Trainer,
             "trainer",
-            callbacks=_callbacks(config, bool(loggers)) + own,
+            callbacks=callbacks,
             logger=loggers or False,
         )
-    except MisconfigurationException as error:
+    except (MisconfigurationException, ImportError) as error:
         raise ConfigError(f"trainer: {error}") from error
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that the user has chosen
         trainer.strategy.checkpoint_io = AtomicCheckpoints()

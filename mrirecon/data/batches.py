@@ -77,6 +77,9 @@ class TrainingBatches(DistributedSampler[Batch]):
         seed: Of the run.
         rank: This process.
         processes: How many there are.
+
+    Attributes:
+        start: An epoch, and how many of its batches a resumed run has had already.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class TrainingBatches(DistributedSampler[Batch]):
     ) -> None:
         super().__init__(slices, processes, rank, shuffle=True, seed=seed)
         self.batch_size = batch_size
+        self.start = (0, 0)
         forms: dict[tuple[Any, ...], list[int]] = {}
         for volume in slices.volumes():
             form = slices.form(volume.start)
@@ -109,7 +113,8 @@ class TrainingBatches(DistributedSampler[Batch]):
                 islice(cycle(order), self.rank, each * self.num_replicas, self.num_replicas)
             )
             batches += (tuple(mine[i : i + self.batch_size]) for i in self._starts(each))
-        for number in self._shuffled(len(batches)):
+        epoch, had = self.start
+        for number in self._shuffled(len(batches))[had if epoch == self.epoch else 0 :]:
             yield Batch(batches[number], self.seed, self.epoch)
 
     def __len__(self) -> int:

@@ -67,6 +67,8 @@ class DataModule(pl.LightningDataModule):
                 )
         self.batch_size, self.workers = batch_size, workers
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
+        self._start = (0, 0)
+        self._batches: TrainingBatches | None = None
 
     def setup(self, stage: str) -> None:  # noqa: ARG002 - Lightning passes it
         """Provide what the method declares that it wants to see."""
@@ -81,8 +83,9 @@ class DataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader[Sample]:
         slices = self.sets["train"]
-        place = self._process()
-        return self._loader(slices, TrainingBatches(slices, self.batch_size, self.seed, *place))
+        batches = TrainingBatches(slices, self.batch_size, self.seed, *self._process())
+        batches.start, self._batches = self._start, batches
+        return self._loader(slices, batches)
 
     def val_dataloader(self) -> DataLoader[Sample]:
         return self._volume_loader("val")
@@ -106,6 +109,18 @@ class DataModule(pl.LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Take over the seed of the interrupted run."""
         self.seed = state_dict["seed"]
+        if self._batches is not None:
+            self._batches.seed = self.seed
+
+    def batches(self, processes: int) -> int:
+        """Return how many batches of the training set each of so many processes has per epoch."""
+        return len(TrainingBatches(self.sets["train"], self.batch_size, processes=processes))
+
+    def start_after(self, epoch: int, batches: int) -> None:
+        """Leave out the batches that a resumed run has had in the epoch that it goes on with."""
+        self._start = (epoch, batches)
+        if self._batches is not None:  # strategies that shard weights make the loader first
+            self._batches.start = self._start
 
     def _volume_loader(self, stage: str) -> DataLoader[Sample]:
         slices = self.sets[stage]
@@ -138,3 +153,10 @@ class _Loader(DataLoader[Sample]):
 
     def __iter__(self) -> Iterator[Sample]:  # type: ignore[override]
         yield from super().__iter__()
+
+    def state_dict(self) -> dict[str, Any]:
+        """Tell Lightning that a resumed run goes on within an epoch; the run knows where."""
+        return {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Nothing to load, see :meth:`DataModule.start_after`."""

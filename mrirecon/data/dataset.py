@@ -50,6 +50,7 @@ class SliceDataset(Dataset[Sample]):
         self._kept: dict[int, Sample] = {}
         self._peaks = Peaks()
         self._makes_targets = any(map(makes_target, (transform, batch_transform)))
+        self._has_target: dict[int, bool] = {}
         self._ends = list(accumulate(len(scan) for scan in scans))
 
     def __len__(self) -> int:
@@ -123,8 +124,10 @@ class SliceDataset(Dataset[Sample]):
             return self.finish(collate([self[index]]))
 
     def has_target(self, index: int) -> bool:
-        """Tell whether slice ``index`` has a reference once it is prepared, which is done."""
-        return self.prepared(index).target is not None
+        """Tell whether slice ``index`` has a reference once it is prepared, which is done once."""
+        if index not in self._has_target:
+            self._has_target[index] = self.prepared(index).target is not None
+        return self._has_target[index]
 
     def first_of_each_format(self) -> list[int]:
         """Return the first slice of the first scan of every file format."""

@@ -1,11 +1,13 @@
 """The single LightningModule of mrirecon."""
 
 import math
+import random
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from inspect import signature
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch import Tensor
@@ -14,11 +16,15 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
+from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.averaging import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe
+from mrirecon.training.continuity import RunFacts
 from mrirecon.training.objective import Objective, no_reference
+from mrirecon.training.open_update import GRADIENTS, OpenUpdate, gradients_of
+from mrirecon.training.position import Position, go_on_from, position_in, position_of
 from mrirecon.training.volumes import MeanLoss, VolumeScores
 from mrirecon.types import Sample
 
@@ -37,13 +43,17 @@ class ReconstructionModule(pl.LightningModule):
         objective: What to minimise.
         optimizer: Builds the optimizer from the parameters.
         scheduler: Builds the learning-rate schedule from the optimizer, stepped every epoch, or
-            after every update if it takes ``steps_per_epoch``; None keeps the rate constant.
+            after every update if it takes ``steps``, the updates of the run, and
+            ``steps_per_epoch``; None keeps the rate constant.
         recipe: How to rebuild the reconstructor; stored in the checkpoint, so that a checkpoint
             alone is enough to reconstruct.
         schedule: The node that ``scheduler`` was built from; stored in the checkpoint, because a
             run can only be resumed with the schedule that it began with.
         rates: The node that ``optimizer`` was built from; stored likewise, because the state of an
             optimizer brings its rates along and overrules others.
+
+    Attributes:
+        run: What a run that resumes this one must share with it, once it is known; stored likewise.
     """
 
     def __init__(
@@ -70,20 +80,43 @@ class ReconstructionModule(pl.LightningModule):
         self.reconstructor, self.objective = reconstructor, objective
         self.optimizer, self.scheduler = optimizer, scheduler
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
+        self.run: RunFacts | None = None
         self._volumes, self._losses = VolumeScores(), MeanLoss()
         self._seed = torch.initial_seed()
         self.latest_loss: Tensor | None = None
+        self._validated: tuple[int, int] | None = None
+        self._gradients = OpenUpdate()
+        self._metrics: dict[str, Tensor] = {}
 
-    def on_train_epoch_start(self) -> None:
-        # What is random in the network or the objective follows from seed, epoch and process, so
-        # that a resumed run equals an uninterrupted one.
-        torch.manual_seed(derived_seed(self._seed, self.current_epoch, self.global_rank))
+    @property
+    def position(self) -> Position:
+        """Where the run is."""
+        return position_of(self.trainer, self._validated)
+
+    def on_train_start(self) -> None:
+        self._gradients.put_back(self)
+        self.trainer.callback_metrics.update(self._metrics)  # the end of an epoch may ask for them
+
+    def on_train_batch_start(self, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
+        # What is random in the network or the objective follows from seed, epoch, batch and
+        # process, so that a resumed run equals an uninterrupted one and needs no one's state.
+        seed = derived_seed(self._seed, self.current_epoch, batch_idx, self.global_rank)
+        torch.manual_seed(seed)
+        np.random.seed(seed % 2**32)
+        random.seed(seed)
+        # Lightning counts one more when it goes on between two epochs; loggers take it as the step.
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.trainer.global_step
 
     def training_step(self, sample: Sample, batch_index: int) -> Tensor:
         loss = self.objective(self.reconstructor, sample)
         self.latest_loss = loss.detach()
         self.log("train/loss", loss, batch_size=len(sample.key), prog_bar=True)
         return loss * self._share(len(sample.key), batch_index)
+
+    def on_train_batch_end(self, outputs: Any, batch: Sample, batch_idx: int) -> None:  # noqa: ARG002
+        # a run that ends within an epoch is validated, as it is after max_time
+        if self.trainer.max_steps != -1 and self.trainer.global_step >= self.trainer.max_steps:
+            self.trainer.should_stop = True
 
     def validation_step(self, sample: Sample, batch_index: int) -> None:
         sampler = getattr(self.trainer.val_dataloaders, "sampler", None)
@@ -119,6 +152,8 @@ class ReconstructionModule(pl.LightningModule):
             scores[LOSS] = loss
         # every process has the same mean already; the maximum of equal numbers changes nothing
         self.log_dict(scores, prog_bar=True, sync_dist=True, reduce_fx="max")
+        if not self.trainer.sanity_checking:
+            self._validated = (self.position.epoch, self.position.batches)
 
     def _synchronize_buffers(self, whether: bool) -> None:
         """Processes validate different numbers of batches, so none may wait for the others."""
@@ -146,25 +181,48 @@ class ReconstructionModule(pl.LightningModule):
         optimizer = _made("optimizer", self.optimizer, trained)
         if self.scheduler is None:
             return optimizer
-        if "steps_per_epoch" not in signature(self.scheduler).parameters:
+        if not self.scheduled_to_the_end:
             schedule = _made("scheduler", self.scheduler, optimizer)
             return {"optimizer": optimizer, "lr_scheduler": schedule}
-        _ = self.trainer.estimated_stepping_batches  # makes the loader, whose length is needed
+        self.trainer.fit_loop.setup_data()  # makes the loader, whose length is needed
+        updates = self.trainer.estimated_stepping_batches
         steps = math.ceil(self.trainer.num_training_batches / self.trainer.accumulate_grad_batches)
-        schedule = _made("scheduler", self.scheduler, optimizer, steps_per_epoch=steps)
+        schedule = _made(
+            "scheduler", self.scheduler, optimizer, steps_per_epoch=steps, steps=updates
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step"},
         }
+
+    @property
+    def scheduled_to_the_end(self) -> bool:
+        """Whether the learning-rate schedule is stepped with every update and ends with the run."""
+        return self.scheduler is not None and "steps" in signature(self.scheduler).parameters
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["recipe"] = asdict(self.recipe)
         checkpoint["schedule"] = self.schedule
         checkpoint["rates"] = self.rates
         checkpoint["seed"] = self._seed
+        if self.run is not None:
+            checkpoint["run"] = asdict(self.run)
+        checkpoint["position"] = asdict(position := self.position)
+        metrics = self.trainer.callback_metrics.items()
+        checkpoint["metrics"] = {name: value.detach().cpu() for name, value in metrics}
+        if position.open:
+            checkpoint[GRADIENTS] = gradients_of(self)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._seed = checkpoint.get("seed", self._seed)
+        position = position_in(checkpoint)
+        go_on_from(position, checkpoint)
+        self._gradients = OpenUpdate(checkpoint.get(GRADIENTS, []))
+        self._metrics = checkpoint.get("metrics", {})
+        if position.validated:
+            self._validated = (position.epoch, position.batches)
+        if isinstance(data := self.trainer.datamodule, DataModule):  # type: ignore[attr-defined]
+            data.start_after(position.epoch, position.batches)
         averages = any(isinstance(c, WeightAverage) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
         if TRAINED in checkpoint and not averages:
             raise ConfigError(

@@ -9,39 +9,49 @@ from torch.optim.lr_scheduler import LambdaLR
 
 def warmup(
     optimizer: Optimizer,
-    epochs: int,
+    epochs: int | None,
     steps_per_epoch: int,
+    steps: float = math.inf,
     warmup_epochs: float = 1.0,
     decay: Literal["cosine", "linear", "constant"] = "cosine",
     final: float = 0.0,
 ) -> LambdaLR:
-    """Raise the rate linearly from near zero, then let it decay until the last epoch.
+    """Raise the rate linearly from near zero, then let it decay until the end of the run.
 
     Args:
         optimizer: Its rate is the highest one.
-        epochs: Of the run, ``trainer.max_epochs``.
+        epochs: Of the run, ``trainer.max_epochs``; -1 or None when only its updates are limited.
         steps_per_epoch: Updates of the weights; the training module knows them.
-        warmup_epochs: Length of the rise.
+        steps: Updates of the run, by ``trainer.max_epochs`` or ``trainer.max_steps``, whichever
+            ends it first; likewise. A limit in time (``trainer.max_time``) changes no rate: a run
+            that it stops is resumed with the same schedule.
+        warmup_epochs: Length of the rise, 0 for none.
         decay: Shape of the fall.
         final: Rate at the end, as a share of the highest.
 
     Raises:
-        ValueError: When the run is shorter than its warm-up, or has no end.
+        ValueError: When the run is not longer than its warm-up, or has no end.
     """
-    if not 0 <= warmup_epochs < epochs:
+    ends = decay != "constant"
+    total = min(steps, epochs * steps_per_epoch if epochs and epochs > 0 else math.inf)
+    if ends and math.isinf(total):
         raise ValueError(
-            f"warmup_epochs is {warmup_epochs}, expected less than the {epochs} epochs "
-            "of the run (trainer.max_epochs)"
+            f"decay={decay} lasts as long as the run, which has no end; set trainer.max_epochs or "
+            "trainer.max_steps"
+        )
+    rise = max(1, round(warmup_epochs * steps_per_epoch)) if warmup_epochs else 0
+    if warmup_epochs < 0 or rise >= total:
+        raise ValueError(
+            f"warmup_epochs is {warmup_epochs}, that is {rise} updates, expected less than the "
+            f"{total:.0f} updates of the run (trainer.max_epochs, trainer.max_steps)"
         )
     if not 0 <= final <= 1:
         raise ValueError(f"final must lie between 0 and 1, got {final}")
-    rise = max(1, round(warmup_epochs * steps_per_epoch))
-    total = max(rise + 1, epochs * steps_per_epoch)
 
     def factor(step: int) -> float:
-        if step < rise and warmup_epochs:
+        if step < rise:
             return (step + 1) / rise
-        progress = min(1.0, (step - rise) / (total - rise)) if warmup_epochs else step / total
+        progress = min(1.0, (step - rise) / (total - rise))
         shape = {
             "cosine": (1 + math.cos(math.pi * progress)) / 2,
             "linear": 1 - progress,

@@ -13,7 +13,7 @@ import torch
 from hydra.utils import get_class
 from omegaconf import OmegaConf
 
-from mrirecon.commands.train import PRECISIONS
+from mrirecon.commands.trainer_flags import PRECISIONS
 from mrirecon.config import build, build_all, build_function
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.transforms import Compose

@@ -137,7 +137,7 @@ def test_schedules_rise_and_fall():
     assert rates(8, epochs=2, steps_per_epoch=4, decay="constant")[3:] == [2.0] * 5
     line = rates(9, epochs=2, steps_per_epoch=4, warmup_epochs=0, decay="linear", final=0.5)
     assert line == pytest.approx([2 - n / 8 for n in range(9)])
-    with pytest.raises(ValueError, match="warmup_epochs is 3, expected less than the 3 epochs"):
+    with pytest.raises(ValueError, match="is 3, that is 12 updates, expected less than the 12"):
         rates(1, epochs=3, steps_per_epoch=4, warmup_epochs=3)
     with pytest.raises(ValueError, match="final must lie between"):
         rates(1, epochs=3, steps_per_epoch=4, final=2.0)

@@ -44,9 +44,9 @@ def refusal(monkeypatch, folder, *options, sweep=()):
         (["trainer=fsdp", "trainer.accelerator=cpu", "trainer.devices=2", *UNET],
          "ShardedSteps needs one process per device; start them with `torchrun"),
         (["scheduler=warmup_cosine", "trainer.max_epochs=1", *UNET],
-         "scheduler: warmup_epochs is 1.0, expected less than the 1 epochs"),
+         "scheduler: warmup_epochs is 1.0, that is 2 updates, expected less than the 2 updates"),
         (["optimizer.lr=-1", *UNET], "optimizer: Invalid learning rate: -1"),
-        (["data/transforms@data.train.transform=train_augmented", "trainer.max_epochs=0"],
+        (["data/transforms@data.train.transform=train_augmented", "trainer.max_epochs=-1"],
          "growth and epochs must be positive"),
     ],
 )  # fmt: skip
