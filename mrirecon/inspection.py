@@ -11,9 +11,12 @@ from mrirecon.fourier import fft
 from mrirecon.readers import open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import as_slices
+from mrirecon.reconstructors.partial_fourier import LEAST
 from mrirecon.sampling import Coverage, achieved_acceleration
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.scan import Geometry, ScanHeader
+from mrirecon.sensitivity.espirit import SMALLEST as ESPIRIT
+from mrirecon.sensitivity.low_resolution import SMALLEST as LOW_RESOLUTION
 from mrirecon.types import Sample
 
 BYTES = 8  # of a complex64
@@ -122,9 +125,12 @@ def _transform_time(sample: Sample) -> float:
 
 
 def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: Sampling) -> str:
-    calibrated = min(sampling.reference or sampling.acs) >= 12 and header.coils > 1
+    lines = min(sampling.reference or sampling.acs)
+    calibrated = lines >= LOW_RESOLUTION and header.coils > 1
     words = ["mrirecon", "reconstruct", f"input={path}", "output=reconstruction"]
     words.append(f"model={'cg_sense' if calibrated else 'zero_filled'}")
+    if calibrated and lines < 2 * ESPIRIT:  # the default's smallest kernel fits twice
+        words.append("sensitivity=low_resolution")
     words += [f"reading.{name}={getattr(reading, name)}" for name in reading.chosen()]
     if calibrated and sampling.one_sided:
         words.append("partial_fourier=pocs")
@@ -152,12 +158,12 @@ def describe_sampling(sample: Sample) -> Sampling:
 
 
 def _one_sided(line: np.ndarray) -> bool:
-    """Tell whether one side lacks more than a tenth of the other; not for a few lines only."""
+    """Tell whether one side lacks more than a tenth of the other, and POCS could fill it."""
     measured = np.flatnonzero(line) - len(line) // 2
     if not len(measured):
         return False
     left, right = -int(measured[0]), int(measured[-1]) + 1
-    return min(left, right) < 0.9 * max(left, right) - 2
+    return LEAST < min(left, right) < 0.9 * max(left, right) - 2
 
 
 def _extent(line: np.ndarray) -> float:

@@ -6,8 +6,13 @@ import h5py
 import numpy as np
 import pytest
 
+from mrirecon.data.collate import collate
 from mrirecon.errors import RawDataError
 from mrirecon.inspection import as_dict, as_text, inspect_file
+from mrirecon.readers import open_scan
+from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.sampling import EquispacedLines
+from mrirecon.sensitivity import Espirit, LowResolutionMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from tests import scenes
@@ -57,3 +62,20 @@ def test_the_command_names_bad_files_and_goes_on(tmp_path):
     assert json.loads(done.stdout)["sampling"]["acceleration"] == 1
     with pytest.raises(RawDataError):
         inspect_file(tmp_path / "b.h5")
+
+
+@pytest.mark.parametrize(
+    ("acs", "expected"),
+    [(10, "model=cg_sense"), (6, "model=cg_sense"), (2, "model=zero_filled"),
+     (4, "model=cg_sense sensitivity=low_resolution")],
+)  # fmt: skip
+def test_the_recommended_command_fits_the_fully_sampled_centre(acs, expected, tmp_path):
+    """Ten of 128 lines are what simulate sampling=equispaced leaves by itself."""
+    scan = scenes.scan(matrix=(64, 60), slices=1)
+    pattern = EquispacedLines(4, acs=acs)
+    write_ismrmrd(tmp_path / "a.h5", scan, AcquisitionOptions(sampling=pattern))
+    report = inspect_file(tmp_path / "a.h5")
+    assert report.command.endswith(expected)
+    method = {"sensitivity": LowResolutionMaps() if "low" in expected else Espirit()}
+    if "cg_sense" in expected:
+        assert CgSense(**method)(collate([open_scan(tmp_path / "a.h5")[0]])).abs().max() > 0

@@ -8,6 +8,7 @@ from pathlib import Path
 from mrirecon.assessment import TimedScan, assess, peak_memory
 from mrirecon.commands.method import Method
 from mrirecon.commands.provenance import recorded
+from mrirecon.data.collate import collate
 from mrirecon.errors import RawDataError
 from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.privacy import Disclosure
@@ -57,6 +58,9 @@ def compute(
     # of a plane with signal: that of an empty one would be the same for many scans
     raw = next((sample for sample in scan if sample.kspace.any()), None) or scan[0]
     _announce(scan, method)
+    remarks = method.reconstructor.remarks(collate([method.transform(raw)]))
+    for remark in remarks:
+        print(f"  note: {remark}")
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method)
     ready = time.perf_counter()
@@ -97,7 +101,7 @@ def compute(
         adaptation=adaptation,
     )
     header, provenance = recorded(scan, raw, made, disclosure)
-    header = replace(header, notes=(*header.notes, *filter(None, [used.note()])))
+    header = replace(header, notes=(*header.notes, *remarks, *filter(None, [used.note()])))
     seconds = (
         ("opening", opened - started),
         *([("adaptation", ready - opened)] if adaptation else []),

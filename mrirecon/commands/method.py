@@ -53,8 +53,11 @@ class Method:
 
     @property
     def name(self) -> str:
-        """Class of the reconstructor, and whether it is fitted to each scan."""
-        name = type(self.reconstructor).__name__
+        """Class of the reconstructor, what fills partial Fourier, and whether it is fitted."""
+        inner = self.reconstructor
+        name = type(inner).__name__
+        if isinstance(inner, PartialFourier):
+            name = f"{type(inner.reconstructor).__name__} with {inner.label}"
         return f"{name} fitted to the scan" if self.adaptation else name
 
 

@@ -7,6 +7,7 @@ from jaxtyping import Complex64
 from torch import Tensor, nn
 
 from mrirecon.image import complex_image, interpolate, interpolated_rss, root_sum_of_squares
+from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
 from mrirecon.types import Image, Sample
 
@@ -38,6 +39,11 @@ class Reconstructor(nn.Module, ABC):
     def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
         """Return the image of every member with ``canvas`` pixels over the same field of view."""
         return interpolate(self(sample), canvas)
+
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        """Return what a user should know about how this Sample is treated, a sentence each."""
+        parts = (m for m in self.children() if isinstance(m, Reconstructor | SensitivityEstimator))
+        return tuple(remark for part in parts for remark in part.remarks(sample))
 
     @property
     def trainable(self) -> bool:

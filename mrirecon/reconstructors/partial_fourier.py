@@ -1,7 +1,8 @@
 """Fill the side of k-space that partial Fourier left out, from the image's smooth phase.
 
 Both methods wrap any reconstructor that returns a complex image. Where nothing is missing, and
-along an axis whose two sides are equally long, they change nothing.
+along an axis whose two sides are nearly equally long or that has but a few lines on one side, they
+change nothing and say so (:meth:`PartialFourier.remarks`).
 """
 
 from abc import abstractmethod
@@ -16,13 +17,23 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling.calibration import measured_interval
 from mrirecon.types import Image, Sample
 
+LEAST = 4
+"""Fewer lines than these on the shorter side tell too little about the phase."""
+
 
 class PartialFourier(Reconstructor):
     """Common to both: the measured interval of each axis and the phase of its symmetric part.
 
     Args:
         reconstructor: Makes the image whose k-space has a side missing.
+
+    Attributes:
+        label: Its name.
+        most: Longest shorter side, relative to the longer one, that is worth filling.
     """
+
+    label: str
+    most: float
 
     def __init__(self, reconstructor: Reconstructor) -> None:
         super().__init__()
@@ -48,14 +59,50 @@ class PartialFourier(Reconstructor):
         rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
         if rows.shape[-1] == 1:
             rows = rows.expand(*rows.shape[:-1], h)
-        sides = [_sides(rows), _sides(columns)]
-        missing = (sides[0][0] != sides[0][1]) | (sides[1][0] != sides[1][1])
+        by_rows, by_columns = self.helps(rows), self.helps(columns)
+        missing = (by_rows | by_columns) & ~_hopeless(rows) & ~_hopeless(columns)
         if not missing.any():
             return image
+        rows, columns = rows | ~by_rows[..., None], columns | ~by_columns[..., None]
         center = _symmetric(rows)[..., :, None] * _symmetric(columns)[..., None, :]
         phase = ifft(fft(image) * center).sgn()
         filled = self.fill(image, phase, rows, columns)
         return torch.where(missing[..., None, None], filled, image)
+
+    def helps(self, hull: Bool[Tensor, "*b n"]) -> Bool[Tensor, "*b"]:
+        """Tell whether filling the shorter side of a measured interval makes the image better.
+
+        With hardly a line there, the phase of the image is not known; where the sides are nearly as
+        long, the error of the phase is larger than what is missing.
+        """
+        low, high = _sides(hull)
+        short, long = torch.minimum(low, high), torch.maximum(low, high)
+        return ~_hopeless(hull) & (short < self.most * long)
+
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        mask = sample.mask
+        rows, columns = measured_interval(mask.any(-1)), measured_interval(mask.any(-2))
+        hulls = {"phase encoding": columns}
+        if rows.shape[-1] > 1:
+            hulls["readout"] = rows
+        told = [remark for axis, hull in hulls.items() if (remark := self._remark(axis, hull))]
+        helped = any((self.helps(hull) & ~_hopeless(hull)).any() for hull in hulls.values())
+        if not told and not helped:
+            told = [f"{self.label} changes nothing: both sides of k-space are equally long."]
+        return (*told, *super().remarks(sample))
+
+    def _remark(self, axis: str, hull: Bool[Tensor, "*b n"]) -> str:
+        """Say that a side is left empty, and why; else nothing."""
+        low, high = (int(side.flatten()[0]) for side in _sides(hull))
+        if low == high or bool(self.helps(hull).flatten()[0]):
+            return ""
+        what, why = f"the {axis}", "that is nearly symmetric"
+        if min(low, high) < LEAST:
+            what, why = "the image", f"at least {LEAST} are needed for the phase"
+        return (
+            f"{self.label} leaves {what} as it is: along the {axis} there are {low} and {high} "
+            f"lines beside the centre; {why}, and filling would make the image worse."
+        )
 
     @abstractmethod
     def fill(
@@ -80,6 +127,8 @@ class Pocs(PartialFourier):
         iterations: Largest number of rounds.
         tolerance: Stop once the image changes by less than this part of its norm.
     """
+
+    label, most = "POCS", 0.95
 
     def __init__(
         self, reconstructor: Reconstructor, iterations: int = 20, tolerance: float = 1e-3
@@ -115,6 +164,8 @@ class Homodyne(PartialFourier):
     through the symmetric part.
     """
 
+    label, most = "homodyne", 0.6
+
     def fill(
         self,
         image: Image,
@@ -132,6 +183,12 @@ def _sides(hull: Bool[Tensor, "*b n"]) -> tuple[Tensor, Tensor]:
     n = hull.shape[-1]
     low = hull[..., (1 - n % 2) : n // 2].sum(-1)
     return low, hull[..., n // 2 + 1 :].sum(-1)
+
+
+def _hopeless(hull: Bool[Tensor, "*b n"]) -> Bool[Tensor, "*b"]:
+    """Tell whether nearly a half is missing, so that the image has no smooth phase any more."""
+    low, high = _sides(hull)
+    return (torch.minimum(low, high) < LEAST) & (low != high)
 
 
 def _symmetric(hull: Bool[Tensor, "*b n"]) -> Float32[Tensor, "*b n"]:

@@ -1,5 +1,7 @@
 """SPIRiT (Lustig and Pauly, Magn Reson Med 64:457, 2010)."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Complex64
 from torch import Tensor
@@ -10,8 +12,9 @@ from mrirecon.reconstructors.adaptive_combine import Combination
 from mrirecon.reconstructors.grappa_region import fillable
 from mrirecon.reconstructors.grappa_weights import interpolation_weights, precise
 from mrirecon.reconstructors.kspace_filling import Alike, KSpaceFilling
-from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator
+from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator, calibration_data
 from mrirecon.solvers import conjugate_gradient
+from mrirecon.types import Sample
 
 
 class Spirit(KSpaceFilling):
@@ -26,7 +29,8 @@ class Spirit(KSpaceFilling):
     does no harm.
 
     Args:
-        kernel: Width of the neighbourhood along both axes, an odd number.
+        kernel: Width of the neighbourhood along both axes, an odd number; less where the
+            calibration data could not determine as many weights.
         regularization: Tikhonov weight of the kernel's fit relative to the norm of the Gram matrix.
         iterations: Largest number of conjugate-gradient steps; few leave less noise.
         tolerance: Stop once the residual is this part of the right-hand side.
@@ -56,12 +60,24 @@ class Spirit(KSpaceFilling):
         self.regularization = regularization
         self.iterations, self.tolerance = iterations, tolerance
 
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        h, w = calibration_data(sample)[1].reshape(-1, 2).amin(0).tolist()
+        found = _fitting(self.kernel, (sample.kspace.shape[-3], h, w))
+        if found == self.kernel:
+            return super().remarks(sample)
+        return (
+            f"The fully sampled centre has {h} x {w} samples (h x w): SPIRiT takes a kernel of "
+            f"{found} instead of {self.kernel}.",
+            *super().remarks(sample),
+        )
+
     def fill_group(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
         y = group.kspace
         unknown = torch.from_numpy(fillable(group.mask) & ~group.mask).to(y.device)
         if not unknown.any():
             return y
-        weights = spirit_kernel(group.calibration, self.kernel, self.regularization)
+        size = _fitting(self.kernel, group.calibration.shape)
+        weights = spirit_kernel(group.calibration, size, self.regularization)
         N = _inconsistency(weights, (y.shape[-2], y.shape[-1]))
 
         def normal(k: Tensor) -> Tensor:
@@ -78,6 +94,18 @@ class Spirit(KSpaceFilling):
         return y + missing
 
 
+def _fitting(kernel: int, shape: Sequence[int]) -> int:
+    """Return the widest odd kernel that calibration data of (coil, h, w) determine, at least 3."""
+    while kernel > 3 and not _determined(kernel, shape):
+        kernel -= 2
+    return kernel
+
+
+def _determined(kernel: int, shape: Sequence[int]) -> bool:
+    coils, h, w = shape[-3:]
+    return 2 * max(0, h - kernel + 1) * max(0, w - kernel + 1) >= coils * kernel**2
+
+
 def spirit_kernel(
     calibration: Complex64[Tensor, "b coil hc wc"], kernel: int, regularization: float
 ) -> Complex64[Tensor, "b coil coil k k"]:
@@ -87,8 +115,7 @@ def spirit_kernel(
         CalibrationError: When there are fewer equations than half of the weights.
     """
     batch, coils, h, w = calibration.shape
-    equations = max(0, h - kernel + 1) * max(0, w - kernel + 1)
-    if 2 * equations < coils * kernel**2:
+    if not _determined(kernel, calibration.shape):
         raise CalibrationError(
             f"SPIRiT with kernel={kernel} cannot be calibrated on {h} x {w} samples (h x w) of "
             f"{coils} coils; choose a smaller model.kernel, a sampling with a larger fully sampled "

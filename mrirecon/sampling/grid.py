@@ -1,5 +1,6 @@
 """Patterns for scans with two phase-encoding axes (3-D Cartesian, split along the readout)."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,7 +27,7 @@ class GridPattern(SamplingPattern):
     elliptical: bool = True
 
     def __post_init__(self) -> None:
-        if self.acceleration < 1:
+        if not 1 <= self.acceleration < math.inf:
             raise ValueError(f"acceleration must be at least 1, got {self.acceleration}")
         if min(self.acs) < 1:
             raise ValueError(f"acs must be two positive numbers, got {self.acs}")
@@ -49,6 +50,8 @@ class GridPattern(SamplingPattern):
         """
         center, region = self._regions(shape)
         wanted = round(shape[0] * shape[1] / self.acceleration)
+        if self.acceleration > 1 and center.all():
+            raise ConfigError(f"acs {self.acs} is all of the {shape} k-space: that is R = 1")
         if not center.sum() <= wanted <= center.sum() + region.sum():
             low = shape[0] * shape[1] / (center.sum() + region.sum())
             high = shape[0] * shape[1] / center.sum()
@@ -68,6 +71,11 @@ class Gaussian2d(GridPattern):
     """
 
     width: float = 0.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 < self.width < math.inf:
+            raise ValueError(f"width must be positive, got {self.width}")
 
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
         center, region = self._regions(shape)
@@ -94,6 +102,11 @@ class PoissonDisc(GridPattern):
     """
 
     slope: float = 2.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not 0 <= self.slope < math.inf:
+            raise ValueError(f"slope must not be negative, got {self.slope}")
 
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
         center, region = self._regions(shape)

@@ -6,6 +6,7 @@ Requests whose fully sampled centre alone exceeds the budget, on which fastMRI r
 centre only; :attr:`DrawnMask.achieved` tells.
 """
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,10 +15,13 @@ import numpy as np
 import torch
 from jaxtyping import Bool
 
+from mrirecon.errors import ConfigError
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, Shape
 from mrirecon.sampling.calibration import center_slice
 
 Lines = Bool[np.ndarray, " w"]
+FEWEST = 8
+"""With fewer lines than these anything may happen by chance."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +43,7 @@ class LinePattern(SamplingPattern):
 
     def __post_init__(self) -> None:
         accelerations, fractions = _tuple(self.acceleration), _tuple(self.center_fraction)
-        if any(a < 1 for a in accelerations):
+        if any(not 1 <= a < math.inf for a in accelerations):
             raise ValueError(f"acceleration must be at least 1, got {self.acceleration}")
         if any(not 0 < f < 1 for f in fractions):
             raise ValueError(
@@ -57,9 +61,13 @@ class LinePattern(SamplingPattern):
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
         w = shape[1]
         acceleration, fraction = self._choose(rng)
+        if self.acs is not None and self.acs > w:
+            raise ConfigError(f"acs={self.acs} lines cannot be kept of {w}; choose fewer than {w}")
         center = min(self.acs or round(w * fraction), w)
         center, outer = self.outer(w, center, acceleration, rng)
         outer[center_slice(w, center)] = True
+        if w >= FEWEST:
+            _refuse_absurd(outer, center, acceleration)
         return DrawnMask(torch.from_numpy(outer)[None], (shape[0], center), float(acceleration))
 
     @abstractmethod
@@ -151,6 +159,22 @@ class MagicFractionLines(LinePattern):
         if budget <= center:
             return center, np.zeros(w, bool)
         return center, _magic(w, round(w / (budget - center)), rng)
+
+
+def _refuse_absurd(mask: Lines, center: int, acceleration: float) -> None:
+    """Refuse what is no undersampling, or nothing but a centre.
+
+    Raises:
+        ConfigError: With the numbers.
+    """
+    w = len(mask)
+    if acceleration > w:
+        raise ConfigError(f"acceleration={acceleration:g} of {w} lines is less than one line")
+    if acceleration > 1 and mask.all():
+        raise ConfigError(
+            f"acceleration={acceleration:g} with {center} central lines keeps all {w} lines, "
+            "R = 1; choose fewer central lines (acs or center_fraction) or a larger acceleration"
+        )
 
 
 def _magic(w: int, spacing: int, rng: np.random.RandomState) -> Lines:

@@ -28,6 +28,11 @@ class SensitivityEstimator(nn.Module, ABC):
         """Return all sets of maps, for soft SENSE; most estimators have a single one."""
         return self(sample).unsqueeze(-4)
 
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        """Return what a user should know about how this Sample is treated, a sentence each."""
+        inner = (child for child in self.children() if isinstance(child, SensitivityEstimator))
+        return tuple(remark for child in inner for remark in child.remarks(sample))
+
 
 def calibration_data(sample: Sample) -> tuple[Complex64[Tensor, "*b coil hc wc"], Extent]:
     """Return k-space to calibrate on and the size ``(h, w)`` of its fully sampled centre.
@@ -54,7 +59,7 @@ def calibration_extent(sample: Sample) -> Extent:
 
 
 def calibration_blocks(
-    sample: Sample, largest: int, smallest: int, method: str, *, kernel: int | None = None
+    sample: Sample, largest: int, smallest: int, method: str
 ) -> Iterator[tuple[list[int], Complex64[Tensor, "n coil hc wc"]]]:
     """Yield the calibration regions of a batch, members with regions of one size together.
 
@@ -63,7 +68,6 @@ def calibration_blocks(
         largest: The rest of a wider region is left out.
         smallest: Width that the method needs.
         method: Its name, for the message.
-        kernel: Width of its patches, half of ``smallest``, if a narrower one would help.
 
     Raises:
         CalibrationError: When a region is too small.
@@ -73,7 +77,7 @@ def calibration_blocks(
     sizes = [(int(size[0]), int(size[1])) for size in extent.reshape(-1, 2).tolist()]
     for size in sizes:
         if min(size) < smallest:
-            raise CalibrationError(_too_small(size, smallest, method, kernel))
+            raise CalibrationError(_too_small(size, smallest, method))
     for size in sorted(set(sizes)):
         members = [index for index, other in enumerate(sizes) if other == size]
         rows, columns = (
@@ -92,6 +96,31 @@ def in_order(parts: Sequence[Tensor], members: Sequence[int]) -> Tensor:
     return together[torch.tensor(members, device=together.device).argsort()]
 
 
+def fitting_kernel(kernel: int, block: Sequence[int], windows: int = 2) -> int:
+    """Return the widest kernel, up to ``kernel``, that fits a calibration region.
+
+    Args:
+        kernel: What was asked for.
+        block: Size of the region.
+        windows: How many kernels wide it must be.
+    """
+    return min(kernel, min(block) // windows)
+
+
+def kernel_remark(sample: Sample, kernel: int, method: str, windows: int = 2) -> tuple[str, ...]:
+    """Say that a smaller kernel is taken, if it is."""
+    if sample.kspace.shape[-3] == 1:
+        return ()
+    h, w = calibration_data(sample)[1].reshape(-1, 2).amin(0).tolist()
+    found = fitting_kernel(kernel, (h, w), windows)
+    if found == kernel:
+        return ()
+    return (
+        f"The fully sampled centre has {h} x {w} samples (h x w): {method} takes a kernel of "
+        f"{found} instead of {kernel}, which needs {windows * kernel}.",
+    )
+
+
 def check_calibration(kernel: int, calibration: int, smallest: int) -> None:
     """Raise ValueError unless ``calibration`` holds enough patches of a sensible ``kernel``."""
     if kernel < smallest:
@@ -102,15 +131,12 @@ def check_calibration(kernel: int, calibration: int, smallest: int) -> None:
         )
 
 
-def _too_small(size: tuple[int, int], smallest: int, method: str, kernel: int | None) -> str:
-    with_kernel, smaller = "", ""
-    if kernel is not None:
-        with_kernel, fits = f" with kernel={kernel}", min(size) // 2
-        smaller = f"sensitivity.kernel={fits}, " if fits >= 3 else ""
+def _too_small(size: tuple[int, int], smallest: int, method: str) -> str:
+    enough = "sensitivity=low_resolution, " if min(size) >= 4 else ""
     return (
-        f"{method}{with_kernel} needs a fully sampled centre of at least {smallest} x {smallest} "
-        f"samples (h x w), found {size[0]} x {size[1]}; choose {smaller}a sampling with more "
-        "central lines, sensitivity=low_resolution, or provide a calibration scan or maps"
+        f"{method} needs a fully sampled centre of at least {smallest} x {smallest} samples "
+        f"(h x w), found {size[0]} x {size[1]}; choose a sampling with more central lines, "
+        f"{enough}or provide a calibration scan or maps"
     )
 
 

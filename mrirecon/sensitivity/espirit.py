@@ -8,7 +8,9 @@ from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_blocks,
     check_calibration,
+    fitting_kernel,
     in_order,
+    kernel_remark,
 )
 from mrirecon.sensitivity.eigenmaps import eigenmaps
 from mrirecon.sensitivity.subspace import espirit_nodes, virtual_coil
@@ -35,7 +37,7 @@ class Espirit(SensitivityEstimator):
     is exact enough, see :mod:`mrirecon.sensitivity.eigenmaps`.
 
     Args:
-        kernel: Width of a patch.
+        kernel: Width of a patch; half the calibration region where that is less.
         calibration: Largest width of the calibration region; the rest of a larger one is ignored.
         threshold: Singular values of the calibration matrix below this part of the largest one are
             noise. Raise it for noisy data, or let null take what noise alone would have: of the
@@ -92,6 +94,9 @@ class Espirit(SensitivityEstimator):
         maps, eigenvalues = self.estimate_sets(sample, 1)
         return maps[..., 0, :, :, :], eigenvalues[..., 0, :, :]
 
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        return kernel_remark(sample, self.kernel, "ESPIRiT")
+
     def map_sets(self, sample: Sample) -> MapSets:
         """Return all sets; from the second on they are zero except where layers overlap."""
         return self.estimate_sets(sample)[0]
@@ -114,11 +119,10 @@ class Espirit(SensitivityEstimator):
         members: list[int] = []
         maps: list[Tensor] = []
         eigenvalues: list[Tensor] = []
-        for chosen, block in calibration_blocks(
-            sample, self.calibration, 2 * self.kernel, "ESPIRiT", kernel=self.kernel
-        ):
+        for chosen, block in calibration_blocks(sample, self.calibration, 2 * SMALLEST, "ESPIRiT"):
+            kernel = fitting_kernel(self.kernel, block.shape[-2:])
             result = eigenmaps(
-                espirit_nodes(block, self.kernel, self.threshold, _noise(sample, chosen)),
+                espirit_nodes(block, kernel, self.threshold, _noise(sample, chosen)),
                 (h, w),
                 virtual_coil(block),
                 sets=min(sets, coils),

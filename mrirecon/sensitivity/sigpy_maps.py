@@ -14,7 +14,9 @@ from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_blocks,
     check_calibration,
+    fitting_kernel,
     in_order,
+    kernel_remark,
     unit_norm,
 )
 from mrirecon.types import Maps, Sample
@@ -76,13 +78,16 @@ class SigpyEspirit(_Sigpy):
         self, kernel: int = 6, calibration: int = 24, threshold: float = 0.02, crop: float = 0.95
     ) -> None:
         check_calibration(kernel, calibration, 3)
-        super().__init__(calibration, 2 * kernel)
+        super().__init__(calibration, 6)
         self.kernel, self.threshold, self.crop = kernel, threshold, crop
+
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        return kernel_remark(sample, self.kernel, self.name)
 
     def _run(self, app: ModuleType, kspace: np.ndarray, width: int) -> Any:
         return app.EspiritCalib(
-            kspace, calib_width=width, thresh=self.threshold, kernel_width=self.kernel,
-            crop=self.crop, show_pbar=False,
+            kspace, calib_width=width, thresh=self.threshold,
+            kernel_width=fitting_kernel(self.kernel, (width,)), crop=self.crop, show_pbar=False,
         ).run()  # fmt: skip
 
 
@@ -103,12 +108,15 @@ class SigpyJsense(_Sigpy):
                 "kernel must be at least 3 and calibration at least the kernel, "
                 f"got {kernel} and {calibration}"
             )
-        super().__init__(calibration, kernel)
+        super().__init__(calibration, 3)
         self.kernel, self.iterations = kernel, iterations
+
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        return kernel_remark(sample, self.kernel, self.name, 1)
 
     def _run(self, app: ModuleType, kspace: np.ndarray, width: int) -> Any:
         return app.JsenseRecon(
-            kspace, mps_ker_width=self.kernel, ksp_calib_width=width,
+            kspace, mps_ker_width=fitting_kernel(self.kernel, (width,), 1), ksp_calib_width=width,
             max_iter=self.iterations, max_inner_iter=self.iterations, show_pbar=False,
         ).run()  # fmt: skip
 

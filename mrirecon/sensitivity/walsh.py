@@ -6,7 +6,9 @@ from torch import Tensor
 from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_blocks,
+    fitting_kernel,
     in_order,
+    kernel_remark,
 )
 from mrirecon.sensitivity.eigenmaps import eigenmaps
 from mrirecon.sensitivity.subspace import virtual_coil, walsh_nodes
@@ -27,7 +29,8 @@ class Walsh(SensitivityEstimator):
     calibration data, but averaging over neighbours blurs the maps.
 
     Args:
-        kernel: Pixels of that averaging width across the field of view.
+        kernel: Pixels of that averaging width across the field of view; as many as the calibration
+            region has where those are less.
         calibration: Largest width of the calibration region.
         crop: Maps are zero where the covariance is smaller than this part of its maximum.
     """
@@ -46,12 +49,15 @@ class Walsh(SensitivityEstimator):
         self.calibration = calibration
         self.crop = crop
 
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        return kernel_remark(sample, self.kernel, "Walsh's method", 1)
+
     @torch.no_grad()
     def forward(self, sample: Sample) -> Maps:
         """Return the maps; zero for an empty slice.
 
         Raises:
-            CalibrationError: When the fully sampled centre is smaller than the kernel.
+            CalibrationError: When the fully sampled centre is too small.
         """
         if sample.kspace.shape[-3] == 1:
             return torch.ones_like(sample.kspace)
@@ -59,9 +65,9 @@ class Walsh(SensitivityEstimator):
         members: list[int] = []
         maps: list[Tensor] = []
         for chosen, block in calibration_blocks(
-            sample, self.calibration, self.kernel, "Walsh's method", kernel=self.kernel
+            sample, self.calibration, SMALLEST, "Walsh's method"
         ):
-            nodes = walsh_nodes(block, self.kernel)
+            nodes = walsh_nodes(block, fitting_kernel(self.kernel, block.shape[-2:], 1))
             result = eigenmaps(nodes, (h, w), virtual_coil(block), smallest=self.crop)
             strength = result.values / _peak(result.values)
             keep = (strength > 0) & (strength >= self.crop)

@@ -225,9 +225,17 @@ def test_too_little_calibration_says_what_to_do():
     sample, _, _ = scene(lines=4, every=4)
     with pytest.raises(CalibrationError, match="model=spirit"):
         Grappa()(sample)
-    with pytest.raises(CalibrationError, match=r"smaller model\.kernel"):
-        Spirit()(sample)
+    with pytest.raises(CalibrationError, match=r"SPIRiT with kernel=3 .* 48 x 2"):
+        Spirit()(scene(lines=2, every=4)[0])
     mask = lattice((48, 40), (2, 2), acs=4)
     sample = Sample(full() * mask, mask, acs=torch.tensor([4, 4]))
     with pytest.raises(CalibrationError, match="at least 5 x 5 samples"):
         Grappa()(sample)
+
+
+def test_spirit_takes_a_kernel_that_the_calibration_data_determine():
+    sample, _, _ = scene(lines=6, every=2)
+    torch.testing.assert_close(Spirit(7)(sample), Spirit(5)(sample))
+    (remark,) = Spirit(7).remarks(sample)
+    assert "48 x 6 samples" in remark and "a kernel of 5 instead of 7" in remark
+    assert Spirit(5).remarks(sample) == ()

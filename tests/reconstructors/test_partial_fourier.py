@@ -82,3 +82,44 @@ def test_magnitudes_are_refused(full):
 def test_wrong_arguments():
     with pytest.raises(ValueError, match="iterations must be at least 1, got 0"):
         Pocs(Combined(), iterations=0)
+
+
+@pytest.mark.parametrize("method", [Pocs, Homodyne])
+@pytest.mark.parametrize(
+    ("first", "why"), [(27, "at least 4"), (29, "at least 4"), (30, "at least 4"), (2, "symmetric")]
+)
+@pytest.mark.parametrize("rows", [False, True])
+def test_what_would_become_worse_is_left_as_it_is_and_told(method, first, why, rows, full):
+    """3, 1 and 0 lines on the short side, and one line short of symmetric."""
+    lines = slice(first + 2 * (rows and first > 2), None)  # the centre of the rows is 32
+    sample = cut(full, rows=lines) if rows else cut(full, columns=lines)
+    image = method(Combined())(sample)
+    torch.testing.assert_close(image, Combined()(sample))
+    (remark,) = method(Combined()).remarks(sample)
+    axis = "readout" if rows else "phase encoding"
+    assert "as it is" in remark and f"along the {axis} there are" in remark and why in remark
+    assert method(Combined()).remarks(cut(full, columns=slice(15, None))) == ()
+    (remark,) = method(Combined()).remarks(full)
+    assert "changes nothing" in remark
+
+
+def test_the_other_axis_is_filled_unless_half_of_k_space_is_missing(full):
+    """The image of one half has no smooth phase, so filling a quarter would make it worse."""
+    half = cut(full, rows=slice(31, None), columns=slice(15, None))
+    torch.testing.assert_close(Pocs(Combined())(half), Combined()(half))
+    (remark,) = Pocs(Combined()).remarks(half)
+    assert "POCS leaves the image as it is: along the readout there are 1 and 31 lines" in remark
+    nearly = cut(full, rows=slice(2, None), columns=slice(15, None))
+    reference = Combined()(cut(full, rows=slice(2, None)))
+    image = Pocs(Combined())(nearly)
+    assert error(image, reference) < 0.45 * error(Combined()(nearly), reference)
+    (remark,) = Pocs(Combined()).remarks(nearly)
+    assert "leaves the readout as it is" in remark
+
+
+@pytest.mark.parametrize("short", [4, 6, 10, 15, 20, 25])
+def test_neither_makes_an_image_worse(short, full):
+    sample = cut(full, columns=slice(30 - short, None))
+    reference, before = Combined()(full), Combined()(sample)
+    for method in (Pocs, Homodyne):
+        assert error(method(Combined())(sample), reference) <= error(before, reference)

@@ -49,3 +49,18 @@ def test_impossible_requests_are_explained():
 def test_full_sampling():
     drawn = Gaussian2d(1.0, acs=(4, 4), elliptical=False)((16, 15), scan_rng("a"))
     assert torch.all(drawn.mask) and drawn.achieved == 1
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: PoissonDisc(float("nan")), "at least 1, got nan"),
+        (lambda: PoissonDisc(slope=-1.0), "slope must not be negative"),
+        (lambda: Gaussian2d(width=0.0), "width must be positive"),
+        (lambda: Gaussian2d(2.0, acs=(16, 16))((16, 16), scan_rng("a")), "that is R = 1"),
+        (lambda: PoissonDisc(2.0, acs=(300, 4))((16, 16), scan_rng("a")), "larger than"),
+    ],
+)
+def test_absurd_patterns_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

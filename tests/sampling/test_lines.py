@@ -3,6 +3,7 @@ import hashlib
 import numpy as np
 import pytest
 
+from mrirecon.errors import ConfigError
 from mrirecon.sampling import (
     EquispacedFractionLines,
     EquispacedLines,
@@ -90,6 +91,8 @@ def test_acs_counts_lines_and_mixes_with_any_combination():
         ({"center_fraction": 24}, "between 0 and 1, got 24; set acs"),
         ({"acceleration": [4, 8]}, "same length"),
         ({"acs": 0}, "positive number of lines"),
+        ({"acceleration": float("nan")}, "at least 1, got nan"),
+        ({"acceleration": [4, float("inf")], "center_fraction": [0.1, 0.1]}, "at least 1"),
     ],
 )
 def test_wrong_arguments_are_explained(arguments, message):
@@ -101,3 +104,24 @@ def test_the_seed_is_the_name():
     pattern = RandomLines()
     a, b, c = (pattern((8, 320), scan_rng(n)).mask for n in ("a.h5", "a.h5", "b.h5"))
     assert a.equal(b) and not a.equal(c)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "arguments", "message"),
+    [
+        (EquispacedLines, {"acs": 300}, "acs=300 lines cannot be kept of 128"),
+        (RandomLines, {"acs": 128}, "acceleration=4 with 128 central lines keeps all 128 lines"),
+        (
+            EquispacedLines,
+            {"acceleration": 1.4},
+            "=1.4 with 10 central lines keeps all",
+        ),
+        (MagicLines, {"acceleration": 1000}, "acceleration=1000 of 128 lines"),
+        (RandomLines, {"center_fraction": 0.999}, "128 central lines keeps all 128"),
+        (EquispacedFractionLines, {"acceleration": 129}, "less than one line"),
+    ],
+)
+def test_what_is_no_undersampling_is_refused_with_the_numbers(pattern, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        pattern(**arguments)((64, 128), scan_rng("a.h5"))
+    assert EquispacedLines(1)((64, 128), scan_rng("a.h5")).mask.all()  # as it is asked for

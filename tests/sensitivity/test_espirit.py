@@ -3,7 +3,7 @@ import pytest
 import sigpy.mri.app
 import torch
 
-from mrirecon.sensitivity import CalibrationError, Espirit
+from mrirecon.sensitivity import CalibrationError, Espirit, PhasedMaps
 from mrirecon.sensitivity.eigenmaps import CHUNK, TILE
 from mrirecon.types import Sample
 from tests.sensitivity.scene import angles, batch, scene
@@ -114,9 +114,22 @@ def test_memory_chunks_do_not_change_the_maps(monkeypatch):
 
 
 def test_too_small_a_centre_says_what_is_needed_and_what_to_do():
-    sample, _, _ = scene(lines=9)
-    with pytest.raises(CalibrationError, match=r"at least 12 x 12 .* found 48 x 9.*kernel=4"):
+    sample, _, _ = scene(lines=5)
+    with pytest.raises(CalibrationError, match=r"at least 6 x 6 .* 48 x 5.*=low_resolution"):
         Espirit()(sample)
+
+
+@pytest.mark.parametrize(("lines", "kernel"), [(6, 3), (8, 4), (10, 5), (11, 5), (12, 6), (24, 6)])
+def test_a_small_centre_takes_a_smaller_kernel_and_says_so(lines, kernel):
+    sample, maps, body = scene(lines=lines)
+    torch.testing.assert_close(Espirit()(sample), Espirit(kernel)(sample))
+    assert angles(Espirit(crop=0.0)(sample), maps, body).mean() < 0.2
+    remarks = PhasedMaps(Espirit()).remarks(sample)
+    if kernel == 6:
+        assert remarks == ()
+    else:
+        assert len(remarks) == 1 and f"a kernel of {kernel} instead of 6" in remarks[0]
+        assert f"48 x {lines} samples" in remarks[0]
 
 
 @pytest.mark.parametrize(

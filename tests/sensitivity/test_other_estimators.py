@@ -58,8 +58,8 @@ def test_empty_slices_one_coil_and_batches(case):
 
 def test_too_little_calibration_data_is_named(case):
     make, _ = case
-    with pytest.raises(CalibrationError, match=r"at least .* found 48 x 5"):
-        make()(scene(lines=5)[0])
+    with pytest.raises(CalibrationError, match=r"at least .* found 48 x 2"):
+        make()(scene(lines=2)[0])
 
 
 def test_sigpy_is_optional(monkeypatch):
