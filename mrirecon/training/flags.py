@@ -41,7 +41,11 @@ class SharedFlag(Generic[About]):
         both = torch.stack([own, anyone])
         if device.type != "cuda":
             return _raised(both, about)
-        before, self._pending = self._pending, None
+        return self._delayed(both, about)
+
+    def _delayed(self, both: Tensor, about: About) -> list[About]:
+        """Send these numbers to the host, and return what the earlier ones tell."""
+        before = self._pending
         arriving = torch.empty(2, dtype=torch.int32, pin_memory=True)
         arriving.copy_(both, non_blocking=True)
         arrived = torch.cuda.Event()

@@ -12,6 +12,7 @@ from mrirecon.image import root_sum_of_squares
 from mrirecon.metrics import METRICS
 from mrirecon.solvers import conjugate_gradient, solve_cg
 from mrirecon.training.finite import SKIPPED, RefuseNonFinite
+from mrirecon.training.flags import SharedFlag
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objective import Objective, Supervised
 from mrirecon.training.storage import AtomicCheckpoints
@@ -187,3 +188,24 @@ def test_validation_names_the_volume_that_has_no_scores():
     scores.add(sample.replace(target=0 * sample.target), images)
     with pytest.raises(MriReconError, match="the references of all 1 volumes are zero everywhere"):
         scores.mean()
+
+
+def test_on_a_gpu_a_flag_is_read_one_batch_later_and_names_its_own_batch(monkeypatch):
+    order = []
+
+    class Event:
+        def record(self):
+            order.append("record")
+
+        def synchronize(self):
+            order.append("wait")
+
+    empty = torch.empty
+    monkeypatch.setattr(torch.cuda, "Event", Event)
+    monkeypatch.setattr(torch, "empty", lambda *a, pin_memory, **k: empty(*a, **k))  # noqa: ARG005
+    flag = SharedFlag()
+    up, down = torch.tensor([1, 1]), torch.tensor([0, 0])
+    answers = [flag._delayed(x, n) for n, x in enumerate((down, up, down, down))]
+    assert answers == [[], [], [1], []]
+    assert order == ["record", *["record", "wait"] * 3]  # never for the batch just sent
+    assert flag.exchange(True, torch.device("cpu"), 7) == [7]
