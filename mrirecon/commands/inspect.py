@@ -28,9 +28,17 @@ def main() -> None:
     choices.add_argument("--center", type=int, help="phase-encoding counter of k = 0")
     choices.add_argument("--fourier-sign", type=int, choices=(1, -1))
     choices.add_argument("--axes", help="of a plain array, for instance 'slice coil h w'")
+    choices.add_argument("--variable", help="name of the array with k-space, of several")
+    choices.add_argument(
+        "--centered", type=_centered, help="k = 0 of an array is in the middle: true, false, h, w"
+    )
+    choices.add_argument("--image-centered", type=_centered, help="so is the image's origin")
     arguments = parser.parse_args()
     names = (field.name for field in fields(Reading))
-    reading = Reading(**{name: getattr(arguments, name) for name in names})
+    try:
+        reading = Reading(**{name: getattr(arguments, name) for name in names})
+    except MriReconError as error:
+        sys.exit(f"mrirecon inspect: {error}")
     failed = 0
     with ExitStack() as stack:
         for path in arguments.path:
@@ -43,6 +51,10 @@ def main() -> None:
                 sys.exit(f"mrirecon inspect: {error}")
             failed += _inspect(files, reading, arguments.json)
     sys.exit(1 if failed else 0)
+
+
+def _centered(text: str) -> bool | str:
+    return {"true": True, "false": False}.get(text.lower(), text)
 
 
 def _inspect(files: list[Path], reading: Reading, as_json: bool) -> int:

@@ -106,8 +106,12 @@ def _band(energy: Float64[np.ndarray, "n m"], index: int) -> Float64[np.ndarray,
 
 def peak_notes(kspace: Plane) -> list[str]:
     """Say where the peak of a plane misses the centre, or that it has none."""
-    peaks = plane_peaks(kspace)
-    if min(peak.size for peak in peaks) < SHORTEST or not kspace.any():
+    return place_notes(plane_peaks(kspace)) if kspace.any() else []
+
+
+def place_notes(peaks: tuple[Peak, Peak]) -> list[str]:
+    """Say which of the peaks along ``h`` and ``w`` miss the centre, or are none."""
+    if min(peak.size for peak in peaks) < SHORTEST:
         return []
     if all(peak.place == "none" for peak in peaks):
         return [
@@ -156,16 +160,21 @@ def _coils(numbers: np.ndarray) -> str:
     return verb.format(listed(numbers.tolist()))
 
 
-def empty_note(empty: Bool[np.ndarray, " slice"], frames: int = 1) -> str | None:
+def empty_note(empty: Bool[np.ndarray, "*frame slice"]) -> str | None:
     """Name the slices that are entirely zero; None when there are none, or nothing else."""
-    numbers = np.flatnonzero(empty)
-    if not len(numbers) or len(numbers) == len(empty):
+    frames = np.atleast_2d(empty)
+    if not frames.any() or frames.all():
         return None
-    which = "Slice {} is" if len(numbers) == 1 else "Slices {} are"
-    first = "" if frames == 1 else " of the first frame"
+    whole = np.flatnonzero(frames.all(0)).tolist()
+    parts = [f"slice {number}" for number in whole]
+    parts += [
+        f"slice {number} of frame {frame}"
+        for frame, number in np.argwhere(frames).tolist()
+        if number not in whole
+    ]
     return (
-        f"{which.format(listed(numbers.tolist()))} (counted from 0, of {len(empty)}{first}) "
-        "exactly zero: never acquired, never written, or lost."
+        f"Exactly zero: {listed(parts)} (counted from 0, of {frames.shape[1]}): never acquired, "
+        "never written, or lost."
     )
 
 
@@ -207,7 +216,7 @@ def _millimetres(size: float) -> tuple[float | None, str]:
     return None, ""
 
 
-def listed(values: list[int]) -> str:
-    """Write numbers, the first ones of many."""
+def listed(values: list[int] | list[str]) -> str:
+    """Write a list, the first ones of many."""
     text = ", ".join(map(str, values[:8]))
     return text + ", …" if len(values) > 8 else text

@@ -16,7 +16,6 @@ from mrirecon.readers.fastmri import FastMriScan
 from mrirecon.readers.fastmri_prostate import FastMriProstateScan
 from mrirecon.readers.foreign import refuse_foreign
 from mrirecon.readers.ge import GeScan
-from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
 from mrirecon.readers.installed import detects, installed_readers
 from mrirecon.readers.ismrmrd import IsmrmrdScan
 from mrirecon.readers.mrd_stream import MrdStreamScan
@@ -25,6 +24,7 @@ from mrirecon.readers.numpy_file import NumpyScan
 from mrirecon.readers.packed import PackedScan
 from mrirecon.readers.siemens import SiemensScan
 from mrirecon.readers.skm_tea import SkmTeaScan
+from mrirecon.readers.variables import found_in, reader_of
 from mrirecon.reading import Reading
 
 READERS: tuple[type[FileScan], ...] = (
@@ -67,22 +67,18 @@ def open_scan(
     _check_file(path)
     with blaming(path):
         reader = next((one for one in known_readers() if detects(one, path)), None)
+        if reader is None and reading is not None and reading.variable is not None:
+            reader = reader_of(path, reading.variable)
     if reader is not None:
         scan = reader(path, reading)
         scan.header = placed(scan.header, path, folder)
         return scan
     refuse_foreign(path)
-    found = "neither HDF5 nor another supported format"
-    if looks_like_hdf5(path):
-        with open_hdf5(path) as file:
-            found = f"an HDF5 file with {contents(file)}"
-    else:
-        with path.open("rb") as stream:
-            start = stream.read(32)
-        found = f"no HDF5 file, it starts with {start!r}"
+    found, remedy = found_in(path)
     names = ", ".join(reader.format for reader in known_readers())
     raise RawDataError(
-        f"{path}: found {found}; expected one of {names} (the README tells how each is recognised)"
+        f"{path}: found {found}; expected one of {names} (the README tells how each is "
+        f"recognised){remedy}"
     )
 
 

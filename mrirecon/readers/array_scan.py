@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from mrirecon.readers.held import HeldFile
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.mapped import locate, map_arrays
 from mrirecon.readers.measured import MeasuredSamples, everything, look_for_zeros
+from mrirecon.readers.plain_arrays import check_array
 from mrirecon.reading import Reading
 from mrirecon.sampling.calibration import central_block
 from mrirecon.scan import ScanHeader
@@ -39,6 +40,7 @@ class ArrayScan(FileScan):
         kept: What is expensive to read or compute and kept between calls, but never pickled.
     """
 
+    choices: ClassVar[tuple[str, ...]] = ("centered",)
     array: KSpaceArray
     measured: MeasuredSamples
     kept: Any = None
@@ -47,6 +49,10 @@ class ArrayScan(FileScan):
         super().__init__(path, reading)
         with blaming(path), self.open() as file:
             self.array = self.recognize(file)
+            stored, choosable = self.values(file), "axes" in self.choices
+            self.array = check_array(
+                self.array, stored, self.reading, self.kspace_axes(), self.known(file), choosable
+            )
             notes = list(self.array.notes)
             facts = self.describe(file, notes)
             told = self.told(file, notes)
@@ -91,6 +97,18 @@ class ArrayScan(FileScan):
         """Return what mask and header tell to be measured; extends ``notes``."""
         return everything(self.array)
 
+    def values(self, file: Contents) -> Any:
+        """Return the stored array that ``self.array`` describes."""
+        return file[self.array.name]
+
+    def known(self, file: Contents) -> bool:  # noqa: ARG002
+        """Tell whether the layout is that of a public data set, and not just an array."""
+        return True
+
+    def kspace_axes(self) -> tuple[str, ...]:
+        """Return the axes along which the stored array is k-space."""
+        return ("h", "w")
+
     def probed(self) -> tuple[int, ...] | None:
         """Return the planes in which zeros are looked for when not all over the scan."""
         return None
@@ -99,7 +117,7 @@ class ArrayScan(FileScan):
         self, file: Contents, index: int, coil: int | None, average: int
     ) -> Complex64[np.ndarray, "coil h w"]:
         """Read one average of a plane, or one coil of it, in mrirecon's Fourier convention."""
-        return self.array.read(file[self.array.name], index, coil, average)
+        return self.array.read(self.values(file), index, coil, average)
 
     def extras(self, file: Contents, index: int) -> dict[str, Any]:  # noqa: ARG002
         """Return further fields of the Sample."""

@@ -17,6 +17,7 @@ from jaxtyping import Complex64
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.readers.array_scan import ArrayScan, Contents
+from mrirecon.readers.bart_contents import check_slices, refuse_trajectory
 from mrirecon.readers.kspace_array import KSpaceArray
 
 SIGNATURE = b"# Dimensions"
@@ -45,6 +46,7 @@ class BartScan(ArrayScan):
 
     format = "BART"
     layout = "a .cfl file with its .hdr beside it"
+    choices = ("centered", "image_centered")
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -83,6 +85,7 @@ class BartScan(ArrayScan):
                 f"there are {sizes[other[0]]} along {other[0]}, expected k-space with one; "
                 "take one of them with 'bart slice', or check that this is k-space"
             )
+        refuse_trajectory(file["kspace"])
         read, second = sizes["READ"], sizes["PHS2"]
         self._split = read > 1 and second > 1
         if self._split and sizes["SLICE"] > 1:
@@ -96,7 +99,7 @@ class BartScan(ArrayScan):
         self._words = (*encoding, *(meaning.get(name, "") for name in DIMENSIONS[3:]))
         return KSpaceArray.of(self._squeezed(file), tuple(filter(None, self._words)))
 
-    def describe(self, file: Contents, notes: list[str]) -> dict[str, Any]:  # noqa: ARG002
+    def describe(self, file: Contents, notes: list[str]) -> dict[str, Any]:
         notes.append("The file has no header: voxel sizes are unknown.")
         if self._split:
             notes.append("The 3-D k-space was transformed along its readout and split into planes.")
@@ -105,7 +108,18 @@ class BartScan(ArrayScan):
                 "READ is one: taken as a plane of two phase encodings. Non-Cartesian k-space looks "
                 "the same and is not supported."
             )
+        if not self._split and "slice" in self.array.axes:
+            notes += check_slices(self.array, self._squeezed(file))
         return {"volumetric": self._split}
+
+    def values(self, file: Contents) -> np.ndarray:
+        return self._squeezed(file)
+
+    def known(self, file: Contents) -> bool:  # noqa: ARG002
+        return False
+
+    def kspace_axes(self) -> tuple[str, ...]:
+        return ("slice", "h", "w") if self._split else ("h", "w")
 
     def probed(self) -> tuple[int, ...] | None:
         return (self.array.slices // 2,) if self._split else None

@@ -44,7 +44,7 @@ class CmrxReconScan(ArrayScan):
 
     format = "CMRxRecon"
     layout = "a MAT file with 'kspace_full', 'kspace_sub04', 'kus' or 'kspace'"
-    choices = ("axes",)
+    choices = ("axes", "variable", "centered", "image_centered")
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -65,13 +65,18 @@ class CmrxReconScan(ArrayScan):
         return nullcontext(self.kept)
 
     def recognize(self, file: Contents) -> KSpaceArray:
-        names = [name for name in _kspace_names(file) if isinstance(file[name], Stored)]
+        told = self.reading.variable
+        names = [n for n in ([told] if told else _kspace_names(file)) if is_array(file, n)]
         if not names:
             found = ", ".join(map(str, file)) or "no array"
-            raise RawDataError(f"found {found}, expected {self.layout}; export k-space again")
+            raise RawDataError(
+                f"found {found}, expected {f'an array {told!r}' if told else self.layout}; choose "
+                "one with reading.variable=NAME, or export k-space again"
+            )
         # the undersampled data are what there is to reconstruct, unless all of it is there
         name = next((name for name in names if name.endswith("_full")), names[0])
-        self._others = tuple(other for other in names if other != name)
+        self._others = tuple(n for n in _kspace_names(file) if n != name)
+        self._public = bool(NAMES.fullmatch(name))
         stored, single = file[name], "single" in name
         self._assumed = self.reading.axes is None
         axes = self.reading.axes or (SINGLE_COIL_AXES if single else AXES).get(
@@ -87,12 +92,15 @@ class CmrxReconScan(ArrayScan):
     def describe(self, file: Contents, notes: list[str]) -> dict[str, Any]:  # noqa: ARG002
         if self._others:
             notes.append(f"'{self.array.name}' was read, not {', '.join(self._others)}.")
-        if self._assumed:
+        if self._assumed and self._public:
             notes.append(
                 f"The axes of '{self.array.name}' {self.array.shape} were taken as "
                 f"({', '.join(self.array.axes)}); if they are not, set reading.axes."
             )
-        return {}
+        return {} if self._public else {"format": "MAT"}
+
+    def known(self, file: Contents) -> bool:  # noqa: ARG002
+        return self._public
 
     def told(self, file: Contents, notes: list[str]) -> Bool[Tensor, "frame #h w"]:
         masks = [name for name in map(str, file) if name.lower().startswith("mask")]
@@ -101,6 +109,11 @@ class CmrxReconScan(ArrayScan):
         notes.extend(f"'{name}' was not used, but '{masks[0]}'." for name in masks[1:])
         transposed = self.array.axes.index("w") < self.array.axes.index("h")
         return stored_mask(file[masks[0]], self.array, masks[0], transposed)
+
+
+def is_array(file: Contents, name: str) -> bool:
+    """Tell whether a file has an array of this name."""
+    return name in file and isinstance(file[name], Stored)
 
 
 def _kspace_names(names: Iterable[str]) -> list[str]:

@@ -25,7 +25,7 @@ from mrirecon.readers.fastmri_header import (
     number_attribute,
     read_measurement,
 )
-from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5
+from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
 from mrirecon.readers.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.measured import everything, stored_mask
 from mrirecon.sampling.calibration import center_slice, central_block
@@ -46,7 +46,7 @@ class FastMriScan(ArrayScan):
 
     format = "fastMRI"
     layout = "a dataset 'kspace' (slice, coil, h, w) or (slice, h, w), 'ismrmrd_header' optional"
-    choices = ("axes",)
+    choices = ("axes", "variable", "centered", "image_centered")
     small = True
 
     @classmethod
@@ -60,8 +60,16 @@ class FastMriScan(ArrayScan):
         return open_hdf5(self.path)
 
     def recognize(self, file: h5py.File) -> KSpaceArray:
-        refuse_other_trajectories(file)
-        return KSpaceArray.of(file["kspace"], self.reading.axes)
+        name = self.reading.variable or "kspace"
+        if not isinstance(file.get(name), h5py.Dataset):
+            raise RawDataError(
+                f"there is no dataset '{name}' (reading.variable); found {contents(file)}"
+            )
+        refuse_other_trajectories(file, name)
+        return KSpaceArray.of(file[name], self.reading.axes, name)
+
+    def known(self, file: Contents) -> bool:
+        return "ismrmrd_header" in file
 
     def describe(self, file: h5py.File, notes: list[str]) -> dict[str, Any]:
         measurement = read_measurement(file, notes)
@@ -74,7 +82,7 @@ class FastMriScan(ArrayScan):
         self._peak: float | None = None  # found once, then kept
         self._told_acs = int(told) if told and 0 < told <= self.array.grid[1] else None
         return {
-            **header_facts(file, measurement),
+            **header_facts(file, measurement, notes),
             "format": self.format if measurement else f"{self.format} without header",
             "matrix": self._matrix,
         }
@@ -113,7 +121,7 @@ class FastMriScan(ArrayScan):
         return min(y, h), x
 
 
-def refuse_other_trajectories(file: h5py.File) -> None:
+def refuse_other_trajectories(file: h5py.File, name: str = "kspace") -> None:
     """Refuse what has a ``kspace`` too, but not on a Cartesian grid.
 
     Raises:
@@ -122,14 +130,14 @@ def refuse_other_trajectories(file: h5py.File) -> None:
     trajectory = [key for key in ("trajectory", "traj") if key in file]
     if trajectory:
         raise RawDataError(
-            f"there is a dataset '{trajectory[0]}' beside 'kspace', expected k-space on a "
+            f"there is a dataset '{trajectory[0]}' beside '{name}', expected k-space on a "
             "Cartesian grid; non-Cartesian data are not supported yet"
         )
-    kspace = file["kspace"]
+    kspace = file[name]
     radial = "temptv" in file or "centerPartition" in kspace.attrs
     if radial or (kspace.dtype == "float64" and (kspace.shape or ())[2:] == (640, 288, 2)):
         raise RawDataError(
-            f"'kspace' {kspace.shape} is a radial stack of stars (fastMRI breast), expected "
+            f"'{name}' {kspace.shape} is a radial stack of stars (fastMRI breast), expected "
             "k-space on a Cartesian grid; non-Cartesian data are not supported yet"
         )
 

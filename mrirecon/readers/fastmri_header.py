@@ -12,6 +12,7 @@ from torch import Tensor
 
 from mrirecon.image import center_crop
 from mrirecon.raw.header import Encoding, MeasurementHeader, parse_header
+from mrirecon.raw.plausibility import plausible_voxel
 from mrirecon.readers.hdf5 import read_magnitude, read_text, text
 from mrirecon.readers.unwritten import refuse_unwritten
 from mrirecon.scan import Vector
@@ -93,11 +94,15 @@ def read_measurement(file: h5py.File, notes: list[str]) -> MeasurementHeader | N
     return parse_header(xml)
 
 
-def header_facts(file: h5py.File, measurement: MeasurementHeader | None) -> dict[str, Any]:
-    """Return what header and attributes tell, as fields of ScanHeader."""
+def header_facts(
+    file: h5py.File, measurement: MeasurementHeader | None, notes: list[str]
+) -> dict[str, Any]:
+    """Return what header and attributes tell, as fields of ScanHeader; extends ``notes``."""
     told = measurement or _NO_HEADER
+    voxel, corrected = plausible_voxel(_voxel(measurement.encodings[0]) if measurement else None)
+    notes += corrected
     return {
-        "voxel": _voxel(measurement.encodings[0]) if measurement else None,
+        "voxel": voxel,
         "subject": _text_attribute(file, "patient_id") or told.subject,
         "acquisition": _text_attribute(file, "acquisition") or "",
         "sequence": told.sequence,

@@ -75,7 +75,7 @@ class FastMriProstateScan(ArrayScan):
         self._calibration = self._find_calibration(file, notes)
         # a sum over zero-filled pixels is not a mean: what was published lacks this factor
         self._gain = (canvas[1] / self.array.grid[1]) ** 0.5
-        facts = header_facts(file, measurement)
+        facts = header_facts(file, measurement, notes)
         return {**facts, "canvas": canvas, "matrix": self._matrix}
 
     def extras(self, file: Contents, index: int) -> dict[str, Any]:

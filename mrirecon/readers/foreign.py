@@ -4,13 +4,14 @@ from pathlib import Path
 
 from mrirecon.errors import RawDataError
 
+_MRD2 = b"yardl"
 _PHILIPS_LIST = b"# === DATA DESCRIPTION FILE ==="
 _BRUKER_DATA = ("fid", "ser", "rawdata.job0")
 _BRUKER_PARAMETERS = ("acqp", "method")
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse Philips and Bruker raw data by name; return when ``path`` is neither.
+    """Refuse MRD version 2, Philips and Bruker raw data by name; return when it is none of them.
 
     Philips' k-space has no mark of its own, so the files beside it tell.
 
@@ -31,6 +32,12 @@ def refuse_foreign(path: Path) -> None:
         return
     with path.open("rb") as stream:
         start = stream.read(256)
+    if start.startswith(_MRD2):
+        raise RawDataError(
+            f"{path}: MRD version 2 (a stream defined with yardl), which is not read. Convert it "
+            "to version 1 with mrd_to_ismrmrd of the conda package ismrmrd::mrd: "
+            f"mrd_to_ismrmrd < {path.name} > {path.stem}.ismrmrd, and give that file"
+        )
     stem, suffix = path.stem.lower(), path.suffix.lower()
     exported = _PHILIPS_LIST in start or (
         path.suffix.lower() == ".data" and f"{stem}.list" in names

@@ -69,6 +69,10 @@ class IsmrmrdScan(AcquisitionScan):
             return _noise_elsewhere(path, file, _groups(file))
 
 
+DEEPEST = 4
+"""Levels of groups in which acquisitions are looked for."""
+
+
 @dataclass(frozen=True)
 class _Rows:
     """The headers of all readouts, and where their samples are; None when rows are compressed."""
@@ -78,11 +82,18 @@ class _Rows:
 
 
 def _groups(file: HeldFile) -> list[str]:
-    """Return the groups that hold acquisitions, the file's root included."""
-    found = []
-    for name, group in [("/", file), *((f"/{name}", item) for name, item in file.held())]:
-        if isinstance(group, h5py.Group) and "xml" in group and "data" in group:
+    """Return the groups that hold acquisitions, the file's root and groups in groups included."""
+    found: list[str] = []
+    level: list[tuple[str, Any, int]] = [("/", file, 0)]
+    while level:
+        name, group, depth = level.pop(0)
+        if not isinstance(group, h5py.Group):
+            continue
+        if "xml" in group and "data" in group:
             found.append(name)
+        elif depth < DEEPEST:
+            inside = ((item, value) for item, value in group.held() if isinstance(item, str))
+            level += [(f"{name.rstrip('/')}/{item}", v, depth + 1) for item, v in inside]
     return found
 
 
@@ -138,9 +149,16 @@ def _header(path: Path, group: h5py.Group) -> MeasurementHeader:
     vlen = isinstance(xml, h5py.Dataset) and h5py.check_vlen_dtype(xml.dtype) is bytes
     place = xml.id.get_offset() if vlen and len(xml.shape) == 1 and xml.chunks is None else None
     if place is None or not len(xml) or xml.file.userblock_size:
-        return parse_header(text(read(xml)))
+        return parse_header(_xml_text(xml))
     reference = read_rows(path, np.array([place]), REFERENCE)
     return parse_header(read_values(path, reference, np.dtype("u1"))[0].tobytes())
+
+
+def _xml_text(xml: object) -> str:
+    """Read the XML header, which some writers store as its bytes, one number each."""
+    if isinstance(xml, h5py.Dataset) and xml.dtype in ("uint8", "int8"):
+        return bytes(np.asarray(read(xml)).astype("uint8")).rstrip(b"\0").decode("utf-8", "replace")
+    return text(read(xml))
 
 
 def _load(path: Path, group: h5py.Group) -> _Rows:

@@ -11,9 +11,11 @@ from typing import Literal, TypeAlias
 
 import h5py
 import numpy as np
+import torch
 from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
+from mrirecon.fourier import center_phases
 from mrirecon.readers.hdf5 import all_finite, read, read_whole_axes
 from mrirecon.readers.unwritten import coverage, numbers
 from mrirecon.scan import Frame
@@ -27,6 +29,8 @@ COUNTERS = ("contrast", "set", "phase", "repetition")
 WORDS = ("slice", "coil", "h", "w", *COUNTERS, "average")
 DEFAULTS = {3: ("slice", "h", "w"), 4: ("slice", "coil", "h", "w")}
 """What the axes mean when nobody tells."""
+PARTS = (("real", "imag"), ("r", "i"), ("re", "im"))
+"""Fields in which real and imaginary parts are kept."""
 LARGEST_PLANE, LARGEST_COUNT = 2**28, 2**20
 """Samples of a plane and number of planes beyond which a file is damaged rather than large."""
 
@@ -42,6 +46,8 @@ class KSpaceArray:
             these names; or ``interleaved`` parts along the coil axis, real first.
         name: Of the array, for messages.
         notes: What was converted, one sentence each.
+        corner: Axes along which k = 0 is stored at index 0.
+        plain: Axes whose Fourier transform had its origin in the first pixel of the image.
     """
 
     axes: tuple[str, ...]
@@ -49,6 +55,8 @@ class KSpaceArray:
     kind: Kind
     name: str = "kspace"
     notes: tuple[str, ...] = ()
+    corner: tuple[str, ...] = ()
+    plain: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -78,8 +86,8 @@ class KSpaceArray:
         if kind is None or words is None or len(words) != len(shape) or 0 in shape:
             raise RawDataError(
                 f"'{name}' is {stored.shape} {stored.dtype}, expected complex "
-                f"{_expected(words)}, or real with a last axis of length 2; say with "
-                f"reading.axes what each axis means, in order ({', '.join(WORDS)})"
+                f"{_expected(words)}, or numbers with a last axis of length 2; "
+                f"{_remedy(kind, stored)}"
             )
         if kind == "interleaved":
             shape = tuple(
@@ -172,6 +180,18 @@ class KSpaceArray:
             return self.take(stored, ("h", "w"), fixed)[None]
         return self.take(stored, ("coil", "h", "w"), fixed)
 
+    def plane_at(
+        self, stored: Stored, position: dict[str, int]
+    ) -> Complex64[np.ndarray, "coil h w"]:
+        """Look at the plane at a position along the other axes, as :meth:`peek` does.
+
+        Raises:
+            RawDataError: When it cannot be read.
+        """
+        if "coil" not in self.axes:
+            return self.peek(stored, ("h", "w"), position)[None]
+        return self.peek(stored, ("coil", "h", "w"), position)
+
     def take(
         self, stored: Stored, wanted: Sequence[str], fixed: dict[str, int]
     ) -> Complex64[np.ndarray, "..."]:
@@ -185,6 +205,32 @@ class KSpaceArray:
         Raises:
             RawDataError: When it cannot be read or is not finite.
         """
+        result = self._taken(stored, wanted, fixed)
+        if not all_finite(result.view(np.float32)):
+            where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
+            raise RawDataError(
+                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity), "
+                "expected numbers; copy or export the file again"
+            )
+        return self._in_the_middle(result, wanted)
+
+    def peek(
+        self, stored: Stored, wanted: Sequence[str], fixed: dict[str, int]
+    ) -> Complex64[np.ndarray, "..."]:
+        """Read as :meth:`take` does, to look for something: zero where a value is not finite.
+
+        Raises:
+            RawDataError: When it cannot be read.
+        """
+        result = self._in_the_middle(self._taken(stored, wanted, fixed), wanted)
+        if all_finite(result.view(np.float32)):
+            return result
+        return np.nan_to_num(result, nan=0.0, posinf=0.0, neginf=0.0)
+
+    def _taken(
+        self, stored: Stored, wanted: Sequence[str], fixed: dict[str, int]
+    ) -> Complex64[np.ndarray, "..."]:
+        """Read a part of the array as it is."""
         one_coil = slice(2 * fixed.get("coil", 0), 2 * fixed.get("coil", 0) + 2)
         selection = tuple(
             slice(None) if word in wanted
@@ -199,14 +245,20 @@ class KSpaceArray:
             result = read_whole_axes(stored, selection)
         else:
             result, kept = self._converted(np.asarray(read(stored, selection)), kept, wanted)
-        result = np.ascontiguousarray(result.transpose([kept.index(word) for word in wanted]))
-        if not all_finite(result.view(np.float32)):
-            where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
-            raise RawDataError(
-                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity), "
-                "expected numbers; copy or export the file again"
-            )
-        return result
+        return np.ascontiguousarray(result.transpose([kept.index(word) for word in wanted]))
+
+    def _in_the_middle(
+        self, values: Complex64[np.ndarray, "..."], wanted: Sequence[str]
+    ) -> Complex64[np.ndarray, "..."]:
+        """Move k = 0 and the origin of the image to index ``n // 2``."""
+        for axis, word in enumerate(wanted):
+            if word in self.corner:
+                values = np.fft.fftshift(values, axis)
+            if word in self.plain:
+                tensor = torch.from_numpy(values).movedim(axis, -1)
+                _, phases = center_phases(tensor.shape[-1], tensor)
+                values = (tensor * phases).movedim(-1, axis).numpy()
+        return np.ascontiguousarray(values) if self.corner or self.plain else values
 
     def _converted(
         self, values: np.ndarray, kept: list[str], wanted: Sequence[str]
@@ -223,7 +275,7 @@ class KSpaceArray:
         elif self.kind == "pairs":
             real, imaginary = values[..., 0], values[..., 1]
         elif self.kind == "fields":
-            real, imaginary = values["real"], values["imag"]
+            real, imaginary = (values[name] for name in values.dtype.names or ())
         else:
             real, imaginary = values.real, values.imag
         result = np.empty(real.shape, np.complex64)
@@ -257,15 +309,36 @@ def _words(axes: str | Sequence[str], name: str, stored: Stored) -> tuple[str, .
 def _kind(stored: Stored, axes: int | None, interleaved: bool) -> Kind | None:
     shape, dtype = stored.shape, stored.dtype
     if dtype.names:
-        parts = {name: dtype[name].kind for name in dtype.names}
-        return "fields" if parts == {"real": "f", "imag": "f"} else None
+        numbers = all(dtype[name].kind in "fiu" for name in dtype.names)
+        return "fields" if numbers and tuple(dtype.names) in PARTS else None
     if dtype.kind == "c":
         return "complex"
-    if dtype.kind != "f":
+    if dtype.kind not in "fiu":
         return None
     if interleaved:
         return "interleaved"
     return "pairs" if len(shape) > 1 and shape[-1] == 2 and axes in (None, len(shape) - 1) else None
+
+
+def _remedy(kind: Kind | None, stored: Stored) -> str:
+    """Say what can be done about an array that is not understood."""
+    if 0 in stored.shape:
+        return "it is empty: export the scan again"
+    if kind is not None:
+        return f"say with reading.axes what each axis means, in order ({', '.join(WORDS)})"
+    if stored.dtype.kind in "fiu":
+        halves = [axis for axis, n in enumerate(stored.shape) if n == 2]
+        if halves:
+            return (
+                f"these are real numbers: if axis {halves[0]} holds real and imaginary part, move "
+                "it to the end and save the array again; magnitude images cannot be reconstructed"
+            )
+        return (
+            "these are real numbers, and the phase of k-space is lost: images of magnitudes cannot "
+            "be reconstructed. Save k-space as one complex array, or choose another array of the "
+            "file with reading.variable"
+        )
+    return "these are no numbers that k-space can be made of: save one complex array"
 
 
 def _expected(words: tuple[str, ...] | None) -> str:

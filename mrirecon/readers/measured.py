@@ -108,6 +108,10 @@ def stored_mask(
             f"a mask of shape ({w},) or {order}, for {frames} frames; correct or delete it"
         )
     mask = (values != 0).reshape(-1, *np.atleast_2d(values).shape[-2:])
+    if "w" in array.corner:  # a mask is stored as its k-space is
+        mask = np.fft.fftshift(mask, -1)
+    if "h" in array.corner and mask.shape[-2] > 1:
+        mask = np.fft.fftshift(mask, -2)
     return torch.from_numpy(np.ascontiguousarray(mask))
 
 

@@ -37,7 +37,7 @@ class NumpyScan(ArrayScan):
 
     format = "NumPy"
     layout = "a .npy array (slice, coil, h, w) or (slice, h, w), or a .npz with such a 'kspace'"
-    choices = ("axes",)
+    choices = ("axes", "variable", "centered", "image_centered")
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -49,18 +49,25 @@ class NumpyScan(ArrayScan):
 
     def open(self) -> AbstractContextManager[Contents]:
         if self.kept is None:
-            self.kept = _load(self.path)
+            self.kept = _load(self.path, self.reading.variable or ARRAYS[0])
         return nullcontext(self.kept)
 
     def recognize(self, file: Contents) -> KSpaceArray:
-        if "kspace" not in file:
-            found = ", ".join(sorted(_members(self.path)))
-            raise RawDataError(f"found {found}, expected an array 'kspace'; save it by this name")
-        return KSpaceArray.of(file["kspace"], self.reading.axes)
+        name = self.reading.variable or ARRAYS[0]
+        if name not in file:
+            found = ", ".join(sorted(_members(self.path))) or "one array without a name"
+            raise RawDataError(
+                f"found {found}, expected an array '{name}'; save it by this name, or choose one "
+                "with reading.variable=NAME"
+            )
+        return KSpaceArray.of(file[name], self.reading.axes, name)
 
     def describe(self, file: Contents, notes: list[str]) -> dict[str, Any]:  # noqa: ARG002
         notes.append("The file has no header: voxel sizes are unknown.")
         return {}
+
+    def known(self, file: Contents) -> bool:  # noqa: ARG002
+        return False
 
     def told(self, file: Contents, notes: list[str]) -> Bool[Tensor, "frame #h w"]:  # noqa: ARG002
         mask = file.get("mask")
@@ -76,7 +83,7 @@ def _members(path: Path) -> tuple[str, ...]:
         return ()
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def _load(path: Path, kspace: str) -> dict[str, np.ndarray]:
     _refuse_large(path)
     stored = None
     try:
@@ -89,8 +96,9 @@ def _load(path: Path) -> dict[str, np.ndarray]:
             elif isinstance(found, np.ndarray):  # of no values
                 return {"kspace": found}
             else:
+                names = (kspace, ARRAYS[1])
                 with found:
-                    return {name: np.asarray(found[name]) for name in ARRAYS if name in found}
+                    return {name: np.asarray(found[name]) for name in names if name in found}
     except DAMAGE as error:
         raise RawDataError(
             f"{path}: the NumPy file is damaged ({error}), or holds Python objects; save a complex "

@@ -87,8 +87,9 @@ def test_dead_coils_are_named():
 
 def test_empty_slices_are_named():
     empty = np.array([True, False, True, False])
-    assert "Slices 0, 2 are (counted from 0, of 4) exactly zero" in empty_note(empty)
-    assert "of 4 of the first frame" in empty_note(empty, 2)
+    assert "Exactly zero: slice 0, slice 2 (counted from 0, of 4)" in empty_note(empty)
+    frames = np.stack([empty, [True, False, False, False]])
+    assert "Exactly zero: slice 0, slice 2 of frame 0 (counted" in empty_note(frames)
     assert empty_note(~empty & empty) is None is empty_note(empty | ~empty)
 
 
