@@ -12,8 +12,9 @@ from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.plausibility import Peak, coil_energy, find_peak
+from mrirecon.readers.array_words import Stored
 from mrirecon.readers.coil_axis import are_coils
-from mrirecon.readers.kspace_array import KSpaceArray, Stored
+from mrirecon.readers.kspace_array import KSpaceArray
 
 ROUNDS = 2
 """How often the strongest sample is looked for along each axis."""

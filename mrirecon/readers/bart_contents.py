@@ -3,7 +3,8 @@
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.readers.kspace_array import KSpaceArray, Stored
+from mrirecon.readers.array_words import Stored
+from mrirecon.readers.kspace_array import KSpaceArray
 
 TRAJECTORY = (2, 3)
 """Coordinates of a sample, along READ."""

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.array_scan import ArrayScan, Contents
+from mrirecon.readers.array_words import Stored
 from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5
-from mrirecon.readers.kspace_array import KSpaceArray, Stored
+from mrirecon.readers.kspace_array import KSpaceArray
 from mrirecon.readers.matlab import from_matlab, is_old_mat, load_old_mat, old_mat_names
 from mrirecon.readers.measured import everything, stored_mask
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import product
 from math import prod
-from typing import Literal, TypeAlias
 
 import h5py
 import numpy as np
@@ -16,21 +15,21 @@ from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import center_phases
+from mrirecon.readers.array_words import (
+    COUNTERS,
+    DEFAULTS,
+    Kind,
+    Stored,
+    axis_words,
+    expected,
+    kind_of,
+    remedy,
+)
 from mrirecon.readers.hdf5 import all_finite, read, read_whole_axes
 from mrirecon.readers.unwritten import coverage, numbers
 from mrirecon.scan import Frame
 
 Shape = tuple[int, int]
-Stored: TypeAlias = h5py.Dataset | np.ndarray
-"""An array on disk: an HDF5 dataset, or a NumPy array that is usually memory-mapped."""
-Kind = Literal["complex", "pairs", "fields", "interleaved"]
-COUNTERS = ("contrast", "set", "phase", "repetition")
-"""Axes that tell frames from one another, the slowest first; as in :class:`Frame`."""
-WORDS = ("slice", "coil", "h", "w", *COUNTERS, "average")
-DEFAULTS = {3: ("slice", "h", "w"), 4: ("slice", "coil", "h", "w")}
-"""What the axes mean when nobody tells."""
-PARTS = (("real", "imag"), ("r", "i"), ("re", "im"))
-"""Fields in which real and imaginary parts are kept."""
 LARGEST_PLANE, LARGEST_COUNT = 2**28, 2**20
 """Samples of a plane and number of planes beyond which a file is damaged rather than large."""
 
@@ -79,15 +78,15 @@ class KSpaceArray:
         """
         if stored.shape is None:  # HDF5 knows datasets without even an empty shape
             raise RawDataError(f"'{name}' is an empty dataset, expected complex k-space")
-        words = None if axes is None else _words(axes, name, stored)
-        kind = _kind(stored, None if words is None else len(words), interleaved)
+        words = None if axes is None else axis_words(axes, name, stored)
+        kind = kind_of(stored, None if words is None else len(words), interleaved)
         shape = stored.shape[:-1] if kind == "pairs" else stored.shape
         words = words or DEFAULTS.get(len(shape))
         if kind is None or words is None or len(words) != len(shape) or 0 in shape:
             raise RawDataError(
                 f"'{name}' is {stored.shape} {stored.dtype}, expected complex "
-                f"{_expected(words)}, or numbers with a last axis of length 2; "
-                f"{_remedy(kind, stored)}"
+                f"{expected(words)}, or numbers with a last axis of length 2; "
+                f"{remedy(kind, stored)}"
             )
         if kind == "interleaved":
             shape = tuple(
@@ -282,65 +281,3 @@ class KSpaceArray:
         with np.errstate(over="ignore", invalid="ignore"):  # found out by the caller
             result.real, result.imag = real, imaginary
         return result, kept
-
-
-def _words(axes: str | Sequence[str], name: str, stored: Stored) -> tuple[str, ...]:
-    """Check what the user said about the axes."""
-    words = tuple(axes.replace(",", " ").split() if isinstance(axes, str) else axes)
-    unknown = [word for word in words if word not in WORDS]
-    twice = [word for word in WORDS if words.count(word) > 1]
-    missing = [word for word in ("h", "w") if word not in words]
-    problem = (
-        f"'{unknown[0]}' is not known" if unknown
-        else f"'{twice[0]}' is there twice" if twice
-        else f"'{missing[0]}' is missing" if missing
-        else f"there are {len(words)} words" if len(stored.shape) - len(words) not in (0, 1)
-        else ""
-    )  # fmt: skip
-    if problem:
-        raise RawDataError(
-            f"reading.axes '{' '.join(words)}' does not describe '{name}', which is "
-            f"{stored.shape} {stored.dtype}: {problem}; give one word per axis, in order, "
-            f"of {', '.join(WORDS)}"
-        )
-    return words
-
-
-def _kind(stored: Stored, axes: int | None, interleaved: bool) -> Kind | None:
-    shape, dtype = stored.shape, stored.dtype
-    if dtype.names:
-        numbers = all(dtype[name].kind in "fiu" for name in dtype.names)
-        return "fields" if numbers and tuple(dtype.names) in PARTS else None
-    if dtype.kind == "c":
-        return "complex"
-    if dtype.kind not in "fiu":
-        return None
-    if interleaved:
-        return "interleaved"
-    return "pairs" if len(shape) > 1 and shape[-1] == 2 and axes in (None, len(shape) - 1) else None
-
-
-def _remedy(kind: Kind | None, stored: Stored) -> str:
-    """Say what can be done about an array that is not understood."""
-    if 0 in stored.shape:
-        return "it is empty: export the scan again"
-    if kind is not None:
-        return f"say with reading.axes what each axis means, in order ({', '.join(WORDS)})"
-    if stored.dtype.kind in "fiu":
-        halves = [axis for axis, n in enumerate(stored.shape) if n == 2]
-        if halves:
-            return (
-                f"these are real numbers: if axis {halves[0]} holds real and imaginary part, move "
-                "it to the end and save the array again; magnitude images cannot be reconstructed"
-            )
-        return (
-            "these are real numbers, and the phase of k-space is lost: images of magnitudes cannot "
-            "be reconstructed. Save k-space as one complex array, or choose another array of the "
-            "file with reading.variable"
-        )
-    return "these are no numbers that k-space can be made of: save one complex array"
-
-
-def _expected(words: tuple[str, ...] | None) -> str:
-    choices = [words] if words else [DEFAULTS[4], DEFAULTS[3]]
-    return " or ".join(f"({', '.join(choice)})" for choice in choices)

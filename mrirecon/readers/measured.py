@@ -15,8 +15,9 @@ from jaxtyping import Bool, Complex64
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.array_words import Stored
 from mrirecon.readers.hdf5 import read
-from mrirecon.readers.kspace_array import KSpaceArray, Stored
+from mrirecon.readers.kspace_array import KSpaceArray
 from mrirecon.readers.unwritten import refuse_unwritten
 
 PROBED_PLANES = 4

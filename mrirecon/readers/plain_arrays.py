@@ -23,8 +23,9 @@ from mrirecon.raw.plausibility import (
     find_peak,
     place_notes,
 )
+from mrirecon.readers.array_words import Stored
 from mrirecon.readers.axis_order import Signal, check_order, find_signal, refuse_order
-from mrirecon.readers.kspace_array import KSpaceArray, Stored
+from mrirecon.readers.kspace_array import KSpaceArray
 from mrirecon.reading import Reading
 
 PLANES = 512
