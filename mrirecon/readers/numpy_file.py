@@ -84,7 +84,8 @@ def _members(path: Path) -> tuple[str, ...]:
 
 
 def _load(path: Path, kspace: str) -> dict[str, np.ndarray]:
-    _refuse_large(path)
+    names = (kspace, ARRAYS[1])
+    _refuse_large(path, names)
     stored = None
     try:
         with warnings.catch_warnings():  # of headers that look as if Python 2 had written them
@@ -96,7 +97,6 @@ def _load(path: Path, kspace: str) -> dict[str, np.ndarray]:
             elif isinstance(found, np.ndarray):  # of no values
                 return {"kspace": found}
             else:
-                names = (kspace, ARRAYS[1])
                 with found:
                     return {name: np.asarray(found[name]) for name in names if name in found}
     except DAMAGE as error:
@@ -108,11 +108,11 @@ def _load(path: Path, kspace: str) -> dict[str, np.ndarray]:
     return map_arrays(path, {"kspace": stored})
 
 
-def _refuse_large(path: Path) -> None:
+def _refuse_large(path: Path, names: tuple[str, ...]) -> None:
     """Refuse a ZIP archive whose arrays would take too much memory, by its table of contents."""
     try:
         with ZipFile(path) as archive:
-            members = [archive.getinfo(f"{n}.npy") for n in ARRAYS if f"{n}.npy" in _members(path)]
+            members = [archive.getinfo(f"{n}.npy") for n in names if f"{n}.npy" in _members(path)]
     except DAMAGE:
         return  # no archive, or found out when it is read
     for member in members:
