@@ -91,7 +91,7 @@ def test_its_files_are_read_wherever_scans_are(package, tmp_path):
     assert torch.equal(scan[1].kspace, torch.full((3, 8, 6), 2.5, dtype=torch.complex64))
     (folder_scan,) = Folder(tmp_path / "raw")
     assert torch.equal(folder_scan[0].kspace, scan[0].kspace)
-    np.save(tmp_path / "raw" / "other.npy", np.ones((2, 3, 16, 16), np.complex64))
+    np.save(tmp_path / "raw" / "other.npy", np.full((2, 3, 16, 16), 1j, np.complex64))
     assert open_scan(tmp_path / "raw" / "other.npy").header.format != "OurLab"
     with pytest.raises(RawDataError, match="expected one of OurLab, "):
         open_scan(scan_file(tmp_path / "raw", "text", "nothing"))
