@@ -241,7 +241,7 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
         (["simulate", "output=o", "contrasts=[t3]"], "contrasts has 't3'"),
         (["train", "model=cg_sense", *TINY[:5]], "CgSense has nothing to train"),
         (["train", "resume=no.ckpt"], "no.ckpt is not a file"),
-        (["train", "data=folder", "data.train.scans.path=x"], "Missing mandatory value"),
+        (["train", "data=folder", "data.train.scans.path=x"], "data.val.scans.path must be given"),
         (["train", "trainer.max_epoch=3"], "did you mean max_epochs?"),
         (["train", "trainer.accelerator=gpu", *TINY[:5]], "trainer: "),
         (["train", "trainer.precision=64-true"], "trainer.precision: expected one of"),
