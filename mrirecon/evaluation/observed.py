@@ -11,6 +11,8 @@ from mrirecon.types import Volume
 
 LARGEST_FACTOR = 2.0
 """Intensities that differ by more are in other units, or those of another scan."""
+LARGEST_BACKGROUND = 0.25
+"""Part of the squared error that may lie where an image was cut to zero before it is told."""
 
 
 class Observed:
@@ -20,6 +22,7 @@ class Observed:
         self._datasets: dict[str, Counter[str]] = defaultdict(Counter)
         self._matrices: Counter[tuple[int, int]] = Counter()
         self._factors: dict[str, list[float]] = defaultdict(list)
+        self._background: dict[str, list[float]] = defaultdict(list)
 
     def read(self, path: Path, dataset: str | None, method: str = "reference") -> Volume:
         """Read a volume, and remember where it was found."""
@@ -36,6 +39,9 @@ class Observed:
         for method, image in images.items():
             pair = compared(method, name, image, reference, plain)
             self._factors[method].append(fitted_factor(*pair))
+            self._background[method].append(
+                error_in_background(*compared(method, name, image, reference, protocol))
+            )
 
     def definition(self, protocol: Protocol) -> str:
         """Tell what was scored; numbers that are scored otherwise do not compare."""
@@ -59,6 +65,7 @@ class Observed:
             "datasets": {method: list(names) for method, names in self._datasets.items()},
             "matrices": [list(matrix) for matrix in self._matrices],
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
+            "error_in_background": {m: statistics.mean(b) for m, b in self._background.items()},
         }
 
     def warnings(self, protocol: Protocol) -> list[str]:
@@ -72,6 +79,12 @@ class Observed:
                     "those of the reference, so these scores compare units more than images; "
                     "correct the units, or score with scale=least_squares"
                 )
+            if (share := statistics.mean(self._background[method])) > LARGEST_BACKGROUND:
+                found.append(
+                    f"{method}: {share:.0%} of the squared error lies where its images are exactly "
+                    "zero and the references are not: the background outside of the coil maps was "
+                    "cut off; sensitivity.crop=0 keeps it"
+                )
             if len(self._datasets[method]) > 1:
                 names = ", ".join(self._datasets[method])
                 found.append(f"{method}: volumes were found in different data sets: {names}")
@@ -82,3 +95,10 @@ class Observed:
                 "reference_dataset=NAME"
             )
         return found
+
+
+def error_in_background(image: Volume, reference: Volume) -> float:
+    """Return the part of the squared error where the image is exactly zero."""
+    squares = (image - reference).double().square()
+    total = float(squares.sum())
+    return float(squares[image == 0].sum()) / total if total else 0.0

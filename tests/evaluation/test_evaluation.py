@@ -10,6 +10,7 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mrirecon import cli
 from mrirecon.errors import RawDataError, ShapeError
+from mrirecon.evaluation.observed import Observed, error_in_background
 from mrirecon.evaluation.protocol import Protocol, fitted_factor, region, score
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
@@ -204,3 +205,18 @@ def test_the_command_tells_what_it_scored_and_of_other_units(tmp_path, capsys, m
     assert facts["datasets"]["loud"] == ["reconstruction"] and facts["matrices"] == [[28, 20]]
     rows = json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]
     assert rows[0]["nmse"] == pytest.approx(rows[1]["nmse"])
+
+
+def test_an_error_that_lies_in_cut_background_is_told():
+    _, reference = map(torch.from_numpy, volumes())
+    inside = torch.zeros_like(reference)
+    inside[:, 4:-4, 4:-4] = 1
+    noisy = reference + 0.01
+    cut, protocol, seen = noisy * inside, Protocol(), Observed()
+    seen.compare("v", {"cut": cut, "whole": noisy}, reference, protocol)
+    lost = float((reference * (1 - inside)).square().sum())
+    share = lost / (lost + float((0.01 * inside).square().sum()))
+    assert error_in_background(cut, reference) == pytest.approx(share, rel=1e-3)
+    (warning,) = seen.warnings(protocol)
+    assert f"cut: {share:.0%} of the squared error" in warning and "crop=0" in warning
+    assert seen.facts(protocol)["error_in_background"]["whole"] == 0
