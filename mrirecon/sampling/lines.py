@@ -67,7 +67,7 @@ class LinePattern(SamplingPattern):
         center, outer = self.outer(w, center, acceleration, rng)
         outer[center_slice(w, center)] = True
         if w >= FEWEST:
-            _refuse_absurd(outer, center, acceleration)
+            _refuse_absurd(outer, center, acceleration, isinstance(self, RandomLines))
         return DrawnMask(torch.from_numpy(outer)[None], (shape[0], center), float(acceleration))
 
     @abstractmethod
@@ -161,8 +161,8 @@ class MagicFractionLines(LinePattern):
         return center, _magic(w, round(w / (budget - center)), rng)
 
 
-def _refuse_absurd(mask: Lines, center: int, acceleration: float) -> None:
-    """Refuse what is no undersampling, or nothing but a centre.
+def _refuse_absurd(mask: Lines, center: int, acceleration: float, chance: bool) -> None:
+    """Refuse what is no undersampling, unless it is so by ``chance``, or nothing but a centre.
 
     Raises:
         ConfigError: With the numbers.
@@ -170,7 +170,7 @@ def _refuse_absurd(mask: Lines, center: int, acceleration: float) -> None:
     w = len(mask)
     if acceleration > w:
         raise ConfigError(f"acceleration={acceleration:g} of {w} lines is less than one line")
-    if acceleration > 1 and mask.all():
+    if acceleration > 1 and mask.all() and (center >= w or not chance):
         raise ConfigError(
             f"acceleration={acceleration:g} with {center} central lines keeps all {w} lines, "
             "R = 1; choose fewer central lines (acs or center_fraction) or a larger acceleration"
