@@ -23,11 +23,15 @@ def collate(samples: Sequence[Sample]) -> Sample:
     if 0 < len(neighbors) < len(samples):
         lonely = [sample.key for sample in samples if sample.neighbors is None]
         raise ShapeError(f"cannot batch: {lonely} have no neighbors, the others do")
-    tensors: dict[str, Tensor] = {}
+    targets = [sample.target is not None for sample in samples]
+    tensors: dict[str, Tensor | None] = {}
     for field in fields(Sample):
         values = [getattr(sample, field.name) for sample in samples]
         present = [isinstance(value, Tensor) for value in values]
         if not any(present):
+            continue
+        if field.name == "peak" and not all(present) and not any(targets):
+            tensors["peak"] = None  # that of a reference which only some will have
             continue
         if not all(present):
             missing = [s.key for s, p in zip(samples, present, strict=True) if not p]
