@@ -59,6 +59,7 @@ def everything_set(scan):
                 scale=torch.tensor(3.0), noise=torch.tensor(0.1 * index),
                 protocol=torch.tensor([3.0, float("nan"), 1.0, 2.0, 3.0]).nan_to_num(7.0),
                 target=torch.rand(rows, w), acs=torch.tensor([rows, index]),
+                region=torch.tensor([rows - 2, w - index]),
             )  # fmt: skip
 
     scan.__class__ = Full
@@ -287,7 +288,7 @@ def test_a_file_cut_short_is_refused_also_while_it_is_open(packed):
     scan[0]
     with packed.open("r+b") as file:
         file.truncate(packed.stat().st_size // 2)
-    with pytest.raises(RawDataError, match="the file is damaged"):
+    with pytest.raises(RawDataError, match="was changed since it was opened: it was"):
         scan[2]
     with pytest.raises(RawDataError, match="truncated"):
         open_scan(packed)

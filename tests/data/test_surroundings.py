@@ -298,7 +298,7 @@ def test_maps_of_neighbours_are_their_own_from_the_cache_too(tmp_path):
                 collate([transform(one).replace(noise=sample.noise)])
             )
             torch.testing.assert_close(maps[0, number], expected[0], rtol=1e-3, atol=1e-3)
-    assert len(list(tmp_path.glob("*.npz"))) == 3
+    assert len(list(tmp_path.glob("*.coilmaps"))) == 3
 
 
 def test_ssdu_holds_the_same_positions_out_of_the_neighbours():
