@@ -226,7 +226,10 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
         (["evaluate", "reference=."], "reconstruction is missing; usage: mrirecon evaluate"),
         (["reconstruct", "input=nowhere.h5", "output=o"], "nowhere.h5: no such file"),
         (["reconstruct", "input=.", "output=o", "model.iteration=3"], "did you mean iterations?"),
-        (["reconstruct", "input=.", "output=o", "model=cgsense"], "Could not find 'model/cgsense'"),
+        (
+            ["reconstruct", "input=.", "output=o", "model=cgsense"],
+            "did you mean cg_sense?",
+        ),
         (["reconstruct", "input=.", "output=o", "dicom_template=a.txt"], "formats lacks dicom"),
         (
             ["reconstruct", "input=.", "output=o", "formats=[dicom]", "dicom_template=a.txt"],

@@ -130,6 +130,7 @@ def test_proximal_gradients_are_exact(iterations, lam):
         ),
         inputs,
         atol=1e-4,
+        fast_mode=True,
     )
 
 
