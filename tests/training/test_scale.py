@@ -12,8 +12,9 @@ from pytorch_lightning.strategies import DDPStrategy
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from torch import nn
 
-from mrirecon.commands.train import _check_data, _check_monitors
+from mrirecon.commands.train import _check_data
 from mrirecon.commands.trainer import build_trainer
+from mrirecon.commands.trainer_flags import RunLength, check_monitors
 from mrirecon.config import build
 from mrirecon.data.batches import VolumeBatches
 from mrirecon.data.datamodule import DataModule
@@ -190,7 +191,8 @@ def test_methods_for_frames_and_data_without_references_are_refused():
         pl.Trainer(callbacks=[pl.callbacks.EarlyStopping(name)], **quiet)
         for name in ("val/ssim", "val/loss")
     )
-    _check_monitors(runs.data(), by_ssim)
-    _check_monitors(without("val"), by_loss)
+    length = RunLength(batches=4, together=1, updates=40, by_steps=False)
+    check_monitors(by_ssim, runs.data(), Supervised(), length)
+    check_monitors(by_loss, without("val"), Ssdu(), length)
     with pytest.raises(ConfigError, match=r"EarlyStopping looks at val/ssim, but .* no reference"):
-        _check_monitors(without("val"), by_ssim)
+        check_monitors(by_ssim, without("val"), Ssdu(), length)
