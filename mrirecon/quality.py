@@ -119,8 +119,8 @@ class Quality:
         correlation: Magnitude of the noise correlation between coils, before whitening.
         residual: Of the image and the maps of record, ESPIRiT's of the same data, which are the
             same for every method, so that methods compare.
-        own_residual: Of the image and the maps that the method itself has used, where these are
-            others.
+        own_residual: Of the image and the maps that the method itself has used; None when it has
+            none, or its image has no phase.
         missing: What was not measured, and why.
         seconds: Durations by what was done.
         memory: Peak memory in MB by where.
