@@ -89,7 +89,7 @@ class Residual:
         noise: Root-mean-square of the difference in units of the noise's standard deviation: about
             1 when noise is all that is left over. None when the noise is not known.
         misfit: As ``relative``, without the part that noise explains; where the noise is not known
-            it is taken from the edge of k-space.
+            it is estimated as for every method.
     """
 
     maps: str

@@ -1,18 +1,14 @@
 """Regularization weights from the level of the noise."""
 
-import math
-
 import torch
 from jaxtyping import Complex, Float32
 from torch import Tensor
 
 from mrirecon.operators import data_weights, noise_variance
+from mrirecon.reconstructors.estimated_noise import estimated_noise
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.types import Maps, Sample
 
-OUTERMOST = 0.9
-"""From this quantile of their distance from the centre on, samples are taken for noise."""
-LOW = 0.1
 BISECTIONS = 50
 LEAST = 1e-3
 """No weight below this one is chosen: maps are never exact, and their errors are amplified, too."""
@@ -25,39 +21,6 @@ def noise_level(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
     """
     best = estimated_noise(sample) if sample.noise is None else sample.noise
     return noise_variance(sample, best).sqrt()
-
-
-def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
-    r"""Estimate the standard deviation of the noise in each real component, from k-space alone.
-
-    The squared magnitudes of noise have the tenth percentile :math:`-2\sigma^2\ln 0.9`; a low one,
-    because detail of the object is large in few samples. It is that of the outermost tenth of the
-    measured samples of all coils; smooth detail there makes the estimate too large. Where samples
-    were averaged differently it is that of the best-averaged.
-    """
-    h, w = sample.kspace.shape[-2:]
-    y, x = (
-        (torch.arange(n, device=sample.kspace.device) - n // 2).abs() / max(n / 2, 1)
-        for n in (h, w)
-    )
-    distance = torch.maximum(y[:, None], x)
-    squares = torch.view_as_real(sample.kspace).square().sum(-1)
-    measured = sample.mask & (squares > 0).any(-3)  # zero padding is no measurement
-    distances = torch.where(measured, distance, math.nan)
-    far = _quantile(distances.flatten(-2), OUTERMOST)[..., None, None]
-    if sample.weights is not None:
-        squares = squares * sample.weights.unsqueeze(-3)
-    outer = (measured & (distance >= far)).unsqueeze(-3) & (squares > 0)
-    low = _quantile(torch.where(outer, squares, math.nan).flatten(-3), LOW)
-    return (low.nan_to_num(0.0) / (-2 * math.log(1 - LOW))).sqrt()
-
-
-def _quantile(values: Tensor, share: float) -> Tensor:
-    """Return a quantile of the last axis, NaN left out, without the limit on its length."""
-    ordered = values.sort(-1).values  # NaN last
-    count = (~values.isnan()).sum(-1, keepdim=True)
-    place = (share * (count - 1)).clamp_min(0).long()
-    return ordered.gather(-1, place).squeeze(-1)
 
 
 def density(sample: Sample) -> Float32[Tensor, "*b 1 1"]:

@@ -46,7 +46,8 @@ class CgSense(IterativeReconstructor):
             adaptation to the scale of the data or the size of the image. ``"auto"`` finds the one
             of least expected error for the noise and the sampling
             (:func:`~mrirecon.reconstructors.automatic.wiener_weight`); the noise is that of
-            whitened data, else it is estimated from the outermost samples.
+            whitened data, else it is estimated
+            (:func:`~mrirecon.reconstructors.estimated_noise.estimated_noise`).
         iterations: Largest number of conjugate-gradient steps.
         tolerance: Stop once the image surely differs from the exact solution by no more than this
             part, because the residual is less than ``tolerance`` times
