@@ -35,10 +35,11 @@ def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
 
     Where coils differ it is about the root-mean-square over them; where samples were averaged
     differently, that of the best-averaged. An object that fills the image, or a small matrix, makes
-    it too large. With complete lines it was found between 0.96 and 1.11 of the true level at a
-    signal-to-noise ratio of up to 10 (brains of three contrasts, 1 to 32 coils, R = 1 to 8, partial
-    Fourier, matrices from 32), at most 1.25 at 30, 1.4 at 100 and 3 at 300; without them between
-    0.9 and 1.25, up to 2.1, 5 and 15. It is 0 where nothing was measured.
+    it too large. With complete lines it was found between 0.94 and 1.11 of the true level at a
+    signal-to-noise ratio of up to 10 (brains of three contrasts and simulated ones, 1 to 32 coils,
+    white and correlated, R = 1 to 8, partial Fourier, matrices from 32), at most 1.3 at 30, 1.4 at
+    100 and 2.9 at 300; without them between 0.85 and 1.2 up to 10, at most 1.9, 5 and 14 above. It
+    is 0 where nothing was measured.
     """
     kspace = sample.kspace.detach()
     if sample.weights is not None:
