@@ -90,7 +90,7 @@ _MODL = (
 _ADAPTIVE = ("model=adaptive_cs_net", "model.scales=[3,3,3,3,3]", "model.channels=8")
 _NO_STEP = (
     # a weight this large leaves nothing of the data: the layer returns its input
-    "model.consistency._target_=mrirecon.reconstructors.data_consistency.ProximalStep",
+    "model.consistency._target_=mrirecon.reconstructors.ProximalStep",
     "model.consistency.weight=1e6",
 )
 _UNET = ("model=unet", "model.channels=9", "model.pools=3")

@@ -19,6 +19,7 @@ from beartype.door import is_bearable
 
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.missing import missing_package, needs
+from mrirecon.names import public_name
 
 T = TypeVar("T")
 _RESERVED = {"_target_", "_partial_"}
@@ -59,7 +60,7 @@ def build_callable(tree: Any, key: str) -> Callable[..., Any]:
 
 def locate(path: Any) -> Any:
     """Import what a ``_target_`` names; None when there is no such thing."""
-    module, _, name = str(path).rpartition(".")
+    module, _, name = public_name(str(path)).rpartition(".")
     try:
         return getattr(importlib.import_module(module), name)
     except (ImportError, AttributeError, ValueError):

@@ -17,7 +17,7 @@ from mrirecon.reconstructors.weights import public_model, strip_prefixes
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 from mrirecon.types import Transform
 
-PREPROCESSING = {"_target_": "mrirecon.data.transforms.Normalize"}
+PREPROCESSING = {"_target_": "mrirecon.data.Normalize"}
 """Of public weights: their networks normalize by themselves; this keeps numbers of raw units, which
 are small, out of half precision."""
 NESTING = 25  # a parameter counts once for each module around it; real networks nest ten deep

@@ -27,6 +27,8 @@ PARTS = (
     "torch.nn.modules",
 )
 """Where the classes are of which methods are made; constructing one touches no file."""
+EXPORTING = ("torch.nn", "mrirecon.data")
+"""Packages that export such classes beside others."""
 MODULES = ("mrirecon.reconstructors", "mrirecon.networks", "mrirecon.sensitivity", "torch.nn")
 """Where only modules are parts of methods; what else is there serves them."""
 LOCAL = ("folder", "gigabytes")
@@ -150,7 +152,7 @@ def _targets(node: Any) -> Iterator[tuple[Any, bool]]:
 
 def _is_part(path: str, partial: bool) -> bool:
     """Tell whether a path leads to a class that is defined in one of :data:`PARTS`."""
-    if partial or not (_below(path, PARTS) or path.rpartition(".")[0] == "torch.nn"):
+    if partial or not (_below(path, PARTS) or path.rpartition(".")[0] in EXPORTING):
         return False
     found = locate(path)
     if not inspect.isclass(found) or not _below(found.__module__, PARTS):

@@ -9,9 +9,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
-    {"errors", "epoch", "buffers", "interruption", "missing"},
+    {"errors", "epoch", "buffers", "interruption", "missing", "names"},
     {"types", "fourier", "files", "building"},
-    {"choices", "half", "image", "quality", "recipes", "selection", "hdf5_output"},
+    {"choices", "defaults", "half", "image", "quality", "recipes", "selection", "hdf5_output"},
     {
         "completion",
         "operators",

@@ -1,8 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from skimage.metrics import peak_signal_noise_ratio
-from skimage.metrics import structural_similarity as skimage_ssim
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity as skimage_ssim
 
 from mrirecon import metrics
 from mrirecon.errors import ShapeError

@@ -18,7 +18,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mrirecon.commands.shown import Shown
 from mrirecon.config import settings
+from mrirecon.defaults import completed
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import conf_folder
 
@@ -40,13 +42,18 @@ def command(
 
     def decorate(function: Command[Settings]) -> Callable[[], None]:
         name, sweep = function.__name__, Sweep(os.getpid())
+        shown: Shown | None = None
 
         @functools.wraps(function)
         def wrapped(config: DictConfig) -> float | None:
-            config = OmegaConf.create(OmegaConf.to_container(config))  # type: ignore[assignment]
+            given = OmegaConf.to_container(config)
+            config = OmegaConf.create(completed(given))
             for group in groups:  # one that was set to null is simply None
                 config.setdefault(group, None)
             try:
+                if shown:
+                    sys.stdout.write(shown.text(config))
+                    return None
                 if name not in OWN_FOLDERS:
                     _name_output(config)
                 result = function(config, settings(config, schema, groups))
@@ -63,7 +70,10 @@ def command(
 
         @functools.wraps(function)
         def start() -> None:
+            nonlocal shown
             sweep.forget()
+            shown, words = Shown.taken_from(sys.argv[1:])
+            sys.argv = [sys.argv[0], *words]
             main()
             if report := sweep.report():
                 sys.exit(f"mrirecon {name}: {report}")

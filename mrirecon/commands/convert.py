@@ -17,12 +17,13 @@ from torch import Tensor
 
 from mrirecon.building import build_node
 from mrirecon.commands.plain import plain_parser, told
+from mrirecon.defaults import completed
 from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, Untouchable, atomic, mark, refuse_existing
 from mrirecon.loading import PREPROCESSING
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.weights import public_model, strip_prefixes
-from mrirecon.training.checkpoint import Recipe, read_state
+from mrirecon.training.checkpoint import Recipe, read_state, written_by
 
 
 def main() -> None:
@@ -58,10 +59,11 @@ def checkpoint(
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(f"the weights fit no network of ours: {error}") from error
-    recipe = Recipe(node, PREPROCESSING)
+    recipe = Recipe(completed(node), completed(PREPROCESSING))
     state = {f"reconstructor.{name}": value for name, value in weights.items()}
     contents = {
         "output": mark(Kind.CHECKPOINT, checked=False),  # first, where it is looked for
+        "mrirecon": written_by(),
         "state_dict": state,
         "recipe": asdict(recipe),
     }

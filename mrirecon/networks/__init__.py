@@ -1,10 +1,8 @@
-"""Convolutional networks, unaware of coils and k-space."""
+"""Convolutional networks, unaware of coils and k-space.
 
-from mrirecon.networks.denoiser import Denoiser
-from mrirecon.networks.norm_unet import NormUnet
-from mrirecon.networks.prompt_unet import PromptUnet
-from mrirecon.networks.residual_cnn import ResidualCnn
-from mrirecon.networks.restormer import Restormer
-from mrirecon.networks.unet import Unet
+What a configuration names stands in ``__init__.pyi``, and is imported when it is first used.
+"""
 
-__all__ = ["Denoiser", "NormUnet", "PromptUnet", "ResidualCnn", "Restormer", "Unet"]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

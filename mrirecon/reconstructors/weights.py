@@ -52,11 +52,11 @@ def public_model(weights: Mapping[str, Tensor]) -> dict[str, Any]:
         ConfigError: When they are not of a whole VarNet or U-Net.
     """
     if any(name.startswith("unet.") for name in weights):
-        model = {"_target_": "mrirecon.reconstructors.unet.UNet", "crop": True}
+        model = {"_target_": "mrirecon.reconstructors.UNet", "crop": True}
         return {**model, **_size(weights, "unet.")}
     cascades = {int(found[1]) for k in weights if (found := re.match(r"cascades\.(\d+)\.", k))}
     return {
-        "_target_": "mrirecon.reconstructors.varnet.VarNet",
+        "_target_": "mrirecon.reconstructors.VarNet",
         "cascades": len(cascades),
         **_size(weights, "cascades.0.model.unet."),
         "sensitivity": {

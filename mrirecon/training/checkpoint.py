@@ -8,8 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from mrirecon import __version__
+from mrirecon.defaults import renamed
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import plain_node, portable
+
+FORMAT = 2
+"""Of the checkpoints that are written; 1 had no number, and recipes without defaults."""
+
+
+def written_by() -> dict[str, Any]:
+    """Return what a checkpoint tells about the program that wrote it, under ``mrirecon``."""
+    return {"format": FORMAT, "version": __version__}
 
 
 @dataclass(frozen=True)
@@ -46,7 +56,7 @@ def recipe_of(state: dict[str, Any], path: Path) -> Recipe | None:
             f"checkpoint: the recipe in {path} is not one of mrirecon; expected the nodes "
             f"{', '.join(sorted(names))}"
         )
-    nodes = {name: portable(plain_node(recipe[name], f"{path}: {name}")) for name in names}
+    nodes = {name: renamed(portable(plain_node(recipe[name], f"{path}: {name}"))) for name in names}
     return Recipe(**nodes)
 
 
@@ -98,7 +108,23 @@ def read_state(path: str | Path) -> dict[str, Any]:
         ) from error
     if not isinstance(state, dict):
         raise ConfigError(f"checkpoint: {path} holds a {type(state).__name__}, not weights")
+    _refuse_newer(state, path)
     return state
+
+
+def _refuse_newer(state: dict[str, Any], path: Path) -> None:
+    writer = state.get("mrirecon", {"format": 1})
+    number = writer.get("format") if isinstance(writer, dict) else None
+    if type(number) is not int or number < 1:
+        raise ConfigError(
+            f"checkpoint: {path} does not tell the number of its format; found {str(writer)[:100]}"
+        )
+    if number > FORMAT:
+        version = str(writer.get("version"))[:40]
+        raise ConfigError(
+            f"checkpoint: {path} has format {number}, written by mrirecon {version}; this is "
+            f"mrirecon {__version__}, which reads formats up to {FORMAT}; update mrirecon"
+        )
 
 
 def _refuse_compressed(path: Path) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.index import IndexedScan
+from mrirecon.defaults import default_of
+from mrirecon.names import public_name
 from mrirecon.scan import Scan
 
 SAMPLED = 64
@@ -77,12 +79,24 @@ def differences(there: RunFacts, here: RunFacts, names: dict[str, str]) -> list[
     keys = [k for k in (*there.settings, *here.settings) if k.partition(".")[0] in told]
     found = []
     for key in dict.fromkeys(keys):
-        old, new = (run.settings.get(key, UNKNOWN) for run in (there, here))
+        old, new = _setting(there, key), here.settings.get(key, UNKNOWN)
         if old != new:
             found.append(f"{key}: {old} in that run, {new} in this one")
     for name, scans in there.scans.items():
         found += _other_scans(f"data.{name}", scans, here.scans.get(name, {}), names)
     return found
+
+
+def _setting(run: RunFacts, key: str) -> Any:
+    """Return a setting of a run by its public name; older runs leave defaults out."""
+    node, _, name = key.rpartition(".")
+    if key in run.settings:
+        value = run.settings[key]
+        return public_name(value) if name == "_target_" else value
+    try:
+        return default_of(str(run.settings.get(f"{node}._target_")), name)
+    except KeyError:
+        return UNKNOWN
 
 
 def _other_scans(

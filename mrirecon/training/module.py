@@ -20,7 +20,7 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.averaging import TRAINED, WeightAverage
-from mrirecon.training.checkpoint import Recipe
+from mrirecon.training.checkpoint import Recipe, written_by
 from mrirecon.training.continuity import RunFacts
 from mrirecon.training.objective import Objective, no_reference
 from mrirecon.training.open_update import GRADIENTS, OpenUpdate, gradients_of
@@ -201,6 +201,7 @@ class ReconstructionModule(pl.LightningModule):
         return self.scheduler is not None and "steps" in signature(self.scheduler).parameters
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["mrirecon"] = written_by()
         checkpoint["recipe"] = asdict(self.recipe)
         checkpoint["schedule"] = self.schedule
         checkpoint["rates"] = self.rates

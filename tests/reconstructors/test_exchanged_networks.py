@@ -208,7 +208,7 @@ def test_every_consistency_is_a_choice_of_the_models_that_it_serves_and_refused_
                 reason = r"model\.consistency: expected (Image|Kspace)Consistency or null, got a "
                 with pytest.raises(ConfigError, match=reason):
                     build(config.model, Reconstructor, "model")
-    splitting = "{_target_: mrirecon.reconstructors.data_consistency.SplittingStep, iterations: 2}"
+    splitting = "{_target_: mrirecon.reconstructors.SplittingStep, iterations: 2}"
     config = composed("train", "model=modl", f"++model.consistency={splitting}")
     with pytest.raises(
         ConfigError,

@@ -414,7 +414,7 @@ def test_parts_are_chosen_in_the_configuration():
         "reconstruct",
         "model=modl",
         "regularizer@model.regularizer=norm_unet",
-        "++model.consistency={_target_: mrirecon.reconstructors.data_consistency.GradientStep}",
+        "++model.consistency={_target_: mrirecon.reconstructors.GradientStep}",
         "++model.iterations=2",
     )
     model = build(config.model, Reconstructor, "model")

@@ -1,0 +1,15 @@
+from .augmentation import Augment as Augment
+from .coils import (
+    CompressCoils as CompressCoils,
+    CompressCoilsGeometrically as CompressCoilsGeometrically,
+    Whiten as Whiten,
+)
+from .datamodule import DataModule as DataModule
+from .dataset import SliceDataset as SliceDataset
+from .folder import Folder as Folder
+from .transforms import (
+    Compose as Compose,
+    Normalize as Normalize,
+    RssTarget as RssTarget,
+    Undersample as Undersample,
+)
