@@ -56,7 +56,9 @@ def test_patients_are_split_as_a_whole(tmp_path):
         for contrast in ("a", "b"):
             write_fastmri(tmp_path / "raw" / f"{subject}{contrast}.h5", scenes.scan(subject))
     done = split(tmp_path / "raw", tmp_path / "out", "--fractions", "0.6", "0.2", "0.2")
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 0 and not done.stderr, done.stderr
+    few = split(tmp_path / "raw", tmp_path / "few")  # a tenth of five patients is none
+    assert few.returncode == 0 and "is empty: 5 patients are too few" in few.stderr
     files = {n: sorted(p.name for p in (tmp_path / "out" / n).iterdir()) for n in NAMES}
     assert [len(files[name]) for name in NAMES] == [6, 2, 2]
     assert all({f"{name[0]}a.h5", f"{name[0]}b.h5"} <= set(m) for m in files.values() for name in m)

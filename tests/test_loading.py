@@ -24,6 +24,7 @@ from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
+from mrirecon.training.checkpoint import read_state
 from tests import scenes
 
 CPU = torch.device("cpu")
@@ -284,3 +285,25 @@ def test_public_weights_load_without_any_choice(tmp_path):
     with torch.no_grad():
         assert torch.equal(network(batch), model(batch))
     assert transform(scenes.scan()[0]).scale > 0
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"", "the file is empty"),
+        (b"model: varnet\n", "it starts with b'model: varnet"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "it starts with b'.x89PNG"),
+        (b"\x93NUMPY" + bytes(50), "it starts with"),
+        (b"PK\x03\x04" + bytes(50), "damaged or no checkpoint"),
+        (None, r"Python object \(torch.nn.modules.linear.Linear\).*state_dict"),
+    ],
+)
+def test_what_is_no_checkpoint_is_told_without_the_advice_to_run_it(tmp_path, content, told):
+    path = tmp_path / "some.ckpt"
+    if content is None:
+        torch.save(torch.nn.Linear(2, 2), path)
+    else:
+        path.write_bytes(content)
+    with pytest.raises(ConfigError, match=told) as caught:
+        read_state(path)
+    assert "weights_only" not in str(caught.value) and "weights only load" not in str(caught.value)

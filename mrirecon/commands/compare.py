@@ -80,6 +80,7 @@ def _compare(path: Path, index: int) -> None:
     object_mask = (Espirit()(collate([full])) != 0).any(-3)
     target = root_sum_of_squares(ifft(collate([full]).kspace)) * object_mask
     models = methods()
+    print(f"NRMSE inside the object (0 is perfect), {path.name}, slice {index}")
     print(f"{'sampling':<12}{'R':>6}" + "".join(f"{name:>13}" for name in models))
     for name, pattern in patterns().items():
         sample = collate([Compose([Undersample(pattern), Normalize()])(full)])

@@ -69,7 +69,8 @@ def check_resume(path: str, facts: RunFacts, data: DataModule, trainer: pl.Train
         listed = "\n".join(f"  {line}" for line in found)
         raise ConfigError(
             f"resume: {path} is of another run:\n{listed}\nA resumed run must equal the one that "
-            "was interrupted; give the settings of that run (its config.yaml)"
+            "was interrupted; give the settings of that run (its config.yaml), or "
+            "start another run from its weights with checkpoint=FILE instead of resume=FILE"
         )
     _check_time(path, state, trainer)
     _note(path, state, facts.seed)

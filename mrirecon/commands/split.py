@@ -58,6 +58,12 @@ def main() -> None:
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.resolve())
         print(f"{target}: {len(members)} patients, {len(chosen)} files")
+        if not members and arguments.fractions[NAMES.index(name)] > 0:
+            print(
+                f"WARNING: {target} is empty: {len(patients)} patients are too few for "
+                f"--fractions {' '.join(map(str, arguments.fractions))}",
+                file=sys.stderr,
+            )
 
 
 def _split(patients: list[str], fractions: list[float], seed: int) -> dict[str, list[str]]:

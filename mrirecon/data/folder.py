@@ -24,17 +24,20 @@ def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
     """
     path = Path(path)
     if not path.exists():
-        raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
+        raise RawDataError(f"{path}: {absent(path)}")
     if not path.is_file() and not path.is_dir():
         raise RawDataError(
             f"{path}: is a pipe or a device, expected a file or a folder; pipe it in with "
             "`mrirecon reconstruct - < PIPE`"
         )
     try:
+        path.match(pattern)  # an empty one is refused also where there is nothing to match
         if path.is_file():
             files = [path] if path.match(pattern) else []
         else:
             files = _scans_in(path, pattern)
+    except RawDataError:
+        raise
     except (ValueError, NotImplementedError) as error:
         raise RawDataError(
             f"{path}: pattern={pattern!r} cannot be used ({error}); expected one relative to the "
@@ -43,6 +46,13 @@ def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
     if not files:
         raise RawDataError(f"{path}: no file matches {pattern!r}")
     return files
+
+
+def absent(path: Path) -> str:
+    """Say why there is nothing at a path: no such file, or a link that leads nowhere."""
+    if path.is_symlink():
+        return f"is a link to {path.readlink()}, which is not there; mount or copy what it means"
+    return f"no such file or folder (in {Path.cwd()})"
 
 
 def data_folder(path: str | Path) -> Path:

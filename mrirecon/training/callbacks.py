@@ -58,7 +58,7 @@ class SamplePictures(pl.Callback):
         with torch.inference_mode():
             image = module.reconstructor(sample).abs()
             zero_filled = root_sum_of_squares(ifft(sample.kspace))
-        (name, index), step = sample.key[0], trainer.current_epoch
+        (name, index), epoch = sample.key[0], trainer.current_epoch + 1  # as progress is told
         panels = [
             Panel(center_crop(x, shape)[0].float().cpu().numpy(), title)
             for title, x in (("zero-filled", zero_filled), ("reconstruction", image))
@@ -66,10 +66,10 @@ class SamplePictures(pl.Callback):
         figure = comparison(
             Panel(target, "reference"),
             panels,
-            title=f"{name}, slice {index + 1}, epoch {step}",
+            title=f"{name}, slice {index + 1}, epoch {epoch}",
         )
-        path = self.folder / f"epoch{step:04d}_{place}.png"
+        path = self.folder / f"epoch{epoch:04d}_{place}.png"
         save_figure(path, figure, overwrite=True, resolution=110)
         for logger in trainer.loggers:
             if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_figure(f"val/slice{place}", figure, step, close=False)
+                logger.experiment.add_figure(f"val/slice{place}", figure, epoch, close=False)

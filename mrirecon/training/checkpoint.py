@@ -1,5 +1,6 @@
 """A checkpoint: the weights and the recipe that rebuilds what they belong to."""
 
+import re
 import zipfile
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -102,9 +103,8 @@ def read_state(path: str | Path) -> dict[str, Any]:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated types
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise ConfigError(
-            f"checkpoint: {path} is not a readable PyTorch checkpoint: {reason}"
+            f"checkpoint: {path} is not a readable PyTorch checkpoint: {_unreadable(path, error)}"
         ) from error
     if not isinstance(state, dict):
         raise ConfigError(f"checkpoint: {path} holds a {type(state).__name__}, not weights")
@@ -125,6 +125,25 @@ def _refuse_newer(state: dict[str, Any], path: Path) -> None:
             f"checkpoint: {path} has format {number}, written by mrirecon {version}; this is "
             f"mrirecon {__version__}, which reads formats up to {FORMAT}; update mrirecon"
         )
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    """Say what is there instead; PyTorch's own words advise to let the file run code."""
+    with path.open("rb") as stream:
+        start = stream.read(16)
+    if not start:
+        return "the file is empty; copy it again"
+    if found := re.search(r"\bGLOBAL ([\w.]+)", str(error)):
+        return (
+            f"it holds a Python object ({found[1]}), and loading one may run code; expected "
+            "weights only: where it was made, save torch.save(model.state_dict(), FILE)"
+        )
+    if start.startswith(b"PK"):
+        return "the archive is damaged or no checkpoint; copy it again"
+    return (
+        f"it starts with {start!r}; expected a file of torch.save, such as checkpoints/best.ckpt "
+        "of mrirecon train or public weights"
+    )
 
 
 def _refuse_compressed(path: Path) -> None:

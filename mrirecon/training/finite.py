@@ -40,7 +40,7 @@ class Step:
     def __str__(self) -> str:
         shown = ", ".join(f"{name} slice {index + 1}" for name, index in self.keys[:8])
         more = f" and {len(self.keys) - 8} more" if len(self.keys) > 8 else ""
-        return f"{shown}{more} (epoch {self.epoch}, update {self.update + 1})"
+        return f"{shown}{more} (epoch {self.epoch + 1}, update {self.update + 1})"
 
 
 class RefuseNonFinite(pl.Callback):

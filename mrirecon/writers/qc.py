@@ -113,7 +113,7 @@ def _key_numbers(quality: Quality) -> str:
         inside = quality.noise.inside
         numbers.append(("median SNR", f"{np.median(quality.noise.snr[inside]):.1f}"))
         worst = np.percentile(quality.noise.deviation[inside], 95)
-        numbers.append(("noise amplification, 95 %", f"{worst:.2f}"))
+        numbers.append(("noise amplification, 95th percentile", f"{worst:.2f}"))
     residual = quality.residual or quality.own_residual
     if residual is not None:
         if residual.noise is not None:
@@ -187,7 +187,8 @@ def _consistency(quality: Quality) -> str:
         for one in found
     )
     return (
-        "<table><tr><th>measured minus predicted k-space, with</th><th>of the measured</th>"
+        '<table class="residuals"><tr><th>measured minus predicted k-space, with</th>'
+        "<th>of the measured</th>"
         f"<th>in noise standard deviations</th><th>misfit</th></tr>{rows}</table>"
         "<p>The first row is the same for every method, so methods compare by it. About 1 noise "
         "standard deviation means that only noise is left over; the misfit is what noise does not "

@@ -31,6 +31,7 @@ figcaption { padding-top: 6px; font-size: 13px; color: #9aa0a6; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: 4px 0; border-bottom: 1px solid #222528; }
 th { width: 34%; font-weight: 400; color: #9aa0a6; }
+.residuals th, .residuals td { width: auto; padding-right: 24px; white-space: nowrap; }
 td { overflow-wrap: anywhere; white-space: pre-line; }
 pre { margin: 0; padding: 12px 14px; overflow-x: auto; background: #191b1d; font-size: 13px;
   white-space: pre-wrap; overflow-wrap: anywhere; }

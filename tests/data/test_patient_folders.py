@@ -223,3 +223,12 @@ def test_no_folder_of_raw_files_is_replaced(tmp_path):
     twins = [tmp_path / "P1" / "a.mat", tmp_path / "P1" / "a.h5", tmp_path / "P2" / "a.h5"]
     with pytest.raises(ConfigError, match="called P1/a up to their ending"):
         Outputs(tmp_path / "out", ["png"], twins, source=tmp_path)
+
+
+def test_an_empty_folder_and_a_dead_link_are_told_as_what_they_are(tmp_path):
+    with pytest.raises(RawDataError, match="the folder holds no file") as caught:
+        raw_files(tmp_path)
+    assert "cannot be used" not in str(caught.value)
+    (tmp_path / "scan.h5").symlink_to("gone.h5")
+    with pytest.raises(RawDataError, match=r"scan.h5: is a link to gone.h5, which is not there"):
+        raw_files(tmp_path / "scan.h5")
