@@ -141,7 +141,7 @@ def test_a_run_that_is_not_finite_is_stopped_before_the_update(what, tmp_path):
             enable_checkpointing=True, loaders=runs.data(),
         )  # fmt: skip
     assert f"the {what} is not finite, after subject00" in str(error.value)
-    assert "(epoch 1, update " in str(error.value) and "optimizer.lr" in str(error.value)
+    assert "(epoch 2, update " in str(error.value) and "optimizer.lr" in str(error.value)
     kept = torch.load(tmp_path / "last.ckpt", weights_only=True)
     assert kept["epoch"] == 0 and all(p.isfinite().all() for p in model.parameters())
 
