@@ -60,6 +60,13 @@ def center_note(grid: Grid, readouts: Readouts, axis: int) -> str | None:
     off = int(values[peak]) - told
     if mean[peak] <= PROMINENT * np.median(mean) or abs(off) <= max(TOLERANCE, step):
         return None
+    size = (grid.phase, grid.partition or grid.phase)[axis].size
+    if abs(abs(off) - size // 2) <= max(TOLERANCE, step) and len(values) * step > 0.9 * size:
+        return (
+            f"The signal is strongest at {counter} = {values[peak]}, half of k-space away from the "
+            f"encoding centre {told}: k-space has its centre in the corner. Number its lines so "
+            f"that {told} is k = 0."
+        )
     remedy = f" (reading.center={values[peak]} overrides it)" if axis == 0 else ""
     return (
         f"The signal is strongest at {counter} = {values[peak]}, {abs(off)} from the encoding "

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from jaxtyping import Bool, Complex64, Float64
+from jaxtyping import Complex64, Float64
 
 from mrirecon.scan import Vector
 
@@ -22,8 +22,6 @@ SHARE, PROMINENCE = 0.7, 50.0
 the median. Measured scans have above 0.96 and 1400, coils and slices below 0.5 and 20."""
 BROAD = 8.0
 """The same of a small object, whose k-space is broad: its peak fills up to half of the axis."""
-DEAD = 1e-6
-"""A coil with less energy than this share of the median coil's is dead."""
 VOXEL = (0.05, 30.0)
 """Plausible pixel spacings and slice thicknesses, in mm."""
 UNITS = {1e3: "metres", 1e-3: "micrometres", 10.0: "centimetres"}
@@ -98,6 +96,12 @@ def coil_energy(kspace: Plane) -> Float64[np.ndarray, "h w"]:
     return energy
 
 
+def energy_of(samples: Complex64[np.ndarray, "..."]) -> float:
+    """Return the energy of all samples together, in float64."""
+    parts = (np.square(part, dtype=np.float64).sum() for part in (samples.real, samples.imag))
+    return float(sum(parts))
+
+
 def _band(energy: Float64[np.ndarray, "n m"], index: int) -> Float64[np.ndarray, " n"]:
     """Return the energy along the first axis close to an index of the second."""
     band: np.ndarray = energy[:, max(0, index - 1) : index + 2].sum(1)
@@ -118,64 +122,31 @@ def place_notes(peaks: tuple[Peak, Peak]) -> list[str]:
             "The signal has no peak, as k-space of an image has: is this noise, an image, or a "
             "slice outside the object?"
         ]
-    notes = []
-    for peak, name in zip(peaks, ("h (readout)", "w (phase encoding)"), strict=True):
-        if peak.place == "none":
-            notes.append(
-                f"The signal has no peak along {name}, as k-space of an image has: is that axis in "
-                "image space, or are these spokes?"
-            )
-        elif peak.place == "corner":
-            notes.append(
-                f"The signal peaks at index {peak.index} of {peak.size} along {name}: k-space has "
-                f"its centre in the corner, expected at {peak.size // 2}."
-            )
-        elif peak.place == "aside":
-            notes.append(
-                f"The signal peaks at index {peak.index} of {peak.size} along {name}, "
-                f"{abs(peak.offset)} off the centre: maps and calibration are taken around the "
-                f"centre, {peak.size // 2}. Lines of partial Fourier that were not measured belong "
-                "into the array as zeros."
-            )
-    return notes
+    names = ("h (readout)", "w (phase encoding)")
+    found = [place_note(peak, name) for peak, name in zip(peaks, names, strict=True)]
+    return [note for note in found if note]
 
 
-def coil_notes(kspace: Plane, what: str) -> list[str]:
-    """Name coils that are dead in a plane, which ``what`` names; none when all of it is zero."""
-    energy = np.array([float(np.square(np.abs(c), dtype=np.float64).sum()) for c in kspace])
-    if len(energy) < 2 or not energy.any():
-        return []
-    silent = np.flatnonzero(energy == 0)
-    weak = np.flatnonzero((energy > 0) & (energy < DEAD * np.median(energy[energy > 0])))
-    notes = []
-    if len(silent):
-        notes.append(f"{_coils(silent)} exactly zero in {what}: dead, or switched off.")
-    if len(weak):
-        notes.append(f"{_coils(weak)} nearly zero in {what}: dead, or switched off.")
-    return notes
-
-
-def _coils(numbers: np.ndarray) -> str:
-    verb = "Coil {} (counted from 0) is" if len(numbers) == 1 else "Coils {} (counted from 0) are"
-    return verb.format(listed(numbers.tolist()))
-
-
-def empty_note(empty: Bool[np.ndarray, "*frame slice"]) -> str | None:
-    """Name the slices that are entirely zero; None when there are none, or nothing else."""
-    frames = np.atleast_2d(empty)
-    if not frames.any() or frames.all():
-        return None
-    whole = np.flatnonzero(frames.all(0)).tolist()
-    parts = [f"slice {number}" for number in whole]
-    parts += [
-        f"slice {number} of frame {frame}"
-        for frame, number in np.argwhere(frames).tolist()
-        if number not in whole
-    ]
-    return (
-        f"Exactly zero: {listed(parts)} (counted from 0, of {frames.shape[1]}): never acquired, "
-        "never written, or lost."
-    )
+def place_note(peak: Peak, name: str) -> str:
+    """Say that a peak misses the centre of the axis of that name, or is none; else empty."""
+    if peak.place == "none":
+        return (
+            f"The signal has no peak along {name}, as k-space of an image has: is that axis in "
+            "image space, or are these spokes?"
+        )
+    if peak.place == "corner":
+        return (
+            f"The signal peaks at index {peak.index} of {peak.size} along {name}: k-space has "
+            f"its centre in the corner, expected at {peak.size // 2}."
+        )
+    if peak.place == "aside":
+        return (
+            f"The signal peaks at index {peak.index} of {peak.size} along {name}, "
+            f"{abs(peak.offset)} off the centre: maps and calibration are taken around the "
+            f"centre, {peak.size // 2}. Lines of partial Fourier that were not measured belong "
+            "into the array as zeros."
+        )
+    return ""
 
 
 def plausible_voxel(voxel: Vector | None) -> tuple[Vector | None, list[str]]:
@@ -214,9 +185,3 @@ def _millimetres(size: float) -> tuple[float | None, str]:
         if VOXEL[0] <= size * factor <= VOXEL[1]:
             return size * factor, unit
     return None, ""
-
-
-def listed(values: list[int] | list[str]) -> str:
-    """Write a list, the first ones of many."""
-    text = ", ".join(map(str, values[:8]))
-    return text + ", …" if len(values) > 8 else text

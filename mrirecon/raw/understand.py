@@ -7,7 +7,7 @@ import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import CartesianAcquisition, Fetch
-from mrirecon.raw.centers import center_note, lines_through_center, readout_energy
+from mrirecon.raw.centers import readout_energy
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
 from mrirecon.raw.counters import completed
 from mrirecon.raw.frames import check_repeats, completeness_note, frames_of
@@ -18,6 +18,7 @@ from mrirecon.raw.memory import refuse_too_large
 from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.raw.noise import NoiseScan, Whitening, noise_scan, whitening
 from mrirecon.raw.oversampling import nearest_sample, windows
+from mrirecon.raw.probe import signal_notes
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
 from mrirecon.raw.reference import placed_reference
 from mrirecon.raw.reversal import turned_centers
@@ -99,7 +100,8 @@ def understand(
     notes += [repeats.note] if repeats.note else []
     coils = int(lines["active_channels"][0])
     refuse_too_large(grid, coils)
-    notes += _center_notes(grid, kinds.imaging, lines, numbers, stack, fetch)
+    plane, slices = _planes_of(lines, numbers, grid, stack)
+    notes += signal_notes(grid, heads, kinds.imaging, plane, (len(frames), slices), fetch)
     white = _whiten(header, heads, kinds, fetch, notes, noise)
     matrix = None if white is None else white.matrix
     if matrix is not None and repeats.most > 1:
@@ -168,18 +170,13 @@ def _complete(grid: Grid, lines: Heads) -> bool:
     return bool(placed.start.max() <= used.min() and placed.stop.min() > used.max())
 
 
-def _center_notes(
-    grid: Grid, imaging: Index, lines: Heads, numbers: Index, stack: SliceStack, fetch: Fetch
-) -> list[str]:
-    """Compare the encoding centres with the signal of the middle slice of the first frame."""
-    middle = stack.order[len(stack.order) // 2]
-    one = np.flatnonzero((numbers == 0) & (lines["idx"]["slice"] == middle))
-    notes = []
-    for axis in range(2 if grid.partition else 1):
-        chosen = lines_through_center(grid, lines, axis, one)
-        note = center_note(grid, fetch(imaging[chosen]), axis) if len(chosen) else None
-        notes += [note] if note else []
-    return notes
+def _planes_of(lines: Heads, numbers: Index, grid: Grid, stack: SliceStack) -> tuple[Index, int]:
+    """Return the number of each line's plane among those of all frames, and the slices of one."""
+    if grid.partition is not None:
+        return numbers, 1
+    rank = np.zeros(max(stack.order) + 1, np.int64)
+    rank[list(stack.order)] = np.arange(len(stack.order))
+    return numbers * len(stack.order) + rank[lines["idx"]["slice"]], len(stack.order)
 
 
 def _whiten(

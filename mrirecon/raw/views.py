@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding, Space
+from mrirecon.raw.plausibility import UNITS
 
 VIEW = (2.0, 3000.0)
 """Plausible fields of view in the image plane and along a slab, in mm."""
 SLICE = (0.05, 300.0)
 """Plausible slice thicknesses, in mm; a slab may be given instead of its partitions."""
-UNITS = {1e3: "metres", 1e-3: "micrometres"}
-"""What a length was given in, when multiplying by this makes it plausible."""
+SMALL = 60.0
+"""A field of view below this, in mm, is told: it is an animal's, or in centimetres."""
 RATIO = (0.4, 8.0)
 """Plausible ratios of the encoded to the reconstructed field of view."""
 STRETCHED = 5.0
@@ -18,7 +19,7 @@ STRETCHED = 5.0
 
 
 def plausible_views(encoding: Encoding) -> tuple[Encoding, list[str]]:
-    """Correct fields of view that were given in metres or micrometres.
+    """Correct fields of view that were given in metres, centimetres or micrometres.
 
     Returns:
         The encoding with lengths in mm, None where no unit explains one; and what was done, one
@@ -92,6 +93,7 @@ def _contradictions(encoding: Encoding) -> list[str]:
     (wanted, wanted_y, _) = encoding.recon.matrix
     (wanted_view, wanted_view_y, _) = encoding.recon.field_of_view
     notes = []
+    notes += small_view(wanted_view or view, wanted_view_y or view_y)
     if (
         size
         and wanted
@@ -118,6 +120,17 @@ def _contradictions(encoding: Encoding) -> list[str]:
     if view_y and wanted_view_y and view_y < 0.98 * wanted_view_y:
         notes.append(_smaller("y", view_y, wanted_view_y))
     return notes
+
+
+def small_view(x: float | None, y: float | None) -> list[str]:
+    """Say that a field of view is too small for a person: centimetres look like that."""
+    if x is None or y is None or max(x, y) >= SMALL:
+        return []
+    return [
+        f"The field of view is only {x:g} x {y:g} mm: right for a small animal or a sample, in "
+        "centimetres for a person. It was taken as mm; if that is wrong, correct fieldOfView_mm in "
+        "the file's XML."
+    ]
 
 
 def _smaller(axis: str, view: float, wanted: float) -> str:

@@ -13,6 +13,7 @@ from torch import Tensor
 from mrirecon.image import center_crop
 from mrirecon.raw.header import Encoding, MeasurementHeader, parse_header
 from mrirecon.raw.plausibility import plausible_voxel
+from mrirecon.raw.views import small_view
 from mrirecon.readers.hdf5 import read_magnitude, read_text, text
 from mrirecon.readers.unwritten import refuse_unwritten
 from mrirecon.scan import Vector
@@ -101,6 +102,8 @@ def header_facts(
     told = measurement or _NO_HEADER
     voxel, corrected = plausible_voxel(_voxel(measurement.encodings[0]) if measurement else None)
     notes += corrected
+    if measurement and voxel and not corrected:
+        notes += small_view(*measurement.encodings[0].recon.field_of_view[:2])
     return {
         "voxel": voxel,
         "subject": _text_attribute(file, "patient_id") or told.subject,

@@ -9,17 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from jaxtyping import Complex64
+from jaxtyping import Complex64, Float64
 
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.raw.content import Content, Numbers, content_notes
 from mrirecon.raw.plausibility import (
     SHORTEST,
     Peak,
     coil_energy,
-    coil_notes,
-    empty_note,
+    energy_of,
     find_peak,
     place_notes,
 )
@@ -28,8 +28,6 @@ from mrirecon.readers.axis_order import Signal, check_order, find_signal, refuse
 from mrirecon.readers.kspace_array import KSpaceArray
 from mrirecon.reading import Reading
 
-PLANES = 512
-"""At most so many planes are looked at for being empty."""
 LOW_RESOLUTION = 32
 """Samples of the centre whose image shows where the object is."""
 EDGES, RATHER = 0.8, 0.65
@@ -64,7 +62,7 @@ def check_array(
     signal = find_signal(array, stored)
     peaks, where = signal.peaks, signal.strongest
     plane: Plane | None = None
-    notes = content_notes(array, stored, signal) if "slice" not in words else []
+    notes, _ = content_notes(_ArrayContent(array, stored, where, "slice" in words))
     if reading.centered is None:
         if reading.axes is None and choosable:
             refuse_order(array, check_order(array, stored, signal, words))
@@ -258,38 +256,40 @@ def _even(plane: Plane, word: str, peaks: tuple[Peak, Peak]) -> bool:
     return bool(line.min() > (1 - EVEN) * line.max())
 
 
-def content_notes(array: KSpaceArray, stored: Stored, signal: Signal) -> list[str]:
-    """Name dead coils and empty slices.
+class _ArrayContent(Content):
+    """The energy of the planes of an array; a volume in k-space along all axes is one plane."""
 
-    Args:
-        array: The layout, as stored.
-        stored: The array.
-        signal: Where its energy is.
+    def __init__(
+        self, array: KSpaceArray, stored: Stored, where: dict[str, int], volume: bool
+    ) -> None:
+        self.array, self.stored, self.where, self.volume = array, stored, where, volume
+        self.shape = (len(array.frames), 1 if volume else array.slices)
+        self.coils = array.coils
 
-    Raises:
-        RawDataError: When they cannot be read.
-    """
-    where = signal.strongest
-    notes = []
-    if array.coils > 1:
-        row = array.peek(stored, ("coil", "w"), {**where})[:, None]
-        if any((coil == 0).all() for coil in row):  # a row may be empty, a coil is not
-            row = array.peek(stored, ("coil", "h", "w"), {**where})
-        notes += coil_notes(row, f"slice {where.get('slice', 0)}")
-    frames, planes = len(array.frames), array.slices * len(array.frames)
-    if 1 < planes <= PLANES:
-        empty = np.array([_empty(array, stored, where, index) for index in range(planes)])
-        note = empty_note(empty.reshape(frames, array.slices))
-        notes += [note] if note else []
-    return notes
+    def present(self) -> Numbers:
+        return np.arange(self.shape[0] * self.shape[1])
 
+    def strength(self, planes: Numbers) -> Float64[np.ndarray, "plane"]:
+        rows = (self.array.peek(self.stored, ("w",), self._at(int(plane))) for plane in planes)
+        return np.array([energy_of(row) for row in rows])
 
-def _empty(array: KSpaceArray, stored: Stored, where: dict[str, int], index: int) -> bool:
-    """Tell whether a plane is zero; what is not shows it in one of its rows."""
-    frame, slice_ = divmod(index, array.slices)
-    fixed = {**where, **array.counters(frame), "slice": slice_}
-    if array.peek(stored, ("w",), fixed).any():
-        return False
-    averages = range(array.averages)
-    planes = (array.plane_at(stored, fixed | {"average": average}) for average in averages)
-    return not any(plane.any() for plane in planes)
+    def line(self, plane: int) -> Float64[np.ndarray, " coil"]:
+        if self.coils == 1:
+            return self.whole(plane)
+        rows = self.array.peek(self.stored, ("coil", "w"), self._at(plane))
+        return np.array([energy_of(row) for row in rows])
+
+    def whole(self, plane: int) -> Float64[np.ndarray, " coil"]:
+        energy = np.zeros(self.coils)
+        for average in range(self.array.averages):
+            for slice_ in range(self.array.slices) if self.volume else [None]:
+                at = self._at(plane) | {"average": average}
+                at |= {} if slice_ is None else {"slice": slice_}
+                values = self.array.plane_at(self.stored, at)
+                energy += [energy_of(coil) for coil in values]
+        return energy
+
+    def _at(self, plane: int) -> dict[str, int]:
+        frame, slice_ = divmod(plane, self.shape[1])
+        at = {**self.where, **self.array.counters(frame)}
+        return at if self.volume else at | {"slice": slice_}

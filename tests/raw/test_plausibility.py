@@ -4,10 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from mrirecon.fourier import fft, ifft
+from mrirecon.fourier import ifft
 from mrirecon.raw.plausibility import (
-    coil_notes,
-    empty_note,
     peak_notes,
     plane_peaks,
     plausible_voxel,
@@ -70,27 +68,6 @@ def test_what_is_no_kspace_has_no_peak(change, notes):
 @pytest.mark.parametrize("kspace", [np.zeros((2, 32, 32)), np.ones((2, 8, 6))])
 def test_nothing_is_said_about_empty_and_tiny_planes(kspace):
     assert peak_notes(kspace.astype(np.complex64)) == []
-
-
-def test_dead_coils_are_named():
-    kspace = plane()
-    assert coil_notes(kspace, "slice 3") == []
-    kspace[1] = 0
-    kspace[2] *= 1e-5
-    assert coil_notes(kspace, "slice 3") == [
-        "Coil 1 (counted from 0) is exactly zero in slice 3: dead, or switched off.",
-        "Coil 2 (counted from 0) is nearly zero in slice 3: dead, or switched off.",
-    ]
-    assert coil_notes(0 * kspace, "slice 3") == [] == coil_notes(kspace[:1], "slice 3")
-    assert coil_notes(fft(torch.from_numpy(kspace)).numpy(), "slice 3") != []
-
-
-def test_empty_slices_are_named():
-    empty = np.array([True, False, True, False])
-    assert "Exactly zero: slice 0, slice 2 (counted from 0, of 4)" in empty_note(empty)
-    frames = np.stack([empty, [True, False, False, False]])
-    assert "Exactly zero: slice 0, slice 2 of frame 0 (counted" in empty_note(frames)
-    assert empty_note(~empty & empty) is None is empty_note(empty | ~empty)
 
 
 @pytest.mark.parametrize(

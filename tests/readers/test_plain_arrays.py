@@ -209,13 +209,13 @@ def test_dead_coils_and_empty_slices_are_named(tmp_path):
     kspace[:, 2] = 0
     kspace[0] = 0
     opened = open_scan(write_hdf5(tmp_path / "a.h5", kspace=kspace))
-    assert noted(opened, "Coil 2 (counted from 0) is exactly zero in slice ")
-    assert noted(opened, "Exactly zero: slice 0 (counted from 0, of 3)")
+    assert noted(opened, "Coil 2 (counted from 0) is exactly zero in all 2 planes")
+    assert noted(opened, "Exactly zero: slice 1 (counted from 1, of 3 slices)")
     opened = open_scan(
         saved(tmp_path / "b.npy", np.stack([stack((48, 40)), kspace])),
         Reading(axes="repetition slice coil h w"),
     )
-    assert noted(opened, "Exactly zero: slice 0 of frame 1 (")
+    assert noted(opened, "Exactly zero: slice 1 of frame 2 (")
 
 
 def test_bart_trajectories_and_simultaneous_slices(tmp_path):
