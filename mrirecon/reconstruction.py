@@ -1,5 +1,6 @@
 """What a reconstruction run yields: volumes, where they lie, and how they came about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -89,7 +90,7 @@ class Planes:
     """Which planes of a scan belong to one series: the numbers of its frames and of its slices."""
 
     frames: tuple[int, ...]
-    slices: range
+    slices: Sequence[int]
 
 
 def series_of(header: ScanHeader) -> dict[str, Planes]:
@@ -166,6 +167,21 @@ def chosen_series(header: ScanHeader, selection: Selection) -> list[str]:
     """Return the suffixes of the series of which something is wanted."""
     frames = set(selection.chosen_frames(len(header.frames)))
     return [s for s, part in series_of(header).items() if not frames.isdisjoint(part.frames)]
+
+
+def chosen_planes(header: ScanHeader, series: str, selection: Selection) -> Planes:
+    """Return which planes of a series are wanted: of a 3-D volume all, as its slices cross them.
+
+    Raises:
+        KeyError: When there is no such series.
+    """
+    part = series_of(header)[series]
+    known = selection.chosen_frames(len(header.frames))
+    frames = tuple(frame for frame in part.frames if frame in known)
+    if header.volumetric:
+        return Planes(frames, tuple(part.slices))
+    keep = selection.chosen_slices(len(part.slices))
+    return Planes(frames, tuple(part.slices[number] for number in keep))
 
 
 def _read_slices(header: ScanHeader, selection: Selection) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.image import complex_image
 from mrirecon.readers import FileScan, open_scan
-from mrirecon.reconstruction import series_of
+from mrirecon.reconstruction import chosen_planes, series_of
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cg_sense import CgSense
 from mrirecon.reconstructors.partial_fourier import Pocs
@@ -19,6 +19,7 @@ from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame
+from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
@@ -221,6 +222,26 @@ def test_the_plane_belongs_to_the_series(scan):
         echoes.read.clear()
         assess(echoes, ZeroFilled(), NORMALIZE, series=series)
         assert echoes.read == [number]
+
+
+@pytest.mark.parametrize(
+    ("slices", "frames", "read"),
+    [(0, None, [0]), (2, None, [2]), ("1:", None, [2, 1]), (None, 1, [4, 3]), ([0, 1], -1, [4, 3])],
+)
+def test_the_plane_is_one_that_was_reconstructed(scan, slices, frames, read):
+    two = (Frame(), Frame(repetition=1))
+    both = Changed([*scan, *scan], replace(scan.header, frames=two))
+    both.read.clear()
+    quality = assess(both, ZeroFilled(), NORMALIZE, selection=Selection(slices, frames))
+    assert both.read == read and quality.plane == f"slice {read[0] % 3 + 1} of 3"
+
+
+def test_the_plane_of_a_stack_is_chosen_within_it(scan):
+    stacks = (replace(scan.header.geometry, positions=scan.header.geometry.positions[:1]),) * 3
+    header = replace(scan.header, geometry=None, stacks=stacks)
+    for number, series in enumerate(series_of(header)):
+        chosen = chosen_planes(header, series, Selection(0))
+        assert (chosen.frames, chosen.slices) == ((0,), (number,))
 
 
 def test_reading_is_timed_and_memory_measured(scan):

@@ -16,11 +16,12 @@ from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import windows
 from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
-from mrirecon.reconstruction import series_of
+from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.cg_sense import CgSense
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.scan import ScanHeader
+from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
 from mrirecon.types import Maps, Sample, Transform
 
@@ -31,9 +32,10 @@ def assess(
     transform: Transform,
     *,
     series: str = "",
+    selection: Selection | None = None,
     device: torch.device | None = None,
 ) -> Quality:
-    """Look closely at the middle plane of the first frame of a series.
+    """Look closely at the middle plane that was reconstructed of a series' first frame.
 
     The sensitivities are estimated and the regularization is chosen once and then held fixed, so
     noise in them is not seen.
@@ -43,19 +45,21 @@ def assess(
         reconstructor: With what; it is not changed.
         transform: What every Sample goes through first.
         series: Suffix of the series.
+        selection: Which of its slices and frames were reconstructed; all of them when None.
         device: Where to compute.
     """
     header = scan.header
-    part = series_of(header)[series]
+    part = chosen_planes(header, series, selection or Selection())
     first = part.frames[0] * header.slices
+    begin = part.slices[0]
     middle = part.slices[len(part.slices) // 2]
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
         seen = windows(scan, [first + middle], Surroundings.of(reconstructor))
         sample = collate([transform(next(seen))]).to(device or torch.device("cpu"))
         masks = [_mask(sample, header, middle)]
-        if middle:
-            masks.insert(0, _mask(collate([transform(scan[first])]), header, 0))
+        if middle != begin:
+            masks.insert(0, _mask(collate([transform(scan[first + begin])]), header, begin))
         if len(masks) > 1 and (masks[0].mask == masks[1].mask).all():
             masks = masks[1:]
         coils, maps = _coils(sample, header, reconstructor)

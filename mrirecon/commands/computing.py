@@ -56,7 +56,10 @@ def compute(
     """
     started = time.perf_counter()
     # of a plane with signal: that of an empty one would be the same for many scans
-    raw = next((sample for sample in scan if sample.kspace.any()), None) or scan[0]
+    timed, wanted = TimedScan(scan), wanted or Wanted()
+    numbers = planes_of(scan.header, wanted.selection)
+    seen = (scan[number] for number in numbers)
+    raw = next((sample for sample in seen if sample.kspace.any()), None) or scan[numbers[0]]
     _announce(scan, method)
     remarks = method.reconstructor.remarks(collate([method.transform(raw)]))
     for remark in remarks:
@@ -64,7 +67,6 @@ def compute(
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method)
     ready = time.perf_counter()
-    timed, wanted = TimedScan(scan), wanted or Wanted()
     measured, used = Coverage(), Coverage()
 
     def counted(sample: Sample) -> Sample:
@@ -80,7 +82,7 @@ def compute(
         batch_size=batch_size,
         device=method.device,
         progress=sys.stderr.isatty(),
-        planes=planes_of(scan.header, wanted.selection),
+        planes=numbers,
     )
     if not planes.isfinite().all():
         raise RawDataError(
@@ -146,12 +148,21 @@ def _announce(scan: FileScan, method: Method) -> None:
 
 
 def measured(
-    scan: FileScan, result: Reconstruction, method: Method, seconds: Seconds
+    scan: FileScan,
+    result: Reconstruction,
+    method: Method,
+    seconds: Seconds,
+    selection: Selection | None = None,
 ) -> Reconstruction:
     """Return a series with its quality, and how long that took besides ``seconds``."""
     started = time.perf_counter()
     quality = assess(
-        scan, method.reconstructor, method.transform, series=result.suffix, device=method.device
+        scan,
+        method.reconstructor,
+        method.transform,
+        series=result.suffix,
+        selection=selection,
+        device=method.device,
     )
     seconds = (*seconds, ("quality", time.perf_counter() - started))
     memory = peak_memory(method.device)

@@ -174,7 +174,8 @@ def _reconstruct_file(
     ]
     seconds = (*made.seconds, ("writing", time.perf_counter() - writing))
     wanted = [result for result in made.results if QUALITY in todo[result.suffix]]
-    pages = [_quality_page(file, scan, r, made.method, outputs, seconds) for r in wanted]
+    chosen = settings.wanted.selection
+    pages = [_quality_page(file, scan, r, made.method, outputs, seconds, chosen) for r in wanted]
     written += [page.path for page in pages if page.path is not None]
     names = ", ".join(scan_name(path, outputs.folder) for path in written)
     print(f"  {time.perf_counter() - started:.1f} s; wrote {names} to {outputs.folder}")
@@ -188,13 +189,14 @@ def _quality_page(
     method: Method,
     outputs: Outputs,
     seconds: Seconds,
+    selection: Selection,
 ) -> QualityPage:
     """Measure and write the page, and print what it warns of.
 
     The images are complete by now, so whatever goes wrong here must not look as if they were not.
     """
     try:
-        result = measured(scan, result, method, seconds)
+        result = measured(scan, result, method, seconds, selection)
         assert result.quality is not None
         for warning in result.quality.warnings:
             print(f"  WARNING: {warning}", file=sys.stderr)
