@@ -117,7 +117,7 @@ class Copied:
     def __len__(self) -> int:
         return len(self.slices)
 
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         sample = self.slices[index]
         self.buffer.copy_(torch.view_as_real(sample.kspace))
         return sample

@@ -23,7 +23,7 @@ class Kept(Scan):
         self.header = scan.header
         self.slices = list(scan)
 
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         return self.slices[index]
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mrirecon.data.collate import collate
-from mrirecon.data.surroundings import Surroundings, surrounded, told
+from mrirecon.data.surroundings import Surroundings, surrounded
 from mrirecon.errors import ConfigError
 from mrirecon.image import center_fit
 from mrirecon.reconstructors.base import Reconstructor
@@ -147,7 +147,7 @@ def read_batches(
 
 
 def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> Iterator[Sample]:
-    """Yield these slices of a scan with their neighbours and with what the header tells.
+    """Yield these slices of a scan with their neighbours.
 
     Each slice is read once and held for as long as a later one has it in its surroundings.
 
@@ -163,7 +163,7 @@ def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> I
     for wanted in plan:
         for index in wanted:
             if index not in held:
-                held[index] = told(scan[index], header, index)
+                held[index] = scan[index]
         sample = surrounded(held[wanted[0]], [held[index] for index in wanted[1:]])
         uses.subtract(wanted)
         held = {index: one for index, one in held.items() if uses[index]}

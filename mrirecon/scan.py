@@ -7,13 +7,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields, is_dataclass
 from types import NoneType, UnionType
-from typing import Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, final, get_args, get_origin, get_type_hints
 
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Float32, Float64
+from torch import Tensor
 
-from mrirecon.types import Sample
+from mrirecon.types import PROTOCOL, Sample
 
 Vector = tuple[float, float, float]
 STRAIGHT = 0.1
@@ -228,26 +229,37 @@ def _restored(hint: Any, value: Any) -> Any:
 
 
 class Scan(ABC):
-    """A read-only, lazy, picklable sequence of slices; ``scan[i]`` is a Sample.
+    """A read-only, lazy, picklable sequence of slices; ``scan[i]`` is a complete Sample.
 
-    The slices of the first frame come first, then those of the second, and so on.
+    The slices of the first frame come first, then those of the second, and so on. What the header
+    tells about a slice (level of the noise, protocol, field of view) is part of its Sample.
 
-    A Scan keeps no file open between calls, so that DataLoader workers may share it.
+    A Scan keeps no file open between calls, so that DataLoader workers may share it. A format
+    implements :meth:`_read`.
     """
 
     header: ScanHeader
 
-    @abstractmethod
+    @final
     def __getitem__(self, index: int) -> Sample:
         """Return slice ``index`` as it was acquired.
 
         Raises:
             IndexError: When ``index`` is outside ``range(len(self))``.
         """
+        return _complete(self._read(index), self.header, index)
 
+    @final
     def stored(self, index: int) -> Sample:
         """Return slice ``index`` for :func:`mrirecon.half.widened`: k-space may be complex32."""
-        return self[index]
+        return _complete(self._read_stored(index), self.header, index)
+
+    @abstractmethod
+    def _read(self, index: int) -> Sample:
+        """Return what the file holds of slice ``index``; the header's part may be left out."""
+
+    def _read_stored(self, index: int) -> Sample:
+        return self._read(index)
 
     def __len__(self) -> int:
         return self.header.slices * len(self.header.frames)
@@ -256,9 +268,25 @@ class Scan(ABC):
         return (self[index] for index in range(len(self)))
 
 
-def told_noise(sample: Sample, header: ScanHeader) -> Sample:
-    """Note the level of the noise in a Sample that a reader has just handed out, if it is known."""
-    if sample.noise is not None or not header.whitened:
-        return sample
-    one = torch.ones(sample.kspace.shape[:-3])
-    return sample.replace(noise=one if sample.scale is None else one / sample.scale)
+def _complete(sample: Sample, header: ScanHeader, index: int) -> Sample:
+    """Note in a Sample all that the header tells and the reader has not told itself."""
+    found: dict[str, Any] = {}
+    if sample.noise is None and header.whitened:
+        one = torch.ones(sample.kspace.shape[:-3])
+        found["noise"] = one if sample.scale is None else one / sample.scale
+    if sample.region is None:
+        sizes = zip(header.grid, header.canvas, header.matrix, strict=True)
+        region = [min(n, round(n * kept / canvas)) for n, canvas, kept in sizes]
+        found["region"] = torch.tensor(region)
+    if sample.protocol is None:
+        found["protocol"] = protocol_of(header, index // header.slices)
+    return sample.replace(**found) if found else sample
+
+
+def protocol_of(header: ScanHeader, frame: int = 0) -> Float32[Tensor, "5"]:
+    """Return the numbers of :data:`~mrirecon.types.PROTOCOL` for a frame; NaN where unknown."""
+    known = {name: getattr(header.sequence, name) for name in PROTOCOL}
+    contrast = header.frames[frame].contrast
+    if contrast < len(header.echo_times):
+        known["echo_time"] = header.echo_times[contrast]
+    return torch.tensor([torch.nan if value is None else value for value in known.values()])

@@ -80,7 +80,7 @@ class OneCoil(Scan):
         self.header = simulated.header
         self.simulated = simulated
 
-    def __getitem__(self, index):
+    def _read(self, index):
         sample = self.simulated[index]
         target = self.simulated.target(index)
         return sample.replace(maps=torch.ones_like(sample.kspace), target=target)

@@ -48,7 +48,7 @@ class Changed(FileScan):
     def __init__(self, scan, header, change=lambda sample: sample):
         self.scan, self.header, self.change, self.read = scan, header, change, []
 
-    def __getitem__(self, index):
+    def _read(self, index):
         self.read.append(index)
         return self.change(self.scan[index])
 

@@ -59,7 +59,7 @@ class Interpolated(Scan):
         self.scan = scenes.scan(slices=1, with_maps=True)
         self.header = replace(self.scan.header, canvas=canvas, matrix=canvas)
 
-    def __getitem__(self, index):
+    def _read(self, index):
         return self.scan[index]
 
 
@@ -88,3 +88,11 @@ def test_batches_and_units_do_not_matter(batch_size):
     reference = torch.stack([scan.target(i) for i in range(3)])
     ratio = (volume * reference).sum() / reference.square().sum()
     assert ratio == pytest.approx(1, abs=0.05)  # the raw file's units are back
+
+
+def test_a_slice_of_a_scan_knows_what_the_header_tells():
+    scan = scenes.scan()
+    sample = scan[0]
+    assert sample.noise == 1 and scan.header.whitened
+    assert sample.protocol.nan_to_num(0).tolist() == [3.0, 4500.0, 95.0, 0.0, 90.0]
+    assert sample.region.tolist() == list(scan.header.matrix)

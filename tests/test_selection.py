@@ -36,7 +36,7 @@ class Series(Scan):
         frames = tuple(Frame(contrast=c, repetition=r) for c in (0, 1) for r in (0, 1))
         self.header = replace(self.scans[0].header, frames=frames, echo_times=(10.0, 20.0))
 
-    def __getitem__(self, index):
+    def _read(self, index):
         frame, one = divmod(index, self.header.slices)
         return self.scans[frame][one]
 

@@ -20,7 +20,7 @@ class TimedScan(Scan):
     def __init__(self, scan: Scan) -> None:
         self.scan, self.header, self.seconds = scan, scan.header, 0.0
 
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         started = time.perf_counter()
         try:
             return self.scan[index]

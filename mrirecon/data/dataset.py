@@ -10,7 +10,7 @@ from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
 from mrirecon.data.peaks import Peaks
-from mrirecon.data.surroundings import Surroundings, surrounded, told
+from mrirecon.data.surroundings import Surroundings, surrounded
 from mrirecon.data.transforms import Compose, has_gaps, makes_target, may_lack_target
 from mrirecon.errors import ConfigError
 from mrirecon.half import widened
@@ -76,8 +76,7 @@ class SliceDataset(Dataset[Sample]):
         sample = self._kept.pop(index, None)
         if sample is None:
             one = self.scans[scan]
-            stored = one.stored(number) if self._left_to_batches else one[number]
-            sample = told(stored, one.header, number)
+            sample = one.stored(number) if self._left_to_batches else one[number]
         self._kept[index] = sample  # the latest last
         latest = 2 * self.surroundings.reach + 1 if self.surroundings.reach else 0
         while not self.cache and len(self._kept) > latest:

@@ -48,10 +48,10 @@ class IndexedScan(Scan):
         self.path, self.folder, self.reading, self.header = path, folder, reading, header
         self._kept: tuple[Stamp, FileScan] | None = None
 
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         return self._file()[index]
 
-    def stored(self, index: int) -> Sample:
+    def _read_stored(self, index: int) -> Sample:
         return self._file().stored(index)
 
     def _file(self) -> FileScan:

@@ -105,11 +105,15 @@ def cropped(sample: Sample, rows: int) -> Sample:
     acs = sample.acs
     if acs is not None:
         acs = torch.stack([torch.where(acs[0] == h, rows, (acs[0] * rows) // h), acs[1]])
+    region = sample.region
+    if region is not None:
+        region = torch.stack([region[0].clamp(max=rows), region[1]])
     return sample.replace(
         kspace=crop(sample.kspace),
         calibration=None if reference is None else crop(reference),
         maps=None if sample.maps is None else center_crop(sample.maps, (rows, w)),
         acs=acs,
+        region=region,
     )
 
 

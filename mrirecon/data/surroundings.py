@@ -1,17 +1,13 @@
-"""What a Sample gets beside its own k-space: the slices around it, and what the header tells."""
+"""The slices around a slice, for methods that want to see them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from jaxtyping import Float32
-from torch import Tensor
-
 from mrirecon.data.collate import collate
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.scan import Frame, ScanHeader, told_noise
-from mrirecon.types import PROTOCOL, Sample
+from mrirecon.scan import Frame, ScanHeader
+from mrirecon.types import Sample
 
 
 @dataclass(frozen=True)
@@ -63,37 +59,6 @@ def surrounded(sample: Sample, neighbors: Sequence[Sample]) -> Sample:
             [one.replace(target=None, peak=None, neighbors=None) for one in neighbors]
         )
     )
-
-
-def told(sample: Sample, header: ScanHeader, index: int) -> Sample:
-    """Note in slice ``index``, as a reader hands it out, all that the header tells about it."""
-    sample = told_region(told_noise(sample, header), header)
-    return told_protocol(sample, header, index)
-
-
-def told_region(sample: Sample, header: ScanHeader) -> Sample:
-    """Note which part of the grid becomes the image; see :func:`mrirecon.inference.to_matrix`."""
-    if sample.region is not None:
-        return sample
-    sizes = zip(header.grid, header.canvas, header.matrix, strict=True)
-    region = [min(n, round(n * kept / canvas)) for n, canvas, kept in sizes]
-    return sample.replace(region=torch.tensor(region))
-
-
-def told_protocol(sample: Sample, header: ScanHeader, index: int) -> Sample:
-    """Note how the contrast of slice ``index`` was made, as far as the header tells."""
-    if sample.protocol is not None:
-        return sample
-    return sample.replace(protocol=protocol_of(header, index // header.slices))
-
-
-def protocol_of(header: ScanHeader, frame: int = 0) -> Float32[Tensor, "5"]:
-    """Return the numbers of :data:`~mrirecon.types.PROTOCOL` for a frame; NaN where unknown."""
-    told = {name: getattr(header.sequence, name) for name in PROTOCOL}
-    contrast = header.frames[frame].contrast
-    if contrast < len(header.echo_times):
-        told["echo_time"] = header.echo_times[contrast]
-    return torch.tensor([torch.nan if value is None else value for value in told.values()])
 
 
 def _alike(frames: Sequence[Frame], frame: int) -> list[int]:

@@ -83,7 +83,7 @@ class AcquisitionScan(FileScan):
     def noise_scan(cls, path: Path) -> NoiseScan | None:
         """Return the last noise scan in a file of this format, or None when there is none."""
 
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         self.check(index)
         with blaming(self.path):
             measurement, acquisition = self._loaded or self._load()

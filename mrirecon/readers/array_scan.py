@@ -127,7 +127,7 @@ class ArrayScan(FileScan):
         """Return the size of the fully sampled centre."""
         return central_block(mask, self.array.grid)
 
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         self.check(index)
         with blaming(self.path), self._contents() as file:
             kspace, mask, weights = self._combined(file, index)

@@ -71,10 +71,10 @@ class PackedScan(FileScan):
         with open_hdf5(path) as file:
             return "packed" in file.attrs and "header" in file.attrs
 
-    def __getitem__(self, index: int) -> Sample:
-        return physical(self.stored(index))
+    def _read(self, index: int) -> Sample:
+        return physical(self._read_stored(index))
 
-    def stored(self, index: int) -> Sample:
+    def _read_stored(self, index: int) -> Sample:
         self.check(index)
         with blaming(self.path):
             if self._values is None:
@@ -90,7 +90,7 @@ class PackedScan(FileScan):
         with blaming(self.path), open_hdf5(self.path) as file:
             told = np.asarray(file["checksums"])
         for index in range(len(self)):
-            if checksum(self.stored(index)) != told[index]:
+            if checksum(self._read_stored(index)) != told[index]:
                 raise RawDataError(
                     f"{self.path}: the checksum of slice {index} is not that of its data: {ADVICE}"
                 )

@@ -92,7 +92,7 @@ class SimulatedScan(Scan):
         )
 
     @single_thread()
-    def __getitem__(self, index: int) -> Sample:
+    def _read(self, index: int) -> Sample:
         index = self._checked(index)
         clean = self.noise_free(index)
         noise = white_noise(tuple(clean.shape), self.rng("noise", index))

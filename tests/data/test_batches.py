@@ -97,7 +97,7 @@ class Measured(Scan):
     def __init__(self, scan, pattern=None):
         self.scan, self.pattern, self.header = scan, pattern, scan.header
 
-    def __getitem__(self, index):
+    def _read(self, index):
         sample = self.scan[index].replace(target=None, peak=None)
         return Undersample(self.pattern)(sample).replace(acs=None) if self.pattern else sample
 

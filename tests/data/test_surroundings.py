@@ -12,7 +12,7 @@ from mrirecon.data.coils import CompressCoils, CompressCoilsGeometrically, White
 from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
-from mrirecon.data.surroundings import Surroundings, protocol_of, surrounded
+from mrirecon.data.surroundings import Surroundings, surrounded
 from mrirecon.data.transforms import Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
@@ -20,7 +20,7 @@ from mrirecon.inference import reconstruct_scan, same_units, windows
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.partial_fourier import Pocs
 from mrirecon.sampling import RandomLines
-from mrirecon.scan import Frame, Scan, SequenceParameters
+from mrirecon.scan import Frame, Scan, SequenceParameters, protocol_of
 from mrirecon.sensitivity import CachedMaps, Espirit
 from mrirecon.training.equivariant import EquivariantImaging
 from mrirecon.training.measured import reconstruct_with_maps
@@ -41,7 +41,7 @@ class Movie(Scan):
         self.samples = list(self.scan)
         self.read = []
 
-    def __getitem__(self, index):
+    def _read(self, index):
         self.read.append(index)
         return self.samples[index]
 
@@ -130,8 +130,8 @@ class Counting(Movie):
         super().__init__(*options)
         self.known, self.most = [], 0
 
-    def __getitem__(self, index):
-        sample = super().__getitem__(index)
+    def _read(self, index):
+        sample = super()._read(index)
         sample = sample.replace(kspace=sample.kspace.clone())
         self.known.append(weakref.ref(sample.kspace))
         self.most = max(self.most, sum(ref() is not None for ref in self.known))
@@ -388,7 +388,7 @@ def test_training_and_inference_are_told_the_same_protocol():
     known = Sample(**{**vars(read), "protocol": torch.zeros(5)})
 
     class Own(Movie):
-        def __getitem__(self, index):
+        def _read(self, index):  # noqa: ARG002
             return known
 
     (kept,) = windows(Own(), [0], Surroundings())

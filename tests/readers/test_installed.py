@@ -36,7 +36,7 @@ class OurLabScan(FileScan):
     def __len__(self):
         return 2
 
-    def __getitem__(self, index):
+    def _read(self, index):
         self.check(index)
         kspace = torch.full((3, 8, 6), self.value, dtype=torch.complex64)
         return Sample(kspace, torch.ones(1, 6, dtype=torch.bool), key=(self.header.name, index))
@@ -104,7 +104,7 @@ def test_its_files_are_read_wherever_scans_are(package, tmp_path):
         ("no_such_module:Scan", r"cannot be loaded \(ModuleNotFoundError"),
         ("ourlab_reader:torch", r"is <module .*expected a subclass of .*FileScan"),
         ("ourlab_reader:Sample", r"is <class .*expected a subclass of .*FileScan"),
-        ("ourlab_reader:Unfinished", r"lacks __getitem__, __init__, .*detect, layout"),
+        ("ourlab_reader:Unfinished", r"lacks __init__, _read, detect, layout"),
     ],
 )
 def test_a_broken_reader_keeps_nobody_from_reading(package, tmp_path, value, words):

@@ -222,7 +222,7 @@ class Series(Scan):
         frames = tuple(Frame(repetition=i) for i in range(3))
         self.header = replace(self.scans[0].header, frames=frames)
 
-    def __getitem__(self, index):
+    def _read(self, index):
         frame, place = divmod(index, 2)
         sample = self.scans[frame][place]
         return sample.replace(kspace=(1 + frame) * sample.kspace)

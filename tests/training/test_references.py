@@ -33,7 +33,7 @@ class Undersampled(Scan):
         self.scan = scenes.scan(subject)
         self.header = replace(self.scan.header, format="another")
 
-    def __getitem__(self, index):
+    def _read(self, index):
         sample = self.scan[index].replace(target=None, peak=None)
         return Undersample(scenes.PATTERN)(sample)
 
