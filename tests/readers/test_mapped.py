@@ -38,7 +38,9 @@ def test_samples_are_those_that_hdf5_reads(path, monkeypatch):
     assert read._located is None
     for one, other in zip(found, (read[index] for index in range(3)), strict=True):
         assert one.tensors().keys() == other.tensors().keys()
-        assert all(value.equal(getattr(other, name)) for name, value in one.tensors().items())
+        assert all(
+            scenes.equal(value, getattr(other, name)) for name, value in one.tensors().items()
+        )
 
 
 def test_hdf5_is_opened_once_only(path, monkeypatch):

@@ -13,12 +13,13 @@ from mrirecon.simulation.contrast import CONTRASTS
 from mrirecon.simulation.noise import whitening
 from mrirecon.simulation.protocol import Prescription, SimulationProtocol
 from mrirecon.simulation.scan import SimulatedScan, simulated_scans
+from tests import scenes
 
 SMALL = SimulationProtocol(prescription=Prescription(matrix=(64, 60), slices=3), coils=5)
 
 
 def same(a, b):
-    return all(torch.equal(value, b.tensors()[name]) for name, value in a.tensors().items())
+    return all(scenes.equal(value, b.tensors()[name]) for name, value in a.tensors().items())
 
 
 def test_equal_arguments_give_bit_identical_samples_in_any_order():
