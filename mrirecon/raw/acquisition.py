@@ -235,7 +235,7 @@ class CartesianAcquisition:
             return None
         y, x = centered_slice(h, rows), centered_slice(w, columns)
         block = kspace[..., y, x]
-        if self.reference is not None:
+        if self.reference is not None and not self.reference.same:
             first = (y.start - h // 2, x.start - w // 2)
             block = self.reference.resampled(block, first, self.grid)
         return block.clone(memory_format=torch.contiguous_format)
@@ -262,7 +262,7 @@ class CartesianAcquisition:
         if own is not None:
             grid = replace(grid, phase=own.phase, partition=own.partition)
         h = max(1, round(full * grid.readout.size / grid.full))
-        if own is not None:
+        if own is not None and not own.same:
             h = own.readout(full, grid)
         readout = replace(grid.readout, size=h)
         return replace(grid, full=full, recorded=recorded, readout=readout)

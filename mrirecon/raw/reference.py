@@ -96,8 +96,14 @@ def placed_reference(
             told = center_line(theirs, number + 1, heads[calibration], header.vendor, size, notes)
         center = _center(heads, calibration, number, told, fetch, notes)
         if abs(scale[number + 1] - 1) <= EQUAL:
-            calibration = _renumber(heads, calibration, number, axis.center - center, axis)
-            axes.append(axis)
+            moved = _renumber(heads, calibration, number, axis.center - center, axis)
+            if len(moved.lines) < len(calibration):
+                notes.append(
+                    f"{len(calibration) - len(moved.lines)} of {len(calibration)} reference lines "
+                    f"lie beyond the image's {axis.size} {WHAT[number]}s and were left out."
+                )
+            calibration = moved.lines
+            axes.append(moved.axis)
         else:
             steps = heads["idx"][STEPS[number]][calibration].astype(np.int64)
             reach = max(center - int(steps.min()), int(steps.max()) - center)
@@ -106,6 +112,9 @@ def placed_reference(
     if any(abs(factor - 1) > EQUAL for factor in scale):
         assert axes[0] is not None
         own = Reference(axes[0], axes[1], scale)
+    elif axes != [grid.phase, grid.partition]:
+        assert axes[0] is not None
+        own = Reference(axes[0], axes[1], (1.0, 1.0, 1.0))
     return PlacedReference(heads, calibration, own, tuple(notes))
 
 
@@ -147,14 +156,23 @@ def _center(
     return told
 
 
-def _renumber(heads: Heads, lines: Lines, axis: int, shift: int, ours: Axis) -> Lines:
-    """Give lines the numbers of the image's grid; returns those that lie on it."""
+@dataclass(frozen=True)
+class _Moved:
+    """Reference lines that lie on the image's grid, and where their new numbers go on it."""
+
+    lines: Lines
+    axis: Axis
+
+
+def _renumber(heads: Heads, lines: Lines, axis: int, shift: int, ours: Axis) -> _Moved:
+    """Give lines numbers at the distances of the image's lines; keeps those on its grid."""
     steps = heads["idx"][STEPS[axis]][lines].astype(np.int64) + shift
     places = steps - ours.center + ours.size // 2
-    # numbers are unsigned, and those of lines beyond the grid do not matter
-    heads["idx"][STEPS[axis]][lines] = np.clip(steps, 0, None).astype(np.uint16)
-    inside = (places >= 0) & (places < ours.size) & (steps >= 0)
-    return lines[inside]
+    inside = (places >= 0) & (places < ours.size)
+    # numbers are unsigned; lines before the image's first have their own, from a higher centre
+    lift = max(0, -int(steps[inside].min())) if inside.any() else 0
+    heads["idx"][STEPS[axis]][lines] = np.clip(steps + lift, 0, None).astype(np.uint16)
+    return _Moved(lines[inside], replace(ours, center=ours.center + lift))
 
 
 def _other_positions(heads: Heads, imaging: Lines, calibration: Lines) -> list[str]:

@@ -28,6 +28,11 @@ class Reference:
     partition: Axis | None
     scale: tuple[float, float, float]
 
+    @property
+    def same(self) -> bool:
+        """Whether distances are those of the image's lines, and only the numbers are others."""
+        return self.scale == (1.0, 1.0, 1.0)
+
     def readout(self, full: int, grid: Grid) -> int:
         """Return the samples along the readout after oversampling was removed.
 

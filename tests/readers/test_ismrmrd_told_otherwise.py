@@ -197,6 +197,27 @@ def test_reference_lines_lie_where_their_own_encoding_says(name, path):
     assert words is None or told(scan, words)
 
 
+def test_reference_lines_before_the_first_of_partial_fourier_are_kept(path):
+    """The image begins six lines before its centre, the reference lines twelve."""
+    image_space = Space(center=6, limits={"kspace_encoding_step_1": (0, 21, 6)})
+    file = File([image_space, Space((64, 24, 1), center=12)]).lines(range(0, 22, 2))
+    scan = open_scan(file.lines(range(24), 1, flags=CALIBRATION).write(path))
+    block = scan[0].calibration
+    assert block.shape[-2:] == (32, 24)
+    kx, ky = (np.arange(32) - 16)[:, None] / FOV, (np.arange(24) - 12) / FOV
+    right, inner = signal(kx, ky), slice(9, 24)
+    error = np.abs(block.numpy() - scale(block, right) * right)[:, inner].max()
+    assert error < 2e-3 * np.abs(block.numpy()).max()
+    assert not told(scan, "left out")
+
+
+def test_reference_lines_beyond_the_image_are_told(path):
+    file = File([Space(), Space((64, 40, 1), center=20)]).lines(range(0, 32, 2))
+    scan = open_scan(file.lines(range(40), 1, flags=CALIBRATION).write(path))
+    assert scan[0].calibration.shape[-1] == 32
+    assert told(scan, "8 of 40 reference lines lie beyond the image's 32 lines and were left out")
+
+
 def scale(found, right):
     """The factor between the two: removal of oversampling keeps noise, not values."""
     h, w = right.shape[-2:]
