@@ -5,6 +5,7 @@ from collections import Counter, defaultdict
 from dataclasses import asdict
 from pathlib import Path
 
+from mrirecon.evaluation.orientation import misplaced
 from mrirecon.evaluation.protocol import Protocol, compared, fitted_factor
 from mrirecon.evaluation.volumes import read_volume
 from mrirecon.types import Volume
@@ -23,6 +24,7 @@ class Observed:
         self._matrices: Counter[tuple[int, int]] = Counter()
         self._factors: dict[str, list[float]] = defaultdict(list)
         self._background: dict[str, list[float]] = defaultdict(list)
+        self._misplaced: dict[str, Counter[str]] = defaultdict(Counter)
 
     def read(self, path: Path, dataset: str | None, method: str = "reference") -> Volume:
         """Read a volume, and remember where it was found."""
@@ -33,15 +35,18 @@ class Observed:
     def compare(
         self, name: str, images: dict[str, Volume], reference: Volume, protocol: Protocol
     ) -> None:
-        """Remember the size of a reference and how far the units of each method are off."""
+        """Remember the size of a reference, and how units and place of each method are off."""
         self._matrices[(reference.shape[-2], reference.shape[-1])] += 1
         plain = Protocol(protocol.region)
         for method, image in images.items():
             pair = compared(method, name, image, reference, plain)
-            self._factors[method].append(fitted_factor(*pair))
-            self._background[method].append(
-                error_in_background(*compared(method, name, image, reference, protocol))
-            )
+            factor = fitted_factor(*pair)
+            self._factors[method].append(factor)
+            if moved := misplaced(*pair):
+                self._misplaced[method][moved] += 1
+            if protocol.scale == "least_squares":
+                pair = (pair[0] * factor, pair[1])
+            self._background[method].append(error_in_background(*pair))
 
     def definition(self, protocol: Protocol) -> str:
         """Tell what was scored; numbers that are scored otherwise do not compare."""
@@ -65,6 +70,7 @@ class Observed:
             "datasets": {method: list(names) for method, names in self._datasets.items()},
             "matrices": [list(matrix) for matrix in self._matrices],
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
+            "misplaced": {m: dict(found) for m, found in self._misplaced.items()},
             "error_in_background": {m: statistics.mean(b) for m, b in self._background.items()},
         }
 
@@ -78,6 +84,12 @@ class Observed:
                     f"{method}: multiplied by {factor:.3g} its intensities would be closest to "
                     "those of the reference, so these scores compare units more than images; "
                     "correct the units, or score with scale=least_squares"
+                )
+            for moved, volumes in self._misplaced[method].most_common(1):
+                found.append(
+                    f"{method}: in {volumes} of {len(factors)} volumes, the image would be much "
+                    f"closer to its reference when {moved}, so these scores compare places more "
+                    "than images; write both in the same orientation and order"
                 )
             if (share := statistics.mean(self._background[method])) > LARGEST_BACKGROUND:
                 found.append(

@@ -99,6 +99,9 @@ def region(volume: Image, reference: Reference, protocol: Protocol) -> Scored:
     if protocol.region == "square":
         y = min(y, x)
     if h < y or w < x:
-        raise ShapeError(f"a volume of {h} x {w} pixels is smaller than its reference, {y} x {x}")
+        other = "; with y and x exchanged it would fit" if w >= y and h >= x else ""
+        raise ShapeError(
+            f"a volume of {h} x {w} pixels is smaller than its reference, {y} x {x}{other}"
+        )
     top, left = (h - y) // 2, (w - x) // 2
     return volume[:, top : top + y, left : left + x]

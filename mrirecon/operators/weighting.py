@@ -28,6 +28,13 @@ def data_weights(sample: Sample) -> Float32[Tensor, "*b #h #w"]:
     more often than usual counts as usual, so the norm of :math:`W^{1/2}A` stays at most one and
     more data never makes other data count less. The lower limit keeps steps towards the data of
     those averaged seldom in a fixed number of iterations.
+
+    Inverse variances relative to a single acquisition, without the upper limit, would be the best
+    weights of a fixed penalty. They are not used: gradient and primal-dual steps and trained
+    networks need a norm of at most one, and dividing by the largest makes their steps towards all
+    other samples too small for the number of steps they have. On a simulated brain whose nine
+    central lines were averaged 16 times, CG-SENSE lost by this 2 % of its error with a fixed
+    penalty, and 15 to 16 % of it with the automatic one.
     """
     mask = sample.mask.float()
     if sample.weights is None:

@@ -11,12 +11,14 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from mrirecon import cli
 from mrirecon.errors import RawDataError, ShapeError
 from mrirecon.evaluation.observed import Observed, error_in_background
+from mrirecon.evaluation.orientation import misplaced
 from mrirecon.evaluation.protocol import Protocol, fitted_factor, region, score
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.image import complex_image
 from mrirecon.training.volumes import VolumeScores
 from mrirecon.types import Sample
+from tests import scenes
 
 
 def volumes(y=24, x=20, seed=0):
@@ -220,3 +222,51 @@ def test_an_error_that_lies_in_cut_background_is_told():
     (warning,) = seen.warnings(protocol)
     assert f"cut: {share:.0%} of the squared error" in warning and "crop=0" in warning
     assert seen.facts(protocol)["error_in_background"]["whole"] == 0
+
+
+PLACES = {
+    "its slices are taken in the reverse order": lambda v: v.flip(0),
+    "its slices are taken in the order 2, 3, 4, 1": lambda v: v.roll(1, 0),
+    "it is transposed (y and x exchanged)": lambda v: v.mT,
+    "it is transposed and rotated by 180°": lambda v: v.mT.flip(1, 2),
+    "it is flipped along x": lambda v: 1e3 * v.flip(2),
+    "it is flipped along y": lambda v: v.flip(1),
+    "it is rotated by 90° clockwise": lambda v: v.rot90(1, (1, 2)),
+    "it is rotated by 90° counter-clockwise": lambda v: v.rot90(3, (1, 2)),
+    "it is rotated by 180° and shifted by +1 pixels along y and +1 along x": (
+        lambda v: v.roll((-1, -1), (1, 2)).flip(1, 2)
+    ),
+    "it is shifted by -16 pixels along y and +0 along x": lambda v: v.roll(16, 1),
+    "it is shifted by +0 pixels along y and -1 along x": lambda v: v.roll(1, 2),
+}
+
+
+@pytest.mark.parametrize("words", PLACES)
+def test_a_volume_in_another_place_is_told_how_to_move(words):
+    anatomy = scenes.scan(matrix=(32, 32), slices=4, snr=1e6)
+    reference = torch.stack([sample.target for sample in anatomy])
+    noise = torch.randn(reference.shape, generator=torch.Generator().manual_seed(0))
+    noisy = reference + 0.03 * reference.max() * noise
+    assert misplaced(PLACES[words](noisy), reference) == words
+    seen = Observed()
+    seen.compare("v", {"good": noisy, "moved": PLACES[words](noisy)}, reference, Protocol())
+    told = [warning for warning in seen.warnings(Protocol()) if "much closer" in warning]
+    assert len(told) == 1 and "moved: in 1 of 1 volumes" in told[0] and words in told[0]
+
+
+@pytest.mark.parametrize("wrong", ["noise", "symmetric", "equal slices", "empty", "exact", "wide"])
+def test_volumes_in_place_are_not_told_to_move(wrong):
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 24), torch.linspace(-1, 1, 20), indexing="ij")
+    bump = torch.exp(-4 * (y - 0.3) ** 2 - 3 * (x + 0.2) ** 2)
+    reference = torch.stack([bump * (1 + 0.2 * k) for k in range(3)])
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(reference.shape, generator=generator)
+    if wrong == "symmetric":
+        reference = torch.exp(-4 * y**2 - 3 * x**2).expand(3, -1, -1) * torch.ones(3, 1, 1)
+    if wrong == "equal slices":
+        reference = bump.expand(3, -1, -1).clone()
+    image = {
+        "noise": noise.abs(), "empty": 0 * reference, "exact": reference,
+        "wide": torch.nn.functional.avg_pool2d(reference, 5, 1, 2),
+    }.get(wrong, reference + 0.1 * noise)  # fmt: skip
+    assert misplaced(image, reference) is None

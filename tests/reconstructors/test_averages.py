@@ -12,6 +12,7 @@ from mrirecon.reconstructors.l1_wavelet import L1Wavelet
 from mrirecon.reconstructors.locally_low_rank import LocallyLowRank
 from mrirecon.reconstructors.sigpy_apps import SigpySense
 from mrirecon.reconstructors.soft_sense import SoftSense
+from mrirecon.reconstructors.spirit import Spirit
 from mrirecon.reconstructors.total_variation import Tgv, TotalVariation
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
@@ -89,6 +90,38 @@ def test_noise_is_weighed_and_never_grows(counts):
     spread_once, wrong_once = deviation(torch.ones(40))
     assert wrong < 1.02 * wrong_once
     assert spread < 1.02 * spread_once
+
+
+NOISY = METHODS | {
+    "cg_sense auto": CgSense(GIVEN),
+    "soft_sense auto": SoftSense(GIVEN, "auto"),
+    "l1_wavelet auto": L1Wavelet(GIVEN, "auto", cycle_spinning=False),
+    "locally_low_rank auto": LocallyLowRank(GIVEN, "auto", shifting=False),
+    "spirit": Spirit(),
+}
+
+
+@pytest.mark.parametrize("sigma", [0.02, 0.1])
+@pytest.mark.parametrize("name", NOISY)
+@torch.no_grad()
+def test_the_mean_of_more_acquisitions_is_never_worse(name, sigma, noise_free):
+    """Noise is drawn once, so that the same samples differ by its size only."""
+    if name == "sigpy_sense":
+        pytest.importorskip("sigpy")
+    generator = torch.Generator().manual_seed(0)
+    noise = sigma * torch.randn(noise_free.kspace.shape, dtype=torch.complex64, generator=generator)
+    middle = torch.arange(40) == 20
+    errors: list[float] = []
+    for often in (1.0, 2.0, 16.0, 200.0):
+        counts = torch.where(middle, often, 1.0)
+        drawn = noise_free.replace(
+            kspace=noise_free.kspace + noise * counts.rsqrt() * noise_free.mask.unsqueeze(-3),
+            noise=torch.tensor([sigma / 2**0.5 / often**0.5]),
+        )
+        image = NOISY[name](averaged(drawn, counts) if often > 1 else drawn)
+        errors.append(error(image.abs(), noise_free.target))
+    # SURE takes one of the coefficients' own magnitudes, so its threshold moves in small jumps
+    assert max(errors[1:]) <= errors[0] * (1.003 if name == "l1_wavelet auto" else 1.0)
 
 
 @torch.no_grad()
