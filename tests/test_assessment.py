@@ -147,6 +147,57 @@ def test_the_residual_is_noise_when_the_model_fits(scan):
     assert not wrong.residual.fits and "does not fit the measured data" in wrong.warnings[0]
 
 
+class Altered(Reconstructor):
+    """A method whose image is changed in a way that is known."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.method, self.change = CgSense(Espirit()), change
+
+    def forward(self, sample):
+        return self.change(self.method(sample))
+
+
+def inserted(image):
+    """Add a square of half the peak, with the phase that is there."""
+    square = torch.zeros(image.shape[-2:])
+    square[32:42, 20:30] = 0.5 * image.abs().max()
+    return image + torch.polar(square.expand_as(image.real), image.angle())
+
+
+def smoothed(image):
+    kernel = torch.ones(5) / 5
+    return sum(
+        kernel[i] * kernel[j] * image.roll((i - 2, j - 2), (-2, -1))
+        for i in range(5) for j in range(5)
+    )  # fmt: skip
+
+
+ALTERED = {
+    "nothing": (lambda image: image, True),
+    "another phase everywhere": (lambda image: 1j * image, True),
+    "5 % brighter": (lambda image: 1.05 * image, True),
+    "20 % brighter": (lambda image: 1.2 * image, False),
+    "a structure": (inserted, False),
+    "smoothed": (smoothed, False),
+    "one pixel aside": (lambda image: image.roll(1, -1), False),
+    "flipped": (lambda image: image.flip(-1), False),
+}
+
+
+@pytest.mark.parametrize("whitened", [True, False])
+@pytest.mark.parametrize("what", ALTERED)
+def test_images_that_are_wrong_are_told_and_right_ones_are_not(what, whitened, scan):
+    change, right = ALTERED[what]
+    changed = Changed(
+        scan, replace(scan.header, whitened=whitened),
+        lambda sample: sample if whitened else sample.replace(noise=None),
+    )  # fmt: skip
+    quality = assessed(changed, Altered(change), undersampling(2))
+    assert quality.residual.fits == right
+    assert bool(quality.warnings) == (not right)
+
+
 class Turned(LowResolutionMaps):
     """Maps of another smooth phase, as a network may learn them."""
 
