@@ -32,9 +32,9 @@ def data_weights(sample: Sample) -> Float32[Tensor, "*b #h #w"]:
     Inverse variances relative to a single acquisition, without the upper limit, would be the best
     weights of a fixed penalty. They are not used: gradient and primal-dual steps and trained
     networks need a norm of at most one, and dividing by the largest weight would make their steps
-    towards all other samples smaller by as much, at the same number of steps. On a simulated brain whose nine
-    central lines were averaged 16 times, CG-SENSE lost by this 2 % of its error with a fixed
-    penalty, and 15 to 16 % of it with the automatic one.
+    towards all other samples smaller by as much, at the same number of steps. On a simulated brain
+    whose nine central lines were averaged 16 times, CG-SENSE lost by this 2 % of its error with a
+    fixed penalty, and 15 to 16 % of it with the automatic one.
     """
     mask = sample.mask.float()
     if sample.weights is None:
