@@ -7,11 +7,13 @@ comes from a file (see :mod:`mrirecon.recipes`) never becomes part of a configur
 from collections.abc import Callable
 from typing import Any, TypeVar, get_type_hints
 
+from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mrirecon.building import as_hinted, build_callable, build_node, fits, suggest, type_name
 from mrirecon.errors import ConfigError
+from mrirecon.files import conf_folder
 
 T = TypeVar("T")
 
@@ -97,3 +99,13 @@ def plain(config: Any, key: str) -> Any:
     except OmegaConfBaseException as error:
         reason = str(error).splitlines()[0]
         raise ConfigError(f"{key}: {reason}") from error
+
+
+def composed(command: str, model: str) -> dict[str, Any] | None:
+    """Return the configuration of a command with this model; None when it ships no such model."""
+    folder = conf_folder()
+    if not (folder / "model" / f"{model}.yaml").is_file():
+        return None
+    with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
+        config = compose(command, [f"model={model}"])
+    return {key: plain(config[key], key) for key in ("model", "preprocessing")}

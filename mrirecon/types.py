@@ -23,6 +23,7 @@ from jaxtyping import AbstractDtype, Bool, Complex64, Float32, Int64
 from torch import Tensor
 
 from mrirecon.buffers import divided
+from mrirecon.errors import ShapeError
 
 if TYPE_CHECKING:
     from jaxtyping import Complex as StoredComplex
@@ -78,6 +79,9 @@ class Sample:
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
         seed: Of what is random about this slice when it is prepared in a batch (see
             :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
+
+    Raises:
+        ShapeError: When k-space or mask are no tensors of their kind, or do not fit each other.
     """
 
     kspace: StoredComplex[Tensor, "*b coil h w"]
@@ -95,6 +99,9 @@ class Sample:
     neighbors: "Sample | None" = None
     key: tuple[Any, ...] = ()
     seed: int | tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        check_fits(self.kspace, self.mask)
 
     def replace(self, **changes: Any) -> "Sample":
         """Return a copy with the given fields changed."""
@@ -140,3 +147,24 @@ class Sample:
 
 
 Transform = Callable[[Sample], Sample]
+
+
+def check_fits(kspace: Any, mask: Any) -> None:
+    """Refuse what cannot be k-space and mask of a Sample.
+
+    Raises:
+        ShapeError: When they are no tensors of their kind, or do not fit each other.
+    """
+    for name, value, kind in (("kspace", kspace, "complex"), ("mask", mask, "bool")):
+        if not isinstance(value, Tensor) or kind not in str(value.dtype):
+            found = f"{value.dtype} " if isinstance(value, Tensor) else ""
+            raise ShapeError(
+                f"{name} of a Sample: expected a {kind} tensor, got {found}{type(value).__name__}; "
+                "mrirecon.MemoryScan makes Samples of arrays"
+            )
+    fits = all(m in (1, n) for m, n in zip(mask.shape[-2:], kspace.shape[-2:], strict=False))
+    if kspace.ndim < 3 or mask.ndim != kspace.ndim - 1 or not fits:
+        raise ShapeError(
+            "a Sample: expected k-space (..., coil, h, w) and a mask (..., 1 or h, 1 or w), got "
+            f"{tuple(kspace.shape)} and {tuple(mask.shape)}"
+        )

@@ -23,11 +23,12 @@ LAYERS = [
         "figures",
         "reading",
     },
-    {"sensitivity", "raw", "reconstruction"},
+    {"sensitivity", "memory_scan", "raw", "reconstruction"},
     {"readers", "simulation", "reconstructors", "privacy"},
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},
-    {"config", "assessment", "adaptation", "loading"},
+    {"config", "assessment", "adaptation", "image_series", "loading"},
+    {"api"},
     {"commands"},
     {"cli"},
 ]
@@ -93,6 +94,7 @@ def test_only_one_module_calls_the_fft_of_torch():
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
+        ("mrirecon", {"torch", "numpy", "hydra", "pytorch_lightning"}),
         ("mrirecon.cli", {"torch", "numpy", "hydra", "pytorch_lightning"}),
         ("mrirecon.reconstructors.cg_sense", {"hydra", "pytorch_lightning", "matplotlib", "h5py"}),
         ("mrirecon.loading", {"hydra", "omegaconf", "pytorch_lightning", "matplotlib"}),

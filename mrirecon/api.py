@@ -1,0 +1,216 @@
+"""What Python users reach for: from a file or an array to images in one call."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mrirecon.building import build_callable, build_node
+from mrirecon.choices import choices
+from mrirecon.config import composed
+from mrirecon.data.transforms import Compose, Normalize, Undersample
+from mrirecon.errors import ConfigError, ShapeError
+from mrirecon.evaluation.protocol import Protocol, Score, score
+from mrirecon.files import conf_folder
+from mrirecon.image_series import ImageSeries
+from mrirecon.inference import reconstruct_complex, reconstruct_scan
+from mrirecon.loading import load_reconstructor
+from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
+from mrirecon.readers import open_scan
+from mrirecon.reconstruction import Provenance, planes_of, series_of, split_series
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sampling import Coverage, SamplingPattern
+from mrirecon.scan import Scan
+from mrirecon.selection import Selection
+from mrirecon.sensitivity import Espirit
+from mrirecon.types import Sample, Transform
+
+Source = str | Path | Scan | Sample | np.ndarray | Tensor
+
+
+@dataclass(frozen=True)
+class Method:
+    """A reconstructor and the preprocessing that its input goes through.
+
+    Attributes:
+        reconstructor: In evaluation mode.
+        transform: Applied to every slice first.
+        origin: The checkpoint or the name that it was loaded from.
+    """
+
+    reconstructor: Reconstructor
+    transform: Transform
+    origin: str = ""
+
+
+def load(name: str | Path, trust: Collection[str] = ()) -> Method:
+    """Load a method: a checkpoint, or one of the shipped classical methods by its name.
+
+    Args:
+        name: Path of a checkpoint of ``mrirecon train`` or of public weights, or what ``model=`` of
+            ``mrirecon reconstruct`` chooses, such as ``"cg_sense"``.
+        trust: Packages whose classes the checkpoint may name.
+
+    Raises:
+        ConfigError: When there is neither such a file nor such a method, the checkpoint does not
+            fit, or a learned method is named without weights.
+    """
+    if not Path(name).exists() and (config := composed("reconstruct", str(name))) is not None:
+        reconstructor = build_node(config["model"], Reconstructor, "model")
+        if reconstructor.trainable:
+            raise ConfigError(
+                f"{name} is a learned method; load a checkpoint of it, which `mrirecon train "
+                f"model={name}` makes"
+            )
+        transform = build_callable(config["preprocessing"], "preprocessing")
+        return Method(reconstructor.eval(), transform, str(name))
+    if not Path(name).exists() and Path(name).suffix == "":
+        known = ", ".join(choices("model", [conf_folder()]))
+        raise ConfigError(f"{name}: no such file, nor a shipped method; found {known}")
+    return Method(*load_reconstructor(name, trust), str(name))
+
+
+def reconstruct(
+    source: Source,
+    method: Method | Reconstructor | str | Path = "cg_sense",
+    *,
+    sampling: SamplingPattern | None = None,
+    selection: Selection | None = None,
+    phase: bool = False,
+    batch_size: int = 1,
+    device: str | torch.device | None = None,
+) -> ImageSeries:
+    """Reconstruct a scan that holds one series of images.
+
+    Args:
+        source: A raw file of any supported format, a Scan, one slice as a Sample, or centred
+            k-space ``(coil, h, w)`` or ``(slice, coil, h, w)``; see :class:`MemoryScan`.
+        method: What :func:`load` returns or takes, or a reconstructor such as
+            ``CgSense(Espirit())``, which gets normalised slices.
+        sampling: Keep only the samples of this pattern first.
+        selection: Which slices and frames; all when None.
+        phase: Whether the images keep their phase.
+        batch_size: Slices computed at once.
+        device: Where to compute; the CPU when None.
+
+    Raises:
+        ConfigError: When the scan holds several series (echoes, sets, stacks): see
+            :func:`reconstruct_series`.
+        RawDataError: When the file cannot be read.
+    """
+    scan = _scan(source)
+    if len(found := series_of(scan.header)) > 1:
+        names = ", ".join(name.strip("_") for name in found)
+        raise ConfigError(
+            f"{scan.header.name} holds {len(found)} series ({names}); use "
+            "mrirecon.reconstruct_series, which returns all of them"
+        )
+    (series,) = reconstruct_series(
+        scan, method, sampling=sampling, selection=selection, phase=phase, batch_size=batch_size,
+        device=device,
+    )  # fmt: skip
+    return series
+
+
+def reconstruct_series(
+    source: Source,
+    method: Method | Reconstructor | str | Path = "cg_sense",
+    *,
+    sampling: SamplingPattern | None = None,
+    selection: Selection | None = None,
+    phase: bool = False,
+    batch_size: int = 1,
+    device: str | torch.device | None = None,
+) -> list[ImageSeries]:
+    """Reconstruct all series of a scan; the arguments are those of :func:`reconstruct`."""
+    scan, selection = _scan(source), selection or Selection()
+    if isinstance(method, str | Path):
+        method = load(method)
+    if isinstance(method, Reconstructor):
+        method = Method(method, Compose([Normalize()]))
+    first = [] if sampling is None else [Undersample(sampling)]
+    prepare, used = Compose([*first, method.transform]), Coverage()
+
+    def counted(sample: Sample) -> Sample:
+        sample = prepare(sample)
+        used.add(sample)
+        return sample
+
+    place = torch.device(device or "cpu")
+    planes = (reconstruct_complex if phase else reconstruct_scan)(
+        scan, method.reconstructor.to(place), counted, batch_size=batch_size, device=place,
+        planes=planes_of(scan.header, selection),
+    )  # fmt: skip
+    made = Provenance(
+        source=scan.header.name,
+        method=type(method.reconstructor).__name__,
+        checkpoint=method.origin if Path(method.origin).is_file() else "",
+        acceleration=used.acceleration,
+    )
+    return [ImageSeries(**vars(one)) for one in split_series(planes, scan.header, made, selection)]
+
+
+def evaluate(
+    images: ImageSeries | np.ndarray | Tensor,
+    reference: ImageSeries | np.ndarray | Tensor,
+    protocol: Protocol | None = None,
+) -> Score:
+    """Score magnitude images against a reference, as fastMRI's ``evaluate.py`` does.
+
+    Args:
+        images: ``(slice, y, x)``, or one slice ``(y, x)``; complex images count by magnitude.
+        reference: Likewise; the images may be larger, and are cropped to its size.
+        protocol: What is compared, and in which units.
+
+    Returns:
+        NMSE, PSNR in dB and SSIM of the volume.
+
+    Raises:
+        ShapeError: When the shapes do not fit.
+    """
+    pair = _volume(images, "images"), _volume(reference, "reference")
+    return score("images", "reference", *pair, protocol)
+
+
+def espirit(kspace: np.ndarray | Tensor, estimator: Espirit | None = None) -> np.ndarray:
+    """Estimate coil sensitivities with ESPIRiT (Uecker et al., MRM 71:990, 2014).
+
+    Args:
+        kspace: Centred, ``(coil, h, w)`` or ``(slice, coil, h, w)``; zero where not measured.
+        estimator: With other settings than the defaults.
+
+    Returns:
+        Maps of the same shape, complex64, with unit root-sum-of-squares over coils where there is
+        an object, zero elsewhere.
+
+    Raises:
+        ShapeError: When the array has another shape.
+        CalibrationError: When the centre is not sampled densely enough.
+    """
+    given, estimator = as_kspace(kspace), estimator or Espirit()
+    with torch.inference_mode():
+        maps = torch.stack([estimator(sample) for sample in MemoryScan(given)])
+    return maps.reshape(kspace.shape).numpy()
+
+
+def _scan(source: Source) -> Scan:
+    if isinstance(source, Scan):
+        return source
+    if isinstance(source, Sample):
+        return SampleScan(source)
+    if isinstance(source, str | Path):
+        return open_scan(source)
+    return MemoryScan(source)
+
+
+def _volume(images: ImageSeries | np.ndarray | Tensor, name: str) -> Tensor:
+    values = images.array if isinstance(images, ImageSeries) else images
+    tensor = torch.from_numpy(values) if isinstance(values, np.ndarray) else values
+    if not isinstance(tensor, Tensor) or tensor.ndim not in (2, 3):
+        found = tuple(tensor.shape) if isinstance(tensor, Tensor) else type(tensor).__name__
+        raise ShapeError(f"{name}: expected an array (slice, y, x) or (y, x), got {found}")
+    tensor = tensor.abs() if tensor.is_complex() else tensor
+    return tensor.reshape(-1, *tensor.shape[-2:]).float()
