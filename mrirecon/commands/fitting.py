@@ -20,6 +20,8 @@ from mrirecon.interruption import Interrupted
 from mrirecon.training.finite import RefuseNonFinite
 from mrirecon.training.module import ReconstructionModule
 
+DAMAGED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What Lightning and torch raise when a checkpoint holds something else than they expect."""
 SAY = "saving after this step; once more stops at once"
 
 
@@ -76,15 +78,28 @@ def _fit(
         if known is None:
             raise
         raise MriReconError(known[1].strip()) from error
-    except torch.linalg.LinAlgError as error:
-        raise MriReconError(
-            f"training stopped: {error}. Do the values of k-space include NaN or infinity? "
-            f"The batch was {_batch(trainer)}; checkpoints written before are kept"
-        ) from error
+    except DAMAGED as error:
+        if isinstance(error, torch.linalg.LinAlgError):
+            raise MriReconError(
+                f"training stopped: {error}. Do the values of k-space include NaN or infinity? "
+                f"The batch was {_batch(trainer)}; checkpoints written before are kept"
+            ) from error
+        if resume is None or module.begun:
+            raise
+        raise not_resumable(resume, error) from error
     except OSError as error:
         raise OutputError(
             f"training stopped, {error}; checkpoints written before are kept"
         ) from error
+
+
+def not_resumable(path: str, error: Exception) -> ConfigError:
+    """Return the error for a checkpoint whose content is not that of a run."""
+    reason = (str(error).splitlines() or [""])[0][:300]
+    return ConfigError(
+        f"resume: {path} is damaged, or was not written by mrirecon train: it cannot be restored "
+        f"({type(error).__name__}: {reason}); resume another checkpoint of that run"
+    )
 
 
 def _batch(trainer: pl.Trainer) -> str:

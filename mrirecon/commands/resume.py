@@ -9,6 +9,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Timer
 
+from mrirecon.commands.fitting import DAMAGED, last_checkpoint, not_resumable
 from mrirecon.config import plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError
@@ -24,6 +25,7 @@ from mrirecon.training.continuity import (
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.open_update import GRADIENTS
 from mrirecon.training.position import position_in
+from mrirecon.training.storage import AtomicCheckpoints, refuse_replacing
 
 GROUPS = ("objective", "optimizer", "scheduler")
 FLAGS = (
@@ -50,7 +52,7 @@ def run_facts(
 
 
 def check_resume(path: str, facts: RunFacts, data: DataModule, trainer: pl.Trainer) -> None:
-    """Refuse a checkpoint of another run, and tell what of it cannot be exact.
+    """Refuse a checkpoint of another run, and hand one of this run over to the Trainer.
 
     Args:
         path: The checkpoint.
@@ -59,9 +61,25 @@ def check_resume(path: str, facts: RunFacts, data: DataModule, trainer: pl.Train
         trainer: Of that run.
 
     Raises:
-        ConfigError: Naming every setting that differs, with both values.
+        ConfigError: Naming every setting that differs, with both values; or when it is damaged.
+        OutputError: When the run would replace checkpoints of another one.
     """
     state = read_state(path)
+    try:
+        _check_state(path, state, facts, data, trainer)
+    except ConfigError:  # a ValueError, too
+        raise
+    except DAMAGED as error:
+        raise not_resumable(path, error) from error
+    refuse_replacing(last_checkpoint(Path(trainer.default_root_dir)), state)
+    if isinstance(io := trainer.strategy.checkpoint_io, AtomicCheckpoints):
+        io.hand_over(path, state)
+
+
+def _check_state(
+    path: str, state: dict[str, Any], facts: RunFacts, data: DataModule, trainer: pl.Trainer
+) -> None:
+    """Compare a checkpoint with this run, and tell what of it cannot be exact."""
     if "recipe" not in state or "optimizer_states" not in state or "loops" not in state:
         raise ConfigError(f"resume: {path} is not a checkpoint of mrirecon train")
     there = _interrupted(state, Path(path))

@@ -25,6 +25,7 @@ from mrirecon.training.continuity import RunFacts
 from mrirecon.training.objective import Objective, no_reference
 from mrirecon.training.open_update import GRADIENTS, OpenUpdate, gradients_of
 from mrirecon.training.position import Position, go_on_from, position_in, position_of
+from mrirecon.training.resumed_files import take_over_files
 from mrirecon.training.volumes import MeanLoss, VolumeScores
 from mrirecon.types import Sample
 
@@ -54,6 +55,7 @@ class ReconstructionModule(pl.LightningModule):
 
     Attributes:
         run: What a run that resumes this one must share with it, once it is known; stored likewise.
+        begun: Whether the run computes already; before, it may be reading a checkpoint.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class ReconstructionModule(pl.LightningModule):
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
         self.run: RunFacts | None = None
         self._volumes, self._losses = VolumeScores(), MeanLoss()
+        self.begun = False
         self._seed = torch.initial_seed()
         self.latest_loss: Tensor | None = None
         self._validated: tuple[int, int] | None = None
@@ -94,6 +97,7 @@ class ReconstructionModule(pl.LightningModule):
         return position_of(self.trainer, self._validated)
 
     def on_train_start(self) -> None:
+        self.begun = True
         self._gradients.put_back(self)
         self.trainer.callback_metrics.update(self._metrics)  # the end of an epoch may ask for them
 
@@ -143,6 +147,7 @@ class ReconstructionModule(pl.LightningModule):
             return self.objective(self.reconstructor, sample)  # type: ignore[no-any-return]
 
     def on_validation_epoch_start(self) -> None:
+        self.begun = True
         self._synchronize_buffers(False)
 
     def on_validation_epoch_end(self) -> None:
@@ -218,6 +223,7 @@ class ReconstructionModule(pl.LightningModule):
         self._seed = checkpoint.get("seed", self._seed)
         position = position_in(checkpoint)
         go_on_from(position, checkpoint)
+        take_over_files(self.trainer, checkpoint)
         self._gradients = OpenUpdate(checkpoint.get(GRADIENTS, []))
         self._metrics = checkpoint.get("metrics", {})
         if position.validated:
