@@ -70,7 +70,8 @@ VALUED = (
 def main() -> None:
     """Run one command; every error that mrirecon raises on purpose is printed as one message.
 
-    Ctrl-C and SIGTERM end it with status 130 and 143, with nothing half written left behind.
+    Ctrl-C, SIGTERM and SIGUSR1 end it with status 130, 143 and 138, with nothing half written
+    left behind.
     """
     command, *overrides = sys.argv[1:] or ["--help"]
     known = command in COMMANDS

@@ -1,8 +1,10 @@
-"""Signals that ask the program to stop: SIGINT (Ctrl-C) and SIGTERM (Slurm, Docker, ``timeout``).
+"""Signals that ask the program to stop.
 
-Both end a command with the exit status that shells give, 130 and 143, after everything has been
-cleaned up. While :func:`deferred` holds, the first one is only noted, so that a training can finish
-its update and save itself; the second one stops at once.
+SIGINT is Ctrl-C; SIGTERM is sent by Slurm, Docker and ``timeout``; SIGUSR1 by Slurm's
+``--signal=USR1@120``, before the time of a job is used up. They end a command with the exit status
+that shells give, 130, 143 and 138, after everything has been cleaned up. While :func:`deferred`
+holds, the first one is only noted, so that a training can finish its update and save itself; the
+second one stops at once.
 """
 
 import os
@@ -15,7 +17,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import cast
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
+SIGNALS = tuple(signal.Signals[one] for one in NAMES if hasattr(signal, one))  # no USR1 on Windows
 SAME = 1.0
 """Seconds within which further signals are the same request: ``timeout`` sends two at once."""
 
@@ -87,7 +90,7 @@ def requested() -> int | None:
 
 
 def watch() -> None:
-    """Take over both signals, in this process; does nothing outside its main thread."""
+    """Take over these signals, in this process; does nothing outside its main thread."""
     if threading.current_thread() is threading.main_thread():
         _WATCH.process = os.getpid()
         for number in SIGNALS:
@@ -155,12 +158,12 @@ def left_to_the_parent(_worker: int = 0) -> None:
     def handle(number: int, _frame: FrameType | None) -> None:
         signal.signal(number, signal.SIG_DFL)
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, handle)
+    for number in SIGNALS:
+        signal.signal(number, handle if number == signal.SIGTERM else signal.SIG_IGN)
 
 
 def run(name: str, program: Callable[[], None]) -> None:
-    """Run a program that both signals end, with one line and the exit status of the signal."""
+    """Run a program that these signals end, with one line and the exit status of the signal."""
     try:
         with interruptible():
             program()

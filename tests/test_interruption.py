@@ -59,7 +59,8 @@ def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
     assert (folder / "learning_curve.png").is_file()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143),
+                                              (signal.SIGUSR1, 138)])  # fmt: skip
 def test_other_commands_end_at_once_and_leave_nothing(number, status, tmp_path):
     with start(
         tmp_path, "simulate", "output=scans", "subjects=500", "protocol=demo",

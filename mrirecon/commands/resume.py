@@ -90,6 +90,7 @@ def _check_state(
             "was interrupted; give the settings of that run (its config.yaml), or "
             "start another run from its weights with checkpoint=FILE instead of resume=FILE"
         )
+    _check_states(state)
     _check_time(path, state, trainer)
     _note(path, state, facts.seed)
 
@@ -104,6 +105,18 @@ def _interrupted(state: dict[str, Any], path: Path) -> RunFacts:
         nodes["optimizer"] = state["rates"]
     settings = {k: v for name, node in nodes.items() for k, v in settings_of(name, node).items()}
     return RunFacts(settings, {}, 0)
+
+
+def _check_states(state: dict[str, Any]) -> None:
+    """Lightning would begin anew, in silence, with what is missing in a list."""
+    kinds = {"callbacks": dict, "state_dict": dict, "metrics": dict, "seed": int, "epoch": int,
+             "global_step": int, "optimizer_states": list, "lr_schedulers": list}  # fmt: skip
+    for name, kind in kinds.items():
+        if name in state and not isinstance(state[name], kind):
+            raise TypeError(f"{name} is {type(state[name]).__name__}, not {kind.__name__}")
+    for name, count in (("optimizer_states", 1), ("lr_schedulers", int(bool(state["schedule"])))):
+        if len(state[name]) != count:
+            raise ValueError(f"{name} has {len(state[name])} entries, not {count}")
 
 
 def _check_time(path: str, state: dict[str, Any], trainer: pl.Trainer) -> None:

@@ -17,13 +17,14 @@ from mrirecon.commands.base import command, command_line, refuse_idle, versions
 from mrirecon.commands.fitting import fit
 from mrirecon.commands.outcome import best_score, report
 from mrirecon.commands.resume import check_resume, run_facts
+from mrirecon.commands.resume_auto import AUTO, checkpoint_to_resume, refuse_unchecked
 from mrirecon.commands.trainer import build_trainer
 from mrirecon.commands.trainer_flags import check_flags, check_trainer
 from mrirecon.config import build, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import draws_anew, has_gaps
-from mrirecon.errors import ConfigError, OutputError
+from mrirecon.errors import ConfigError
 from mrirecon.files import atomic, output_folder
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
@@ -53,7 +54,7 @@ class Settings:
     trust: list[str] | tuple[str, ...] | str
 
     def __post_init__(self) -> None:
-        if self.resume and self.checkpoint:
+        if self.resume not in (None, AUTO) and self.checkpoint:
             raise ValueError(
                 "checkpoint starts another run from weights, resume goes on with an interrupted "
                 "one; give one of them"
@@ -71,7 +72,7 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     refuse_idle(config, "sensitivity", "model", "preprocessing", "data")
     for key in ("sampling", "protocol"):
         refuse_idle(config, key, "data", "objective")
-    _check_folder(settings, folder)
+    resume = checkpoint_to_resume(config, settings.resume, folder)
     pl.seed_everything(settings.seed, workers=True, verbose=False)
     # Everything is built before anything is written: a wrong key costs a second, not a night.
     module = _module(config)
@@ -82,9 +83,10 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     _check_data(data, module.objective, module.reconstructor)
     trainer = build_trainer(config, folder)
     check_trainer(trainer, data, module.objective)
+    refuse_unchecked(trainer, resume)
     module.run = run_facts(config, module, data, trainer)
-    if settings.resume:
-        check_resume(settings.resume, module.run, data, trainer)
+    if resume:
+        check_resume(resume, module.run, data, trainer)
     if trainer.is_global_zero:
         _write_record(config, folder)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
@@ -93,7 +95,7 @@ def train(config: DictConfig, settings: Settings) -> float | None:
             f"training {type(module.reconstructor).__name__} ({parameters:,} parameters){devices}, "
             f"everything goes to {folder}"
         )
-    fit(trainer, module, data, folder, settings.resume)
+    fit(trainer, module, data, folder, resume)
     if trainer.is_global_zero:
         report(trainer)
     return best_score(trainer)
@@ -114,14 +116,6 @@ def _module(config: DictConfig) -> ReconstructionModule:
         schedule,
         plain(config.optimizer, "optimizer"),
     )
-
-
-def _check_folder(settings: Settings, folder: Path) -> None:
-    if settings.resume is None and any(folder.glob("checkpoints/*.ckpt")):
-        raise OutputError(
-            f"{folder} holds the checkpoints of an earlier run; continue it with "
-            f"resume={folder / 'checkpoints' / 'last.ckpt'}, or choose another output"
-        )
 
 
 def _check_data(data: DataModule, objective: Objective, reconstructor: Reconstructor) -> None:

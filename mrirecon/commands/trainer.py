@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.plugins.environments import SLURMEnvironment
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 from pytorch_lightning.utilities.exceptions import MisconfigurationException
 
@@ -79,6 +80,9 @@ def _built(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
         )
     except (MisconfigurationException, ImportError) as error:
         raise ConfigError(f"trainer: {error}") from error
+    environment = trainer._accelerator_connector.cluster_environment
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False  # it restores what nobody has checked; see resume=auto
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:  # none that the user has chosen
         trainer.strategy.checkpoint_io = AtomicCheckpoints()
     return trainer

@@ -13,10 +13,10 @@ from mrirecon.training.flags import SharedFlag
 
 
 class SaveWhenAsked(pl.Callback):
-    """After SIGINT or SIGTERM, writes a checkpoint at the end of the batch and ends the run.
+    """After a signal to stop, writes a checkpoint at the end of the batch and ends the run.
 
     Lightning ends a run that gets SIGTERM without a checkpoint and with status 0, so its handler is
-    replaced; that of Slurm's requeue signal stays. All processes stop after the same batch, of
+    replaced. All processes stop after the same batch, of
     training or of validation. It belongs last in the list of callbacks, whose states it saves.
 
     Args:
