@@ -89,7 +89,9 @@ def _in_rows(
     terms = kspace.shape[0] * int(outer.sum())
     # the percentile of a gamma distribution (Wilson and Hilferty, PNAS 17:684, 1931)
     share = (1 - 1 / (9 * terms) + DEVIATE / (9 * terms) ** 0.5) ** 3
-    return (torch.quantile(energy, LOW) / share).sqrt()
+    ordered, place = energy.sort().values, LOW * (len(energy) - 1)
+    low, high = ordered[int(place)], ordered[math.ceil(place)]
+    return ((low + (place % 1) * (high - low)) / share).sqrt()  # quantile() reads on the host
 
 
 def _in_ring(

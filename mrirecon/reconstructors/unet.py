@@ -30,7 +30,8 @@ class UNet(Reconstructor):
         crop: Whether to cut :math:`z` to the field of view of the reconstruction before anything
             else, as fastMRI's ``UnetDataTransform`` does, so that mean and standard deviation are
             those of the image that is shown. What lies outside, such as readout oversampling, stays
-            zero-filled. fastMRI's public weights need it; ``conf/model/unet.yaml`` says so.
+            zero-filled. fastMRI's public weights need it; ``conf/model/unet.yaml`` says so. The
+            host waits for the sizes once per batch.
     """
 
     def __init__(
@@ -48,8 +49,11 @@ class UNet(Reconstructor):
         h, w = z.shape[-2:]
         flat, regions = z.reshape(-1, h, w), sample.region.reshape(-1, 2).tolist()
         image = flat.clone()
-        for y, x in {(y, x) for y, x in regions}:  # one, unless scans of several sizes meet
-            members = [i for i, region in enumerate(regions) if region == [y, x]]
+        sizes = {(y, x) for y, x in regions}  # one, unless scans of several sizes meet
+        for y, x in sizes:
+            members: slice | list[int] = slice(None)
+            if len(sizes) > 1:
+                members = [i for i, region in enumerate(regions) if region == [y, x]]
             top, left = h // 2 - y // 2, w // 2 - x // 2
             rows, columns = slice(top, top + y), slice(left, left + x)
             image[members, rows, columns] = self._cleaned(flat[members, rows, columns])
