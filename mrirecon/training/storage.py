@@ -44,7 +44,7 @@ class AtomicCheckpoints(TorchCheckpointIO):
         if path not in self._own:
             refuse_replacing(path, checkpoint)
         content = io.BytesIO()  # torch turns errors of a disk into others, which say little
-        torch.save(checkpoint, content)
+        torch.save(without_folders(checkpoint), content)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial_folder(path.parent) as folder:
@@ -81,6 +81,24 @@ class AtomicCheckpoints(TorchCheckpointIO):
     def adopt(self, paths: list[Path]) -> None:
         """Take files for checkpoints of this run that an earlier part of it has written."""
         self._own.update(map(_absolute, paths))
+
+
+def without_folders(checkpoint: dict[str, Any]) -> dict[str, Any]:
+    """Return a checkpoint whose callbacks tell names of files only.
+
+    It may be given away, and folders are often named after people; resuming needs only the names.
+    """
+    if "callbacks" not in checkpoint:
+        return checkpoint
+    return {**checkpoint, "callbacks": _names(checkpoint["callbacks"])}
+
+
+def _names(value: Any) -> Any:
+    if isinstance(value, dict):
+        return type(value)((_names(key), _names(child)) for key, child in value.items())
+    if isinstance(value, list):
+        return [_names(child) for child in value]
+    return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
 
 
 def refuse_replacing(path: Path, checkpoint: dict[str, Any]) -> None:

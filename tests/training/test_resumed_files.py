@@ -79,3 +79,19 @@ def test_a_foreign_file_is_not_replaced(tmp_path):
     with pytest.raises(OutputError, match="no checkpoint of this run"):
         AtomicCheckpoints().save_checkpoint({"recipe": {}}, tmp_path / "end.ckpt")
     assert (tmp_path / "end.ckpt").read_text() == "mine"
+
+
+def test_a_checkpoint_tells_no_folders(tmp_path):
+    folder = tmp_path / "Jane_Doe" / "checkpoints"
+    states = {"ModelCheckpoint{'monitor': None}": {
+        "dirpath": str(folder), "best_model_path": str(folder / "best.ckpt"),
+        "best_k_models": {str(folder / "best.ckpt"): torch.tensor(0.5)}, "monitor": "val/ssim",
+    }}  # fmt: skip
+    checkpoint = {"state_dict": {}, "callbacks": states}
+    AtomicCheckpoints().save_checkpoint(checkpoint, folder / "last.ckpt")
+    assert b"Jane_Doe" not in (folder / "last.ckpt").read_bytes()
+    stored = torch.load(folder / "last.ckpt", weights_only=True)["callbacks"]
+    (state,) = stored.values()
+    assert state["best_model_path"] == "best.ckpt" and state["monitor"] == "val/ssim"
+    assert list(state["best_k_models"]) == ["best.ckpt"]
+    assert checkpoint["callbacks"] is states and states == checkpoint["callbacks"]
