@@ -19,7 +19,8 @@ from mrirecon.image_series import ImageSeries
 from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.loading import load_reconstructor
 from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
-from mrirecon.readers import open_scan
+from mrirecon.privacy import Disclosure, disclosed, fingerprint
+from mrirecon.readers import FileScan, open_scan
 from mrirecon.reconstruction import Provenance, planes_of, series_of, split_series
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import Coverage, SamplingPattern
@@ -58,7 +59,8 @@ def load(name: str | Path, trust: Collection[str] = ()) -> Method:
         ConfigError: When there is neither such a file nor such a method, the checkpoint does not
             fit, or a learned method is named without weights.
     """
-    if not Path(name).exists() and (config := composed("reconstruct", str(name))) is not None:
+    file = Path(name).is_file()
+    if not file and (config := composed("reconstruct", str(name))) is not None:
         reconstructor = build_node(config["model"], Reconstructor, "model")
         if reconstructor.trainable:
             raise ConfigError(
@@ -67,7 +69,7 @@ def load(name: str | Path, trust: Collection[str] = ()) -> Method:
             )
         transform = build_callable(config["preprocessing"], "preprocessing")
         return Method(reconstructor.eval(), transform, str(name))
-    if not Path(name).exists() and Path(name).suffix == "":
+    if not file and Path(name).suffix == "":
         known = ", ".join(choices("model", [conf_folder()]))
         raise ConfigError(f"{name}: no such file, nor a shipped method; found {known}")
     return Method(*load_reconstructor(name, trust), str(name))
@@ -84,6 +86,8 @@ def reconstruct(
     device: str | torch.device | None = None,
 ) -> ImageSeries:
     """Reconstruct a scan that holds one series of images.
+
+    The images tell no patient: their header has a pseudonym, as outputs of the command line do.
 
     Args:
         source: A raw file of any supported format, a Scan, one slice as a Sample, or centred
@@ -133,8 +137,12 @@ def reconstruct_series(
         method = Method(method, Compose([Normalize()]))
     first = [] if sampling is None else [Undersample(sampling)]
     prepare, used = Compose([*first, method.transform]), Coverage()
+    seen: Sample | None = None
 
     def counted(sample: Sample) -> Sample:
+        nonlocal seen
+        if seen is None or not seen.kspace.any():
+            seen = sample
         sample = prepare(sample)
         used.add(sample)
         return sample
@@ -144,13 +152,17 @@ def reconstruct_series(
         scan, method.reconstructor.to(place), counted, batch_size=batch_size, device=place,
         planes=planes_of(scan.header, selection),
     )  # fmt: skip
+    assert seen is not None
     made = Provenance(
         source=scan.header.name,
         method=type(method.reconstructor).__name__,
         checkpoint=method.origin if Path(method.origin).is_file() else "",
         acceleration=used.acceleration,
+        fingerprint=fingerprint(seen, scan.header),
     )
-    return [ImageSeries(**vars(one)) for one in split_series(planes, scan.header, made, selection)]
+    file = scan.path if isinstance(scan, FileScan) else Path(scan.header.name)
+    header, made = disclosed(scan.header, made, file, Disclosure.PRIVATE)
+    return [ImageSeries(**vars(one)) for one in split_series(planes, header, made, selection)]
 
 
 def evaluate(

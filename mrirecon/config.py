@@ -12,6 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from mrirecon.building import as_hinted, build_callable, build_node, fits, suggest, type_name
+from mrirecon.choices import choices
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 
@@ -104,7 +105,7 @@ def plain(config: Any, key: str) -> Any:
 def composed(command: str, model: str) -> dict[str, Any] | None:
     """Return the configuration of a command with this model; None when it ships no such model."""
     folder = conf_folder()
-    if not (folder / "model" / f"{model}.yaml").is_file():
+    if model not in choices("model", [folder]):
         return None
     with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
         config = compose(command, [f"model={model}"])

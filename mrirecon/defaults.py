@@ -4,6 +4,7 @@ What is stored like this keeps its meaning when a default changes, and shows wha
 """
 
 import inspect
+from collections.abc import Callable
 from types import NoneType
 from typing import Any
 
@@ -21,15 +22,7 @@ def completed(node: Any) -> Any:
         node: Plain containers; interpolations are words and stay what they are. Arguments whose
             default is an object, which no configuration can hold, are left out.
     """
-    if isinstance(node, list):
-        return [completed(child) for child in node]
-    if not isinstance(node, dict):
-        return node
-    children = {name: completed(child) for name, child in node.items()}
-    target = node.get("_target_")
-    if not isinstance(target, str):
-        return children
-    return {**children, "_target_": public_name(target), **_unset(target, children)}
+    return _renamed(node, _unset)
 
 
 def default_of(target: str, name: str) -> Any:
@@ -43,13 +36,20 @@ def default_of(target: str, name: str) -> Any:
 
 def renamed(node: Any) -> Any:
     """Return a node with public names."""
+    return _renamed(node, lambda _target, _arguments: {})
+
+
+def _renamed(node: Any, more: Callable[[str, dict[str, Any]], dict[str, Any]]) -> Any:
+    """Give nodes their public names, and the arguments that ``more`` adds."""
     if isinstance(node, list):
-        return [renamed(child) for child in node]
+        return [_renamed(child, more) for child in node]
     if not isinstance(node, dict):
         return node
-    children = {name: renamed(child) for name, child in node.items()}
+    children = {name: _renamed(child, more) for name, child in node.items()}
     target = node.get("_target_")
-    return {**children, "_target_": public_name(target)} if isinstance(target, str) else children
+    if not isinstance(target, str):
+        return children
+    return {**children, "_target_": public_name(target), **more(target, children)}
 
 
 def _unset(target: str, arguments: dict[str, Any]) -> dict[str, Any]:

@@ -40,7 +40,8 @@ class ImageSeries(Reconstruction):
         return self.header.affine()
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
-        return np.array(self.array, dtype=dtype, copy=bool(copy))
+        values = self.array if dtype is None else self.array.astype(dtype, copy=False)
+        return values.copy() if copy else values
 
     def save(
         self, path: str | Path, formats: tuple[str, ...] = FORMATS, overwrite: bool = False
@@ -75,7 +76,7 @@ class ImageSeries(Reconstruction):
         if unknown := [name for name in formats if name not in known]:
             raise ConfigError(f"formats: expected some of {', '.join(known)}, got {unknown[0]!r}")
         path.mkdir(parents=True, exist_ok=True)
-        begin = Path(self.header.name).name.split(".")[0] + self.suffix
+        begin = Path(self.header.name).stem + self.suffix
         for name in formats:
             WRITERS[name].write(path / f"{begin}{WRITERS[name].suffix}", self, overwrite=overwrite)
         return path

@@ -17,7 +17,8 @@ class MemoryScan(Scan):
     Args:
         kspace: Complex, of shape ``(coil, h, w)`` or ``(slice, coil, h, w)``: readout ``h``, phase
             encoding ``w``, k = 0 at ``n // 2``. Samples that are zero in all coils are taken for
-            not measured; an axis along which all lines are alike becomes a line pattern.
+            not measured, unless the whole slice is zero, which is taken to be sampled as the others
+            are; lines that were measured completely become a line pattern.
         name: Of the scan; seeds masks.
 
     Raises:
@@ -37,6 +38,8 @@ class MemoryScan(Scan):
             raise IndexError(f"{self.header.name} has Samples 0..{len(self) - 1}, not {index}")
         kspace = self.kspace[index]
         mask = (kspace != 0).any(0)
+        if not mask.any():  # an empty slice tells nothing about the sampling
+            mask = (self.kspace != 0).any(1).any(0)
         lines = mask.any(0, keepdim=True)
         mask = lines if mask.equal(lines.expand_as(mask)) else mask
         return Sample(kspace=kspace, mask=mask, key=(self.header.name, index))
@@ -76,13 +79,15 @@ def as_kspace(values: Any) -> Tensor:
         ShapeError: When it has another shape, or is not complex.
     """
     tensor, found = values, type(values).__name__
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fciub":
-        native = values.astype(values.dtype.newbyteorder("="), copy=False)
-        tensor = torch.from_numpy(np.ascontiguousarray(native))
-    if isinstance(tensor, Tensor):
+    if isinstance(values, np.ndarray):
+        found = f"{values.shape} {values.dtype}"
+        if values.dtype.kind == "c":  # also of the other byte order, and in double precision
+            tensor = torch.from_numpy(np.ascontiguousarray(values, np.complex64))
+    elif isinstance(values, Tensor):
         found = f"{tuple(tensor.shape)} {tensor.dtype}".replace("torch.", "")
-        if tensor.is_complex() and tensor.ndim in (3, 4) and tensor.numel():
-            return tensor.reshape(-1, *tensor.shape[-3:]).to(torch.complex64)
+    whole = isinstance(tensor, Tensor) and tensor.is_complex() and tensor.numel()
+    if whole and tensor.ndim in (3, 4):
+        return tensor.reshape(-1, *tensor.shape[-3:]).to(torch.complex64)
     raise ShapeError(
         "k-space: expected a complex array of shape (coil, h, w) or (slice, coil, h, w), readout "
         f"h and phase encoding w; got {found}"

@@ -5,6 +5,7 @@ in ``mrirecon.reconstructors.VarNet``. Where it is defined is nobody's business,
 """
 
 import importlib
+from functools import lru_cache
 from importlib.util import find_spec
 
 PACKAGES = (
@@ -17,30 +18,24 @@ PACKAGES = (
     "mrirecon.training",
 )
 """Whose exports a configuration may name."""
-MOVED: dict[str, frozenset[str]] = {}
-"""Modules of these packages that version 0.1 named in its files, and that are gone."""
-RENAMED: dict[str, str] = {}
-"""What version 0.1 called by another name, by the path that its files hold."""
 
 
+@lru_cache(maxsize=1024)
 def public_name(path: str) -> str:
     """Return the name under which a part is exported; the path itself where it is not.
 
     Args:
         path: Of a ``_target_``: the public name, or where a version of mrirecon defined it.
     """
-    path = RENAMED.get(path, path)
     module, _, name = path.rpartition(".")
     package = next((one for one in PACKAGES if module.startswith(f"{one}.")), None)
     if package is None or name not in importlib.import_module(package).__all__:
         return path
-    below = module.removeprefix(f"{package}.")
-    known = below in MOVED.get(package, ()) or _exists(module)
-    return f"{package}.{name}" if known else path
+    return f"{package}.{name}" if _exists(module) else path
 
 
 def _exists(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:
+    except (ImportError, ValueError):  # the path may be anything
         return False

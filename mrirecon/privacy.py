@@ -5,6 +5,7 @@ output names the raw file itself, without folders, and identifies it by a finger
 gets a pseudonym that is made of the fingerprint.
 """
 
+import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -13,8 +14,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
+from mrirecon.types import Sample
 
 FOLDER = "FOLDER"
 """Stands for the name of a folder."""
@@ -64,6 +68,13 @@ def disclosed(
         secrets[header.subject] = own
     header = _cleaned(header, secrets)
     return replace(header, name=clean(name), subject=own), provenance
+
+
+def fingerprint(raw: Sample, header: ScanHeader) -> str:
+    """Identify a scan by a plane with signal, whose noise no other scan shares, and its header."""
+    digest = hashlib.sha256(torch.view_as_real(raw.kspace.contiguous()).cpu().numpy().tobytes())
+    digest.update(repr(header).encode(errors="surrogateescape"))
+    return digest.hexdigest()
 
 
 def pseudonym(fingerprint: str) -> str:

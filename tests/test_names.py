@@ -77,6 +77,9 @@ def test_what_version_0_1_named_has_a_public_name(path):
     [
         "mrirecon.reconstructors.vranet.VarNet",  # never was a module
         "mrirecon.reconstructors.VarNet.extra",
+        "mrirecon.data..Compose",
+        "mrirecon.data.\0.Compose",
+        "mrirecon.data./tmp/x.Compose",
         "mrirecon.reconstructors.varnet.torch",
         "torch.nn.Conv2d",
         "mypackage.reconstructors.VarNet",
@@ -179,3 +182,14 @@ def test_the_configuration_is_shown_with_every_argument(capsys, monkeypatch, tmp
     assert shown["sensitivity"]["sensitivity"]["kernel"] == 6
     assert shown["regularizer"]["layers"] == 5
     assert not list(tmp_path.iterdir())  # nothing was run
+
+
+def test_what_another_run_names_is_not_imported(tmp_path, monkeypatch):
+    (tmp_path / "trap.py").write_text("raise SystemExit('imported')")
+    monkeypatch.syspath_prepend(tmp_path)
+    there = RunFacts({"model._target_": "trap.Net"}, {}, 0)
+    here = RunFacts(
+        {"model._target_": "mrirecon.reconstructors.VarNet", "model.tied": False}, {}, 0
+    )
+    (found,) = differences(there, here, {})
+    assert "trap.Net in that run" in found

@@ -6,11 +6,10 @@ from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from omegaconf import OmegaConf
 
 from mrirecon.commands.base import command_words, versions
-from mrirecon.privacy import Disclosure, disclosed, private_command, private_tree
+from mrirecon.privacy import Disclosure, disclosed, fingerprint, private_command, private_tree
 from mrirecon.readers import FileScan
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
@@ -53,7 +52,7 @@ def recorded(
         config=config,
         checkpoint=weights,
         versions=versions(),
-        fingerprint=_fingerprint(raw, scan),
+        fingerprint=fingerprint(raw, scan.header),
     )
     return disclosed(scan.header, full, scan.path, disclosure)
 
@@ -67,13 +66,6 @@ def told_command(disclosure: Disclosure, file: str = "") -> str:
     """
     words = command_words()
     return shlex.join(words if disclosure is Disclosure.FULL else private_command(words, file))
-
-
-def _fingerprint(raw: Sample, scan: FileScan) -> str:
-    """Identify a scan by its first plane, whose noise no other scan shares, and by its header."""
-    digest = hashlib.sha256(torch.view_as_real(raw.kspace.contiguous()).cpu().numpy().tobytes())
-    digest.update(repr(scan.header).encode(errors="surrogateescape"))
-    return digest.hexdigest()
 
 
 @lru_cache(maxsize=4)

@@ -31,7 +31,7 @@ class Shown:
         parser.add_argument("--package", "-p")
         parser.add_argument("--resolve", action="store_true")
         options, others = parser.parse_known_args(words)
-        if options.cfg != "job":
+        if options.cfg != "job" or {"-m", "--multirun"} & set(others):  # Hydra refuses both
             return None, words
         # nothing is run, so no folder is made
         others += ["hydra.run.dir=.", "hydra.output_subdir=null"]

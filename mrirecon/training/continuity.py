@@ -79,7 +79,7 @@ def differences(there: RunFacts, here: RunFacts, names: dict[str, str]) -> list[
     keys = [k for k in (*there.settings, *here.settings) if k.partition(".")[0] in told]
     found = []
     for key in dict.fromkeys(keys):
-        old, new = _setting(there, key), here.settings.get(key, UNKNOWN)
+        old, new = _setting(there, here, key), here.settings.get(key, UNKNOWN)
         if old != new:
             found.append(f"{key}: {old} in that run, {new} in this one")
     for name, scans in there.scans.items():
@@ -87,14 +87,17 @@ def differences(there: RunFacts, here: RunFacts, names: dict[str, str]) -> list[
     return found
 
 
-def _setting(run: RunFacts, key: str) -> Any:
-    """Return a setting of a run by its public name; older runs leave defaults out."""
+def _setting(there: RunFacts, here: RunFacts, key: str) -> Any:
+    """Return a setting of an interrupted run by its public name; older runs leave defaults out.
+
+    Defaults are those of the part that *this* run names: what a file names is never imported.
+    """
     node, _, name = key.rpartition(".")
-    if key in run.settings:
-        value = run.settings[key]
-        return public_name(value) if name == "_target_" else value
+    if key in there.settings:
+        value = there.settings[key]
+        return public_name(value) if name == "_target_" and isinstance(value, str) else value
     try:
-        return default_of(str(run.settings.get(f"{node}._target_")), name)
+        return default_of(str(here.settings.get(f"{node}._target_")), name)
     except KeyError:
         return UNKNOWN
 

@@ -84,18 +84,23 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
 
 def without_folders(checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """Return a checkpoint whose callbacks tell names of files only.
+    """Return a checkpoint in which callbacks that write files tell their names only.
 
     It may be given away, and folders are often named after people; resuming needs only the names.
     """
-    if "callbacks" not in checkpoint:
+    states = checkpoint.get("callbacks")
+    if not isinstance(states, dict):
         return checkpoint
-    return {**checkpoint, "callbacks": _names(checkpoint["callbacks"])}
+    told = {
+        key: _names(state) if isinstance(state, dict) and "dirpath" in state else state
+        for key, state in states.items()
+    }
+    return {**checkpoint, "callbacks": told}
 
 
 def _names(value: Any) -> Any:
     if isinstance(value, dict):
-        return type(value)((_names(key), _names(child)) for key, child in value.items())
+        return {_names(key): _names(child) for key, child in value.items()}
     if isinstance(value, list):
         return [_names(child) for child in value]
     return Path(value).name if isinstance(value, str) and Path(value).is_absolute() else value
