@@ -1,5 +1,4 @@
 from .api import (
-    Method as Method,
     espirit as espirit,
     evaluate as evaluate,
     load as load,
@@ -12,6 +11,7 @@ from .evaluation.protocol import Protocol as Protocol, Score as Score
 from .image_series import ImageSeries as ImageSeries
 from .memory_scan import MemoryScan as MemoryScan
 from .metrics import nmse as nmse, psnr as psnr, ssim as ssim
+from .pipeline import Method as Method
 from .readers import open_scan as open_scan
 from .reconstructors.adaptive_combine import AdaptiveCombine as AdaptiveCombine
 from .reconstructors.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet

@@ -1,50 +1,36 @@
 """What Python users reach for: from a file or an array to images in one call."""
 
+import warnings
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from torch import Tensor
 
 from mrirecon.building import build_callable, build_node
 from mrirecon.choices import choices
 from mrirecon.config import composed
-from mrirecon.data.transforms import Compose, Normalize, Undersample
+from mrirecon.data.transforms import Compose, Normalize
 from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.evaluation.protocol import Protocol, Score, score
 from mrirecon.files import conf_folder
 from mrirecon.image_series import ImageSeries
-from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.loading import load_reconstructor
 from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
-from mrirecon.privacy import Disclosure, disclosed, fingerprint
-from mrirecon.readers import FileScan, open_scan
-from mrirecon.reconstruction import Provenance, planes_of, series_of, split_series
+from mrirecon.pipeline import Method, Request, run
+from mrirecon.readers import open_scan
+from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sampling import Coverage, SamplingPattern
+from mrirecon.sampling import SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
-from mrirecon.types import Sample, Transform
+from mrirecon.types import Sample
 
 Source = str | Path | Scan | Sample | np.ndarray | Tensor
-
-
-@dataclass(frozen=True)
-class Method:
-    """A reconstructor and the preprocessing that its input goes through.
-
-    Attributes:
-        reconstructor: In evaluation mode.
-        transform: Applied to every slice first.
-        origin: The checkpoint or the name that it was loaded from.
-    """
-
-    reconstructor: Reconstructor
-    transform: Transform
-    origin: str = ""
 
 
 def load(name: str | Path, trust: Collection[str] = ()) -> Method:
@@ -68,11 +54,12 @@ def load(name: str | Path, trust: Collection[str] = ()) -> Method:
                 f"model={name}` makes"
             )
         transform = build_callable(config["preprocessing"], "preprocessing")
-        return Method(reconstructor.eval(), transform, str(name))
+        used = {key: config[key] for key in ("model", "preprocessing")}
+        return Method(reconstructor.eval(), transform, config=yaml.safe_dump(used))
     if not file and Path(name).suffix == "":
         known = ", ".join(choices("model", [conf_folder()]))
         raise ConfigError(f"{name}: no such file, nor a shipped method; found {known}")
-    return Method(*load_reconstructor(name, trust), str(name))
+    return Method(*load_reconstructor(name, trust), checkpoint=str(name))
 
 
 def reconstruct(
@@ -130,39 +117,19 @@ def reconstruct_series(
     device: str | torch.device | None = None,
 ) -> list[ImageSeries]:
     """Reconstruct all series of a scan; the arguments are those of :func:`reconstruct`."""
-    scan, selection = _scan(source), selection or Selection()
     if isinstance(method, str | Path):
         method = load(method)
     if isinstance(method, Reconstructor):
         method = Method(method, Compose([Normalize()]))
-    first = [] if sampling is None else [Undersample(sampling)]
-    prepare, used = Compose([*first, method.transform]), Coverage()
-    seen: Sample | None = None
-
-    def counted(sample: Sample) -> Sample:
-        nonlocal seen
-        if seen is None or not seen.kspace.any():
-            seen = sample
-        sample = prepare(sample)
-        used.add(sample)
-        return sample
-
     place = torch.device(device or "cpu")
-    planes = (reconstruct_complex if phase else reconstruct_scan)(
-        scan, method.reconstructor.to(place), counted, batch_size=batch_size, device=place,
-        planes=planes_of(scan.header, selection),
+    method = replace(
+        method, reconstructor=method.reconstructor.to(place), device=place,
+        sampling=sampling or method.sampling,
     )  # fmt: skip
-    assert seen is not None
-    made = Provenance(
-        source=scan.header.name,
-        method=type(method.reconstructor).__name__,
-        checkpoint=method.origin if Path(method.origin).is_file() else "",
-        acceleration=used.acceleration,
-        fingerprint=fingerprint(seen, scan.header),
-    )
-    file = scan.path if isinstance(scan, FileScan) else Path(scan.header.name)
-    header, made = disclosed(scan.header, made, file, Disclosure.PRIVATE)
-    return [ImageSeries(**vars(one)) for one in split_series(planes, header, made, selection)]
+    made = run(_scan(source), method, Request(selection or Selection(), phase, batch_size))
+    for warning in made.warnings:
+        warnings.warn(warning, stacklevel=2)
+    return [ImageSeries(**vars(one)) for one in made.results]
 
 
 def evaluate(

@@ -11,14 +11,17 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import fields, replace
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
+from mrirecon.versions import versions
 
 FOLDER = "FOLDER"
 """Stands for the name of a folder."""
@@ -37,6 +40,37 @@ class Disclosure(StrEnum):
 
     PRIVATE = "private"
     FULL = "full"
+
+
+def recorded(
+    header: ScanHeader, raw: Sample, made: Provenance, file: Path, disclosure: Disclosure
+) -> tuple[ScanHeader, Provenance]:
+    """Return header and provenance as outputs tell them.
+
+    Args:
+        header: Of the scan.
+        raw: One of its planes, with signal if there is one.
+        made: How; its command tells no more than it may. Source, versions, fingerprint and the
+            checksum of the weights are filled in here.
+        file: What was reconstructed.
+        disclosure: What may be told.
+    """
+    config = made.config
+    if disclosure is Disclosure.PRIVATE and config:
+        tree = private_tree(yaml.safe_load(config), file.name)
+        config = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
+    weights = made.checkpoint
+    if weights:
+        weights = f"{weights} (SHA-256 {_file_digest(weights)[:16]})"
+    full = replace(
+        made,
+        source=str(file.resolve()),
+        config=config,
+        checkpoint=weights,
+        versions=versions(),
+        fingerprint=fingerprint(raw, header),
+    )
+    return disclosed(header, full, file, disclosure)
 
 
 def disclosed(
@@ -124,6 +158,12 @@ def private_value(key: str, value: str, file: str = "") -> str:
         return f"[{FOLDER}]"
     name = _SEPARATORS.split(value.strip("'\""))[-1]
     return name if Path(name).suffix else FOLDER
+
+
+@lru_cache(maxsize=4)
+def _file_digest(path: str) -> str:
+    with Path(path).expanduser().open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def clean(text: str) -> str:

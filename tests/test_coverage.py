@@ -7,21 +7,27 @@ import numpy as np
 import pytest
 import torch
 
-from mrirecon.commands.computing import compute
-from mrirecon.commands.method import Method
 from mrirecon.inspection import as_dict, as_text, inspect_file
+from mrirecon.pipeline import Method, Request, run
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from mrirecon.reconstructors.zero_filled import ZeroFilled
-from mrirecon.sampling import Coverage
+from mrirecon.sampling import Coverage, DrawnMask, SamplingPattern
 from mrirecon.types import Sample
 from tests import scenes
 from tests.readers.mrd_files import MrdFile
 
 
-def method(undersamples=False, transform=lambda sample: sample):
-    cpu = torch.device("cpu")
-    return Method(ZeroFilled(), transform, "", cpu, undersamples, Reading(), "", None)
+class Fourth(SamplingPattern):
+    """Every fourth line."""
+
+    def __call__(self, shape, rng):
+        del rng
+        return DrawnMask((torch.arange(shape[1]) % 4 == 0)[None], (0, 0), 4.0)
+
+
+def made_of(path, sampling=None):
+    method = Method(ZeroFilled(), lambda sample: sample, sampling)
+    return run(open_scan(path), method, Request(batch_size=2))
 
 
 def arrays(path, change):
@@ -52,7 +58,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_acceleration_is_that_of_the_scan(case, tmp_path, capsys):
+def test_acceleration_is_that_of_the_scan(case, tmp_path):
     change, overall, between, empty = CASES[case]
     path = arrays(tmp_path / "a.h5", change)
     report = inspect_file(path)
@@ -60,10 +66,10 @@ def test_acceleration_is_that_of_the_scan(case, tmp_path, capsys):
     assert report.sampling.accelerations == pytest.approx(between)
     assert report.sampling.empty == empty
     shown = as_text(report)
-    made = compute(path, open_scan(path), method(), 2).results[0]
-    printed = capsys.readouterr().out
+    all_made = made_of(path)
+    (made,) = all_made.results
     assert made.provenance.acceleration == pytest.approx(overall)
-    for text in (shown, printed):
+    for text in (shown, all_made.sampling):
         assert f"R = {overall:.2f}" in text and "R = 1.00" not in text.replace(f"{overall:.2f}", "")
         assert (f"{len(empty)} of 5 planes are empty" in text) == bool(empty)
         assert ("2.00 to 3.00" in text) == (between == (2.0, 3.0))
@@ -77,16 +83,12 @@ def test_an_empty_scan_is_not_called_fully_sampled(tmp_path):
     assert "nothing was measured in any plane" in as_text(inspect_file(path))
 
 
-def test_undersampling_is_told_beside_that_of_the_scan(tmp_path, capsys):
+def test_undersampling_is_told_beside_that_of_the_scan(tmp_path):
     path = arrays(tmp_path / "a.h5", lambda k: k[..., 1::2].fill(0))
 
-    def half(sample):
-        return sample.replace(mask=sample.mask & (torch.arange(36) % 4 == 0))
-
-    made = compute(path, open_scan(path), method(True, half), 1).results[0]
-    printed = capsys.readouterr().out
-    assert made.provenance.acceleration == 4 and "  R = 4.00\n" in printed
-    assert "The scan itself has R = 2.00; sampling=" in printed
+    made = made_of(path, Fourth())
+    assert made.results[0].provenance.acceleration == 4 and made.sampling == "R = 4.00"
+    assert made.notes[-1].startswith("The scan itself has R = 2.00; sampling=")
 
 
 def test_scans_that_begin_with_an_empty_slice_are_told_apart(tmp_path):
@@ -99,7 +101,7 @@ def test_scans_that_begin_with_an_empty_slice_are_told_apart(tmp_path):
             kspace[0] = 0
 
         path = arrays(tmp_path / "a.h5", change)
-        marks.add(compute(path, open_scan(path), method(), 1).results[0].provenance.fingerprint)
+        marks.add(made_of(path).results[0].provenance.fingerprint)
     assert len(marks) == 2
 
 

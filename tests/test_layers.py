@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
-    {"errors", "epoch", "buffers", "interruption", "missing", "names"},
+    {"errors", "epoch", "buffers", "interruption", "missing", "names", "versions"},
     {"types", "fourier", "files", "building"},
     {"choices", "defaults", "half", "image", "quality", "recipes", "selection", "hdf5_output"},
     {
@@ -28,6 +28,7 @@ LAYERS = [
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},
     {"config", "assessment", "adaptation", "image_series", "loading"},
+    {"pipeline"},
     {"api"},
     {"commands"},
     {"cli"},

@@ -4,15 +4,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
-from mrirecon.commands.method import Method
 from mrirecon.commands.outputs import Outputs
-from mrirecon.commands.reconstruct import Settings, _reconstruct_file
+from mrirecon.commands.reconstruct import Settings, _reconstruct
 from mrirecon.data.transforms import Normalize
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import Existing
-from mrirecon.reading import Reading
+from mrirecon.pipeline import Method
+from mrirecon.readers import open_scan
 from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.scan import Frame
@@ -66,16 +65,14 @@ def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
     """It is named on stderr, and the caller is told so that the program can fail at the end."""
     write_ismrmrd(tmp_path / "a.h5", scenes.scan(slices=1), AcquisitionOptions())
     outputs = Outputs(tmp_path / "out", ["hdf5", "qc"], [tmp_path / "a.h5"])
-    method = Method(
-        ZeroFilled(), Normalize(), "", torch.device("cpu"), undersamples=False, reading=Reading()
-    )
+    method = Method(ZeroFilled(), Normalize())
     outputs._writers["qc"] = lambda *_, **__: 1 / 0
     settings = Settings(
         input="a.h5", output="out", pattern="*", checkpoint=None, existing="refuse",
         overwrite=False, device="cpu", batch_size=1, provenance="private", formats=["hdf5", "qc"],
         dicom_template=None, image="magnitude", slices=None, frames=None, trust=[],
     )  # fmt: skip
-    (page,) = _reconstruct_file(tmp_path / "a.h5", method, outputs, settings)
+    (page,) = _reconstruct(open_scan(tmp_path / "a.h5"), method, outputs, settings)
     assert page.path is None
     warning = capsys.readouterr().err
     assert "WARNING" in warning and "no quality page a_qc.html: ZeroDivisionError" in warning

@@ -13,13 +13,12 @@ import pytest
 import torch
 
 from mrirecon.commands import base
-from mrirecon.commands.computing import compute, measured
-from mrirecon.commands.method import Method
 from mrirecon.commands.outputs import Outputs
+from mrirecon.commands.provenance import told_command
 from mrirecon.data.transforms import Normalize
+from mrirecon.pipeline import Method, Request, assessed, run
 from mrirecon.privacy import Disclosure, clean, private_command, private_tree
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.reconstructors.cg_sense import CgSense
 from mrirecon.sensitivity import Walsh
@@ -75,14 +74,14 @@ def outputs_of(path, folder, disclosure, monkeypatch):
     checkpoint = path.with_name(f"{NAME}.ckpt").parent / "best.ckpt"
     checkpoint.write_bytes(b"weights")
     method = Method(
-        CgSense(Walsh()), Normalize(),
-        f"input: {path.parent}\noutput: {NAME}\nmodel: {{a: 1, file: '/x/{NAME}/y.txt'}}\n",
-        torch.device("cpu"), undersamples=False, reading=Reading(), checkpoint=str(checkpoint),
+        CgSense(Walsh()), Normalize(), checkpoint=str(checkpoint),
+        config=f"input: {path.parent}\noutput: {NAME}\nmodel: {{a: 1, file: '/x/{NAME}/y.txt'}}\n",
     )  # fmt: skip
     outputs = Outputs(folder, list(WRITERS), [path], source=path.parents[1])
     scan = open_scan(path, folder=path.parents[1])
-    made = compute(path, scan, method, 1, disclosure)
-    result = measured(scan, made.results[0], method, made.seconds)
+    command = told_command(disclosure, path.name)
+    made = run(scan, method, Request(disclosure=disclosure, command=command))
+    result = assessed(scan, made.results[0], method, made.seconds)
     for name in WRITERS:
         outputs.write(name, path, result)
     return [file for file in folder.rglob("*") if file.is_file()], result

@@ -5,11 +5,8 @@ import math
 import os
 import re
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TypeVar
 
 import hydra
@@ -191,24 +188,3 @@ def command_line() -> str:
 def command_words() -> list[str]:
     """Return what the user typed, word by word."""
     return ["mrirecon", *sys.orig_argv[-len(sys.argv) :]]
-
-
-def versions() -> tuple[str, ...]:
-    """Return the versions of what computes, and the commit when it runs from a clone."""
-    found = [f"python {sys.version.split()[0]}"]
-    for package in ("mrirecon", "torch", "numpy", "pytorch-lightning"):
-        try:
-            found.append(f"{package} {version(package)}")
-        except PackageNotFoundError:
-            found.append(f"{package} (not installed as a package)")
-    clone = Path(__file__).resolve().parents[2]
-    if (clone / ".git").exists():
-        try:
-            done = subprocess.run(
-                ["git", "-C", clone, "describe", "--always", "--dirty"],
-                capture_output=True, text=True, check=True,
-            )  # fmt: skip
-            found.append(f"commit {done.stdout.strip()}")
-        except (OSError, subprocess.CalledProcessError):
-            found.append("commit unknown")
-    return tuple(found)

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from mrirecon.commands.base import command, versions
+from mrirecon.commands.base import command
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.observed import Observed
@@ -30,6 +30,7 @@ from mrirecon.files import (
 )
 from mrirecon.metrics import METRICS
 from mrirecon.types import Volume
+from mrirecon.versions import versions
 
 TABLES = ("scores.csv", "summary.csv")
 BOXES = "scores.png"

@@ -20,7 +20,7 @@ from mrirecon.commands.outputs import (
     refuse_equal_stems,
     stem,
 )
-from mrirecon.commands.provenance import chosen_disclosure, recorded
+from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.data.surroundings import Surroundings
@@ -30,7 +30,7 @@ from mrirecon.figures import save_figure
 from mrirecon.figures.sensitivities import sensitivities_figure
 from mrirecon.files import Existing, Kind, Untouchable, output_folder, refuse_existing
 from mrirecon.inference import windows
-from mrirecon.privacy import Disclosure
+from mrirecon.privacy import Disclosure, recorded
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance
@@ -142,8 +142,9 @@ def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite:
     estimator = estimation.estimator
     print(f"{header.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
           f"{type(estimator).__name__}")  # fmt: skip
-    made = Provenance("", type(estimator).__name__, config=estimation.config)
-    header, provenance = recorded(scan, scan[0], made, estimation.disclosure)
+    told = told_command(estimation.disclosure, scan.path.name)
+    made = Provenance("", type(estimator).__name__, told, estimation.config)
+    header, provenance = recorded(header, scan[0], made, scan.path, estimation.disclosure)
     print(f"  {'slice':>6}{'residual':>10}{'null energy':>13}")
     pictured = None
     slices = write_maps(path, _slices(scan, estimation), header, provenance, overwrite=overwrite)

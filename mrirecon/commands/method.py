@@ -1,7 +1,6 @@
 """Builds what turns every file into a volume, from the configuration and the checkpoint."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -13,52 +12,15 @@ from mrirecon.building import build_callable, build_node
 from mrirecon.commands.adoption import CHOICES, adopted, sized
 from mrirecon.commands.base import refuse_idle
 from mrirecon.config import plain
-from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.loading import check_size, load_weights
-from mrirecon.reading import Reading
+from mrirecon.pipeline import Method
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.partial_fourier import PartialFourier
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.checkpoint import read_checkpoint
-from mrirecon.types import Transform
 
 GROUPS = (*CHOICES, "sampling", "partial_fourier", "reading", "adaptation")
-
-
-@dataclass(frozen=True)
-class Method:
-    """What turns every file into a volume, and how it was made.
-
-    Attributes:
-        reconstructor: On ``device``.
-        transform: Undersampling, if asked for, and preprocessing.
-        config: The configuration that both were built from, as YAML.
-        device: Where to compute.
-        undersamples: Whether the transform takes measured samples away.
-        reading: What to override of what the files say.
-        checkpoint: Path of the weights; empty for a classical method, and for one that starts from
-            random ones.
-        adaptation: Fits the reconstructor to each scan, or None.
-    """
-
-    reconstructor: Reconstructor
-    transform: Transform
-    config: str
-    device: torch.device
-    undersamples: bool
-    reading: Reading
-    checkpoint: str = ""
-    adaptation: Adaptation | None = None
-
-    @property
-    def name(self) -> str:
-        """Class of the reconstructor, what fills partial Fourier, and whether it is fitted."""
-        inner = self.reconstructor
-        name = type(inner).__name__
-        if isinstance(inner, PartialFourier):
-            name = f"{type(inner.reconstructor).__name__} with {inner.label}"
-        return f"{name} fitted to the scan" if self.adaptation else name
 
 
 def build_method(
@@ -106,16 +68,15 @@ def build_method(
     if tree["partial_fourier"] is not None:
         reconstructor = _with_partial_fourier(tree["partial_fourier"], reconstructor)
     transform = build_callable(tree["preprocessing"], "preprocessing")
+    sampling = None
     if tree["sampling"] is not None:
-        pattern = build_node(tree["sampling"], SamplingPattern, "sampling")
-        transform = Compose([Undersample(pattern), transform])
+        sampling = build_node(tree["sampling"], SamplingPattern, "sampling")
     return Method(
         reconstructor.to(device),
         transform,
-        yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
+        sampling,
         device,
-        tree["sampling"] is not None,
-        build_node(tree["reading"], Reading, "reading"),
+        yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
         checkpoint_path or "",
         adaptation,
     )

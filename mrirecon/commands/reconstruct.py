@@ -3,24 +3,26 @@
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Literal
 
 from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
-from mrirecon.commands.computing import Seconds, Wanted, compute, measured
 from mrirecon.commands.inputs import input_files
-from mrirecon.commands.method import GROUPS, Method, build_method, find_device
+from mrirecon.commands.method import GROUPS, build_method, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
-from mrirecon.commands.provenance import chosen_disclosure
+from mrirecon.commands.provenance import chosen_disclosure, told_command
+from mrirecon.config import build
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
+from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction, chosen_series
+from mrirecon.reading import Reading
+from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
 from mrirecon.selection import Selection
 from mrirecon.writers import WRITERS, send_mrd
 
@@ -62,9 +64,26 @@ class Settings:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
 
     @property
-    def wanted(self) -> Wanted:
-        """Which slices and frames, and whether with the phase."""
-        return Wanted(Selection(self.slices, self.frames), self.image == "complex")
+    def phase(self) -> bool:
+        """Whether the images keep their phase."""
+        return self.image == "complex"
+
+    @property
+    def selection(self) -> Selection:
+        """Which slices and frames."""
+        return Selection(self.slices, self.frames)
+
+    def request(self, file: Path) -> Request:
+        """Return what is wanted of a file."""
+        disclosure = chosen_disclosure(self.provenance)
+        return Request(
+            self.selection,
+            self.phase,
+            self.batch_size,
+            disclosure,
+            told_command(disclosure, file.name),
+            progress=sys.stderr.isatty(),
+        )
 
 
 @command(Settings, groups=GROUPS)
@@ -91,14 +110,8 @@ def _send_files(
     if len(files) > 1:
         raise ConfigError(f"output=- takes one raw file, but input has {len(files)}")
     method = build_method(config, settings.checkpoint, find_device(settings.device), settings.trust)
-    made = compute(
-        files[0],
-        open_scan(files[0], method.reading),
-        method,
-        settings.batch_size,
-        chosen_disclosure(settings.provenance),
-        settings.wanted,
-    )
+    scan = open_scan(files[0], build(config.reading, Reading, "reading"))
+    made = _announced(scan, method, settings)
     count = send_mrd(stream, made.results)
     print(f"  sent {count} images")
 
@@ -111,13 +124,15 @@ def _write_files(
     read = (settings.checkpoint, config.reading.get("noise") if config.reading else None)
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read,
-        phase=settings.wanted.phase,
+        phase=settings.phase,
     )  # fmt: skip
     method = build_method(config, settings.checkpoint, device, settings.trust)
+    reading = build(config.reading, Reading, "reading")
     failed = incomplete = doubtful = 0
     for file in files:
         try:
-            pages = _reconstruct_file(file, method, outputs, settings)
+            scan = open_scan(file, reading, outputs.source)
+            pages = _reconstruct(scan, method, outputs, settings)
             incomplete += not all(page.path for page in pages)
             doubtful += any(page.warnings for page in pages)
         except MriReconError as error:
@@ -153,18 +168,16 @@ class QualityPage:
     warnings: tuple[str, ...] = ()
 
 
-def _reconstruct_file(
-    file: Path, method: Method, outputs: Outputs, settings: Settings
+def _reconstruct(
+    scan: FileScan, method: Method, outputs: Outputs, settings: Settings
 ) -> list[QualityPage]:
     """Write what is not there; returns the quality pages that were wanted."""
-    started = time.perf_counter()
-    scan = open_scan(file, method.reading, outputs.source)
-    todo = outputs.todo(file, chosen_series(scan.header, settings.wanted.selection))
+    started, file = time.perf_counter(), scan.path
+    todo = outputs.todo(file, chosen_series(scan.header, settings.selection))
     if not any(todo.values()):
         print(f"{scan.header.name}: all outputs are there")
         return []
-    disclosure = chosen_disclosure(settings.provenance)
-    made = compute(file, scan, method, settings.batch_size, disclosure, settings.wanted)
+    made = _announced(scan, method, settings)
     writing = time.perf_counter()
     written = [
         outputs.write(name, file, result)
@@ -172,31 +185,47 @@ def _reconstruct_file(
         for name in todo[result.suffix]
         if name != QUALITY
     ]
-    seconds = (*made.seconds, ("writing", time.perf_counter() - writing))
+    made = replace(made, seconds=(*made.seconds, ("writing", time.perf_counter() - writing)))
     wanted = [result for result in made.results if QUALITY in todo[result.suffix]]
-    chosen = settings.wanted.selection
-    pages = [_quality_page(file, scan, r, made.method, outputs, seconds, chosen) for r in wanted]
+    pages = [_quality_page(scan, result, made, outputs, settings.selection) for result in wanted]
     written += [page.path for page in pages if page.path is not None]
     names = ", ".join(scan_name(path, outputs.folder) for path in written)
     print(f"  {time.perf_counter() - started:.1f} s; wrote {names} to {outputs.folder}")
     return pages
 
 
+def _announced(scan: FileScan, method: Method, settings: Settings) -> Made:
+    """Reconstruct a scan, and say what and how."""
+    header = scan.header
+    h, w = header.grid
+    frames = f"{len(header.frames)} frames of " if len(header.frames) > 1 else ""
+    shown = as_slices(header) if header.volumetric else header
+    readout = f"{header.slices} x " if header.volumetric else ""
+    print(
+        f"{header.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
+        f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}; {method.name}"
+    )
+    for note in header.notes:
+        print(f"  note: {note}")
+    made = run(scan, method, settings.request(scan.path))
+    for note in made.notes:
+        print(f"  note: {note}")
+    for warning in made.warnings:
+        print(f"  WARNING: {warning}")
+    print(f"  {made.sampling}")
+    return made
+
+
 def _quality_page(
-    file: Path,
-    scan: FileScan,
-    result: Reconstruction,
-    method: Method,
-    outputs: Outputs,
-    seconds: Seconds,
-    selection: Selection,
+    scan: FileScan, result: Reconstruction, made: Made, outputs: Outputs, selection: Selection
 ) -> QualityPage:
     """Measure and write the page, and print what it warns of.
 
     The images are complete by now, so whatever goes wrong here must not look as if they were not.
     """
+    file = scan.path
     try:
-        result = measured(scan, result, method, seconds, selection)
+        result = assessed(scan, result, made.method, made.seconds, selection)
         assert result.quality is not None
         for warning in result.quality.warnings:
             print(f"  WARNING: {warning}", file=sys.stderr)

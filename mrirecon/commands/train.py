@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.adoption import StartingWeights
-from mrirecon.commands.base import command, command_line, refuse_idle, versions
+from mrirecon.commands.base import command, command_line, refuse_idle
 from mrirecon.commands.fitting import fit
 from mrirecon.commands.outcome import best_score, report
 from mrirecon.commands.resume import check_resume, run_facts
@@ -31,6 +31,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objective import Objective, no_reference
+from mrirecon.versions import versions
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")

@@ -1,0 +1,220 @@
+"""A scan, a method and what is wanted of both, to series of images that tell how they were made.
+
+The command line and the Python interface both come through here.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import torch
+
+from mrirecon.adaptation import Adaptation
+from mrirecon.assessment import TimedScan, peak_memory
+from mrirecon.assessment.assess import assess
+from mrirecon.data.collate import collate
+from mrirecon.data.transforms import Compose, Undersample
+from mrirecon.errors import RawDataError
+from mrirecon.inference import reconstruct_complex, reconstruct_scan
+from mrirecon.privacy import Disclosure, recorded
+from mrirecon.readers import FileScan
+from mrirecon.reconstruction import Provenance, Reconstruction, planes_of, split_series
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.partial_fourier import PartialFourier
+from mrirecon.sampling import Coverage, SamplingPattern
+from mrirecon.scan import Scan
+from mrirecon.selection import Selection
+from mrirecon.types import Sample, Transform
+
+Seconds = tuple[tuple[str, float], ...]
+
+
+@dataclass(frozen=True)
+class Method:
+    """What turns every scan into images, and how it was made.
+
+    Attributes:
+        reconstructor: On ``device``.
+        transform: Preprocessing that every slice goes through first.
+        sampling: Takes measured samples away before that; None takes none.
+        device: Where to compute.
+        config: The configuration that all were built from, as YAML; empty when there was none.
+        checkpoint: Path of the weights; empty for a classical method, and for one that starts from
+            random ones.
+        adaptation: Fits the reconstructor to each scan, or None.
+    """
+
+    reconstructor: Reconstructor
+    transform: Transform
+    sampling: SamplingPattern | None = None
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    config: str = ""
+    checkpoint: str = ""
+    adaptation: Adaptation | None = None
+
+    @property
+    def name(self) -> str:
+        """Class of the reconstructor, what fills partial Fourier, and whether it is fitted."""
+        inner = self.reconstructor
+        name = type(inner).__name__
+        if isinstance(inner, PartialFourier):
+            name = f"{type(inner.reconstructor).__name__} with {inner.label}"
+        return f"{name} fitted to the scan" if self.adaptation else name
+
+    @property
+    def prepare(self) -> Transform:
+        """Undersampling, if there is any, and preprocessing."""
+        if self.sampling is None:
+            return self.transform
+        return Compose([Undersample(self.sampling), self.transform])
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is wanted of a scan, and what its images may tell.
+
+    Attributes:
+        selection: Which slices and frames; all of them by default.
+        phase: Whether the images keep their phase.
+        batch_size: Slices computed at once.
+        disclosure: What the images tell about where they come from.
+        command: The command line, as far as it may be told.
+        progress: Whether to show progress bars.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    phase: bool = False
+    batch_size: int = 1
+    disclosure: Disclosure = Disclosure.PRIVATE
+    command: str = ""
+    progress: bool = False
+
+
+@dataclass(frozen=True)
+class Made:
+    """The series of one scan, and what there is to say about how they came about.
+
+    Attributes:
+        results: The series.
+        method: That made them; its network is fitted to the scan, if that was asked for.
+        seconds: That each step took.
+        notes: Sentences for people.
+        sampling: How much of k-space was used, in words.
+        warnings: What makes the images doubtful.
+    """
+
+    results: list[Reconstruction]
+    method: Method
+    seconds: Seconds
+    notes: tuple[str, ...]
+    sampling: str
+    warnings: tuple[str, ...] = ()
+
+
+def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
+    """Reconstruct every slice of every frame of a scan, or those that are wanted.
+
+    Raises:
+        RawDataError: When the images are not finite.
+    """
+    started = time.perf_counter()
+    request = request or Request()
+    numbers = planes_of(scan.header, request.selection)
+    raw = _with_signal(scan, numbers)
+    remarks = method.reconstructor.remarks(collate([method.prepare(raw)]))
+    opened = time.perf_counter()
+    method, adaptation = _adapted(scan, method, request.progress)
+    ready = time.perf_counter()
+    timed, measured, used, prepare = TimedScan(scan), Coverage(), Coverage(), method.prepare
+
+    def counted(sample: Sample) -> Sample:
+        measured.add(sample)
+        sample = prepare(sample)
+        used.add(sample)
+        return sample
+
+    planes = (reconstruct_complex if request.phase else reconstruct_scan)(
+        timed,
+        method.reconstructor,
+        counted,
+        batch_size=request.batch_size,
+        device=method.device,
+        progress=request.progress,
+        planes=numbers,
+    )
+    file = scan.path if isinstance(scan, FileScan) else Path(scan.header.name)
+    if not planes.isfinite().all():
+        raise RawDataError(
+            f"{file}: the reconstruction holds values that are not finite; nothing was written. "
+            "Are the values of the k-space absurdly large?"
+        )
+    made = Provenance(
+        source="",
+        method=method.name,
+        command=request.command,
+        config=method.config,
+        checkpoint=method.checkpoint,
+        acceleration=used.acceleration,
+        adaptation=adaptation,
+    )
+    header, made = recorded(scan.header, raw, made, file, request.disclosure)
+    header = replace(header, notes=(*header.notes, *remarks, *filter(None, [used.note()])))
+    notes = [*adaptation[:1], *remarks]
+    if method.sampling is not None and measured.acceleration > 1:
+        notes.append(f"The scan itself has {measured.text()}; sampling= takes away from that.")
+    seconds = (
+        ("opening", opened - started),
+        *([("adaptation", ready - opened)] if adaptation else []),
+        ("reading", timed.seconds),
+        ("reconstruction", time.perf_counter() - ready - timed.seconds),
+    )
+    return Made(
+        split_series(planes, header, made, request.selection),
+        method,
+        seconds,
+        tuple(notes),
+        used.text(),
+        () if planes.any() else ("the image is zero everywhere; is the k-space empty?",),
+    )
+
+
+def assessed(
+    scan: FileScan,
+    result: Reconstruction,
+    method: Method,
+    seconds: Seconds,
+    selection: Selection | None = None,
+) -> Reconstruction:
+    """Return a series with its quality, and how long that took besides ``seconds``."""
+    started = time.perf_counter()
+    quality = assess(
+        scan,
+        method.reconstructor,
+        method.prepare,
+        series=result.suffix,
+        selection=selection,
+        device=method.device,
+    )
+    seconds = (*seconds, ("quality", time.perf_counter() - started))
+    memory = peak_memory(method.device)
+    return replace(result, quality=replace(quality, seconds=seconds, memory=memory))
+
+
+def _with_signal(scan: Scan, numbers: Sequence[int]) -> Sample:
+    """Return the first of these planes with signal: an empty one is the same in many scans."""
+    seen = (scan[number] for number in numbers)
+    return next((sample for sample in seen if sample.kspace.any()), None) or scan[numbers[0]]
+
+
+def _adapted(scan: Scan, method: Method, progress: bool) -> tuple[Method, tuple[str, ...]]:
+    """Fit the network to the scan, if asked for; returns how that went, too.
+
+    Every scan starts from the same weights: the network is a copy.
+    """
+    if method.adaptation is None:
+        return method, ()
+    network, record = method.adaptation(
+        scan, method.reconstructor, method.prepare, device=method.device, progress=progress
+    )
+    return replace(method, reconstructor=network), record.lines()
