@@ -59,7 +59,10 @@ EXAMPLES = {
 # Nothing to configure: plain arguments.
 PLAIN = ("inspect", "check", "split", "pack", "convert", "compare")
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
-PATHS = ("input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern")
+PATHS = (
+    "input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern",
+    "dicom_template", "reading.noise",
+)  # fmt: skip
 # Hydra's options that are followed by a value.
 VALUED = (
     "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd", "--config-name", "-cn",
@@ -70,8 +73,8 @@ VALUED = (
 def main() -> None:
     """Run one command; every error that mrirecon raises on purpose is printed as one message.
 
-    Ctrl-C, SIGTERM and SIGUSR1 end it with status 130, 143 and 138, with nothing half written
-    left behind.
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP end it with status 130, 143, 138 and 129, with nothing half
+    written left behind.
     """
     command, *overrides = sys.argv[1:] or ["--help"]
     known = command in COMMANDS

@@ -1,24 +1,27 @@
 """Signals that ask the program to stop.
 
 SIGINT is Ctrl-C; SIGTERM is sent by Slurm, Docker and ``timeout``; SIGUSR1 by Slurm's
-``--signal=USR1@120``, before the time of a job is used up. They end a command with the exit status
-that shells give, 130, 143 and 138, after everything has been cleaned up. While :func:`deferred`
-holds, the first one is only noted, so that a training can finish its update and save itself; the
-second one stops at once.
+``--signal=USR1@120``, before the time of a job is used up; SIGHUP when the terminal is closed or
+its connection lost, and stays ignored under ``nohup``. They end a command with the exit status
+that shells give, 130, 143, 138 and 129, after everything has been cleaned up. While
+:func:`deferred` holds, the first one is only noted, so that a training can finish its update and
+save itself; the second one stops at once.
 """
 
 import os
 import signal
+import stat
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import cast
 
-NAMES = ("SIGINT", "SIGTERM", "SIGUSR1")
-SIGNALS = tuple(signal.Signals[one] for one in NAMES if hasattr(signal, one))  # no USR1 on Windows
+NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+SIGNALS = tuple(signal.Signals[one] for one in NAMES if hasattr(signal, one))  # fewer on Windows
+HANGUP = getattr(signal, "SIGHUP", None)
 SAME = 1.0
 """Seconds within which further signals are the same request: ``timeout`` sends two at once."""
 
@@ -61,6 +64,8 @@ class _Watch:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
             return
+        if number == HANGUP:
+            _leave_the_terminal()
         now = time.monotonic()
         if self.requested is not None and now - self.since < SAME:
             return
@@ -84,6 +89,16 @@ class _Watch:
 _WATCH = _Watch()
 
 
+def _leave_the_terminal() -> None:
+    """Let what is still written to a terminal that is gone vanish, instead of raising errors."""
+    for descriptor in (1, 2):
+        with suppress(OSError):  # it may be closed
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, descriptor)
+                os.close(nowhere)
+
+
 def requested() -> int | None:
     """Return the number of the signal that has asked this process to stop, None if none has."""
     return _WATCH.requested
@@ -94,7 +109,8 @@ def watch() -> None:
     if threading.current_thread() is threading.main_thread():
         _WATCH.process = os.getpid()
         for number in SIGNALS:
-            signal.signal(number, _WATCH.handle)
+            if number != HANGUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup
+                signal.signal(number, _WATCH.handle)
 
 
 def watch_again() -> None:

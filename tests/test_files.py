@@ -310,6 +310,22 @@ def test_what_a_killed_run_left_is_removed_by_the_next_one_and_nothing_else(tmp_
     assert contents(tmp_path) == before
 
 
+def test_links_in_a_leftover_lead_nowhere(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "scan.h5").write_bytes(b"precious")
+    for name in ("old", "new"):
+        left = tmp_path / f".mrirecon-{name}.partial"
+        left.mkdir()
+        (left / name).symlink_to(raw)
+        (left / MARK).write_bytes(TEXT)
+    waiting = tmp_path / ".mrirecon-x.partial"
+    waiting.mkdir()
+    os.mkfifo(waiting / MARK)
+    output_folder(tmp_path)
+    assert (raw / "scan.h5").read_bytes() == b"precious"
+
+
 def test_an_old_output_is_put_back_when_the_run_was_killed_while_replacing_it(tmp_path):
     left = tmp_path / ".mrirecon-x.partial"
     (left / "old" / "a_dicom").mkdir(parents=True)

@@ -59,8 +59,15 @@ def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
     assert (folder / "learning_curve.png").is_file()
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143),
-                                              (signal.SIGUSR1, 138)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGINT, 130),
+        (signal.SIGTERM, 143),
+        (signal.SIGUSR1, 138),
+        (signal.SIGHUP, 129),
+    ],
+)
 def test_other_commands_end_at_once_and_leave_nothing(number, status, tmp_path):
     with start(
         tmp_path, "simulate", "output=scans", "subjects=500", "protocol=demo",
@@ -94,6 +101,30 @@ def test_the_first_signal_is_noted_and_the_second_stops(monkeypatch, capfd):
     assert stop.value.code == 130
     assert "SIGTERM: wait" in capfd.readouterr().err
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_lost_terminal_raises_no_error_and_nohup_is_respected():
+    """What is written to a terminal that is gone would end the training before it is saved."""
+    script = """
+import os, pty, signal, time
+from mrirecon import interruption
+main, terminal = pty.openpty()
+kept = os.dup(2)
+os.dup2(terminal, 1), os.dup2(terminal, 2), os.close(terminal)
+with interruption.interruptible(), interruption.deferred(say="wait"):
+    os.close(main)
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.write(2, b"nobody reads this"), print("nor this", flush=True)
+    os.write(kept, str(int(interruption.requested())).encode())
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+with interruption.interruptible():
+    os.kill(os.getpid(), signal.SIGHUP)
+    os.write(kept, b" and went on")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, f"{int(signal.SIGHUP)} and went on")
 
 
 def test_a_signal_is_taken_back_from_a_library():

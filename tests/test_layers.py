@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 LAYERS = [
-    {"errors", "epoch", "buffers", "interruption", "missing", "names", "versions"},
+    {"errors", "epoch", "buffers", "interruption", "missing", "names", "terminal", "versions"},
     {"types", "fourier", "files", "building"},
     {"choices", "defaults", "half", "image", "quality", "recipes", "selection", "hdf5_output"},
     {

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from mrirecon import cli
+from mrirecon.commands import maps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from tests.scenes import scan
@@ -38,6 +39,28 @@ def test_writes_maps_a_picture_and_their_quality(raw, tmp_path, monkeypatch, cap
     assert (tmp_path / "subject_maps.png").read_bytes()[:4] == b"\x89PNG"
     with pytest.raises(SystemExit, match="exists already"):
         run(monkeypatch, f"input={raw}", f"output={tmp_path}")
+
+
+def test_empty_kspace_is_told_and_a_failure_stops_no_other_file(tmp_path, monkeypatch, capsys):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for name in ("a", "b"):
+        with h5py.File(folder / f"{name}.h5", "w") as file:
+            file["kspace"] = np.zeros((1, 2, 32, 32), np.complex64)
+    run(monkeypatch, f"input={folder}", f"output={tmp_path / 'zero'}")
+    told = capsys.readouterr()
+    assert told.err.count("WARNING: the maps are zero everywhere") == 2
+    assert "note: k-space is zero everywhere" in told.out
+    tried = []
+
+    def fail(scan, *_):
+        tried.append(scan.header.name)
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(maps, "_maps_of_scan", fail)
+    with pytest.raises(SystemExit, match="2 of 2 files failed"):
+        run(monkeypatch, f"input={folder}", f"output={tmp_path / 'none'}")
+    assert tried == ["a.h5", "b.h5"] and "MemoryError: too large" in capsys.readouterr().err
 
 
 def test_two_sets_and_a_cache(raw, tmp_path, monkeypatch):

@@ -1,9 +1,13 @@
 """``mrirecon reconstruct -``: a raw file on standard input, MRD images on standard output."""
 
+import fcntl
 import io
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 import time
 
 import ismrmrd
@@ -11,6 +15,7 @@ import numpy as np
 import pytest
 
 from mrirecon.readers import open_scan
+from mrirecon.terminal import draws_bars
 from tests.readers.mrd_files import MrdFile
 from tests.readers.test_mrd_stream import serialized
 
@@ -22,6 +27,22 @@ def pipe(content, *arguments):
         [sys.executable, "-m", "mrirecon.cli", "reconstruct", *arguments],
         input=content, capture_output=True, check=False,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("term", "columns", "drawn"), [("xterm", 80, True), ("dumb", 80, False), ("xterm", 0, False)]
+)
+def test_bars_are_drawn_where_a_line_can_be_drawn_anew(term, columns, drawn, monkeypatch, tmp_path):
+    monkeypatch.setenv("TERM", term)
+    main, other = pty.openpty()
+    fcntl.ioctl(other, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    with (
+        os.fdopen(main),
+        os.fdopen(other, "w") as terminal,
+        tmp_path.joinpath("log").open("w") as file,
+    ):
+        assert draws_bars(terminal) is drawn
+        assert not draws_bars(terminal, file) and not draws_bars(io.StringIO())
 
 
 def raw():

@@ -23,6 +23,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.evaluation.volumes import read_volume
 from mrirecon.readers import open_scan
 from mrirecon.scan import ScanHeader
+from mrirecon.terminal import draws_bars
 
 
 def main() -> None:
@@ -77,7 +78,7 @@ def _read(
 ) -> tuple[dict[Path, ScanHeader], dict[Path, str]]:
     headers: dict[Path, ScanHeader] = {}
     damaged: dict[Path, str] = {}
-    for file, split in tqdm(splits.items(), unit="file", leave=False, disable=None):
+    for file, split in tqdm(splits.items(), unit="file", leave=False, disable=not draws_bars()):
         try:
             scan = open_scan(file, folder=split)
             if deep:

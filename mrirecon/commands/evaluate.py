@@ -24,11 +24,13 @@ from mrirecon.files import (
     atomic,
     mark,
     output_folder,
+    real_path,
     refuse_existing,
     stamped,
     tables_mark,
 )
 from mrirecon.metrics import METRICS
+from mrirecon.terminal import draws_bars
 from mrirecon.types import Volume
 from mrirecon.versions import versions
 
@@ -68,7 +70,7 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
         _refuse(output, drawn, [*references.values(), *read], settings.overwrite)
     scores: list[Score] = []
     protocol, seen = Protocol(settings.region, settings.scale), Observed()
-    for name in tqdm(names, unit="volume", leave=False, disable=None):
+    for name in tqdm(names, unit="volume", leave=False, disable=not draws_bars()):
         reference = seen.read(references[name], settings.reference_dataset)
         images = {
             method: seen.read(files[name], settings.reconstruction_dataset, method)
@@ -170,7 +172,7 @@ def _methods(reconstruction: str | list[str] | dict[str, str]) -> dict[str, dict
 
 
 def _label(path: Path) -> str:
-    return path.stem if path.is_file() else path.resolve().name
+    return path.stem if path.is_file() else real_path(path).name
 
 
 def _common_names(references: dict[str, Path], methods: dict[str, dict[str, Path]]) -> list[str]:

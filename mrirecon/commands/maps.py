@@ -97,6 +97,9 @@ def maps(config: DictConfig, settings: Settings) -> None:
             failed += 1
             named = "" if str(file) in str(error) else f"{file}: "
             print(f"FAILED {named}{error}", file=sys.stderr)
+        except Exception as error:  # noqa: BLE001 - out of memory, say: the other files may do
+            failed += 1
+            print(f"FAILED {file}: {type(error).__name__}: {error}", file=sys.stderr)
     if failed:
         raise MriReconError(f"{failed} of {len(files)} files failed")
 
@@ -142,16 +145,21 @@ def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite:
     estimator = estimation.estimator
     print(f"{header.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
           f"{type(estimator).__name__}")  # fmt: skip
+    for note in header.notes:
+        print(f"  note: {note}")
     told = told_command(estimation.disclosure, scan.path.name)
     made = Provenance("", type(estimator).__name__, told, estimation.config)
     header, provenance = recorded(header, scan[0], made, scan.path, estimation.disclosure)
     print(f"  {'slice':>6}{'residual':>10}{'null energy':>13}")
-    pictured = None
+    pictured, nowhere = None, True
     slices = write_maps(path, _slices(scan, estimation), header, provenance, overwrite=overwrite)
     for number, one in enumerate(slices):
         print(f"  {number + 1:>6}{one.residual:>10.4f}{one.null_energy:>13.2e}")
+        nowhere &= not one.maps.any()
         if number == header.slices // 2:
             pictured = one
+    if nowhere:
+        print("  WARNING: the maps are zero everywhere; is the k-space empty?", file=sys.stderr)
     assert pictured is not None  # a scan has at least one slice
     dy, dx = (header.voxel or (1.0, 1.0, 1.0))[:2]
     aspect = dy * header.canvas[0] / header.grid[0] / (dx * header.canvas[1] / header.grid[1])

@@ -1,5 +1,6 @@
 """Builds what turns every file into a volume, from the configuration and the checkpoint."""
 
+import re
 from collections.abc import Collection
 from typing import Any
 
@@ -95,6 +96,8 @@ def find_device(name: str) -> torch.device:
         )
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):  # torch knows many more, of which none is tried
+        raise ConfigError(f"device: {name!r} cannot be used; use auto, cpu, cuda or cuda:1")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:

@@ -77,6 +77,11 @@ class Outputs:
         self._untouchable.add(self._files(file, result.suffix, name))
         return path
 
+    def images(self, name: str, file: Path, series: str) -> list[Path]:
+        """Return what a user is told that a format writes: everything but sidecars."""
+        files = self._files(file, series, name).items()
+        return [path for path, kind in files if kind is not Kind.SIDECAR]
+
     def path(self, name: str, file: Path, series: str) -> Path:
         """Return the path that the writer of a format is given."""
         return next(iter(self._files(file, series, name)))

@@ -29,6 +29,7 @@ from mrirecon.files import Kind, Untouchable, conf_folder, output_folder, refuse
 from mrirecon.readers.naming import scan_name
 from mrirecon.scan import Scan
 from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.terminal import draws_bars
 
 
 def main() -> None:
@@ -49,7 +50,7 @@ def main() -> None:
         folder = output_folder(arguments.output)
         todo = _todo(list(scans), folder, arguments.existing)
         _check_space(list(todo), packing, folder)
-        for scan, path in tqdm(todo.items(), unit="scan", leave=False, disable=None):
+        for scan, path in tqdm(todo.items(), unit="scan", leave=False, disable=not draws_bars()):
             pack(scan, path, packing, overwrite=arguments.existing == "replace")
     there = len(scans) - len(todo)
     print(f"{folder}: {len(todo)} scans packed, {sum(map(len, todo))} slices"

@@ -5,7 +5,7 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from omegaconf import DictConfig
 
@@ -24,6 +24,7 @@ from mrirecon.readers.naming import scan_name
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
 from mrirecon.selection import Selection
+from mrirecon.terminal import draws_bars
 from mrirecon.writers import WRITERS, send_mrd
 
 QUALITY = "qc"
@@ -42,7 +43,7 @@ class Settings:
     device: str
     batch_size: int
     provenance: str
-    image: Literal["magnitude", "complex"]
+    image: str
     slices: int | str | list[int | str] | None
     frames: int | str | list[int | str] | None
     formats: list[str] | tuple[str, ...] | str
@@ -50,8 +51,8 @@ class Settings:
     trust: list[str] | tuple[str, ...] | str
 
     def __post_init__(self) -> None:
-        if isinstance(self.formats, str):  # formats=nifti
-            object.__setattr__(self, "formats", (self.formats,))
+        formats = (self.formats,) if isinstance(self.formats, str) else self.formats
+        object.__setattr__(self, "formats", tuple(dict.fromkeys(formats)))  # each once
         unknown = [name for name in self.formats if name not in WRITERS]
         if unknown or not self.formats:
             got = ", ".join(self.formats) or "nothing"
@@ -62,6 +63,12 @@ class Settings:
         chosen_disclosure(self.provenance)
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
+        if self.image not in ("magnitude", "complex"):
+            raise ValueError(
+                f"image: expected magnitude or complex, got {self.image!r}; phase, real and "
+                "imaginary part come with image=complex: in HDF5 as complex numbers, in NIfTI and "
+                "DICOM as a phase image beside the magnitude"
+            )
 
     @property
     def phase(self) -> bool:
@@ -82,7 +89,7 @@ class Settings:
             self.batch_size,
             disclosure,
             told_command(disclosure, file.name),
-            progress=sys.stderr.isatty(),
+            progress=draws_bars(),
         )
 
 
@@ -179,12 +186,12 @@ def _reconstruct(
         return []
     made = _announced(scan, method, settings)
     writing = time.perf_counter()
-    written = [
-        outputs.write(name, file, result)
-        for result in made.results
-        for name in todo[result.suffix]
-        if name != QUALITY
-    ]
+    written: list[Path] = []
+    for result in made.results:
+        for name in todo[result.suffix]:
+            if name != QUALITY:
+                outputs.write(name, file, result)
+                written += outputs.images(name, file, result.suffix)
     made = replace(made, seconds=(*made.seconds, ("writing", time.perf_counter() - writing)))
     wanted = [result for result in made.results if QUALITY in todo[result.suffix]]
     pages = [_quality_page(scan, result, made, outputs, settings.selection) for result in wanted]

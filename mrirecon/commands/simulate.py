@@ -1,6 +1,5 @@
 """``mrirecon simulate``: raw scanner files of subjects that do not exist."""
 
-import sys
 from dataclasses import dataclass
 
 from omegaconf import DictConfig
@@ -13,6 +12,7 @@ from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.protocol import SimulationProtocol
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
 from mrirecon.simulation.scan import simulated_scans
+from mrirecon.terminal import draws_bars
 
 FORMATS = {"ismrmrd": write_ismrmrd, "fastmri": write_fastmri}
 
@@ -44,7 +44,7 @@ def simulate(config: DictConfig, settings: Settings) -> None:
     output = output_folder(settings.output)
     raw, reference = output / "raw", output / "reference"
     write = FORMATS[settings.format]
-    for scan in tqdm(scans, unit="scan", leave=False, disable=None, file=sys.stderr):
+    for scan in tqdm(scans, unit="scan", leave=False, disable=not draws_bars()):
         write(raw / scan.header.name, scan, options, overwrite=settings.overwrite)
         write_reference(
             reference / scan.header.name,

@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from mrirecon.commands.fitting import last_checkpoint
 from mrirecon.config import build, build_all, plain
 from mrirecon.errors import ConfigError
+from mrirecon.terminal import draws_bars
 from mrirecon.training.finite import RefuseNonFinite
 from mrirecon.training.forgiving import forgiving
 from mrirecon.training.last_checkpoint import LastCheckpoint
@@ -65,7 +66,7 @@ def _callbacks(config: DictConfig, folder: Path, logged: bool, bar: bool) -> lis
 def _built(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
     """Build the Trainer; what no callback or logger has a place for goes to ``folder``."""
     # Lightning's bar goes to standard output; in a log it would be a line for every step
-    bar = sys.stdout.isatty() and sys.stderr.isatty()
+    bar = draws_bars(sys.stdout, sys.stderr)
     node = {"default_root_dir": str(folder), "enable_progress_bar": bar}
     node |= {**plain(config.trainer, "trainer"), **changed}
     loggers = [forgiving(one) for one in build_all(config.logger, Logger, "logger")]

@@ -1,6 +1,5 @@
 """Whether two sets share a scan, by what its files hold."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +8,7 @@ from tqdm import tqdm
 
 from mrirecon.image import center_fit
 from mrirecon.scan import Scan
+from mrirecon.terminal import draws_bars
 
 COLUMNS = 16
 """Central phase-encoding positions by which a scan is known again."""
@@ -40,7 +40,7 @@ class Signatures:
         ]
         scans = list({id(scan): scan for pair in pairs for scan in pair}.values())
         unknown = [scan for scan in scans if id(scan) not in self._found]
-        quiet = len(unknown) < 20 or not sys.stderr.isatty()
+        quiet = len(unknown) < 20 or not draws_bars()
         for scan in tqdm(unknown, desc="comparing scans", unit="scan", leave=False, disable=quiet):
             self._found[id(scan)] = _signature(scan)
         return [

@@ -27,6 +27,7 @@ from mrirecon.readers.naming import scan_name
 from mrirecon.readers.stamp import Stamp
 from mrirecon.reading import Reading
 from mrirecon.scan import Scan, ScanHeader, header_from_json
+from mrirecon.terminal import draws_bars
 from mrirecon.types import Sample
 
 CONTENT = 2
@@ -104,7 +105,7 @@ def read_folder(files: Sequence[Path], folder: Path, reading: Reading) -> Conten
     unknown = [file for file in files if not _valid(known.get(names[file]), file)]
     progress = tqdm(
         unknown, desc="reading headers", unit="file", leave=False,
-        disable=len(unknown) < 20 or not sys.stderr.isatty(),
+        disable=len(unknown) < 20 or not draws_bars(),
     )  # fmt: skip
     for file in progress:
         entries[names[file]] = _describe(file, folder, reading)

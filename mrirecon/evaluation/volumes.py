@@ -43,8 +43,12 @@ def volume_files(path: Path) -> dict[str, Path]:
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
     if path.is_file():
         return {path.stem: path}
-    files = sorted(path.glob("*.h5"))
-    below = [f for f in sorted(path.glob("*/**/*.h5")) if not _hidden(f.relative_to(path))]
+    if not path.is_dir():
+        raise RawDataError(f"{path}: is a pipe or a device, expected a file or a folder of .h5")
+    files, below = (
+        [f for f in sorted(path.glob(where)) if _counts(f) and not _hidden(f.relative_to(path))]
+        for where in ("*.h5", "*/**/*.h5")
+    )
     if files and below:
         print(f"note: {path}: left out {len(below)} files in folders below", file=sys.stderr)  # noqa: T201
     files = files or below
@@ -52,6 +56,11 @@ def volume_files(path: Path) -> dict[str, Path]:
     if not files:
         raise RawDataError(f"{path}: the folder holds no .h5 file; expected reconstructed volumes")
     return {scan_name(file, path).removesuffix(".h5"): file for file in files}
+
+
+def _counts(path: Path) -> bool:
+    """Tell whether this is a file, or a link to one that is gone, which is reported later."""
+    return path.is_file() or not path.exists()
 
 
 def _hidden(path: Path) -> bool:

@@ -6,7 +6,7 @@ same kind, told by the mark that every writer leaves in its content (:mod:`mrire
 
 from mrirecon.files.marks import REPORT, Kind, mark, mark_hdf5, mark_png, stamped, tables_mark
 from mrirecon.files.partials import remove_leftovers
-from mrirecon.files.places import Untouchable, conf_folder, output_folder
+from mrirecon.files.places import Untouchable, conf_folder, output_folder, real_path
 from mrirecon.files.writing import Existing, atomic, atomic_folder, refuse_existing
 
 __all__ = [
@@ -21,6 +21,7 @@ __all__ = [
     "mark_hdf5",
     "mark_png",
     "output_folder",
+    "real_path",
     "refuse_existing",
     "remove_leftovers",
     "stamped",

@@ -63,7 +63,7 @@ def _abandoned(folder: Path) -> bool:
     if folder.is_symlink() or not folder.is_dir():
         return False
     try:
-        handle = os.open(folder / MARK, os.O_RDWR | os.O_NOFOLLOW)
+        handle = os.open(folder / MARK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:  # not ours, another user's, or gone meanwhile
         return False
     try:
@@ -79,7 +79,9 @@ def _abandoned(folder: Path) -> bool:
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder of ours, but only what is ours in it."""
+    """Remove a folder of ours, but only what is ours in it: nothing that a link leads to."""
+    if any((folder / name).is_symlink() for name in (NEW, OLD)):
+        return
     for entry in (folder / OLD).glob("*"):
         home = folder.parent / entry.name
         if not os.path.lexists(home):

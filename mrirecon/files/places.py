@@ -1,11 +1,20 @@
 """Where the shipped configuration lies, and where outputs may go."""
 
+import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mrirecon.errors import OutputError
 from mrirecon.files.partials import remove_leftovers
+
+
+def real_path(path: Path) -> Path:
+    """Return the absolute path without links; a link to itself stays, which is an error later.
+
+    ``Path.resolve`` raises for such a link up to Python 3.12.
+    """
+    return Path(os.path.realpath(path))
 
 
 def conf_folder() -> Path:
@@ -52,7 +61,7 @@ class Untouchable:
         self._read: set[object] = set()
         for file in inputs:
             self._read.update(_identities(file))
-            folders.update(file.resolve().parents)
+            folders.update(real_path(file).parents)
         for folder in folders:
             self._read.update(_identities(folder))
         self._written: set[object] = set()
@@ -79,7 +88,7 @@ class Untouchable:
 
 def _identities(path: Path) -> Iterator[object]:
     """Yield what tells a file from all others: by name, and by place on the disk if it exists."""
-    yield str(path.resolve())
+    yield str(real_path(path))
     if path.exists():
         found = path.stat()
         yield (found.st_dev, found.st_ino)

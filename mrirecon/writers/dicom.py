@@ -95,12 +95,19 @@ def read_template(path: Path) -> Dataset:
     Raises:
         OutputError: When it is no readable DICOM file.
     """
+    if not path.is_file():  # a pipe would be waited for
+        raise OutputError(f"DICOM template {path} is not a file, expected one DICOM file")
     try:
         syntax = read_file_meta_info(path).get("TransferSyntaxUID")
         # what is compressed as a whole would be expanded, whatever its size
         deflated = syntax == DeflatedExplicitVRLittleEndian
         source = Dataset() if deflated else pydicom.dcmread(path, stop_before_pixels=True)
-    except (OSError, pydicom.errors.InvalidDicomError) as error:
+    except pydicom.errors.InvalidDicomError as error:
+        raise OutputError(
+            f"DICOM template {path} cannot be read: it is no DICOM file (DICM does not stand at "
+            "its byte 128); give one of the study"
+        ) from error
+    except OSError as error:
         raise OutputError(f"DICOM template {path} cannot be read: {error}") from error
     if deflated:
         raise OutputError(
