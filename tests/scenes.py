@@ -37,6 +37,12 @@ def empty(sample: Sample) -> Sample:
     )
 
 
+def unmeasured(sample: Sample) -> Sample:
+    """The same Sample when the scanner left this slice out, as readers yield it."""
+    mask = torch.zeros_like(sample.mask)
+    return empty(sample).replace(mask=mask, acs=torch.zeros(2, dtype=torch.int64))
+
+
 def equal(one: torch.Tensor, other: torch.Tensor) -> bool:
     """Tell whether tensors are the same to the last bit; what a file does not tell is NaN."""
     return one.shape == other.shape and bool(torch.equal(one.nan_to_num(-1), other.nan_to_num(-1)))

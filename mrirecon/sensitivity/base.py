@@ -47,7 +47,17 @@ def calibration_data(sample: Sample) -> tuple[Complex64[Tensor, "*b coil hc wc"]
 
 
 def calibration_extent(sample: Sample) -> Extent:
-    """Return the size of each member's fully sampled centre: as told, else found in its mask."""
+    """Return the size of each member's fully sampled centre: as told, else found in its mask.
+
+    A slice of which nothing was measured, because the scanner skipped it, lacks no centre: its
+    k-space is zero and so is all that is made of it. Its size is that of the grid.
+    """
+    extent = _told_or_found(sample)
+    measured = sample.mask.flatten(-2).any(-1).unsqueeze(-1)
+    return torch.where(measured, extent, extent.new_tensor(sample.kspace.shape[-2:]))
+
+
+def _told_or_found(sample: Sample) -> Extent:
     if sample.acs is not None:
         return sample.acs
     batch, shape = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
