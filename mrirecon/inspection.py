@@ -11,9 +11,7 @@ from mrirecon.fourier import fft
 from mrirecon.readers import open_scan
 from mrirecon.reading import Reading
 from mrirecon.reconstruction import as_slices
-from mrirecon.reconstructors.partial_fourier import LEAST
-from mrirecon.sampling import Coverage, achieved_acceleration
-from mrirecon.sampling.calibration import center_slice
+from mrirecon.sampled import Sampling, ScanSampling
 from mrirecon.scan import Geometry, ScanHeader
 from mrirecon.sensitivity.espirit import SMALLEST as ESPIRIT
 from mrirecon.sensitivity.low_resolution import SMALLEST as LOW_RESOLUTION
@@ -24,34 +22,6 @@ AXES = ("readout", "phase encoding", "partitions")
 COPIES = 14  # of a slice's coil images that CG-SENSE holds at its peak: 16 coils x 640 x 372, CPU
 # ESPIRiT and CG-SENSE of a slice take so many Fourier transforms, and so many seconds besides
 TRANSFORMS, OVERHEAD = 25, 0.05
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a scan was sampled; pattern and extents are those of its first slice with signal.
-
-    Attributes:
-        acceleration: All positions of the k-space grid divided by the measured ones, of all slices
-            that are not empty.
-        pattern: In words.
-        acs: Fully sampled centre ``(h, w)``.
-        reference: The same of a separate reference scan; None without one.
-        partial_fourier: Measured share of readout and phase encoding, from end to end.
-        one_sided: One side of the centre reaches further than the other.
-        accelerations: The smallest and the largest of a slice.
-        empty: Numbers of the planes that hold no signal, from 0.
-        told: Acceleration, its range and empty planes in words.
-    """
-
-    acceleration: float
-    pattern: str
-    acs: tuple[int, int]
-    reference: tuple[int, int] | None
-    partial_fourier: tuple[float, float]
-    one_sided: bool = False
-    accelerations: tuple[float, float] = (1.0, 1.0)
-    empty: tuple[int, ...] = ()
-    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,24 +64,16 @@ def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection
     """
     reading = reading or Reading()
     scan = open_scan(path, reading)
-    header, coverage, sample = scan.header, Coverage(), None
+    header, planes, sample = scan.header, ScanSampling(), None
     for one in scan:
-        coverage.add(one)
-        sample = one if sample is None and coverage.kept else sample
+        if planes.add(one) and sample is None:
+            sample = one
     sample = scan[0] if sample is None else sample
-    sampling = replace(
-        describe_sampling(sample),
-        acceleration=coverage.acceleration,
-        accelerations=coverage.range,
-        empty=tuple(coverage.empty),
-        told=coverage.text(),
-    )
+    sampling = planes.sampling(sample)
     memory = COPIES * BYTES * header.coils * header.grid[0] * header.grid[1] / 2**20
     seconds = (TRANSFORMS * _transform_time(sample) + OVERHEAD) * len(scan)
     command = _command(path, reading, header, sampling)
-    return Inspection(
-        str(path), header, sampling, scan.content(), memory, seconds, command
-    )  # fmt: skip
+    return Inspection(str(path), header, sampling, scan.content(), memory, seconds, command)
 
 
 def _transform_time(sample: Sample) -> float:
@@ -135,55 +97,6 @@ def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: S
     if calibrated and sampling.one_sided:
         words.append("partial_fourier=pocs")
     return shlex.join(words)
-
-
-def describe_sampling(sample: Sample) -> Sampling:
-    """Say how a slice was sampled."""
-    h, w = sample.kspace.shape[-2:]
-    mask = sample.mask.expand(h, w).numpy()
-    rows, columns = np.asarray(mask.any(1)), np.asarray(mask.any(0))
-    acs = (0, 0) if sample.acs is None else (int(sample.acs[0]), int(sample.acs[1]))
-    separate = sample.calibration
-    reference = None if separate is None else (separate.shape[-2], separate.shape[-1])
-    extent = (_extent(rows), _extent(columns))
-    if mask.all():
-        pattern = "fully sampled"
-    elif (mask == (rows[:, None] & columns[None])).all():
-        pattern = _lines(columns, acs[1])
-    else:
-        pattern = "two phase-encoding axes"
-    acceleration = achieved_acceleration(sample.mask.expand(h, w))
-    one_sided = _one_sided(rows) or _one_sided(columns)
-    return Sampling(acceleration, pattern, acs, reference, extent, one_sided)
-
-
-def _one_sided(line: np.ndarray) -> bool:
-    """Tell whether one side lacks more than a tenth of the other, and POCS could fill it."""
-    measured = np.flatnonzero(line) - len(line) // 2
-    if not len(measured):
-        return False
-    left, right = -int(measured[0]), int(measured[-1]) + 1
-    return LEAST < min(left, right) < 0.9 * max(left, right) - 2
-
-
-def _extent(line: np.ndarray) -> float:
-    measured = np.flatnonzero(line)
-    return float((measured[-1] - measured[0] + 1) / len(line)) if len(measured) else 0.0
-
-
-def _lines(columns: np.ndarray, acs: int) -> str:
-    measured = np.flatnonzero(columns)
-    center = center_slice(len(columns), acs)
-    steps = [
-        step
-        for side in (measured[measured < center.start], measured[measured >= center.stop])
-        for step in np.diff(side)
-    ]
-    if not steps or max(steps) == 1:
-        return "every line of the measured interval"
-    if min(steps) == max(steps):
-        return f"one line of {steps[0]}, {acs} in the centre"
-    return f"irregular lines, {min(steps)} to {max(steps)} apart, {acs} in the centre"
 
 
 def as_dict(inspection: Inspection) -> dict[str, object]:

@@ -78,6 +78,22 @@ def test_acceleration_is_that_of_the_scan(case, tmp_path):
     assert json.loads(json.dumps(as_dict(report)))["sampling"]["empty"] == list(empty)
 
 
+def test_pattern_and_centre_hold_for_all_planes(tmp_path):
+    def change(kspace):
+        kspace[1, ..., 1:12:2] = kspace[1, ..., 25::2] = 0
+        kspace[2, ..., np.arange(36) % 3 > 0] = 0
+        kspace[4, ..., :12] = 0
+
+    report = inspect_file(arrays(tmp_path / "a.h5", change))
+    assert report.sampling.pattern == (
+        "fully sampled (plane 1); one line of 2, 13 in the centre (plane 2); "
+        "one line of 3, 1 in the centre (plane 3); …"
+    )
+    assert report.sampling.acs == (40, 1)  # with which no maps of plane 3 can be estimated
+    assert report.sampling.partial_fourier == (1.0, 24 / 36) and report.sampling.one_sided
+    assert "model=zero_filled" in report.command
+
+
 def test_an_empty_scan_is_not_called_fully_sampled(tmp_path):
     path = arrays(tmp_path / "a.h5", lambda k: k.fill(0))
     assert "nothing was measured in any plane" in as_text(inspect_file(path))

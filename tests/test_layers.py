@@ -23,7 +23,7 @@ LAYERS = [
         "figures",
         "reading",
     },
-    {"sensitivity", "memory_scan", "raw", "reconstruction"},
+    {"sensitivity", "memory_scan", "raw", "reconstruction", "sampled"},
     {"readers", "simulation", "reconstructors", "privacy"},
     {"data"},
     {"training", "inference", "inspection", "evaluation", "writers"},

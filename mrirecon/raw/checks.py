@@ -8,6 +8,7 @@ from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.mrd import COMPRESSION_MASK, AcquisitionFlag
 from mrirecon.raw.oversampling import windows
 from mrirecon.raw.readouts import Heads, LineKinds, flagged
+from mrirecon.sampling.calibration import LEAST
 
 
 def select_encoding(header: MeasurementHeader, heads: Heads) -> Encoding:
@@ -135,9 +136,12 @@ def _partial_fourier(places: np.ndarray, axis: Axis, what: str, unit: str) -> li
     # an even grid has one line more below the centre
     whole = 2 * max(low, high) + step if axis.size % 2 else 2 * max(low, high + step)
     fraction = (low + high + step) / whole
+    remedy = "too much for partial_fourier=pocs"
+    if min(low, high) >= LEAST:
+        remedy = "partial_fourier=pocs fills it in"
     return [
         f"Partial Fourier along the {what}: about {fraction:.0%} of k-space, from {-low} to {high} "
-        f"{unit} off the centre; the rest is unmeasured (partial_fourier=pocs fills it in)."
+        f"{unit} off the centre; the rest is unmeasured ({remedy})."
     ]
 
 

@@ -6,8 +6,9 @@ import numpy as np
 from jaxtyping import Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.header import Encoding
+from mrirecon.raw.header import Encoding, Limits
 from mrirecon.raw.oversampling import center_recorded, required_size, windows
+from mrirecon.raw.pixels import wanted_pixels
 from mrirecon.raw.readouts import Heads
 
 Shape = tuple[int, int]
@@ -221,17 +222,19 @@ def _phase_axis(
     notes: list[str],
 ) -> Axis:
     steps = heads["idx"][STEPS[axis - 1]]
-    span = int(steps.max()) - int(steps.min()) + 1
+    low, high = int(steps.min()), int(steps.max())
+    span = high - low + 1
     size = encoding.encoded.matrix[axis]
     what = ("lines", "partitions")[axis - 1]
     if size is None:
-        size = int(steps.max()) + 1
+        limits = encoding.limits.get(f"kspace_encoding_step_{axis}", Limits())
+        size = max(high + 1, min((limits.maximum or 0) + 1, 2 * span), 2 * (limits.center or 0))
         notes.append(f"The header has no encoded matrix: {size} {what} are taken from the data.")
     refuse_absurd(("phase encoding", "partitions")[axis - 1], size, span)
     if center is None:
         center = center_line(encoding, axis, heads, vendor, max(size, span), notes)
+    needed = max(2 * (center - low), 2 * (high - center) + 1)
     if size < span:
-        needed = max(2 * (center - int(steps.min())), 2 * (int(steps.max()) - center) + 1)
         # a centre that would double the grid is wrong, which is told where lines are placed
         grown = max(span, needed) if needed <= 1.5 * span else span
         notes.append(
@@ -239,6 +242,13 @@ def _phase_axis(
             "the field of view is believed."
         )
         size = grown
+    elif size < needed <= (pixels := wanted_pixels(encoding, axis) or 0):
+        notes.append(
+            f"The header has {size} {what}, as many as were acquired of partial Fourier with k = 0 "
+            f"at {center}: the grid has the {pixels} of the image, and the field of view is "
+            "believed."
+        )
+        size = pixels
     return _image_axis(encoding, axis, size, encoding.encoded.field_of_view[axis], center, notes)
 
 
@@ -269,11 +279,9 @@ def _image_axis(
     encoding: Encoding, axis: int, size: int, view: float | None, center: int, notes: list[str]
 ) -> Axis:
     """Interpolate to the reconstruction voxel, crop to its matrix."""
-    wanted = encoding.recon.matrix[axis]
-    wanted_view = encoding.recon.field_of_view[axis]
-    canvas = size
-    if view is not None and wanted is not None and wanted_view is not None:
-        canvas = _pixels(view * wanted / wanted_view)
+    wanted, canvas = encoding.recon.matrix[axis], size
+    if view is not None and (pixels := wanted_pixels(encoding, axis, view)) is not None:
+        canvas = pixels
         refuse_absurd(f"image's axis {'xyz'[axis]}", canvas, size)
         refuse_absurd(f"k-space's axis {'xyz'[axis]} for the image's", size, canvas)
     matrix = size if wanted is None else min(wanted, canvas)
@@ -283,13 +291,3 @@ def _image_axis(
             f"view holds {canvas} such pixels: the image has {canvas}."
         )
     return Axis(size, canvas, matrix, view / canvas if view is not None else None, center)
-
-
-def _pixels(exact: float) -> int:
-    """Return how many reconstruction pixels the encoded field of view holds.
-
-    An odd number stands when the fields of view fit exactly; otherwise the nearest even one
-    (Gadgetron's rule), which keeps the centre where it is.
-    """
-    nearest = round(exact)
-    return nearest if nearest and abs(exact - nearest) < 0.01 else max(2, 2 * round(exact / 2))

@@ -5,13 +5,15 @@ References:
     Hansen and Kellman, Image reconstruction: an overview for clinicians, JMRI 41:573, 2015.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Complex64, Complex128, Int64
+from jaxtyping import Bool, Complex64, Complex128, Int64
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.plausibility import find_peak
 from mrirecon.raw.readouts import Readouts
 
 SAMPLES_PER_COIL = 10
@@ -70,7 +72,7 @@ def noise_scan(readouts: Readouts, labels: Mapping[int, str], origin: str) -> No
     The variance of a channel whose noise is not finite is NaN; it correlates with no other.
 
     Raises:
-        RawDataError: When they disagree about the channels or hold no finite noise.
+        RawDataError: When they disagree about the channels, or hold no finite noise or an echo.
     """
     channels = sorted({block.shape[0] for block in readouts.samples})
     if len(channels) != 1:
@@ -82,8 +84,30 @@ def noise_scan(readouts: Readouts, labels: Mapping[int, str], origin: str) -> No
         raise RawDataError(f"the noise scan ({x.shape[1]} samples) is empty, zero or not finite")
     covariance = noise_covariance(x)
     covariance[broken, broken] = np.nan
+    _refuse_signal(readouts, ~broken)
     dwell = float(np.median(readouts.heads["sample_time_us"]))
     return NoiseScan(covariance, x.shape[1], dwell, labels, origin)
+
+
+def _refuse_signal(readouts: Readouts, usable: Bool[np.ndarray, " coil"]) -> None:
+    """Refuse readouts with an echo: their covariance is that of the object.
+
+    Raises:
+        RawDataError: When the energy along the readouts has a peak, which noise has not.
+    """
+    length = Counter(block.shape[1] for block in readouts.samples).most_common(1)[0][0]
+    energy = np.zeros((int(usable.sum()), length))
+    for samples in readouts.samples:
+        if samples.shape[1] == length:
+            energy += np.square(np.abs(samples[usable]), dtype=np.float64)
+    energy = energy[energy.any(axis=1)]
+    peak = find_peak((energy / energy.mean(axis=1, keepdims=True)).sum(axis=0))
+    if peak.place != "none":
+        raise RawDataError(
+            f"the readouts flagged as noise have an echo at sample {peak.index} of {peak.size}, "
+            "expected noise alone: they are lines of an image, or were acquired with the object "
+            "excited"
+        )
 
 
 def whitening(

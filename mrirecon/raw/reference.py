@@ -57,25 +57,7 @@ def placed_reference(
         RawDataError: When the header lacks their encoding, or when it cannot be brought to the
             image's grid.
     """
-    used = int(heads["encoding_space_ref"][imaging[0]])
-    spaces = np.unique(heads["encoding_space_ref"][calibration]).tolist()
-    missing = [space for space in spaces if space >= len(header.encodings)]
-    if missing:
-        raise RawDataError(
-            f"the reference lines use encoding {missing[0]}, the XML header describes only "
-            f"{len(header.encodings)}; the file is inconsistent, convert it again"
-        )
-    if any(space != used for space in spaces):  # lines of the image complete only its own encoding
-        others = heads["encoding_space_ref"][calibration] != used
-        space, calibration = next(s for s in spaces if s != used), calibration[others]
-        if len(spaces) - (used in spaces) > 1:
-            raise RawDataError(
-                f"the reference lines use several encodings ({spaces}), expected one; "
-                "this is not supported yet"
-            )
-        theirs, notes = plausible_views(header.encodings[space])
-    else:
-        theirs, notes = encoding, []
+    theirs, calibration, notes = _encoding_of(header, encoding, heads, imaging, calibration)
     heads = heads.copy()
     notes += _other_positions(heads, imaging, calibration)
     scale = _scale(encoding, theirs)
@@ -85,16 +67,26 @@ def placed_reference(
             f"The reference lines have a field of view of their own ({views} of the image's): "
             "their centre is resampled."
         )
-    axes: list[Axis | None] = []
-    for number, axis in enumerate((grid.phase, grid.partition)):
+    # lines that serve the image, too, have the image's numbers, whatever the others have
+    apart = np.setdiff1d(calibration, imaging)
+    wanted = (grid.phase, grid.partition)
+    centers = [0, 0]
+    for number, axis in enumerate(wanted):
         if axis is None:
-            axes.append(None)
             continue
         told = axis.center
         if theirs is not encoding:
             size = theirs.encoded.matrix[number + 1] or axis.size
             told = center_line(theirs, number + 1, heads[calibration], header.vendor, size, notes)
-        center = _center(heads, calibration, number, told, fetch, notes)
+        centers[number] = _center(heads, apart, number, told, fetch, notes)
+    if any(axis and axis.center != c for axis, c in zip(wanted, centers, strict=True)):
+        calibration = apart
+    axes: list[Axis | None] = []
+    for number, axis in enumerate(wanted):
+        if axis is None:
+            axes.append(None)
+            continue
+        center = centers[number]
         if abs(scale[number + 1] - 1) <= EQUAL:
             moved = _renumber(heads, calibration, number, axis.center - center, axis)
             if len(moved.lines) < len(calibration):
@@ -116,6 +108,35 @@ def placed_reference(
         assert axes[0] is not None
         own = Reference(axes[0], axes[1], (1.0, 1.0, 1.0))
     return PlacedReference(heads, calibration, own, tuple(notes))
+
+
+def _encoding_of(
+    header: MeasurementHeader, encoding: Encoding, heads: Heads, imaging: Lines, calibration: Lines
+) -> tuple[Encoding, Lines, list[str]]:
+    """Return the encoding of reference lines, and which of them use it.
+
+    Raises:
+        RawDataError: When the header lacks it, or there are several.
+    """
+    used = int(heads["encoding_space_ref"][imaging[0]])
+    spaces = np.unique(heads["encoding_space_ref"][calibration]).tolist()
+    missing = [space for space in spaces if space >= len(header.encodings)]
+    if missing:
+        raise RawDataError(
+            f"the reference lines use encoding {missing[0]}, the XML header describes only "
+            f"{len(header.encodings)}; the file is inconsistent, convert it again"
+        )
+    if any(space != used for space in spaces):  # lines of the image complete only its own encoding
+        others = heads["encoding_space_ref"][calibration] != used
+        space, calibration = next(s for s in spaces if s != used), calibration[others]
+        if len(spaces) - (used in spaces) > 1:
+            raise RawDataError(
+                f"the reference lines use several encodings ({spaces}), expected one; "
+                "this is not supported yet"
+            )
+        theirs, notes = plausible_views(header.encodings[space])
+        return theirs, calibration, notes
+    return encoding, calibration, []
 
 
 def _scale(encoding: Encoding, theirs: Encoding) -> tuple[float, float, float]:

@@ -1,6 +1,6 @@
 """Headers of readouts, understood: which make which image, where they go, what is wrong."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -10,10 +10,11 @@ from mrirecon.raw.acquisition import CartesianAcquisition, Fetch
 from mrirecon.raw.centers import readout_energy
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
 from mrirecon.raw.counters import completed
-from mrirecon.raw.frames import check_repeats, completeness_note, frames_of
+from mrirecon.raw.embedded import truly_embedded
+from mrirecon.raw.frames import Repeats, check_repeats, completeness_note, frames_of
 from mrirecon.raw.geometry import SliceStack, slice_stack, volume_stack
 from mrirecon.raw.grid import Grid, plan_grid
-from mrirecon.raw.header import MeasurementHeader
+from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.memory import refuse_too_large
 from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.raw.noise import NoiseScan, Whitening, noise_scan, whitening
@@ -21,6 +22,7 @@ from mrirecon.raw.oversampling import nearest_sample, windows
 from mrirecon.raw.probe import signal_notes
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
 from mrirecon.raw.reference import placed_reference
+from mrirecon.raw.resampling import Reference
 from mrirecon.raw.reversal import turned_centers
 from mrirecon.raw.sorting import flat_places
 from mrirecon.raw.views import plausible_views
@@ -29,6 +31,29 @@ from mrirecon.scan import Frame
 
 ENOUGH = 12
 """Fewer central lines are no calibration region."""
+TIME_AVERAGE = "Single frames have no calibration lines: their mean over time serves as reference."
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Headers of readouts as they were understood.
+
+    Attributes:
+        heads: Of all readouts.
+        kinds: Which of them do what.
+        encoding: Of the imaging lines.
+        notes: What was noticed, one sentence each.
+    """
+
+    heads: Heads
+    kinds: LineKinds
+    encoding: Encoding
+    notes: tuple[str, ...]
+
+    @property
+    def imaging(self) -> Heads:
+        """Headers of the imaging lines."""
+        return self.heads[self.kinds.imaging]
 
 
 def understand(
@@ -53,6 +78,51 @@ def understand(
     Raises:
         RawDataError: When there are no imaging lines, or something varies that is not supported.
     """
+    lines = _identified(header, heads, fetch)
+    grid = plan_grid(lines.encoding, lines.imaging, header.vendor, center)
+    stack = volume_stack(lines.imaging, grid) if grid.partition else slice_stack(lines.imaging)
+    frames, numbers = frames_of(lines.imaging)
+    lines, reference = _with_reference(header, lines, grid, fetch)
+    repeats = check_repeats(lines.imaging, calibration_only(lines.imaging))
+    coils = int(lines.imaging["active_channels"][0])
+    refuse_too_large(grid, coils)
+    notes: list[str | None] = [*lines.notes, *grid.notes, *stack.notes]
+    notes += sampling_notes(lines.kinds, grid, lines.imaging)
+    notes += [completeness_note(frames, stack.order, lines.imaging, numbers), repeats.note]
+    plane, slices = _planes_of(lines.imaging, numbers, grid, stack)
+    planes = (len(frames), slices)
+    notes += signal_notes(grid, lines.heads, lines.kinds.imaging, plane, planes, fetch)
+    white, found = _whitened(header, lines, fetch, noise, repeats)
+    average = not len(lines.kinds.calibration) and _average_over_time(
+        grid, lines.imaging, numbers, frames
+    )
+    conjugate, sign = _conjugated(header, fourier_sign)
+    notes += [*found, TIME_AVERAGE if average else "", sign]
+    return CartesianAcquisition(
+        heads=lines.heads,
+        kinds=lines.kinds,
+        grid=grid,
+        stack=stack,
+        frames=frames,
+        frame=numbers,
+        coils=coils,
+        whitening=None if white is None else white.matrix,
+        white=white is not None and white.white,
+        conjugate=conjugate,
+        line_mask=grid.partition is None and _complete(grid, lines.imaging),
+        averages=None if repeats.equal else repeats.most,
+        time_average=average,
+        notes=tuple(note for note in notes if note),
+        reference=reference,
+    )
+
+
+def _identified(header: MeasurementHeader, heads: Heads, fetch: Fetch) -> _Lines:
+    """Find the imaging lines, their encoding, and the counters that a file left unset.
+
+    Raises:
+        RawDataError: When there are none, or something varies that is not supported.
+    """
     # the calibration mode is a property of the encoding that the imaging lines use
     kinds = classify(heads, None)
     if not len(kinds.imaging):
@@ -62,10 +132,12 @@ def understand(
             f"none of the {len(heads)} readouts is an imaging line (found: {text or 'nothing'}). "
             "Is this a noise or calibration scan? Give the file of the imaging measurement"
         )
-    encoding = select_encoding(header, heads[kinds.imaging])
-    kinds = classify(heads, encoding.calibration_mode)
+    kinds = classify(heads, select_encoding(header, heads[kinds.imaging]).calibration_mode)
+    kinds, apart = truly_embedded(heads, kinds, fetch)
+    notes = [*header.notes, *apart]
     if header.pilot_tone:
         heads = _without_pilot_tone(heads)
+        notes.insert(0, "The samples of the pilot tone were left out.")
     encoding, corrected = plausible_views(select_encoding(header, heads[kinds.imaging]))
     counted = completed(
         heads,
@@ -77,64 +149,38 @@ def understand(
     )
     encoding = counted.encoding
     heads, turned = turned_centers(counted.heads, kinds.imaging, fetch, encoding.encoded.matrix[0])
-    corrected += [*counted.notes, *turned]
-    lines = heads[kinds.imaging]
-    refuse_unsupported(encoding, lines, AcquisitionFlag.PHASECORR_DATA.name in kinds.dropped)
-    grid = plan_grid(encoding, lines, header.vendor, center)
-    stack = volume_stack(lines, grid) if grid.partition else slice_stack(lines)
-    frames, numbers = frames_of(lines)
-    notes = ["The samples of the pilot tone were left out."] if header.pilot_tone else []
-    reference = None
-    if len(kinds.calibration):
-        placed = placed_reference(
-            header, encoding, heads, kinds.imaging, kinds.calibration, grid, fetch
-        )
-        heads, reference = placed.heads, placed.own
-        kinds = replace(kinds, calibration=placed.calibration)
-        corrected += placed.notes
-    notes += [*header.notes, *corrected, *grid.notes, *stack.notes]
-    notes += sampling_notes(kinds, grid, lines)
-    if note := completeness_note(frames, stack.order, lines, numbers):
-        notes.append(note)
-    repeats = check_repeats(lines, calibration_only(lines))
-    notes += [repeats.note] if repeats.note else []
-    coils = int(lines["active_channels"][0])
-    refuse_too_large(grid, coils)
-    plane, slices = _planes_of(lines, numbers, grid, stack)
-    notes += signal_notes(grid, heads, kinds.imaging, plane, (len(frames), slices), fetch)
-    white = _whiten(header, heads, kinds, fetch, notes, noise)
-    matrix = None if white is None else white.matrix
-    if matrix is not None and repeats.most > 1:
-        # the mean of n lines has 1/n of the noise variance; whitened means unit variance, which
-        # lines that were averaged less often exceed: their weight says so
-        matrix = (matrix * np.sqrt(repeats.most)).astype(np.complex64)
-    average = not len(kinds.calibration) and _average_over_time(grid, lines, numbers, frames)
-    if average:
-        notes.append(
-            "Single frames have no calibration lines: their mean over time serves as reference."
-        )
-    conjugate = "siemens" in (header.vendor or "").lower()
-    if fourier_sign is not None:
-        conjugate = fourier_sign < 0
-    elif conjugate:
-        notes.append("Siemens' Fourier sign was converted: k-space is conjugated.")
-    return CartesianAcquisition(
-        heads=heads,
-        kinds=kinds,
-        grid=grid,
-        stack=stack,
-        frames=frames,
-        frame=numbers,
-        coils=coils,
-        whitening=matrix,
-        white=white is not None and white.white,
-        conjugate=conjugate,
-        line_mask=grid.partition is None and _complete(grid, lines),
-        averages=None if repeats.equal else repeats.most,
-        time_average=average,
-        notes=tuple(notes),
-        reference=reference,
+    navigators = AcquisitionFlag.PHASECORR_DATA.name in kinds.dropped
+    refuse_unsupported(encoding, heads[kinds.imaging], navigators)
+    return _Lines(heads, kinds, encoding, (*notes, *corrected, *counted.notes, *turned))
+
+
+def _with_reference(
+    header: MeasurementHeader, lines: _Lines, grid: Grid, fetch: Fetch
+) -> tuple[_Lines, Reference | None]:
+    """Place separate reference lines; also returns their grid when they have one of their own."""
+    if not len(lines.kinds.calibration):
+        return lines, None
+    placed = placed_reference(
+        header,
+        lines.encoding,
+        lines.heads,
+        lines.kinds.imaging,
+        lines.kinds.calibration,
+        grid,
+        fetch,
     )
+    kinds = replace(lines.kinds, calibration=placed.calibration)
+    notes = (*lines.notes, *placed.notes)
+    return replace(lines, heads=placed.heads, kinds=kinds, notes=notes), placed.own
+
+
+def _conjugated(header: MeasurementHeader, fourier_sign: int | None) -> tuple[bool, str]:
+    """Tell whether the Fourier sign is the opposite of ours, and what to say about it."""
+    if fourier_sign is not None:
+        return fourier_sign < 0, ""
+    if "siemens" not in (header.vendor or "").lower():
+        return False, ""
+    return True, "Siemens' Fourier sign was converted: k-space is conjugated."
 
 
 def _without_pilot_tone(heads: Heads) -> Heads:
@@ -179,25 +225,36 @@ def _planes_of(lines: Heads, numbers: Index, grid: Grid, stack: SliceStack) -> t
     return numbers * len(stack.order) + rank[lines["idx"]["slice"]], len(stack.order)
 
 
-def _whiten(
+def _whitened(
     header: MeasurementHeader,
-    heads: Heads,
-    kinds: LineKinds,
+    lines: _Lines,
     fetch: Fetch,
-    notes: list[str],
     noise: NoiseScan | None,
-) -> Whitening | None:
+    repeats: Repeats,
+) -> tuple[Whitening | None, list[str]]:
+    """Return what whitens the mean of repeated lines, and what was noticed."""
+    found, notes = _whitening_of_a_line(header, lines, fetch, noise)
+    if found is None or repeats.most < 2:
+        return found, notes
+    # the mean of n lines has 1/n of the noise variance; whitened means unit variance, which
+    # lines that were averaged less often exceed: their weight says so
+    matrix = (found.matrix * np.sqrt(repeats.most)).astype(np.complex64)
+    return replace(found, matrix=matrix), notes
+
+
+def _whitening_of_a_line(
+    header: MeasurementHeader, lines: _Lines, fetch: Fetch, noise: NoiseScan | None
+) -> tuple[Whitening | None, list[str]]:
+    kinds = lines.kinds
     if noise is None and not len(kinds.noise):
         elsewhere = [name for kind, name in header.dependencies if kind.lower() == "noise"]
         where = f" (it refers to measurement {elsewhere[0]})" if elsewhere else ""
-        notes.append(
+        return None, [
             f"The file has no noise scan{where}: k-space is not whitened; "
             "reading.noise=FILE takes one from another file."
-        )
-        return None
-    lines = heads[kinds.imaging]
-    dwell = float(np.median(lines["sample_time_us"]))
-    labels = header.coil_labels
+        ]
+    dwell = float(np.median(lines.imaging["sample_time_us"]))
+    labels, notes = header.coil_labels, []
     try:
         if noise is None:
             noise = noise_scan(fetch(kinds.noise), labels, "of the same measurement")
@@ -208,10 +265,8 @@ def _whiten(
                     "Coil names are missing: the channels of noise scan and image were matched by "
                     "number, which is wrong when their order differs."
                 )
-        coils = int(lines["active_channels"][0])
+        coils = int(lines.imaging["active_channels"][0])
         result = whitening(noise, coils, labels, dwell, header.noise_bandwidth)
     except RawDataError as error:
-        notes.append(f"K-space is not whitened: {error}.")
-        return None
-    notes.extend(result.notes)
-    return result
+        return None, [*notes, f"K-space is not whitened: {error}."]
+    return result, [*notes, *result.notes]

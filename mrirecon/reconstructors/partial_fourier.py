@@ -14,11 +14,8 @@ from torch import Tensor
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sampling.calibration import measured_interval
+from mrirecon.sampling.calibration import LEAST, measured_interval
 from mrirecon.types import Image, Sample
-
-LEAST = 4
-"""Fewer lines than these on the shorter side tell too little about the phase."""
 
 
 class PartialFourier(Reconstructor):

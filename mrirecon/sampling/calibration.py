@@ -11,6 +11,8 @@ from jaxtyping import Bool
 from torch import Tensor
 
 Shape = tuple[int, int]
+LEAST = 4
+"""Fewer lines than these on one side of the centre tell too little about the image's phase."""
 
 
 def center_slice(size: int, count: int) -> slice:

@@ -146,7 +146,7 @@ def _too_small(size: tuple[int, int], smallest: int, method: str) -> str:
     return (
         f"{method} needs a fully sampled centre of at least {smallest} x {smallest} samples "
         f"(h x w), found {size[0]} x {size[1]}; choose a sampling with more central lines, "
-        f"{enough}or provide a calibration scan or maps"
+        f"{enough}a method without maps (model=zero_filled), or provide a calibration scan or maps"
     )
 
 

@@ -50,7 +50,8 @@ class LowResolutionMaps(SensitivityEstimator):
             raise CalibrationError(
                 f"low-resolution sensitivities need a fully sampled centre of at least {SMALLEST} "
                 f"x {SMALLEST} samples (h x w), found {smallest[0]} x {smallest[1]}; choose a "
-                "sampling with a fully sampled centre, or provide a calibration scan or maps"
+                "sampling with a fully sampled centre or a method without maps "
+                "(model=zero_filled), or provide a calibration scan or maps"
             )
         extent = extent.clamp(max=self.calibration)
         rows = _hann(kspace.shape[-2], extent[..., 0])[..., None, :, None]

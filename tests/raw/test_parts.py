@@ -99,6 +99,21 @@ def test_channels_of_different_gain_are_all_used():
             whitening(noise(bad), 0.0)
 
 
+@pytest.mark.parametrize("place", [64, 0, 100])
+def test_noise_readouts_with_an_echo_are_refused(place):
+    rng = np.random.default_rng(0)
+    heads = np.zeros(6, ACQUISITION_HEADER)
+    heads["number_of_samples"] = 128
+    x = rng.standard_normal((6, 3, 128)) + 1j * rng.standard_normal((6, 3, 128))
+    gain = np.array([1.0, 1e-3, 50.0])[:, None]  # the loudest channel does not decide
+    samples = list((gain * x).astype(np.complex64))
+    assert noise_scan(Readouts(heads, samples), {}, "").samples == 768
+    echo = 30 * np.exp(-np.abs(np.arange(128) - place) / 2)
+    signal = [(one + gain * echo).astype(np.complex64) for one in samples]
+    with pytest.raises(RawDataError, match=rf"have an echo at sample {place} of 128"):
+        noise_scan(Readouts(heads, signal), {}, "")
+
+
 def test_coils_of_another_noise_scan_are_matched_by_name():
     scale = np.array([1.0, 2.0, 4.0])[:, None]
     x = np.random.default_rng(0).standard_normal((3, 900)) * scale

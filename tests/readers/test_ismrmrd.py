@@ -523,6 +523,9 @@ def test_a_header_at_base_resolution_keeps_the_field_of_view(path, view_full):
     [
         (range(16, 64), "about 75% of k-space, from -16 to 31"),
         (range(16, 64, 2), "about 75%"),
+        (range(28, 64), "(partial_fourier=pocs fills it in)"),
+        (range(29, 64), "(too much for partial_fourier=pocs)"),
+        (range(0, 34), "(too much for partial_fourier=pocs)"),
         (range(8, 56), None),  # symmetric: less phase resolution, no partial Fourier
         (range(40, 64), "miss it"),
     ],

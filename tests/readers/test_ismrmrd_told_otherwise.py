@@ -211,6 +211,37 @@ def test_reference_lines_before_the_first_of_partial_fourier_are_kept(path):
     assert not told(scan, "left out")
 
 
+@pytest.mark.parametrize("mode", ["separate", "embedded"])
+@pytest.mark.parametrize("shared", [False, True])
+def test_reference_lines_with_numbers_of_their_own_leave_the_image_alone(mode, shared, path):
+    """Lines 4 to 27 are numbered from 0; some lines of the image serve both purposes, or none."""
+    both = (AcquisitionFlag.PARALLEL_CALIBRATION_AND_IMAGING,) if shared else ()
+    file = File([Space(calibration=mode)])
+    for line in range(0, 32, 2):
+        file.line(line, flags=both if 4 <= line < 28 else ())
+    scan = open_scan(file.lines(range(24), center=12, flags=CALIBRATION).write(path))
+    assert told(scan, "their middle, 12") and told(scan, "hold another") == (mode == "embedded")
+    sample = scan[0]
+    assert sample.mask[0].nonzero().flatten().tolist() == list(range(0, 32, 2))
+    kx, ky = ((np.arange(32) - 16) / FOV for _ in range(2))
+    right = signal(kx[:, None], ky)
+    factor = scale(sample.kspace, right)
+    for found, columns in (
+        (sample.kspace.numpy()[..., ::2], right[..., ::2]),
+        (sample.calibration.numpy(), right[..., 4:28]),
+    ):
+        error = np.abs(found - factor * columns)[:, 9:24].max()
+        assert error < 2e-3 * np.abs(factor * right).max()
+
+
+@pytest.mark.parametrize("gain", [1.0, 1.3, 1j])
+def test_embedded_lines_that_repeat_lines_of_the_image_are_averaged_when_alike(gain, path):
+    file = File([Space(calibration="embedded")]).lines(range(0, 32, 2))
+    scan = open_scan(file.lines(range(8, 24), gain=gain, flags=CALIBRATION).write(path))
+    assert told(scan, "16 embedded calibration lines were merged") == (gain != 1j)
+    assert told(scan, "100% of the energy differs") == (gain == 1j)
+
+
 def test_reference_lines_beyond_the_image_are_told(path):
     file = File([Space(), Space((64, 40, 1), center=20)]).lines(range(0, 32, 2))
     scan = open_scan(file.lines(range(40), 1, flags=CALIBRATION).write(path))
@@ -459,6 +490,39 @@ def test_lines_beyond_the_matrix_make_a_larger_grid_of_the_same_view(lines, cent
     regular = image(open_scan(File().lines(range(32)).write(path.with_name("b.h5"))))
     difference = image(scan) / image(scan).max() - regular / regular.max()
     assert difference.abs().max() < 0.02
+
+
+@pytest.mark.parametrize("volume", [False, True])
+def test_a_matrix_of_the_lines_that_partial_fourier_measured_is_not_believed(volume, path):
+    """The header counts the 20 lines, or partitions, that were acquired; the image has 32."""
+    axis, name = (2, "partitions") if volume else (1, "lines")
+    here, counter = Space(center=4 if axis == 1 else 16), f"kspace_encoding_step_{axis}"
+    matrix = [64, 32, 1]
+    matrix[axis] = 20
+    here = replace(here, matrix=tuple(matrix), limits={counter: (0, 19, 4)})
+    if volume:
+        here = replace(here, view=(2 * FOV, FOV, FOV), recon_view=(FOV,) * 3,
+                       recon_matrix=(32,) * 3)  # fmt: skip
+    file = File([here])
+    for number in range(20):
+        lines = range(32) if volume else [number]
+        step = {"kspace_encode_step_2": number} if volume else {}
+        file.lines(lines, gain=1 / (1 + abs(number - 4)) if volume else 1.0, **step)
+    scan = open_scan(file.write(path))
+    assert told(scan, f"20 {name}, as many as were acquired of partial Fourier with k = 0 at 4")
+    assert scan.header.grid == (32, 32)
+    assert scan.header.voxel == pytest.approx((6, 6, 6 if volume else 5))
+    measured = scan[16 if volume else 0].mask.any(0).nonzero().flatten().tolist()
+    assert measured == list(range(12, 32))
+
+
+@pytest.mark.parametrize("last", [31, 30])
+def test_a_header_without_matrix_has_the_lines_that_its_limits_tell(last, path):
+    file = File().lines(range(last + 1))
+    file.spaces = [Space(matrix=(0, 0, 1), recon_matrix=(0, 0, 1),
+                         limits={"kspace_encoding_step_1": (0, 31, 16)})]  # fmt: skip
+    scan = open_scan(file.write(path))
+    assert scan.header.grid == (32, 32) and told(scan, "no encoded matrix: 32 lines")
 
 
 def test_a_centre_far_from_the_lines_is_still_refused(path):

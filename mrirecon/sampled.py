@@ -1,0 +1,155 @@
+"""How a scan was sampled, in words and numbers that hold for all of its planes."""
+
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from mrirecon.sampling import Coverage, achieved_acceleration
+from mrirecon.sampling.calibration import LEAST, center_slice
+from mrirecon.types import Sample
+
+LISTED = 3
+"""At most so many different patterns are named."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a scan was sampled; empty planes do not count.
+
+    Attributes:
+        acceleration: All positions of the k-space grid divided by the measured ones.
+        pattern: In words; of each kind of plane when they differ, first planes counted from 1.
+        acs: Fully sampled centre ``(h, w)``, the smallest of a plane.
+        reference: The same of a separate reference scan; None when a plane has none.
+        partial_fourier: Measured share of readout and phase encoding, from end to end, the
+            smallest of a plane.
+        one_sided: In some plane one side of the centre reaches further than the other.
+        accelerations: The smallest and the largest of a plane.
+        empty: Numbers of the planes that hold no signal, from 0.
+        told: Acceleration, its range and empty planes in words.
+    """
+
+    acceleration: float
+    pattern: str
+    acs: tuple[int, int]
+    reference: tuple[int, int] | None
+    partial_fourier: tuple[float, float]
+    one_sided: bool = False
+    accelerations: tuple[float, float] = (1.0, 1.0)
+    empty: tuple[int, ...] = ()
+    told: str = ""
+
+
+@dataclass
+class ScanSampling:
+    """Collects how the planes of a scan were sampled, one after the other.
+
+    Attributes:
+        coverage: How much of k-space.
+        kinds: The first plane of each pattern, from 0, and how it was sampled.
+    """
+
+    coverage: Coverage = field(default_factory=Coverage)
+    kinds: list[tuple[int, Sampling]] = field(default_factory=list)
+    _planes: int = 0
+    _last: Sample | None = None
+
+    def add(self, sample: Sample) -> bool:
+        """Look at the next plane; tell whether it holds signal."""
+        number, before = self._planes, len(self.coverage.kept)
+        self._planes += 1
+        self.coverage.add(sample)
+        if len(self.coverage.kept) == before:
+            return False
+        if self._last is None or not _alike(sample, self._last):
+            found = describe_plane(sample)
+            if all(found != kind for _, kind in self.kinds):
+                self.kinds.append((number, found))
+        self._last = sample.replace(kspace=sample.kspace[:0])  # only how it was sampled is kept
+        return True
+
+    def sampling(self, sample: Sample) -> Sampling:
+        """Return what holds for the scan; ``sample`` stands for one without any signal."""
+        kinds = [kind for _, kind in self.kinds] or [describe_plane(sample)]
+        references = [kind.reference for kind in kinds if kind.reference is not None]
+        shares = np.array([kind.partial_fourier for kind in kinds]).min(0)
+        return replace(
+            kinds[0],
+            pattern=self._pattern(kinds),
+            acs=min((kind.acs for kind in kinds), key=_rank),
+            reference=min(references, key=_rank) if len(references) == len(kinds) else None,
+            partial_fourier=(float(shares[0]), float(shares[1])),
+            one_sided=any(kind.one_sided for kind in kinds),
+            acceleration=self.coverage.acceleration,
+            accelerations=self.coverage.range,
+            empty=tuple(self.coverage.empty),
+            told=self.coverage.text(),
+        )
+
+    def _pattern(self, kinds: list[Sampling]) -> str:
+        first: dict[str, int] = {}
+        for number, kind in self.kinds:
+            first.setdefault(kind.pattern, number + 1)
+        if len(first) < 2:
+            return kinds[0].pattern
+        named = [f"{pattern} (plane {plane})" for pattern, plane in first.items()]
+        return "; ".join([*named[:LISTED], *(["…"] if len(named) > LISTED else [])])
+
+
+def describe_plane(sample: Sample) -> Sampling:
+    """Say how a plane was sampled."""
+    h, w = sample.kspace.shape[-2:]
+    mask = sample.mask.expand(h, w).numpy()
+    rows, columns = np.asarray(mask.any(1)), np.asarray(mask.any(0))
+    acs = (0, 0) if sample.acs is None else (int(sample.acs[0]), int(sample.acs[1]))
+    separate = sample.calibration
+    reference = None if separate is None else (separate.shape[-2], separate.shape[-1])
+    extent = (_extent(rows), _extent(columns))
+    if mask.all():
+        pattern = "fully sampled"
+    elif (mask == (rows[:, None] & columns[None])).all():
+        pattern = _lines(columns, acs[1])
+    else:
+        pattern = "two phase-encoding axes"
+    acceleration = achieved_acceleration(sample.mask.expand(h, w))
+    one_sided = _one_sided(rows) or _one_sided(columns)
+    return Sampling(acceleration, pattern, acs, reference, extent, one_sided)
+
+
+def _alike(one: Sample, other: Sample) -> bool:
+    """Tell whether two planes were sampled alike, and have reference scans alike."""
+    sizes = [None if s.calibration is None else s.calibration.shape[-2:] for s in (one, other)]
+    return sizes[0] == sizes[1] and one.mask.equal(other.mask)
+
+
+def _rank(block: tuple[int, int]) -> tuple[int, int]:
+    return min(block), block[0] * block[1]
+
+
+def _one_sided(line: np.ndarray) -> bool:
+    """Tell whether one side lacks more than a tenth of the other, and POCS could fill it."""
+    measured = np.flatnonzero(line) - len(line) // 2
+    if not len(measured):
+        return False
+    left, right = -int(measured[0]), int(measured[-1]) + 1
+    return LEAST < min(left, right) < 0.9 * max(left, right) - 2
+
+
+def _extent(line: np.ndarray) -> float:
+    measured = np.flatnonzero(line)
+    return float((measured[-1] - measured[0] + 1) / len(line)) if len(measured) else 0.0
+
+
+def _lines(columns: np.ndarray, acs: int) -> str:
+    measured = np.flatnonzero(columns)
+    center = center_slice(len(columns), acs)
+    steps = [
+        step
+        for side in (measured[measured < center.start], measured[measured >= center.stop])
+        for step in np.diff(side)
+    ]
+    if not steps or max(steps) == 1:
+        return "every line of the measured interval"
+    if min(steps) == max(steps):
+        return f"one line of {steps[0]}, {acs} in the centre"
+    return f"irregular lines, {min(steps)} to {max(steps)} apart, {acs} in the centre"
