@@ -13,8 +13,7 @@ from mrirecon.reading import Reading
 from mrirecon.reconstruction import as_slices
 from mrirecon.sampled import Sampling, ScanSampling
 from mrirecon.scan import Geometry, ScanHeader
-from mrirecon.sensitivity.espirit import SMALLEST as ESPIRIT
-from mrirecon.sensitivity.low_resolution import SMALLEST as LOW_RESOLUTION
+from mrirecon.sensitivity.espirit import REGION
 from mrirecon.types import Sample
 
 BYTES = 8  # of a complex64
@@ -88,11 +87,9 @@ def _transform_time(sample: Sample) -> float:
 
 def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: Sampling) -> str:
     lines = min(sampling.reference or sampling.acs)
-    calibrated = lines >= LOW_RESOLUTION and header.coils > 1
+    calibrated = lines >= REGION and header.coils > 1
     words = ["mrirecon", "reconstruct", f"input={path}", "output=reconstruction"]
     words.append(f"model={'cg_sense' if calibrated else 'zero_filled'}")
-    if calibrated and lines < 2 * ESPIRIT:  # the default's smallest kernel fits twice
-        words.append("sensitivity=low_resolution")
     words += [f"reading.{name}={getattr(reading, name)}" for name in reading.chosen()]
     if calibrated and sampling.one_sided:
         words.append("partial_fourier=pocs")

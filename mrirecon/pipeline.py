@@ -14,7 +14,7 @@ from mrirecon.adaptation import Adaptation
 from mrirecon.assessment import TimedScan, peak_memory
 from mrirecon.assessment.assess import assess
 from mrirecon.data.collate import collate
-from mrirecon.data.transforms import Compose, Undersample
+from mrirecon.data.transforms import Compose, Undersample, sampling_remarks
 from mrirecon.errors import RawDataError
 from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.privacy import Disclosure, recorded
@@ -122,7 +122,10 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
     request = request or Request()
     numbers = planes_of(scan.header, request.selection)
     raw = _with_signal(scan, numbers)
-    remarks = method.reconstructor.remarks(collate([method.prepare(raw)]))
+    remarks = (
+        *sampling_remarks(method.prepare, raw),
+        *method.reconstructor.remarks(collate([method.prepare(raw)])),
+    )
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method, request.progress)
     ready = time.perf_counter()

@@ -101,6 +101,11 @@ def test_undersampling_selection_and_phase(scan):
     assert np.abs(series.array.imag).max() > 0
     score = mr.evaluate(series, scan[1].target)
     assert score.nmse < 0.2
+    assert not any("keeps" in note for note in series.header.notes)
+    few = mr.reconstruct(scan, sampling=mr.EquispacedFractionLines(4, acs=9))
+    told = " ".join(few.header.notes)
+    assert "keeps the 9 central lines of 36 and none outside" in told
+    assert "ESPIRiT takes a kernel of 5 instead of 6" in told
 
 
 def test_scores_of_arrays_are_those_of_the_metrics():

@@ -8,7 +8,7 @@ from tqdm import tqdm
 from mrirecon.commands.base import command
 from mrirecon.config import build
 from mrirecon.files import output_folder
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition import AcquisitionOptions, plan_lines
 from mrirecon.simulation.protocol import SimulationProtocol
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
 from mrirecon.simulation.scan import simulated_scans
@@ -44,6 +44,9 @@ def simulate(config: DictConfig, settings: Settings) -> None:
     output = output_folder(settings.output)
     raw, reference = output / "raw", output / "reference"
     write = FORMATS[settings.format]
+    plans = (plan_lines(scan, options).drawn for scan in scans)
+    for remark in dict.fromkeys(drawn.remark for drawn in plans if drawn and drawn.remark):
+        print(f"note: {remark}")
     for scan in tqdm(scans, unit="scan", leave=False, disable=not draws_bars()):
         write(raw / scan.header.name, scan, options, overwrite=settings.overwrite)
         write_reference(

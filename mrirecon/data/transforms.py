@@ -79,6 +79,13 @@ def draws_anew(transform: Transform | None) -> bool:
     return isinstance(transform, Undersample) and transform.seed == "random" and transform.again
 
 
+def sampling_remarks(transform: Transform | None, sample: Sample) -> tuple[str, ...]:
+    """Return what a user should know of the masks that a transform draws for a slice."""
+    if isinstance(transform, Compose):
+        return tuple(r for t in transform.transforms for r in sampling_remarks(t, sample))
+    return transform.remarks(sample) if isinstance(transform, Undersample) else ()
+
+
 def may_lack_target(transform: Transform | None) -> bool:
     """Tell whether a transform lets undersampled scans pass without a target."""
     if isinstance(transform, Compose):
@@ -126,14 +133,21 @@ class Undersample:
                 "Undersample takes a slice or a batch of slices, "
                 f"got k-space of shape {tuple(sample.kspace.shape)}"
             )
+        drawn, near = self._drawn(sample), sample.neighbors
+        return _kept(sample, drawn).replace(neighbors=near and _kept(near, drawn))
+
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        """Return what a user should know of the masks that are drawn, a sentence each."""
+        return tuple(dict.fromkeys(one.remark for one in self._drawn(sample) if one.remark))
+
+    def _drawn(self, sample: Sample) -> list[DrawnMask]:
         shape = (sample.kspace.shape[-2], sample.kspace.shape[-1])
         drawn = [self.pattern(shape, rng) for rng in self._rngs(sample)]
         if not self.again:
             everything = DrawnMask(torch.ones(1, shape[1], dtype=torch.bool), shape, 1.0)
             gaps = has_gaps(sample).reshape(-1).tolist()
             drawn = [everything if gap else one for gap, one in zip(gaps, drawn, strict=True)]
-        near = sample.neighbors
-        return _kept(sample, drawn).replace(neighbors=near and _kept(near, drawn))
+        return drawn
 
     def _rngs(self, sample: Sample) -> list[np.random.RandomState]:
         """Return what the mask of each member is drawn from."""

@@ -16,6 +16,9 @@ from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator, ca
 from mrirecon.solvers import conjugate_gradient
 from mrirecon.types import Sample
 
+FEWEST_LINES = 4
+"""Central lines and rows that a kernel of 3 takes."""
+
 
 class Spirit(KSpaceFilling):
     r"""Finds the k-space whose every sample is what its neighbours in all coils predict.
@@ -95,7 +98,11 @@ class Spirit(KSpaceFilling):
 
 
 def _fitting(kernel: int, shape: Sequence[int]) -> int:
-    """Return the widest odd kernel that calibration data of (coil, h, w) determine, at least 3."""
+    """Return the widest odd kernel that calibration data of (coil, h, w) determine, at least 3.
+
+    Fewer places along an axis than the kernel is wide make the weights explain these places only,
+    and the image worse than without them; a kernel of 3 does well with two.
+    """
     while kernel > 3 and not _determined(kernel, shape):
         kernel -= 2
     return kernel
@@ -103,7 +110,9 @@ def _fitting(kernel: int, shape: Sequence[int]) -> int:
 
 def _determined(kernel: int, shape: Sequence[int]) -> bool:
     coils, h, w = shape[-3:]
-    return 2 * max(0, h - kernel + 1) * max(0, w - kernel + 1) >= coils * kernel**2
+    if min(h, w) < (FEWEST_LINES if kernel == 3 else 2 * kernel):
+        return False
+    return 2 * (h - kernel + 1) * (w - kernel + 1) >= coils * kernel**2
 
 
 def spirit_kernel(
@@ -112,7 +121,8 @@ def spirit_kernel(
     """Fit the weights that predict each coil's sample from all others in the neighbourhood.
 
     Raises:
-        CalibrationError: When there are fewer equations than half of the weights.
+        CalibrationError: When there are fewer equations than half of the weights, or fewer lines
+            than two kernels.
     """
     batch, coils, h, w = calibration.shape
     if not _determined(kernel, calibration.shape):

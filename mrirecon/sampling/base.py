@@ -9,6 +9,9 @@ from torch import Tensor
 
 Shape = tuple[int, int]
 
+FAR = 2
+"""Accelerations whose ratio is larger differ by more than the usual centre or chance explains."""
+
 
 @dataclass(frozen=True)
 class DrawnMask:
@@ -28,6 +31,29 @@ class DrawnMask:
     def achieved(self) -> float:
         """All positions divided by the kept ones; what a paper should report."""
         return achieved_acceleration(self.mask)
+
+    @property
+    def remark(self) -> str:
+        """What a user may not have wanted, in a sentence with the numbers; mostly empty."""
+        w = self.mask.shape[-1]
+        kept, center = int(self.mask.sum()), self.acs[1]
+        if self.mask.shape[-2] == 1 and center < w and kept == center:
+            return (
+                f"The sampling keeps the {center} central lines of {w} and none outside, "
+                f"R = {self.achieved:.2f}: the image has the resolution of {center} lines. Fewer "
+                "central lines (acs or center_fraction) or a lower acceleration leave others."
+            )
+        if self.nominal > FAR * self.achieved:
+            return (
+                f"acceleration={self.nominal:g} was asked for, but the sampling keeps more: "
+                f"R = {self.achieved:.2f}, with {center} of {w} lines in the fully sampled centre."
+            )
+        if self.achieved > FAR * self.nominal:
+            return (
+                f"acceleration={self.nominal:g} was asked for, but the sampling keeps fewer: "
+                f"R = {self.achieved:.2f}, {kept} of {self.mask.numel()} positions."
+            )
+        return ""
 
 
 class SamplingPattern(ABC):

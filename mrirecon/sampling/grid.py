@@ -11,6 +11,9 @@ from mrirecon.errors import ConfigError
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, Shape
 from mrirecon.sampling.calibration import center_slice
 
+STEEPEST = 20
+"""Slope beyond which hardly anything but the centre of k-space would be left."""
+
 
 @dataclass(frozen=True)
 class GridPattern(SamplingPattern):
@@ -105,8 +108,8 @@ class PoissonDisc(GridPattern):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not 0 <= self.slope < math.inf:
-            raise ValueError(f"slope must not be negative, got {self.slope}")
+        if not 0 <= self.slope <= STEEPEST:
+            raise ValueError(f"slope must lie between 0 and {STEEPEST}, got {self.slope}")
 
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
         center, region = self._regions(shape)

@@ -112,18 +112,19 @@ def fitting_kernel(kernel: int, block: Sequence[int], windows: int = 2) -> int:
     Args:
         kernel: What was asked for.
         block: Size of the region.
-        windows: How many kernels wide it must be.
+        windows: How many kernels wide it must be, a sample less where that is an odd number: five
+            lines give a kernel of three as many places along them as it is wide.
     """
-    return min(kernel, min(block) // windows)
+    return min(kernel, -(-min(block) // windows))
 
 
 def kernel_remark(sample: Sample, kernel: int, method: str, windows: int = 2) -> tuple[str, ...]:
-    """Say that a smaller kernel is taken, if it is."""
+    """Say that a smaller kernel is taken, if it is; nothing where no kernel fits at all."""
     if sample.kspace.shape[-3] == 1:
         return ()
     h, w = calibration_data(sample)[1].reshape(-1, 2).amin(0).tolist()
     found = fitting_kernel(kernel, (h, w), windows)
-    if found == kernel:
+    if found == kernel or found < 2:
         return ()
     return (
         f"The fully sampled centre has {h} x {w} samples (h x w): {method} takes a kernel of "
@@ -142,7 +143,7 @@ def check_calibration(kernel: int, calibration: int, smallest: int) -> None:
 
 
 def _too_small(size: tuple[int, int], smallest: int, method: str) -> str:
-    enough = "sensitivity=low_resolution, " if min(size) >= 4 else ""
+    enough = "sensitivity=espirit, " if min(size) >= 3 else ""  # has the least demands
     return (
         f"{method} needs a fully sampled centre of at least {smallest} x {smallest} samples "
         f"(h x w), found {size[0]} x {size[1]}; choose a sampling with more central lines, "

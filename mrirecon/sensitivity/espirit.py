@@ -16,7 +16,9 @@ from mrirecon.sensitivity.eigenmaps import eigenmaps
 from mrirecon.sensitivity.subspace import espirit_nodes, virtual_coil
 from mrirecon.types import Maps, Sample
 
-SMALLEST = 3
+SMALLEST = 2
+REGION = 2 * SMALLEST - 1
+"""Smallest kernel, and the central lines and rows that it takes."""
 
 MapSets = Complex64[Tensor, "*b set coil h w"]
 ValueSets = Float32[Tensor, "*b set h w"]
@@ -37,7 +39,7 @@ class Espirit(SensitivityEstimator):
     is exact enough, see :mod:`mrirecon.sensitivity.eigenmaps`.
 
     Args:
-        kernel: Width of a patch; half the calibration region where that is less.
+        kernel: Width of a patch; half the calibration region, rounded up, where that is less.
         calibration: Largest width of the calibration region; the rest of a larger one is ignored.
         threshold: Singular values of the calibration matrix below this part of the largest one are
             noise. Raise it for noisy data, or let null take what noise alone would have: of the
@@ -121,7 +123,7 @@ class Espirit(SensitivityEstimator):
         members: list[int] = []
         maps: list[Tensor] = []
         eigenvalues: list[Tensor] = []
-        for chosen, block in calibration_blocks(sample, self.calibration, 2 * SMALLEST, "ESPIRiT"):
+        for chosen, block in calibration_blocks(sample, self.calibration, REGION, "ESPIRiT"):
             kernel = fitting_kernel(self.kernel, block.shape[-2:])
             result = eigenmaps(
                 espirit_nodes(block, kernel, self.threshold, _noise(sample, chosen)),

@@ -78,7 +78,7 @@ class SigpyEspirit(_Sigpy):
         self, kernel: int = 6, calibration: int = 24, threshold: float = 0.02, crop: float = 0.95
     ) -> None:
         check_calibration(kernel, calibration, 3)
-        super().__init__(calibration, 6)
+        super().__init__(calibration, 5)
         self.kernel, self.threshold, self.crop = kernel, threshold, crop
 
     def remarks(self, sample: Sample) -> tuple[str, ...]:

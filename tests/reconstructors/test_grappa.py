@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.data.collate import collate
+from mrirecon.data.transforms import Undersample
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.reconstructors.adaptive_combine import AdaptiveCombine, adaptive_combine
@@ -9,9 +11,11 @@ from mrirecon.reconstructors.grappa import Grappa
 from mrirecon.reconstructors.grappa_lines import gaps
 from mrirecon.reconstructors.grappa_region import fillable
 from mrirecon.reconstructors.spirit import Spirit
-from mrirecon.sampling import PoissonDisc, RandomLines
+from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.sampling import EquispacedLines, PoissonDisc, RandomLines
 from mrirecon.sensitivity import CalibrationError, Espirit
 from mrirecon.types import Sample
+from tests import scenes
 from tests.sensitivity.scene import batch, scene
 
 METHODS = {
@@ -225,8 +229,8 @@ def test_too_little_calibration_says_what_to_do():
     sample, _, _ = scene(lines=4, every=4)
     with pytest.raises(CalibrationError, match="model=spirit"):
         Grappa()(sample)
-    with pytest.raises(CalibrationError, match=r"SPIRiT with kernel=3 .* 48 x 2"):
-        Spirit()(scene(lines=2, every=4)[0])
+    with pytest.raises(CalibrationError, match=r"SPIRiT with kernel=3 .* 48 x 3"):
+        Spirit()(scene(lines=3, every=4)[0])
     mask = lattice((48, 40), (2, 2), acs=4)
     sample = Sample(full() * mask, mask, acs=torch.tensor([4, 4]))
     with pytest.raises(CalibrationError, match="at least 5 x 5 samples"):
@@ -234,8 +238,21 @@ def test_too_little_calibration_says_what_to_do():
 
 
 def test_spirit_takes_a_kernel_that_the_calibration_data_determine():
-    sample, _, _ = scene(lines=6, every=2)
-    torch.testing.assert_close(Spirit(7)(sample), Spirit(5)(sample))
-    (remark,) = Spirit(7).remarks(sample)
-    assert "48 x 6 samples" in remark and "a kernel of 5 instead of 7" in remark
-    assert Spirit(5).remarks(sample) == ()
+    for lines, kernel in ((10, 5), (9, 3), (4, 3)):
+        sample, _, _ = scene(lines=lines, every=2)
+        torch.testing.assert_close(Spirit(7)(sample), Spirit(kernel)(sample))
+        (remark,) = Spirit(7).remarks(sample)
+        assert f"48 x {lines} samples" in remark and f"a kernel of {kernel} instead of 7" in remark
+        assert Spirit(kernel).remarks(sample) == ()
+
+
+@pytest.mark.parametrize("pattern", [RandomLines(4, acs=5), EquispacedLines(4, acs=4)])
+def test_spirit_of_few_central_lines_is_better_than_zero_filling(pattern):
+    scan = scenes.scan(matrix=(64, 60), slices=1)
+    sample = collate([Undersample(pattern)(scan[0])])
+    reference = root_sum_of_squares(ifft(scan.noise_free(0)))
+    mistakes = [
+        float((method(sample)[0].abs() - reference).norm() / reference.norm())
+        for method in (Spirit(), ZeroFilled())
+    ]
+    assert mistakes[0] < 0.9 * mistakes[1]

@@ -55,7 +55,7 @@ def test_full_sampling():
     ("make", "message"),
     [
         (lambda: PoissonDisc(float("nan")), "at least 1, got nan"),
-        (lambda: PoissonDisc(slope=-1.0), "slope must not be negative"),
+        (lambda: PoissonDisc(slope=-1.0), "slope must lie between 0 and 20"),
         (lambda: Gaussian2d(width=0.0), "width must be positive"),
         (lambda: Gaussian2d(2.0, acs=(16, 16))((16, 16), scan_rng("a")), "that is R = 1"),
         (lambda: PoissonDisc(2.0, acs=(300, 4))((16, 16), scan_rng("a")), "larger than"),

@@ -1,4 +1,5 @@
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ from mrirecon.sampling import (
     EquispacedLines,
     MagicFractionLines,
     MagicLines,
+    PoissonDisc,
     RandomLines,
     scan_rng,
 )
@@ -60,6 +62,27 @@ def test_bit_exact_with_fastmri(line):
 def test_a_centre_beyond_the_budget_keeps_the_centre_only(pattern):
     drawn = pattern((64, 320), scan_rng("a.h5"))  # fastMRI raises on both
     assert drawn.mask.sum() == drawn.acs[1] == 80
+    assert "keeps the 80 central lines of 320 and none outside, R = 4.00" in drawn.remark
+
+
+@pytest.mark.parametrize(
+    ("pattern", "remark"),
+    [
+        (EquispacedFractionLines(4, acs=60), "keeps the 60 central lines of 128 and none outside"),
+        (RandomLines(4, acs=60), "keeps the 60 central lines of 128 and none outside"),
+        (MagicFractionLines(4, acs=127), "keeps the 32 central lines of 128 and none outside"),
+        (MagicFractionLines(128), "keeps the 1 central lines of 128 and none outside, R = 128"),
+        (EquispacedLines(4, acs=120), "acceleration=4 was asked for, .* more: R = 1.0., with 120"),
+        (MagicLines(4, acs=64), "acceleration=4 was asked for, .* more: R = 1.60, with 64 of 128"),
+        (EquispacedLines(4), "^$"),
+        (EquispacedLines(4, acs=24), "^$"),
+        (EquispacedLines(1), "^$"),
+        (RandomLines(8), "^$"),
+        (PoissonDisc(8), "^$"),
+    ],
+)
+def test_what_may_not_be_wanted_is_told_with_the_numbers(pattern, remark):
+    assert re.search(remark, pattern((64, 128), scan_rng("a.h5")).remark)
 
 
 @pytest.mark.parametrize("pattern", PATTERNS.values())

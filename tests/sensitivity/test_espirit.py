@@ -114,16 +114,21 @@ def test_memory_chunks_do_not_change_the_maps(monkeypatch):
 
 
 def test_too_small_a_centre_says_what_is_needed_and_what_to_do():
-    sample, _, _ = scene(lines=5)
-    with pytest.raises(CalibrationError, match=r"at least 6 x 6 .* 48 x 5.*=low_resolution"):
+    sample, _, _ = scene(lines=2)
+    with pytest.raises(CalibrationError, match=r"at least 3 x 3 .* 48 x 2; choose a sampling"):
         Espirit()(sample)
+    assert Espirit().remarks(sample) == ()  # of a kernel that is not taken either
 
 
-@pytest.mark.parametrize(("lines", "kernel"), [(6, 3), (8, 4), (10, 5), (11, 5), (12, 6), (24, 6)])
+@pytest.mark.parametrize(
+    ("lines", "kernel"),
+    [(3, 2), (4, 2), (5, 3), (6, 3), (7, 4), (8, 4), (10, 5), (11, 6), (12, 6), (24, 6)],
+)
 def test_a_small_centre_takes_a_smaller_kernel_and_says_so(lines, kernel):
     sample, maps, body = scene(lines=lines)
     torch.testing.assert_close(Espirit()(sample), Espirit(kernel)(sample))
-    assert angles(Espirit(crop=0.0)(sample), maps, body).mean() < 0.2
+    limit = 0.2 if lines > 4 else 0.3
+    assert angles(Espirit(crop=0.0)(sample), maps, body).mean() < limit
     remarks = PhasedMaps(Espirit()).remarks(sample)
     if kernel == 6:
         assert remarks == ()
@@ -135,7 +140,7 @@ def test_a_small_centre_takes_a_smaller_kernel_and_says_so(lines, kernel):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"kernel": 1}, "kernel must be at least 3, got 1"),
+        ({"kernel": 1}, "kernel must be at least 2, got 1"),
         ({"calibration": 10}, "at least twice the kernel of 6, got 10"),
         ({"threshold": 1.0}, "threshold must lie between 0 and 1, got 1.0"),
         ({"crop": 1.5}, r"crop must lie in \[0, 1\), got 1.5"),

@@ -13,7 +13,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.modl import MoDL
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Scan
-from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps
+from mrirecon.sensitivity import GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.sensitivity.base import CalibrationError
 from mrirecon.training.consistency import Consistency
 from mrirecon.training.objective import Supervised
@@ -86,19 +86,21 @@ def test_semi_supervised_training_without_any_reference_is_refused():
 
 
 def test_a_centre_that_mirroring_makes_too_small_is_told_before_it_happens():
-    """6 central lines are enough for ESPIRiT; mirrored, 5 of them stay central."""
-    few = EquispacedLines(2, acs=6)
+    """4 central lines are enough for low-resolution maps; mirrored, 3 of them stay central."""
+    few = EquispacedLines(2, acs=4)
     objective = Consistency(Supervised(), [FlipAndShift(), MoreNoise()])
     train = data("train", scenes.scan())
     train.sets["train"].transform = Undersample(few)
     sample = collate([Undersample(few)(scenes.scan()[0])])
-    reason = r"odd number of the central lines .* at least 6 x 6 .* found 40 x 5; .* flip=false"
+    reason = r"odd number of the central lines .* at least 4 x 4 .* found 40 x 3; .* flip=false"
     for one in (objective, WithPenalty(objective), Consistency(objective, [MoreNoise()])):
         with pytest.raises(ConfigError, match=reason):
-            _check_data(train, one, MoDL(Espirit()))
+            _check_data(train, one, MoDL(LowResolutionMaps()))
     objective.check(MoDL(LearnedMaps(2, 2)), sample)
-    objective.check(MoDL(Espirit()), scenes.batch(scenes.scan()))  # 12 lines, of which 11 stay
-    Consistency(Supervised(), [FlipAndShift(flip=False)]).check(MoDL(Espirit()), sample)
+    objective.check(
+        MoDL(LowResolutionMaps()), scenes.batch(scenes.scan())
+    )  # 12 lines, of which 11 stay
+    Consistency(Supervised(), [FlipAndShift(flip=False)]).check(MoDL(LowResolutionMaps()), sample)
     with pytest.raises(
         CalibrationError, match="the data carries none"
     ):  # which mirroring has not to do with
