@@ -163,6 +163,17 @@ def shielded() -> Iterator[None]:
         _WATCH.shields -= 1
         if _WATCH.pending is not None and not _WATCH.shields:
             _WATCH.stop(_WATCH.pending)
+        if sys.exc_info()[0] is None and not _WATCH.shields:
+            _stop_again()
+
+
+def _stop_again() -> None:
+    """Stop if that was asked for and came to nothing.
+
+    Python drops what is raised while it removes an object (``Exception ignored in ...``).
+    """
+    if _WATCH.requested is not None and not _WATCH.deferring and _WATCH.process == os.getpid():
+        raise Interrupted(_WATCH.requested)
 
 
 def left_to_the_parent(_worker: int = 0) -> None:
@@ -183,6 +194,7 @@ def run(name: str, program: Callable[[], None]) -> None:
     try:
         with interruptible():
             program()
+            _stop_again()
     except Interrupted as stop:
         print(f"{name}: {stop}", file=sys.stderr)  # noqa: T201
         raise

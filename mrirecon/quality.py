@@ -38,6 +38,7 @@ class CoilPictures:
         eigenvalue: Largest ESPIRiT eigenvalue at every pixel: 1 where the sensitivity model
             explains the calibration data. None for other estimators.
         crop: Below this eigenvalue the maps are zero.
+        unit: Of the magnitude.
     """
 
     magnitude: Float32[np.ndarray, "coil h w"]
@@ -45,6 +46,7 @@ class CoilPictures:
     spacing: Spacing = (1.0, 1.0)
     eigenvalue: Float32[np.ndarray, "h w"] | None = None
     crop: float = 0.0
+    unit: str = "1"
 
 
 @dataclass(frozen=True)

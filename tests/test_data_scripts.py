@@ -1,5 +1,6 @@
 """The scripts beside the package, run as a user runs them."""
 
+import errno
 import runpy
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from mrirecon import cli
+from mrirecon.commands import check as check_command, split as split_command
 from mrirecon.readers import open_scan
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
@@ -68,6 +70,58 @@ def test_patients_are_split_as_a_whole(tmp_path):
     assert other.returncode == 0
     moved = {n: sorted(p.name for p in (tmp_path / "o2" / n).iterdir()) for n in NAMES}
     assert moved != files
+
+
+def test_a_split_appears_complete_or_not_at_all(tmp_path, monkeypatch):
+    write_fastmri(tmp_path / "raw" / "a.h5", scenes.scan(0))
+    (tmp_path / "file").write_text("precious")
+    link, full = Path.symlink_to, OSError(errno.ENOSPC, "No space left on device")
+
+    def run(output, *options):
+        words = ["mrirecon split", str(tmp_path / "raw"), str(tmp_path / output), *options]
+        monkeypatch.setattr(sys, "argv", words)
+        split_command.main()
+
+    monkeypatch.setattr(Path, "symlink_to", lambda *_: (_ for _ in ()).throw(full))
+    with pytest.raises(SystemExit, match=r"out cannot be written: .*No space left"):
+        run("out")
+    monkeypatch.setattr(Path, "symlink_to", link)
+    with pytest.raises(SystemExit, match="file is a file, expected a folder"):
+        run("file/out")
+    with pytest.raises(SystemExit, match="three that sum to 1"):
+        run("out", "--fractions", "nan", "0", "0")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "raw"]
+    run("out")
+    assert (tmp_path / "out" / "train" / "a.h5").resolve() == tmp_path / "raw" / "a.h5"
+    with pytest.raises(SystemExit, match="exists already; choose another folder"):
+        run("out")
+
+
+def test_one_file_that_fails_otherwise_is_damaged_too(tmp_path, monkeypatch, capsys):
+    for name in ("a", "b"):
+        write_fastmri(tmp_path / f"{name}.h5", scenes.scan(0))
+    opened = check_command.open_scan
+
+    def fails(file, **options):
+        if file.name == "a.h5":
+            raise MemoryError("too large")
+        return opened(file, **options)
+
+    monkeypatch.setattr(check_command, "open_scan", fails)
+    monkeypatch.setattr(sys, "argv", ["mrirecon check", str(tmp_path)])
+    with pytest.raises(SystemExit) as stop:
+        check_command.main()
+    told = capsys.readouterr().out
+    assert stop.value.code == 1 and "a.h5: MemoryError: too large" in told
+    assert "1 readable files, 1 damaged" in told
+
+
+def test_a_damaged_raw_file_is_none_of_its_reference(tmp_path):
+    write_fastmri(tmp_path / "a.h5", scenes.scan(0))
+    with h5py.File(tmp_path / "a.h5", "r+") as file:
+        file["kspace"][0, 0, 0, 0] = np.nan
+    code, report = check(tmp_path)
+    assert code == 1 and "0 readable files, 1 damaged, 0 leaks\n" in report
 
 
 def test_the_demo_clears_nothing_but_its_own(tmp_path):

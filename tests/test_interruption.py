@@ -127,6 +127,30 @@ with interruption.interruptible():
     assert (done.returncode, done.stderr) == (0, f"{int(signal.SIGHUP)} and went on")
 
 
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0)  # where Python looks for signals
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_that_python_drops_stops_all_the_same(tmp_path):
+    def ends():
+        Dying()
+
+    def writes():
+        Dying()
+        with atomic(tmp_path / "a.txt") as part:
+            part.write_text("whole")
+        pytest.fail("it went on")
+
+    for program in (ends, writes):
+        with pytest.raises(Interrupted) as stop:
+            interruption.run("mrirecon", program)
+        assert stop.value.code == 143
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_signal_is_taken_back_from_a_library():
     with pytest.raises(Interrupted), interruption.interruptible():
         signal.signal(signal.SIGTERM, signal.SIG_IGN)

@@ -116,7 +116,8 @@ def _coils(
     spacing = _spacing(header)
     if not estimators:
         pictures = _view(ifft(sample.kspace)[0].abs(), header)
-        return CoilPictures(pictures, "coil images of the measured k-space", spacing), None
+        of = "coil images of the measured k-space"
+        return CoilPictures(pictures, of, spacing, unit="a.u."), None
     estimator, eigenvalue, crop = estimators[0], None, 0.0
     if isinstance(estimator, Espirit):
         maps, values = estimator.estimate(sample)

@@ -15,11 +15,12 @@ from collections import Counter, defaultdict
 from itertools import combinations
 from pathlib import Path
 
+import h5py
 from tqdm import tqdm
 
 from mrirecon.commands.plain import plain_parser
 from mrirecon.data.folder import raw_files
-from mrirecon.errors import RawDataError
+from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.evaluation.volumes import read_volume
 from mrirecon.readers import open_scan
 from mrirecon.scan import ScanHeader
@@ -65,12 +66,16 @@ def _split(file: Path, folder: Path) -> Path:
 
 
 def _is_image(file: Path) -> bool:
-    """Tell whether a file that is no raw file is a reference or a reconstruction."""
+    """Tell whether a file that is no raw file is a reference or a reconstruction.
+
+    A damaged raw file is not, though it may hold its reference.
+    """
     try:
         read_volume(file)
-    except RawDataError:
+        with h5py.File(file, "r") as content:
+            return not any("kspace" in name or name in ("kus", "dataset") for name in content)
+    except (RawDataError, OSError):
         return False
-    return True
 
 
 def _read(
@@ -85,8 +90,10 @@ def _read(
                 scan.verify()
             scan[0], scan[len(scan) - 1]
             headers[file] = scan.header
-        except (RawDataError, OSError) as error:
+        except (MriReconError, OSError) as error:
             damaged[file] = str(error)
+        except Exception as error:  # noqa: BLE001 - the others are looked at all the same
+            damaged[file] = f"{type(error).__name__}: {error}"
     return headers, damaged
 
 

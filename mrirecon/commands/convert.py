@@ -35,7 +35,9 @@ def main() -> None:
     arguments = parser.parse_args()
     with told("convert"):
         Untouchable([arguments.weights]).refuse([arguments.output])
-        refuse_existing(arguments.output, arguments.overwrite, Kind.CHECKPOINT)
+        refuse_existing(
+            arguments.output, arguments.overwrite, Kind.CHECKPOINT, choice="give --overwrite"
+        )
         weights = strip_prefixes(read_state(arguments.weights))
         node = public_model(weights)
         checkpoint(weights, node, arguments.output, arguments.overwrite)

@@ -12,7 +12,9 @@ the same on every machine. Train with
 ``data.train.scans.pattern`` and ``data.val.scans.pattern``.
 """
 
+import argparse
 import hashlib
+import os
 import sys
 from collections import defaultdict
 from pathlib import Path
@@ -20,7 +22,8 @@ from pathlib import Path
 from mrirecon.commands.plain import plain_parser, told
 from mrirecon.data.folder import Folder, files_of_scan
 from mrirecon.data.index import IndexedScan
-from mrirecon.files import refuse_existing
+from mrirecon.errors import OutputError
+from mrirecon.files import atomic_folder, output_folder
 from mrirecon.readers.naming import scan_name
 
 NAMES = ("train", "val", "test")
@@ -32,16 +35,24 @@ def main() -> None:
     parser.add_argument("folder", type=Path, help="raw files of any readable format")
     parser.add_argument("output", type=Path, help="gets the folders train, val and test")
     parser.add_argument("--pattern", default="*", help="which files; '**/*.mat' looks below")
-    parser.add_argument("--fractions", type=float, nargs=3, default=(0.8, 0.1, 0.1))
+    parser.add_argument("--fractions", type=float, nargs=3, default=[0.8, 0.1, 0.1])
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--skip-unreadable", action="store_true")
     arguments = parser.parse_args()
-    if min(arguments.fractions) < 0 or abs(sum(arguments.fractions) - 1) > 1e-6:
+    if not (min(arguments.fractions) >= 0 and abs(sum(arguments.fractions) - 1) <= 1e-6):  # or NaN
         given = " ".join(map(str, arguments.fractions))
         sys.exit(f"mrirecon split: --fractions: expected three that sum to 1, got {given}")
     with told("split"):
-        refuse_existing(arguments.output, overwrite=False)
+        if os.path.lexists(arguments.output):
+            raise OutputError(f"{arguments.output} exists already; choose another folder")
+        output_folder(arguments.output)  # before headers are read
         scans = Folder(arguments.folder, arguments.pattern, arguments.skip_unreadable)
+        with atomic_folder(arguments.output) as folder:
+            _link(scans, folder, arguments)
+
+
+def _link(scans: Folder, folder: Path, arguments: argparse.Namespace) -> None:
+    """Make the folders of links, and say who went where."""
     patients: dict[str, list[IndexedScan]] = defaultdict(list)
     for scan in scans:
         patients[scan.header.subject or f"file {scan.header.name}"].append(scan)
@@ -49,18 +60,18 @@ def main() -> None:
     if unknown:
         print(f"{unknown} files tell no patient: each counts as one of its own")
     for name, members in _split(list(patients), arguments.fractions, arguments.seed).items():
-        target = arguments.output / name
-        target.mkdir(parents=True)
+        target, shown = folder / name, arguments.output / name
+        target.mkdir()
         chosen = [scan for patient in members for scan in patients[patient]]
         for scan in chosen:
             for file in files_of_scan(scan.path):
                 link = target / scan_name(file, scan.folder)
                 link.parent.mkdir(parents=True, exist_ok=True)
                 link.symlink_to(file.resolve())
-        print(f"{target}: {len(members)} patients, {len(chosen)} files")
+        print(f"{shown}: {len(members)} patients, {len(chosen)} files")
         if not members and arguments.fractions[NAMES.index(name)] > 0:
             print(
-                f"WARNING: {target} is empty: {len(patients)} patients are too few for "
+                f"WARNING: {shown} is empty: {len(patients)} patients are too few for "
                 f"--fractions {' '.join(map(str, arguments.fractions))}",
                 file=sys.stderr,
             )

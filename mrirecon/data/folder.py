@@ -1,7 +1,9 @@
 """The readable scans of a folder."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import overload
 
@@ -23,6 +25,30 @@ def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
         RawDataError: When there is no such path, or no such file in it.
     """
     path = Path(path)
+    with readable(path):
+        return _raw_files(path, pattern)
+
+
+@contextmanager
+def readable(path: Path) -> Iterator[None]:
+    """Name a file or folder that its permissions or its disk keep from being looked at.
+
+    A folder is listed first: patterns pass over one that cannot be, as if it were empty.
+
+    Raises:
+        RawDataError: Instead of OSError.
+    """
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+        yield
+    except OSError as error:
+        raise RawDataError(
+            f"{path}: cannot be read ({error.strerror or error}); check its permissions"
+        ) from error
+
+
+def _raw_files(path: Path, pattern: str) -> list[Path]:
     if not path.exists():
         raise RawDataError(f"{path}: {absent(path)}")
     if not path.is_file() and not path.is_dir():

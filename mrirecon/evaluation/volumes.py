@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 import torch
 
+from mrirecon.data.folder import readable
 from mrirecon.errors import RawDataError
 from mrirecon.readers.base import blaming
 from mrirecon.readers.fastmri import TARGETS
@@ -39,6 +40,11 @@ def volume_files(path: Path) -> dict[str, Path]:
     Raises:
         RawDataError: When there is none.
     """
+    with readable(path):
+        return _volume_files(path)
+
+
+def _volume_files(path: Path) -> dict[str, Path]:
     if not path.exists():
         raise RawDataError(f"{path}: no such file or folder (in {Path.cwd()})")
     if path.is_file():

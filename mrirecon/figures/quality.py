@@ -8,13 +8,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, style
+from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, colorbar, style
 from mrirecon.quality import CoilPictures, MeasuredMask, NoiseMaps, Quality
 
 ZOOM = 24
 """Samples shown to either side of the centre of k-space."""
 COILS = 16
 """Most coils shown."""
+COILS_BAR = 0.7
+"""Room for the colour bar beside the coils, in inches."""
 HEIGHT = 2.6
 """Of a picture, in inches."""
 
@@ -45,7 +47,8 @@ def kspace_figure(quality: Quality) -> Figure:
     near = picture[rows, columns]
     with style():
         figure, axes = _row([(h, w), near.shape])
-        axes[0].imshow(picture, cmap="magma", vmin=-5, vmax=0, interpolation="antialiased")
+        whole = axes[0].imshow(picture, cmap="magma", vmin=-5, vmax=0, interpolation="antialiased")
+        _bar(figure, whole, axes[0], "")  # the title tells what; a label would not fit
         axes[0].set_title("k-space, log10 of maximum", fontsize=8)
         box = (columns.start - 0.5, rows.start - 0.5)
         axes[0].add_patch(
@@ -59,7 +62,7 @@ def kspace_figure(quality: Quality) -> Figure:
         axes[1].plot(peak[1], peak[0], "o", color=ACCENT, markersize=13, markerfacecolor="none",
                      markeredgewidth=1.6)  # fmt: skip
         axes[1].set_title("centre: + assumed, ○ peak", fontsize=8)
-        figure.colorbar(drawn, ax=axes[1], fraction=0.05, pad=0.03)
+        _bar(figure, drawn, axes[1], "log10 of maximum")
     return figure
 
 
@@ -71,16 +74,19 @@ def coils_figure(coils: CoilPictures) -> Figure:
     h, w = shown.shape[-2:]
     aspect = coils.spacing[0] / coils.spacing[1]
     with style():
-        figure = Figure(figsize=(across, down * min(2.5, max(0.4, aspect * h / w))))
+        height = down * min(2.5, max(0.4, aspect * h / w))
+        figure = Figure(figsize=(across + COILS_BAR, height))
         axes = figure.subplots(down, across, squeeze=False)
         for axis in axes.flat:
             axis.set_axis_off()
-        high = float(np.percentile(shown, 99.8)) or 1.0
+        high, drawn = float(np.percentile(shown, 99.8)) or 1.0, None
         for number, (axis, picture) in enumerate(zip(axes.flat, shown, strict=False), start=1):
-            axis.imshow(picture, cmap="gray", vmin=0, vmax=high, aspect=aspect)
+            drawn = axis.imshow(picture, cmap="gray", vmin=0, vmax=high, aspect=aspect)
             axis.text(0.03, 0.97, number, transform=axis.transAxes, fontsize=7, va="top",
                       color=ACCENT)  # fmt: skip
-        figure.subplots_adjust(0, 0, 1, 1, 0.03, 0.03)
+        room = COILS_BAR / figure.get_figwidth()
+        figure.subplots_adjust(0, 0.03, 1 - room, 0.97, 0.03, 0.03)
+        colorbar(figure, drawn, axes, f"magnitude ({coils.unit})")
     return figure
 
 
@@ -92,7 +98,7 @@ def eigenvalue_figure(coils: CoilPictures) -> Figure:
         inside = coils.eigenvalue >= coils.crop
         if coils.crop > 0 and inside.any() and not inside.all():
             axis.contour(inside, levels=[0.5], colors=BACKGROUND, linewidths=1.2)
-        figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03)
+        _bar(figure, drawn, axis, "eigenvalue")
     return figure
 
 
@@ -100,7 +106,7 @@ def correlation_figure(correlation: Float[np.ndarray, "coil coil"]) -> Figure:
     """Show the magnitude of the noise correlation between coils."""
     with style():
         figure, axis, drawn = _map(correlation, "viridis", (0.0, 1.0), (1.0, 1.0))
-        figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03)
+        _bar(figure, drawn, axis, "correlation (1)")
     return figure
 
 
@@ -109,7 +115,7 @@ def snr_figure(noise: NoiseMaps) -> Figure:
     high = float(np.percentile(noise.snr[noise.inside], 99)) if noise.inside.any() else 1.0
     with style():
         figure, axis, drawn = _map(noise.snr, "inferno", (0.0, high or 1.0), noise.spacing)
-        figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03)
+        _bar(figure, drawn, axis, "signal / noise")
     return figure
 
 
@@ -120,7 +126,7 @@ def deviation_figure(noise: NoiseMaps) -> Figure:
     shown = np.where(nowhere, np.float32(np.nan), noise.deviation)
     with style():
         figure, axis, drawn = _map(shown, "viridis", (0.0, max(1.0, high)), noise.spacing)
-        figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03)
+        _bar(figure, drawn, axis, "deviation (1 = full sampling)")
     return figure
 
 
@@ -129,6 +135,10 @@ def log_magnitude(kspace: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     peak = float(kspace.max())
     floor = peak * 1e-10 if peak > 0 else 1.0
     return np.log10(np.maximum(kspace, floor) / (peak or 1.0))
+
+
+def _bar(figure: Figure, drawn: Any, axis: Axes, label: str) -> None:
+    figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03, label=label)
 
 
 def _row(shapes: list[tuple[int, ...]]) -> tuple[Figure, list[Axes]]:

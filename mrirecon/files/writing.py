@@ -23,7 +23,11 @@ class Existing(StrEnum):
 
 
 def refuse_existing(
-    path: Path, overwrite: bool, kind: Kind | None = None, advice: str = ""
+    path: Path,
+    overwrite: bool,
+    kind: Kind | None = None,
+    advice: str = "",
+    choice: str = "set overwrite=true",
 ) -> None:
     """Raise OutputError when there is something at ``path`` that may not be replaced.
 
@@ -32,13 +36,12 @@ def refuse_existing(
         overwrite: Whether an output of the same kind may be replaced.
         kind: Of the output; None when nothing may be replaced whatever ``overwrite`` says.
         advice: What else can be done.
+        choice: How the user says that it may be replaced.
     """
     if not os.path.lexists(path):
         return
     if not overwrite:
-        raise OutputError(
-            f"{path} exists already; choose another output or set overwrite=true{advice}"
-        )
+        raise OutputError(f"{path} exists already; choose another output or {choice}{advice}")
     _refuse_foreign(path, path, kind)
 
 
