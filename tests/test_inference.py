@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
@@ -13,11 +14,12 @@ from mrirecon.reconstructors.fi_varnet import FiVarNet
 from mrirecon.reconstructors.grappa import Grappa
 from mrirecon.reconstructors.kspace_consistency import SoftStep
 from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
+from mrirecon.reconstructors.soft_sense import SoftSense
 from mrirecon.reconstructors.spirit import Spirit
 from mrirecon.reconstructors.varnet import VarNet
 from mrirecon.reconstructors.zero_filled import ZeroFilled
 from mrirecon.scan import Scan
-from mrirecon.sensitivity import GivenMaps, LowResolutionMaps
+from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps
 from mrirecon.types import Sample
 from tests import scenes
 
@@ -76,6 +78,33 @@ def test_coil_images_are_interpolated_before_they_are_combined(name, canvas):
     gain = (canvas[0] * canvas[1] / (40 * 36)) ** 0.5
     padded = root_sum_of_squares(ifft(center_fit(fft(coils), canvas))) * gain * sample.scale
     torch.testing.assert_close(volume[0], padded[0], rtol=1e-4, atol=1e-4 * float(padded.max()))
+
+
+def waves(size, pixels):
+    """Values at ``pixels`` of the waves of ``size`` samples that so many pixels can hold."""
+    k = np.arange(size) - size // 2
+    k = k[(k >= -(pixels // 2)) & (k < pixels - pixels // 2)]
+    at = np.arange(pixels) - pixels // 2
+    grid = np.arange(size) - size // 2
+    forward = np.exp(-2j * np.pi * np.outer(k, grid) / size) / size
+    return np.exp(2j * np.pi * np.outer(at, k) / pixels) @ forward
+
+
+@pytest.mark.parametrize("canvas", [(80, 72), (47, 51), (30, 36), (41, 20), (40, 90)], ids=str)
+def test_images_of_several_sets_are_interpolated_before_they_are_combined(canvas):
+    """Their root-sum-of-squares is no more band-limited than that of coils."""
+    scan, model = Interpolated(canvas), SoftSense(Espirit(sets=2, crop=0.0), 1e-3)
+    volume = reconstruct_scan(scan, model, TRANSFORM)
+    sample = collate([TRANSFORM(scan[0])])
+    sets = model.solve_sets(sample).x[0].numpy().astype(complex) * float(sample.scale)
+    rows, columns = waves(40, canvas[0]), waves(36, canvas[1])
+    expected = np.linalg.norm(rows @ sets @ columns.T, axis=0)
+    assert np.linalg.norm(sets[1]) > 0.01 * np.linalg.norm(sets[0])
+    np.testing.assert_allclose(volume[0].numpy(), expected, rtol=0, atol=1e-4 * expected.max())
+    coils = ifft(sample.kspace)[0].numpy().astype(complex) * float(sample.scale)
+    expected = np.linalg.norm(rows @ coils @ columns.T, axis=0)
+    volume = reconstruct_scan(scan, ZeroFilled(), TRANSFORM)
+    np.testing.assert_allclose(volume[0].numpy(), expected, rtol=0, atol=1e-4 * expected.max())
 
 
 @pytest.mark.parametrize("batch_size", [1, 2, 3])

@@ -8,6 +8,7 @@ from jaxtyping import Complex
 from torch import Tensor
 
 from mrirecon.errors import ShapeError
+from mrirecon.image import interpolate
 from mrirecon.operators import (
     Fourier,
     LinearOperator,
@@ -120,6 +121,10 @@ class SoftSense(IterativeReconstructor):
             axes=(-3, -2, -1),
             trace=trace,
         )
+
+    def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
+        """Return the combination of the interpolated images of all sets."""
+        return self._combined(interpolate(self.solve_sets(sample).x, canvas))
 
     def _combined(self, images: ImageSets) -> Image:
         first = images[..., 0, :, :]
