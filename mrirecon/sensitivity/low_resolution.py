@@ -12,7 +12,6 @@ from mrirecon.sensitivity.base import (
     CalibrationError,
     SensitivityEstimator,
     calibration_data,
-    in_center,
     unit_norm,
 )
 from mrirecon.types import Maps, Sample
@@ -61,7 +60,11 @@ class LowResolutionMaps(SensitivityEstimator):
 
 
 def _hann(size: int, width: Int64[Tensor, "*b"]) -> Float[Tensor, "*b n"]:
-    """Return Hann windows that are symmetric about index ``size // 2``, so they add no phase."""
-    distance = torch.arange(size, device=width.device) - size // 2
-    window = torch.cos(math.pi * distance / (width.unsqueeze(-1) + 1)).square()
-    return window * in_center(size, width)
+    """Return Hann windows that are symmetric about index ``size // 2``, so they add no phase.
+
+    The first or last of an even number of lines has no counterpart: it gets the weight zero.
+    """
+    distance = (torch.arange(size, device=width.device) - size // 2).abs()
+    width = width.unsqueeze(-1)
+    window = torch.cos(math.pi * distance / (width + width % 2)).square()
+    return window * (2 * distance < width)

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrirecon.fourier import ifft
+from mrirecon.fourier import fft, ifft
 from mrirecon.sensitivity import CalibrationError, GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.sensitivity.learned import _even_width
@@ -100,3 +100,22 @@ def test_automatic_centre_is_fastmris_but_a_full_mask_uses_the_whole_width(lines
     assert _even_width(mask) == width
     assert _even_width(torch.ones(45, dtype=torch.bool)) == 45
     assert _even_width(torch.zeros(45, dtype=torch.bool)) == 1
+
+
+@pytest.mark.parametrize("n", [24, 25])
+@pytest.mark.parametrize("lines", [4, 5, 12, 13, 24])
+def test_the_window_has_two_equal_sides(n, lines):
+    """So it adds no phase: the maps of real images are real."""
+    generator = torch.Generator().manual_seed(0)
+    images = 2 + torch.rand(3, n, n, generator=generator) + 0j
+    mask = in_center(n, torch.tensor(lines))[None]
+    kspace = fft(images) * mask
+    maps = LowResolutionMaps()(Sample(kspace, mask, acs=torch.tensor([n, lines])))
+    assert maps.imag.abs().max() < 1e-5
+    around, windows = (torch.arange(n) - n // 2).abs(), []
+    for count in (min(n, 24), lines):
+        reach = (count - 1) // 2  # on either side of the centre
+        window = torch.cos(torch.pi * around / (2 * reach + 2)).square()
+        windows.append(window * (around <= reach))
+    blurred = ifft(kspace * windows[0][:, None] * windows[1])
+    torch.testing.assert_close(maps, blurred / blurred.abs().square().sum(0).sqrt())
