@@ -243,7 +243,7 @@ def test_headerless_file_with_a_mask_is_prospectively_undersampled(tmp_path):
         (["reconstruct", "input=.", "output=o", "device=meta"], "'meta' cannot be used; use auto"),
         (["reconstruct", "input=.", "output=o", "image=phase"], "image=complex"),
         (["reconstruct", "input=.", "output=o", "checkpoint=loop"], "loop is not a file"),
-        (["reconstruct", "input=.", "output=o", "reading.noise=a (1),b=.h5"], "no HDF5 file"),
+        (["reconstruct", "input=.", "output=o", "reading.noise=a (1),b=.h5"], "a text that"),
         (
             ["reconstruct", "input=.", "output=o", "formats=[dicom]", "dicom_template=pipe (1)"],
             "pipe (1) is not a file",

@@ -78,7 +78,7 @@ def test_a_file_to_standard_output(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("content", "words"), [(b"garbage", "no HDF5 file"), (b"", "the file is empty")]
+    ("content", "words"), [(b"garbage", "is a text that"), (b"", "the file is empty")]
 )
 def test_bad_input_sends_nothing(content, words):
     done = pipe(content, "-")

@@ -20,6 +20,7 @@ from mrirecon.readers.installed import detects, installed_readers
 from mrirecon.readers.ismrmrd import IsmrmrdScan
 from mrirecon.readers.mrd_stream import MrdStreamScan
 from mrirecon.readers.naming import placed
+from mrirecon.readers.no_raw_data import IMAGE, images_in, named_format
 from mrirecon.readers.numpy_file import NumpyScan
 from mrirecon.readers.packed import PackedScan
 from mrirecon.readers.siemens import SiemensScan
@@ -74,6 +75,8 @@ def open_scan(
         scan.header = placed(scan.header, path, folder)
         return scan
     refuse_foreign(path)
+    if (known := named_format(path)) is not None:
+        raise RawDataError(f"{path}: is {known[0]}, expected a raw file: {known[1]}")
     found, remedy = found_in(path)
     names = ", ".join(reader.format for reader in known_readers())
     raise RawDataError(
@@ -86,6 +89,8 @@ def _check_file(path: Path) -> None:
     if path.is_dir():
         refuse_foreign(path)
         files = sorted(item.name for item in path.iterdir() if item.is_file())
+        if images := images_in(path):
+            raise RawDataError(f"{path}: is a folder of images ({images}): {IMAGE}")
         some = f" ({', '.join(files[:3])}{', …' if len(files) > 3 else ''})" if files else ""
         raise RawDataError(
             f"{path}: is a folder with {len(files)} files{some}, expected one raw file; "

@@ -61,6 +61,12 @@ def remedy(kind: Kind | None, stored: Stored) -> str:
     """Say what can be done about an array that is not understood."""
     if 0 in stored.shape:
         return "it is empty: export the scan again"
+    if kind == "pairs" and stored.dtype.kind == "f":
+        return (
+            "if the last axis holds real and imaginary part, say with reading.axes what the others "
+            f"mean, in order ({', '.join(WORDS)}); if these are magnitudes, they cannot be "
+            "reconstructed: give the raw file"
+        )
     if kind is not None:
         return f"say with reading.axes what each axis means, in order ({', '.join(WORDS)})"
     if stored.dtype.kind in "fiu":

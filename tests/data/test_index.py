@@ -94,7 +94,7 @@ def test_bad_files_are_remembered_with_their_reasons(folder, opened, capsys):
         assert len(Folder(folder, skip_unreadable=True)) == 3
         assert len(opened) == expected
         opened.clear()
-        assert "bad.h5: found no HDF5 file" in capsys.readouterr().err
+        assert "bad.h5: is a text that" in capsys.readouterr().err
 
 
 def test_an_index_that_cannot_be_kept_is_told(folder, monkeypatch, tmp_path, capsys):

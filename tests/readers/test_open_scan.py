@@ -23,7 +23,9 @@ def test_missing_file_folder_empty_file(tmp_path):
 def test_text_file_named_h5(tmp_path):
     path = tmp_path / "scan.h5"
     path.write_text("404 not found")
-    refused(path, "no HDF5 file, it starts with b'404 not found'; expected one of ISMRMRD, ")
+    refused(
+        path, "is a text that starts with '404 not found', expected a raw file: it holds no k-space"
+    )
 
 
 def test_truncated_hdf5(tmp_path):
@@ -81,7 +83,7 @@ def test_the_suffix_does_not_matter(tmp_path):
 
 
 def test_every_reader_is_listed(tmp_path):
-    (tmp_path / "a").write_text("text")
+    (tmp_path / "a").write_bytes(b"\1\2\3")
     with pytest.raises(RawDataError) as error:
         open_scan(tmp_path / "a")
     assert all(reader.format in str(error.value) for reader in READERS)
