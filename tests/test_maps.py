@@ -88,7 +88,7 @@ def test_too_little_calibration_fails_by_file(raw, tmp_path, monkeypatch, capsys
     with pytest.raises(SystemExit, match="1 of 1 files failed"):
         run(
             monkeypatch, f"input={raw}", f"output={tmp_path}", "sampling=equispaced",
-            "sampling.acs=4", "sampling.acceleration=4",
+            "sampling.acs=1", "sampling.acceleration=4",
         )  # fmt: skip
     assert "fully sampled centre" in capsys.readouterr().err
     assert not list(tmp_path.glob("*"))
