@@ -106,7 +106,12 @@ def created_hdf5(path: Path, **options: Any) -> Iterator[NewFile]:
     """
     with path.open("w+b", buffering=0) as raw:
         disk = _Disk(raw)
-        with NewFile(disk, **options) as file:
-            yield file
+        try:
+            with NewFile(disk, **options) as file:
+                yield file
+        except Exception as error:
+            if disk.error is None:
+                raise
+            raise disk.error from error  # what the library cannot read again follows from it
         if disk.error is not None:
             raise disk.error

@@ -4,6 +4,7 @@ import math
 import resource
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from matplotlib.figure import Figure
@@ -13,6 +14,7 @@ from pytorch_lightning.loggers import CSVLogger, TensorBoardLogger
 from mrirecon.data.packing import Packing, pack
 from mrirecon.errors import OutputError
 from mrirecon.figures.curve import Point, learning_curve
+from mrirecon.hdf5_output import created_hdf5
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
 from mrirecon.training.callbacks import SamplePictures
@@ -60,6 +62,21 @@ def test_hdf5_on_a_full_disk_is_an_error_and_no_crash(name, limit, tmp_path):
             WRITERS[name](path, scan)
         limit(resource.RLIM_INFINITY)
         assert path.read_bytes() == good and list(tmp_path.iterdir()) == [path]
+
+
+def test_what_follows_from_a_full_disk_is_told_as_a_full_disk(limit, tmp_path):
+    """The library may read again what was never written, and complain about that."""
+    with (
+        pytest.raises(OSError, match="File too large"),
+        created_hdf5(tmp_path / "a.h5") as file,
+    ):
+        limit(100)
+        file["a"] = np.ones(100)
+        file.flush()
+        raise KeyError("bad object header version number")
+    limit(resource.RLIM_INFINITY)
+    with pytest.raises(KeyError, match="own"), created_hdf5(tmp_path / "a.h5"):
+        raise KeyError("own")
 
 
 @pytest.mark.parametrize("options", [["output=file/run"], ["-m", "output=file"]])
