@@ -168,7 +168,7 @@ class Study:
 @cache
 def kept_scans(condition: Condition, subjects: str, count: int) -> list[Kept]:
     """Return the patients of a set."""
-    return [Kept(scan) for scan in condition.scans(subjects, count)]
+    return [Kept(scan.header, list(scan)) for scan in condition.scans(subjects, count)]
 
 
 def score_all(

@@ -3,6 +3,7 @@
 Only the standard library is imported until a command is known, so that help is instant.
 """
 
+import difflib
 import importlib
 import re
 import sys
@@ -68,6 +69,9 @@ VALUED = (
     "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd", "--config-name", "-cn",
     "--config-path", "-cp", "--experimental-rerun",
 )  # fmt: skip
+FLAGS = (
+    "--multirun", "-m", "--run", "-r", "--resolve", "--hydra-help", "--shell-completion", "-sc",
+)  # fmt: skip
 
 
 def main() -> None:
@@ -77,8 +81,20 @@ def main() -> None:
     written left behind.
     """
     command, *overrides = sys.argv[1:] or ["--help"]
-    known = command in COMMANDS
-    run(f"mrirecon {command}" if known else "mrirecon", lambda: _run(command, overrides))
+    name = f"mrirecon {command}" if command in COMMANDS else "mrirecon"
+    try:
+        run(name, lambda: _run(command, overrides))
+    except BrokenPipeError:
+        raise
+    except OSError as error:  # of the disk or of a path, which a traceback explains to nobody
+        if error.strerror is None:
+            raise
+        path = f"{str(error.filename)[:200]}: " if error.filename is not None else ""
+        sys.exit(f"{name}: {path}{error.strerror}")
+    except RuntimeError as error:  # pathlib's
+        if not str(error).startswith(("Symlink loop", "Could not determine home")):
+            raise
+        sys.exit(f"{name}: {error}")
 
 
 def _run(command: str, overrides: list[str]) -> None:
@@ -103,14 +119,19 @@ def _run(command: str, overrides: list[str]) -> None:
     if "-h" in overrides or "--help" in overrides:
         print(help_of(command, EXAMPLES[command], conf_folder()))
         return
+    if "--version" in overrides:
+        print(f"mrirecon {__version__}")
+        return
     if command == "reconstruct" and "-" in overrides:  # a filter: raw file in, MRD images out
         overrides.remove("-")
         for key in ("output", "input"):
             if not any(override.startswith(f"{key}=") for override in overrides):
                 overrides.insert(0, f"{key}=-")
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    _refuse_options(command, overrides)
     for before, override in zip(["", *overrides], overrides, strict=False):
-        if "=" not in override and not override.startswith(("-", "~")) and before not in VALUED:
+        unnamed = "=" not in override and not override.startswith(("-", "~"))
+        if before not in VALUED and (unnamed or re.match(r"[+~]*(=|$)", override)):
             sys.exit(
                 f"mrirecon {command}: expected key=value, got {override!r}; "
                 f"mrirecon {command} --help tells what there is"
@@ -119,6 +140,21 @@ def _run(command: str, overrides: list[str]) -> None:
     options, changes = _separated(overrides)
     sys.argv = [f"mrirecon {command}", *options, *(adapt(change, groups) for change in changes)]
     importlib.import_module(f"mrirecon.commands.{command}").main()
+
+
+def _refuse_options(command: str, words: list[str]) -> None:
+    """End at an option that does not exist or has no value, which another word must not become."""
+    for before, word in zip(["", *words], words, strict=False):
+        option = word.partition("=")[0]
+        if before not in VALUED and option.startswith("-") and option not in (*VALUED, *FLAGS):
+            close = difflib.get_close_matches(option, [*VALUED, *FLAGS], n=1)
+            hint = f"did you mean {close[0]}? " if close else ""
+            sys.exit(
+                f"mrirecon {command}: there is no option {option}; {hint}settings are written "
+                f"key=value; mrirecon {command} --help tells what there is"
+            )
+    if words and words[-1] in VALUED and words[-1] not in ("--info", "-i"):
+        sys.exit(f"mrirecon {command}: expected a value after {words[-1]}")
 
 
 def _separated(words: list[str]) -> tuple[list[str], list[str]]:

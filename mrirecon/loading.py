@@ -68,10 +68,12 @@ def check_recipe(
     """Refuse a recipe that names what is not trusted; see :func:`mrirecon.recipes.check_targets`.
 
     Raises:
-        ConfigError: Naming the target.
+        ConfigError: Naming the target; or when the preprocessing is a network, for which a
+            checkpoint holds no weights and which could take any memory.
     """
     check_targets(recipe.model, f"{path}: model", trust, named)
     check_targets(recipe.preprocessing, f"{path}: preprocessing", trust, named)
+    _check_preprocessing(recipe.preprocessing, path)
 
 
 def load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, path: str) -> None:
@@ -127,6 +129,22 @@ def check_size(node: dict[str, Any], checkpoint: Checkpoint, path: str) -> None:
         )
 
 
+def _check_preprocessing(node: dict[str, Any], path: str) -> None:
+    try:
+        check_targets(node, "preprocessing")
+    except ConfigError:
+        return  # of the user's own, or a trusted package
+    if (largest := _largest(node)) > LARGEST:
+        raise ConfigError(f"checkpoint: {path}: preprocessing cannot have {largest} of anything")
+    try:
+        with torch.device("meta"), _at_most(0):
+            build_callable(node, "preprocessing")
+    except Exception as error:  # the arguments may be anything
+        raise ConfigError(
+            f"checkpoint: {path}: its preprocessing cannot be built: {str(error)[:2000]}"
+        ) from error
+
+
 def _largest(node: Any) -> int:
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     return max(map(_largest, children), default=0) if not isinstance(node, int) else abs(node)
@@ -144,6 +162,8 @@ def _at_most(parameters: int) -> Iterator[None]:
 
     def count(_module: nn.Module, _name: str, part: nn.Module | nn.Parameter | None) -> None:
         nonlocal left
+        if parameters == 0 and isinstance(part, nn.Parameter):
+            raise ConfigError("it has weights, and the file holds none for it")
         left -= 1 + (sum(1 for _ in part.parameters()) if isinstance(part, nn.Module) else 0)
         if left < 0:
             raise ConfigError(f"it has many more parts than the {parameters} weights of the file")

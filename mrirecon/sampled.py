@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from mrirecon.sampling import Coverage, achieved_acceleration
-from mrirecon.sampling.calibration import LEAST, center_slice
+from mrirecon.sampling.calibration import LEAST, center_slice, central_block
 from mrirecon.types import Sample
 
 LISTED = 3
@@ -101,7 +101,8 @@ def describe_plane(sample: Sample) -> Sampling:
     h, w = sample.kspace.shape[-2:]
     mask = sample.mask.expand(h, w).numpy()
     rows, columns = np.asarray(mask.any(1)), np.asarray(mask.any(0))
-    acs = (0, 0) if sample.acs is None else (int(sample.acs[0]), int(sample.acs[1]))
+    told = sample.acs  # a reader may leave it to be counted
+    acs = central_block(sample.mask, (h, w)) if told is None else (int(told[0]), int(told[1]))
     separate = sample.calibration
     reference = None if separate is None else (separate.shape[-2], separate.shape[-1])
     extent = (_extent(rows), _extent(columns))

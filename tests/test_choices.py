@@ -52,7 +52,7 @@ def test_every_group_is_in_the_help_of_some_command():
         (["-m", "model=modl,istanet"], "model=istanet: there is no such choice; did you mean"),
         (["data/transforms@data.train.transform=augment"], "choose one of as_read, evaluate"),
         (["zebra=3"], "zebra: there is no such key; there are seed, output"),
-        (["--config-name", "mine"], "Cannot find primary config 'mine'"),
+        (["--config-name", "mine"], "--config-name mine: there is no such file"),
         (["data=folder"], "data.train.scans.path, data.val.scans.path must be given"),
         (["data=folder", "data.train.scans.path=x"], "data.val.scans.path must be given"),
     ],

@@ -5,6 +5,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import torch
 
 from mrirecon.data.collate import collate
 from mrirecon.errors import RawDataError
@@ -13,10 +14,12 @@ from mrirecon.image import root_sum_of_squares
 from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors import CgSense, ZeroFilled
+from mrirecon.sampled import describe_plane
 from mrirecon.sampling import EquispacedLines
 from mrirecon.sensitivity import Espirit
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
+from mrirecon.types import Sample
 from tests import scenes
 
 
@@ -86,3 +89,11 @@ def test_the_recommended_command_fits_the_fully_sampled_centre(acs, expected, tm
             for method in (CgSense(Espirit()), ZeroFilled())
         ]
         assert mistakes[0] < (0.6 if acs > 4 else 0.75) * mistakes[1]
+
+
+@pytest.mark.parametrize(("missing", "acs"), [([], (8, 12)), ([0], (8, 11)), ([6], (0, 0))])
+def test_the_centre_is_counted_where_a_reader_does_not_tell_it(missing, acs):
+    mask = torch.ones(1, 12, dtype=torch.bool)
+    mask[:, missing] = False
+    sample = Sample(kspace=torch.ones(2, 8, 12, dtype=torch.complex64), mask=mask)
+    assert describe_plane(sample).acs == acs

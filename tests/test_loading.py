@@ -307,3 +307,29 @@ def test_what_is_no_checkpoint_is_told_without_the_advice_to_run_it(tmp_path, co
     with pytest.raises(ConfigError, match=told) as caught:
         read_state(path)
     assert "weights_only" not in str(caught.value) and "weights only load" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("node", "reason"),
+    [
+        ({"_target_": "torch.nn.Linear", "in_features": 30_000, "out_features": 30_000},
+         "preprocessing cannot be built: .*holds none for it"),
+        ({"_target_": "mrirecon.data.Compose", "transforms": [
+            {"_target_": "torch.nn.Embedding", "num_embeddings": 10**6, "embedding_dim": 10**6}]},
+         "preprocessing cannot be built: .*holds none for it"),
+        ({"_target_": "torch.nn.Linear", "in_features": 10**9, "out_features": 10**9},
+         "preprocessing cannot have 1000000000 of anything"),
+        ({"_target_": "torch.nn.ZeroPad2d", "padding": "x"}, "preprocessing"),
+    ],
+)  # fmt: skip
+def test_preprocessing_that_would_take_memory_is_refused(tmp_path, node, reason):
+    """A checkpoint holds no weights for its preprocessing, so that it has none."""
+    network = {"_target_": "mrirecon.reconstructors.UNet", "channels": 2, "pools": 1}
+    path = tmp_path / "a.ckpt"
+    state = {f"reconstructor.{k}": v for k, v in UNet(channels=2, pools=1).state_dict().items()}
+    recipe = {"model": network, "preprocessing": {"_target_": "mrirecon.data.Normalize"}}
+    torch.save({"state_dict": state, "recipe": recipe}, path)
+    load_reconstructor(path)
+    torch.save({"state_dict": state, "recipe": {**recipe, "preprocessing": node}}, path)
+    with pytest.raises(ConfigError, match=reason):
+        load_reconstructor(path)

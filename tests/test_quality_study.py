@@ -1,22 +1,27 @@
 """The quality study: its statistics against other formulas, its set-up, and a run at toy size."""
 
 import json
+import pickle
 import sys
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hydra import compose, initialize_config_dir
 from scipy import stats
 
 from mrirecon.cli import adapt
 from mrirecon.config import build
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.simulation import Prescription, SimulationProtocol, simulated_scans
+from tests.scenes import equal
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
 import quality  # noqa: E402
+import quality_scans  # noqa: E402
 import quality_statistics as statistics  # noqa: E402
 import quality_study as study  # noqa: E402
 
@@ -120,3 +125,23 @@ def test_what_was_trained_with_other_settings_is_not_taken_for_this(tmp_path):
         quality._claim(tmp_path / "run", settings)
         assert weights.exists() == kept
         weights.touch()
+
+
+def test_stored_scans_are_read_without_running_anything(tmp_path, monkeypatch):
+    protocol = SimulationProtocol(coils=2, prescription=Prescription(matrix=(32, 32), slices=2))
+    first = quality_scans.stored_scans(str(tmp_path), 3, 1, protocol)
+    (file,) = tmp_path.glob("*.pt")
+    for one in torch.load(file, weights_only=True):
+        assert isinstance(one["header"], str)
+    monkeypatch.setattr(quality_scans, "simulated_scans", None)
+    again = quality_scans.stored_scans(str(tmp_path), 3, 1, protocol)
+    (simulated,) = simulated_scans(3, 1, protocol)
+    for scans in (first, again):
+        assert scans[0].header == simulated.header
+        for found, wanted in zip(scans[0], simulated, strict=True):
+            assert found.key == wanted.key and found.tensors().keys() == wanted.tensors().keys()
+            for name, tensor in wanted.tensors().items():
+                assert equal(found.tensors()[name], tensor), name
+    torch.save([Path("/")], file)
+    with pytest.raises(pickle.UnpicklingError):
+        quality_scans.stored_scans(str(tmp_path), 3, 1, protocol)

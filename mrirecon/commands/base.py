@@ -15,6 +15,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from mrirecon.commands import hydra_errors
 from mrirecon.commands.shown import Shown
 from mrirecon.config import settings
 from mrirecon.defaults import completed
@@ -40,9 +41,11 @@ def command(
     def decorate(function: Command[Settings]) -> Callable[[], None]:
         name, sweep = function.__name__, Sweep(os.getpid())
         shown: Shown | None = None
+        progress = hydra_errors.Progress()
 
         @functools.wraps(function)
         def wrapped(config: DictConfig) -> float | None:
+            progress.begun = True
             given = OmegaConf.to_container(config)
             config = OmegaConf.create(completed(given))
             for group in groups:  # one that was set to null is simply None
@@ -67,11 +70,15 @@ def command(
 
         @functools.wraps(function)
         def start() -> None:
-            nonlocal shown
+            nonlocal shown, progress
             sweep.forget()
             shown, words = Shown.taken_from(sys.argv[1:])
             sys.argv = [sys.argv[0], *words]
-            main()
+            try:
+                with hydra_errors.told() as progress:
+                    main()
+            except ConfigError as error:
+                sys.exit(f"mrirecon {name}: {error}")
             if report := sweep.report():
                 sys.exit(f"mrirecon {name}: {report}")
 

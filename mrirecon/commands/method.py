@@ -98,12 +98,26 @@ def find_device(name: str) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if not re.fullmatch(r"cpu|cuda(:\d+)?", name):  # torch knows many more, of which none is tried
         raise ConfigError(f"device: {name!r} cannot be used; use auto, cpu, cuda or cuda:1")
+    if name.partition(":")[0] == "cuda" and (reason := no_gpu()):
+        raise ConfigError(f"device: {name} cannot be used: {reason}; device=auto or cpu needs none")
     try:
         return torch.empty(0, device=name).device
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(
             f"device: {name!r} cannot be used ({str(error).splitlines()[0]}); use auto, cpu or cuda"
         ) from error
+
+
+def no_gpu() -> str:
+    """Say why torch has no GPU and what to do; empty when it has one."""
+    if torch.cuda.is_available():
+        return ""
+    if torch.version.cuda is None and torch.version.hip is None:
+        return (
+            f"torch {torch.__version__} was installed without support of GPUs; install one with it "
+            "(see pytorch.org)"
+        )
+    return "torch finds no GPU; check that nvidia-smi lists it and CUDA_VISIBLE_DEVICES names it"
 
 
 def _with_partial_fourier(node: dict[str, Any], reconstructor: Reconstructor) -> Reconstructor:

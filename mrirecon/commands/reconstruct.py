@@ -128,13 +128,13 @@ def _write_files(
 ) -> None:
     device, folder = find_device(settings.device), output_folder(settings.output)
     existing = chosen_existing(settings.existing, settings.overwrite)
-    read = (settings.checkpoint, config.reading.get("noise") if config.reading else None)
+    reading = build(config.reading, Reading, "reading")
+    read = (settings.checkpoint, reading.noise)
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read,
         phase=settings.phase,
     )  # fmt: skip
     method = build_method(config, settings.checkpoint, device, settings.trust)
-    reading = build(config.reading, Reading, "reading")
     failed = incomplete = doubtful = 0
     for file in files:
         try:

@@ -10,6 +10,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Timer
 
+from mrirecon.commands.method import no_gpu
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError
 from mrirecon.metrics import METRICS
@@ -17,6 +18,7 @@ from mrirecon.training.module import LOSS
 from mrirecon.training.objective import Objective
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
+ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "None")
 SCORES = ("train/loss", LOSS, *(f"val/{name}" for name in METRICS))
 NOTHING = "would train nothing"
 REFUSED = {
@@ -46,6 +48,7 @@ def check_flags(flags: dict[str, Any]) -> None:
         ConfigError: Naming the argument and what to do instead.
     """
     _check_precision(str(flags.get("precision") or PRECISIONS[0]))
+    _check_accelerator(str(flags.get("accelerator")))
     for name, reason in REFUSED.items():
         if flags.get(name):
             raise ConfigError(f"trainer.{name}={flags[name]} cannot be used here: {reason}")
@@ -70,6 +73,19 @@ def _check_precision(precision: str) -> None:
     if precision not in PRECISIONS:
         raise ConfigError(f"trainer.precision: expected one of {', '.join(PRECISIONS)}, "
                           f"got {precision}; k-space stays in complex64")  # fmt: skip
+
+
+def _check_accelerator(name: str) -> None:
+    if name not in ACCELERATORS:
+        raise ConfigError(
+            f"trainer.accelerator: expected one of {', '.join(ACCELERATORS[:-1])}, got {name}; "
+            "others lack complex or double-precision numbers"
+        )
+    if name in ("gpu", "cuda") and (reason := no_gpu()):
+        raise ConfigError(
+            f"trainer.accelerator={name} cannot be used: {reason}; trainer=default takes a GPU "
+            "where there is one, and else the CPU"
+        )
 
 
 def check_trainer(trainer: pl.Trainer, data: DataModule, objective: Objective) -> None:

@@ -32,8 +32,14 @@ def output_folder(path: str | Path) -> Path:
     Raises:
         OutputError: When it is a file, or cannot be written.
     """
-    folder = Path(path).expanduser()
-    existing = next(parent for parent in (folder, *folder.absolute().parents) if parent.exists())
+    try:
+        folder = Path(path).expanduser()
+        existing = _existing(folder)
+    except OutputError:
+        raise
+    except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no such user's home
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise OutputError(f"output: {str(path)[:200]!r} cannot be a folder: {reason}") from error
     if not existing.is_dir():
         raise OutputError(f"output: {existing} is a file, expected a folder")
     try:
@@ -47,6 +53,23 @@ def output_folder(path: str | Path) -> Path:
     if folder.is_dir():
         remove_leftovers(folder)
     return folder
+
+
+def _existing(folder: Path) -> Path:
+    """Return the folder, or the nearest one above it that is there.
+
+    Raises:
+        OutputError: When a link on the way leads nowhere, or to itself.
+    """
+    for parent in (folder, *folder.absolute().parents):
+        if parent.exists():
+            return parent
+        if parent.is_symlink():
+            raise OutputError(
+                f"output: {parent} is a link to {parent.readlink()}, which is not there; make that "
+                "folder, or choose another one"
+            )
+    raise OutputError(f"output: {folder} is not there, nor anything above it")
 
 
 class Untouchable:

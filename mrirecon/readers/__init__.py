@@ -98,6 +98,8 @@ def _check_file(path: Path) -> None:
         )
     if not path.exists():
         raise RawDataError(f"{path}: no such file; check the path (working folder: {Path.cwd()})")
+    if not path.is_file():
+        raise RawDataError(f"{path}: is a pipe or a device, expected a file; write it to one first")
     try:
         empty = path.stat().st_size == 0
         with path.open("rb"):

@@ -96,8 +96,13 @@ def read_state(path: str | Path) -> dict[str, Any]:
     Raises:
         ConfigError: When the file is missing or no checkpoint.
     """
-    path = Path(path)
-    if not path.is_file():
+    try:
+        path = Path(path).expanduser()
+        is_file = path.is_file()
+    except (OSError, ValueError, RuntimeError) as error:  # too long, NUL, no such user's home
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise ConfigError(f"checkpoint: {str(path)[:200]!r} cannot be a file: {reason}") from error
+    if not is_file:
         raise ConfigError(f"checkpoint: {path} is not a file (in {Path.cwd()})")
     _refuse_compressed(path)
     try:
@@ -129,8 +134,11 @@ def _refuse_newer(state: dict[str, Any], path: Path) -> None:
 
 def _unreadable(path: Path, error: Exception) -> str:
     """Say what is there instead; PyTorch's own words advise to let the file run code."""
-    with path.open("rb") as stream:
-        start = stream.read(16)
+    try:
+        with path.open("rb") as stream:
+            start = stream.read(16)
+    except OSError as unreadable:
+        return f"{unreadable.strerror}; check its permissions"
     if not start:
         return "the file is empty; copy it again"
     if found := re.search(r"\bGLOBAL ([\w.]+)", str(error)):
