@@ -13,7 +13,7 @@ from recon_cases import ACCELERATION, Bart, Case, arguments, case, error, interl
 from table import Row, publish
 
 from mrirecon.operators import least_squares
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling import PoissonDisc, scan_rng
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.solvers import conjugate_gradient

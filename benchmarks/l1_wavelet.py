@@ -13,8 +13,8 @@ import torch
 from recon_cases import Bart, Case, arguments, case, error, interleaved
 from table import Row, publish
 
-from mrirecon.reconstructors.data_scale import data_scale
-from mrirecon.reconstructors.l1_wavelet import L1Wavelet
+from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
+from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.sensitivity import GivenMaps
 
 WEIGHT, STEPS = 2e-3, 100

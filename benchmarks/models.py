@@ -33,7 +33,7 @@ from mrirecon.config import build
 from mrirecon.files import conf_folder
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import unit_norm
-from mrirecon.training.memory import recompute
+from mrirecon.training.callbacks.recompute_activations import recompute
 from mrirecon.types import Sample
 
 ONE_GPU = {

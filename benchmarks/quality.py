@@ -60,8 +60,8 @@ from mrirecon.evaluation.protocol import score
 from mrirecon.inference import reconstruct_scan
 from mrirecon.metrics import METRICS
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.l1_wavelet import L1Wavelet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sensitivity import CachedMaps, Espirit, PhasedMaps
 from mrirecon.training.checkpoint import read_checkpoint
 

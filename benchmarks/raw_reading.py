@@ -16,7 +16,7 @@ from table import Row, median_ms, publish
 
 from mrirecon.raw.mrd import ACQUISITION, AcquisitionFlag
 from mrirecon.readers import open_scan
-from mrirecon.readers.ismrmrd import IsmrmrdScan
+from mrirecon.readers.mrd.ismrmrd import IsmrmrdScan
 
 COILS, SAMPLES, LINES = 16, 512, 250
 

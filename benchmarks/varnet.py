@@ -20,8 +20,8 @@ from recon_cases import interleaved
 from table import MemoryRow, Row, publish
 from torch import Tensor, nn
 
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.training.memory import recompute
+from mrirecon.reconstructors.learned.varnet import VarNet
+from mrirecon.training.callbacks.recompute_activations import recompute
 from mrirecon.types import Sample
 
 CASES = {"a8": (8, 320, 320), "c15": (15, 640, 368), "small": (4, 64, 64)}

@@ -13,35 +13,35 @@ from .memory_scan import MemoryScan as MemoryScan
 from .metrics import nmse as nmse, psnr as psnr, ssim as ssim
 from .pipeline import Method as Method
 from .readers import open_scan as open_scan
-from .reconstructors.adaptive_combine import AdaptiveCombine as AdaptiveCombine
-from .reconstructors.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet
 from .reconstructors.base import Reconstructor as Reconstructor
-from .reconstructors.cascade_net import CascadeNet as CascadeNet
-from .reconstructors.cg_sense import CgSense as CgSense
-from .reconstructors.deep_unrolled import DeepUnrolled as DeepUnrolled
-from .reconstructors.fi_varnet import FiVarNet as FiVarNet
-from .reconstructors.grappa import Grappa as Grappa
-from .reconstructors.ista_net import IstaNet as IstaNet
-from .reconstructors.l1_wavelet import L1Wavelet as L1Wavelet
-from .reconstructors.locally_low_rank import LocallyLowRank as LocallyLowRank
-from .reconstructors.lpd_net import LpdNet as LpdNet
-from .reconstructors.modl import MoDL as MoDL
-from .reconstructors.partial_fourier import Homodyne as Homodyne, Pocs as Pocs
-from .reconstructors.recurrent_varnet import RecurrentVarNet as RecurrentVarNet
-from .reconstructors.rim import Rim as Rim
-from .reconstructors.sigpy_apps import (
+from .reconstructors.classical.adaptive_combine import AdaptiveCombine as AdaptiveCombine
+from .reconstructors.classical.cg_sense import CgSense as CgSense
+from .reconstructors.classical.grappa import Grappa as Grappa
+from .reconstructors.classical.l1_wavelet import L1Wavelet as L1Wavelet
+from .reconstructors.classical.locally_low_rank import LocallyLowRank as LocallyLowRank
+from .reconstructors.classical.partial_fourier import Homodyne as Homodyne, Pocs as Pocs
+from .reconstructors.classical.sigpy import (
     SigpyL1Wavelet as SigpyL1Wavelet,
     SigpySense as SigpySense,
     SigpyTotalVariation as SigpyTotalVariation,
 )
-from .reconstructors.soft_sense import SoftSense as SoftSense
-from .reconstructors.spirit import Spirit as Spirit
-from .reconstructors.total_variation import Tgv as Tgv, TotalVariation as TotalVariation
-from .reconstructors.unet import UNet as UNet
-from .reconstructors.varnet import VarNet as VarNet
-from .reconstructors.vsharp import VSharp as VSharp
-from .reconstructors.xpdnet import XpdNet as XpdNet
-from .reconstructors.zero_filled import ZeroFilled as ZeroFilled
+from .reconstructors.classical.soft_sense import SoftSense as SoftSense
+from .reconstructors.classical.spirit import Spirit as Spirit
+from .reconstructors.classical.total_variation import Tgv as Tgv, TotalVariation as TotalVariation
+from .reconstructors.classical.zero_filled import ZeroFilled as ZeroFilled
+from .reconstructors.learned.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet
+from .reconstructors.learned.cascade_net import CascadeNet as CascadeNet
+from .reconstructors.learned.deep_unrolled import DeepUnrolled as DeepUnrolled
+from .reconstructors.learned.fi_varnet import FiVarNet as FiVarNet
+from .reconstructors.learned.ista_net import IstaNet as IstaNet
+from .reconstructors.learned.lpd_net import LpdNet as LpdNet
+from .reconstructors.learned.modl import MoDL as MoDL
+from .reconstructors.learned.recurrent_varnet import RecurrentVarNet as RecurrentVarNet
+from .reconstructors.learned.rim import Rim as Rim
+from .reconstructors.learned.unet import UNet as UNet
+from .reconstructors.learned.varnet import VarNet as VarNet
+from .reconstructors.learned.vsharp import VSharp as VSharp
+from .reconstructors.learned.xpdnet import XpdNet as XpdNet
 from .sampling import (
     EquispacedFractionLines as EquispacedFractionLines,
     EquispacedLines as EquispacedLines,

@@ -14,9 +14,13 @@ from mrirecon.errors import ConfigError
 from mrirecon.inference import read_batches, scan_batches
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.scan import Scan
-from mrirecon.training.measured import predicted_kspace, reconstruct_with_maps, relative_error
-from mrirecon.training.objective import Objective
-from mrirecon.training.self_supervised import Ssdu
+from mrirecon.training.objectives.base import Objective
+from mrirecon.training.objectives.measured_kspace import (
+    predicted_kspace,
+    reconstruct_with_maps,
+    relative_error,
+)
+from mrirecon.training.objectives.ssdu import Ssdu
 from mrirecon.types import Mask, Sample, Transform
 
 VALIDATED = 8

@@ -13,7 +13,7 @@ from mrirecon.building import build_callable, build_node
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import check_targets
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.weights import public_model, strip_prefixes
+from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 from mrirecon.types import Transform
 

@@ -21,7 +21,7 @@ from mrirecon.privacy import Disclosure, recorded
 from mrirecon.readers import FileScan
 from mrirecon.reconstruction import Provenance, Reconstruction, planes_of, split_series
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.partial_fourier import PartialFourier
+from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.sampling import Coverage, SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection

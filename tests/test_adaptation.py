@@ -10,12 +10,12 @@ from mrirecon.fourier import fft
 from mrirecon.inference import reconstruct_scan
 from mrirecon.metrics import psnr
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.scan import Scan
 from mrirecon.sensitivity import LowResolutionMaps
-from mrirecon.training.objective import Objective, Supervised
-from mrirecon.training.self_supervised import Ssdu
+from mrirecon.training.objectives.base import Objective, Supervised
+from mrirecon.training.objectives.ssdu import Ssdu
 from tests import scenes
 from tests.training import runs
 

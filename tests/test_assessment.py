@@ -13,10 +13,10 @@ from mrirecon.image import complex_image
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reconstruction import chosen_planes, series_of
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.partial_fourier import Pocs
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.partial_fourier import Pocs
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame
 from mrirecon.selection import Selection

@@ -15,7 +15,7 @@ from mrirecon.recipes import check_targets
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.training.objective import Objective
+from mrirecon.training.objectives.base import Objective
 
 CONF = conf_folder()
 

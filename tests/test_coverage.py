@@ -10,7 +10,7 @@ import torch
 from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.readers import open_scan
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sampling import Coverage, DrawnMask, SamplingPattern
 from mrirecon.types import Sample
 from tests import scenes

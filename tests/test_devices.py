@@ -7,17 +7,17 @@ from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.evaluation.g_factor import sense_g_factor
 from mrirecon.evaluation.replicas import pseudo_replicas
-from mrirecon.networks.conditioning import Conditioning
+from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.operators import adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.grappa import Grappa
-from mrirecon.reconstructors.ista_net import IstaNet
-from mrirecon.reconstructors.rim import Rim
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.grappa import Grappa
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.ista_net import IstaNet
+from mrirecon.reconstructors.learned.rim import Rim
 from mrirecon.sensitivity import GivenMaps, LearnedMaps
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.training.objective import Objective, Supervised
-from mrirecon.training.volumes import VolumeScores
+from mrirecon.training.objectives.base import Objective, Supervised
+from mrirecon.training.validation_scores import VolumeScores
 from tests import scenes
 from tests.accelerator import DEVICE, Accelerator, WrongDeviceError
 from tests.test_config import choices, composed

@@ -17,10 +17,10 @@ from mrirecon.figures.curve import Point, learning_curve
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
-from mrirecon.training.callbacks import SamplePictures
-from mrirecon.training.forgiving import forgiving
-from mrirecon.training.progress import EpochLines, LearningCurve
-from mrirecon.training.storage import AtomicCheckpoints
+from mrirecon.training.callbacks.forgiving import forgiving
+from mrirecon.training.callbacks.progress import EpochLines, LearningCurve
+from mrirecon.training.callbacks.sample_pictures import SamplePictures
+from mrirecon.training.checkpoint_files import AtomicCheckpoints
 from tests import scenes
 from tests.test_cli import TINY, mrirecon
 from tests.training import runs

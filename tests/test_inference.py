@@ -9,15 +9,15 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import on_matrix, reconstruct_scan
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.fi_varnet import FiVarNet
-from mrirecon.reconstructors.grappa import Grappa
-from mrirecon.reconstructors.kspace_consistency import SoftStep
-from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
-from mrirecon.reconstructors.soft_sense import SoftSense
-from mrirecon.reconstructors.spirit import Spirit
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.grappa import Grappa
+from mrirecon.reconstructors.classical.soft_sense import SoftSense
+from mrirecon.reconstructors.classical.spirit import Spirit
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.fi_varnet import FiVarNet
+from mrirecon.reconstructors.learned.recurrent_varnet import RecurrentVarNet
+from mrirecon.reconstructors.learned.varnet import VarNet
+from mrirecon.reconstructors.parts.kspace_consistency import SoftStep
 from mrirecon.scan import Scan
 from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps
 from mrirecon.types import Sample

@@ -97,7 +97,10 @@ def test_only_one_module_calls_the_fft_of_torch():
     [
         ("mrirecon", {"torch", "numpy", "hydra", "pytorch_lightning"}),
         ("mrirecon.cli", {"torch", "numpy", "hydra", "pytorch_lightning"}),
-        ("mrirecon.reconstructors.cg_sense", {"hydra", "pytorch_lightning", "matplotlib", "h5py"}),
+        (
+            "mrirecon.reconstructors.classical.cg_sense",
+            {"hydra", "pytorch_lightning", "matplotlib", "h5py"},
+        ),
         ("mrirecon.loading", {"hydra", "omegaconf", "pytorch_lightning", "matplotlib"}),
         ("mrirecon.readers", {"hydra", "pytorch_lightning", "matplotlib"}),
     ],

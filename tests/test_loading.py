@@ -19,8 +19,8 @@ from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 from mrirecon.loading import load_reconstructor
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
@@ -62,7 +62,7 @@ def scaled(sample, factor):
 """
 OBJECTIVE = """
 from mrirecon.image import center_crop
-from mrirecon.training.objective import Objective
+from mrirecon.training.objectives.base import Objective
 
 
 class MeanError(Objective):

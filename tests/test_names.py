@@ -19,7 +19,7 @@ from mrirecon.names import PACKAGES, public_name
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import FORMAT, read_checkpoint, read_state
 from mrirecon.training.continuity import RunFacts, differences
-from mrirecon.training.objective import Objective
+from mrirecon.training.objectives.base import Objective
 from mrirecon.types import Sample
 
 OLD = Path(__file__).parent / "golden" / "version_0_1"
@@ -80,7 +80,7 @@ def test_what_version_0_1_named_has_a_public_name(path):
         "mrirecon.data..Compose",
         "mrirecon.data.\0.Compose",
         "mrirecon.data./tmp/x.Compose",
-        "mrirecon.reconstructors.varnet.torch",
+        "mrirecon.reconstructors.learned.varnet.torch",
         "torch.nn.Conv2d",
         "mypackage.reconstructors.VarNet",
         "VarNet",

@@ -13,7 +13,7 @@ from mrirecon.files import Existing
 from mrirecon.pipeline import Method
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import series_of
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.scan import Frame
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd

@@ -13,7 +13,7 @@ from mrirecon.inference import reconstruct_scan
 from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, split_series
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.writers import write_nifti
 
 WIDTH = 5.0  # mm, standard deviation of the blobs

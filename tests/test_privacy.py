@@ -20,7 +20,7 @@ from mrirecon.pipeline import Method, Request, assessed, run
 from mrirecon.privacy import Disclosure, clean, private_command, private_tree
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, Reconstruction
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sensitivity import Walsh
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.writers import WRITERS

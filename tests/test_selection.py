@@ -15,9 +15,9 @@ from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.raw.mrd_images import COMPLEX
 from mrirecon.reconstruction import Provenance, chosen_series, planes_of, split_series
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.locally_low_rank import LocallyLowRank
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.locally_low_rank import LocallyLowRank
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.scan import Frame, Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Walsh

@@ -15,7 +15,7 @@ from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER
 from mrirecon.raw.stacks import divide
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, split_series
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.writers import write_dicom, write_nifti
 from mrirecon.writers.sidecar import sidecar
 from tests.test_patient_coordinates import AXES, FOV, WIDTH, XML, frequencies, spectrum

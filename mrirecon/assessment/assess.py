@@ -18,7 +18,7 @@ from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling import achieved_acceleration
 from mrirecon.scan import ScanHeader
 from mrirecon.selection import Selection

@@ -11,7 +11,7 @@ from mrirecon.operators import sense
 from mrirecon.quality import Residual
 from mrirecon.sensitivity import Espirit
 from mrirecon.sensitivity.base import calibration_extent
-from mrirecon.training.noise import noise_level
+from mrirecon.training.objectives.noise_like import noise_level
 from mrirecon.types import Maps, Sample
 
 TURNS = 4

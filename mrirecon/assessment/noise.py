@@ -9,8 +9,8 @@ from torch import Tensor
 from mrirecon.inference import on_matrix
 from mrirecon.quality import NoiseMaps
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Maps, Sample
 

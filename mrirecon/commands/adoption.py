@@ -12,7 +12,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.loading import check_recipe, check_size, load_weights
 from mrirecon.recipes import targets
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.weights import public_model, strip_prefixes
+from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 
 CHOICES = ("model", "preprocessing", "sensitivity")

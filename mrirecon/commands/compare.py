@@ -17,11 +17,11 @@ from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.l1_wavelet import L1Wavelet
-from mrirecon.reconstructors.sigpy_apps import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
-from mrirecon.reconstructors.total_variation import Tgv, TotalVariation
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
+from mrirecon.reconstructors.classical.sigpy import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
+from mrirecon.reconstructors.classical.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sampling import EquispacedLines, PoissonDisc, SamplingPattern
 from mrirecon.sensitivity import Espirit, GivenMaps
 from mrirecon.types import Sample

@@ -22,7 +22,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, Untouchable, atomic, mark, refuse_existing
 from mrirecon.loading import PREPROCESSING
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.weights import public_model, strip_prefixes
+from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
 from mrirecon.training.checkpoint import Recipe, read_state, written_by
 
 

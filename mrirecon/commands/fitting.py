@@ -17,7 +17,7 @@ from mrirecon import interruption
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError, OutputError
 from mrirecon.interruption import Interrupted
-from mrirecon.training.finite import RefuseNonFinite
+from mrirecon.training.callbacks.non_finite import RefuseNonFinite
 from mrirecon.training.module import ReconstructionModule
 
 DAMAGED = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)

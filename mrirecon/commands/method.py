@@ -17,7 +17,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.loading import check_size, load_weights
 from mrirecon.pipeline import Method
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.partial_fourier import PartialFourier
+from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.checkpoint import read_checkpoint
 

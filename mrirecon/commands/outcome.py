@@ -6,7 +6,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from mrirecon.training.last_checkpoint import LastCheckpoint
+from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
 from mrirecon.training.module import LOSS
 
 FALLBACK = ("val/ssim", LOSS)

@@ -14,6 +14,7 @@ from mrirecon.config import plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError
 from mrirecon.training.checkpoint import read_state, recipe_of
+from mrirecon.training.checkpoint_files import AtomicCheckpoints, refuse_replacing
 from mrirecon.training.continuity import (
     RunFacts,
     data_settings,
@@ -25,7 +26,6 @@ from mrirecon.training.continuity import (
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.open_update import GRADIENTS
 from mrirecon.training.position import position_in
-from mrirecon.training.storage import AtomicCheckpoints, refuse_replacing
 
 GROUPS = ("objective", "optimizer", "scheduler")
 FLAGS = (

@@ -30,7 +30,7 @@ from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Objective, no_reference
+from mrirecon.training.objectives.base import Objective, no_reference
 from mrirecon.versions import versions
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.

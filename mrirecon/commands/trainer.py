@@ -15,12 +15,12 @@ from mrirecon.commands.fitting import last_checkpoint
 from mrirecon.config import build, build_all, plain
 from mrirecon.errors import ConfigError
 from mrirecon.terminal import draws_bars
-from mrirecon.training.finite import RefuseNonFinite
-from mrirecon.training.forgiving import forgiving
-from mrirecon.training.last_checkpoint import LastCheckpoint
-from mrirecon.training.progress import EpochLines
-from mrirecon.training.stopping import SaveWhenAsked
-from mrirecon.training.storage import AtomicCheckpoints
+from mrirecon.training.callbacks.forgiving import forgiving
+from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
+from mrirecon.training.callbacks.non_finite import RefuseNonFinite
+from mrirecon.training.callbacks.progress import EpochLines
+from mrirecon.training.callbacks.save_when_asked import SaveWhenAsked
+from mrirecon.training.checkpoint_files import AtomicCheckpoints
 
 
 def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:

@@ -15,7 +15,7 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError
 from mrirecon.metrics import METRICS
 from mrirecon.training.module import LOSS
-from mrirecon.training.objective import Objective
+from mrirecon.training.objectives.base import Objective
 
 PRECISIONS = ("32-true", "16-mixed", "bf16-mixed")
 ACCELERATORS = ("auto", "cpu", "gpu", "cuda", "None")

@@ -22,7 +22,7 @@ class SliceDataset(Dataset[Sample]):
     """Slices of ``scans`` in order, read on demand.
 
     Args:
-        scans: For instance :class:`~mrirecon.data.folder.Folder` or simulated scans.
+        scans: For instance :class:`~mrirecon.data.Folder` or simulated scans.
         transform: Applied to every slice, every time.
         cache: Keep the slices in memory once they have been read (or simulated), so that later
             epochs only transform them; in each worker process its own. Without it, a method that

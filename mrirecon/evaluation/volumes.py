@@ -11,10 +11,10 @@ import torch
 from mrirecon.data.folder import readable
 from mrirecon.errors import RawDataError
 from mrirecon.readers.base import blaming
-from mrirecon.readers.fastmri import TARGETS
-from mrirecon.readers.hdf5 import open_hdf5, read
+from mrirecon.readers.fastmri.scan import TARGETS
+from mrirecon.readers.hdf5.opening import open_hdf5, read
+from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 from mrirecon.readers.naming import scan_name
-from mrirecon.readers.unwritten import refuse_unwritten
 from mrirecon.types import Volume
 
 

@@ -1,12 +1,12 @@
-from .conditioning import Conditioning as Conditioning
 from .conv_ind_rnn import ConvIndRnn as ConvIndRnn
 from .denoiser import Denoiser as Denoiser, ImageNetwork as ImageNetwork
-from .features import FeatureNetwork as FeatureNetwork
 from .joint_cnn import JointCnn as JointCnn
-from .joint_network import JointNetwork as JointNetwork
 from .joint_unet import JointUnet as JointUnet
 from .mwcnn import Mwcnn as Mwcnn, ResidualMwcnn as ResidualMwcnn
 from .norm_unet import NormUnet as NormUnet
+from .parts.conditioning import Conditioning as Conditioning
+from .parts.features import FeatureNetwork as FeatureNetwork
+from .parts.joint_network import JointNetwork as JointNetwork
 from .prompt_unet import PromptUnet as PromptUnet
 from .residual_cnn import ResidualCnn as ResidualCnn
 from .restormer import Restormer as Restormer

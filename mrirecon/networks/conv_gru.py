@@ -5,8 +5,8 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import to_channels
 from mrirecon.networks.dilated_cnn import DILATIONS, HIDDEN, dilated
+from mrirecon.networks.parts.channels import to_channels
 from mrirecon.networks.recurrent import RecurrentNetwork, State
 
 

@@ -6,8 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
-from mrirecon.networks.channels import from_channels, stacked_channels
-from mrirecon.networks.features import FeatureNetwork, History, check_counts
+from mrirecon.networks.parts.channels import from_channels, stacked_channels
+from mrirecon.networks.parts.features import FeatureNetwork, History, check_counts
 
 
 class ImageNetwork(nn.Module):

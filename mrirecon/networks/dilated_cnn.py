@@ -5,7 +5,7 @@ from itertools import pairwise
 from jaxtyping import Complex64
 from torch import Tensor, nn
 
-from mrirecon.networks.channels import from_channels, to_channels
+from mrirecon.networks.parts.channels import from_channels, to_channels
 
 HIDDEN = (32, 32, 64, 64)
 DILATIONS = (1, 1, 2, 4)

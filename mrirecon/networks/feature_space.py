@@ -8,8 +8,8 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import from_channels, to_channels
-from mrirecon.networks.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.channels import from_channels, to_channels
+from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
 from mrirecon.networks.unet import Unet
 
 

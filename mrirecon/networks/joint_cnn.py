@@ -5,7 +5,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mrirecon.networks.joint_network import JointNetwork
+from mrirecon.networks.parts.joint_network import JointNetwork
 
 
 class JointCnn(JointNetwork):

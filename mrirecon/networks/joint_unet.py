@@ -3,7 +3,7 @@
 from jaxtyping import Complex64
 from torch import Tensor, nn
 
-from mrirecon.networks.channels import from_channels, stacked_channels
+from mrirecon.networks.parts.channels import from_channels, stacked_channels
 from mrirecon.networks.unet import Unet
 
 

@@ -7,8 +7,8 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import from_channels, to_channels
-from mrirecon.networks.penalized import Penalized
+from mrirecon.networks.parts.channels import from_channels, to_channels
+from mrirecon.networks.parts.penalized import Penalized
 
 
 def shrink(x: Float[Tensor, "..."], threshold: Float[Tensor, "..."]) -> Float[Tensor, "..."]:

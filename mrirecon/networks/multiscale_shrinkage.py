@@ -7,8 +7,8 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import from_channels, stacked_channels
 from mrirecon.networks.learned_shrinkage import inverse_softplus, shrink
+from mrirecon.networks.parts.channels import from_channels, stacked_channels
 from mrirecon.networks.unet import DEEPEST
 
 

@@ -7,8 +7,8 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.haar import haar_merge, haar_split
-from mrirecon.networks.joint_network import JointNetwork
+from mrirecon.networks.parts.haar import haar_merge, haar_split
+from mrirecon.networks.parts.joint_network import JointNetwork
 
 
 class Mwcnn(JointNetwork):

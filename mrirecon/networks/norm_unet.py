@@ -5,7 +5,7 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import from_channels, to_channels
+from mrirecon.networks.parts.channels import from_channels, to_channels
 from mrirecon.networks.unet import Unet
 
 MULTIPLE = 16

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channel_attention import attention_blocks
-from mrirecon.networks.features import (
+from mrirecon.networks.parts.channel_attention import attention_blocks
+from mrirecon.networks.parts.features import (
     FeatureNetwork,
     History,
     LevelEntry,

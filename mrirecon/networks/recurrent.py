@@ -8,8 +8,8 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.channels import from_channels, stacked_channels
 from mrirecon.networks.dilated_cnn import replicating
+from mrirecon.networks.parts.channels import from_channels, stacked_channels
 
 State = tuple[Float[Tensor, "b c h w"], ...]
 

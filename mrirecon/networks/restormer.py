@@ -7,7 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.features import (
+from mrirecon.networks.parts.features import (
     FeatureNetwork,
     History,
     LevelEntry,

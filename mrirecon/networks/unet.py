@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
-from mrirecon.networks.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
 
 DEEPEST = 16
 """Most halvings: an image of 65536 pixels has one left."""

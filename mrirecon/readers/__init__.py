@@ -8,23 +8,23 @@ line in ``READERS``; another package adds its own by an entry point, see
 from pathlib import Path
 
 from mrirecon.errors import RawDataError
-from mrirecon.readers.bart import BartScan
+from mrirecon.readers.arrays.bart import BartScan
+from mrirecon.readers.arrays.calgary_campinas import CalgaryCampinasScan
+from mrirecon.readers.arrays.cmrxrecon import CmrxReconScan
+from mrirecon.readers.arrays.numpy_file import NumpyScan
+from mrirecon.readers.arrays.skm_tea import SkmTeaScan
 from mrirecon.readers.base import FileScan, blaming
-from mrirecon.readers.calgary_campinas import CalgaryCampinasScan
-from mrirecon.readers.cmrxrecon import CmrxReconScan
-from mrirecon.readers.fastmri import FastMriScan
-from mrirecon.readers.fastmri_prostate import FastMriProstateScan
-from mrirecon.readers.foreign import refuse_foreign
-from mrirecon.readers.ge import GeScan
+from mrirecon.readers.fastmri.prostate import FastMriProstateScan
+from mrirecon.readers.fastmri.scan import FastMriScan
+from mrirecon.readers.ge.scan import GeScan
 from mrirecon.readers.installed import detects, installed_readers
-from mrirecon.readers.ismrmrd import IsmrmrdScan
-from mrirecon.readers.mrd_stream import MrdStreamScan
+from mrirecon.readers.mrd.ismrmrd import IsmrmrdScan
+from mrirecon.readers.mrd.stream import MrdStreamScan
 from mrirecon.readers.naming import placed
 from mrirecon.readers.no_raw_data import IMAGE, images_in, named_format
-from mrirecon.readers.numpy_file import NumpyScan
 from mrirecon.readers.packed import PackedScan
-from mrirecon.readers.siemens import SiemensScan
-from mrirecon.readers.skm_tea import SkmTeaScan
+from mrirecon.readers.siemens.scan import SiemensScan
+from mrirecon.readers.unsupported_vendors import refuse_foreign
 from mrirecon.readers.variables import found_in, reader_of
 from mrirecon.reading import Reading
 

@@ -29,8 +29,8 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.half import physical
 from mrirecon.readers.base import FileScan, blaming
-from mrirecon.readers.hdf5 import looks_like_hdf5, open_hdf5, text
-from mrirecon.readers.mapped import StoredArray, check_size, map_arrays
+from mrirecon.readers.hdf5.mapped import StoredArray, check_size, map_arrays
+from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5, text
 from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader, header_from_json
 from mrirecon.types import Sample

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import h5py
 
+from mrirecon.readers.arrays.cmrxrecon import CmrxReconScan
+from mrirecon.readers.arrays.matlab import from_matlab, is_old_mat, load_old_mat
 from mrirecon.readers.base import FileScan
-from mrirecon.readers.cmrxrecon import CmrxReconScan
-from mrirecon.readers.fastmri import FastMriScan
-from mrirecon.readers.hdf5 import contents, looks_like_hdf5, open_hdf5
-from mrirecon.readers.matlab import from_matlab, is_old_mat, load_old_mat
+from mrirecon.readers.fastmri.scan import FastMriScan
+from mrirecon.readers.hdf5.opening import contents, looks_like_hdf5, open_hdf5
 
 _MADE = re.compile(r"(^|/)(reconstruction(_\w+)?|image_\d+/data|maps)$")
 """Datasets of results: of fastMRI and of our own, MRD images, coil sensitivities."""

@@ -19,14 +19,14 @@ from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.averaging import TRAINED, WeightAverage
+from mrirecon.training.callbacks.weight_average import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe, written_by
 from mrirecon.training.continuity import RunFacts
-from mrirecon.training.objective import Objective, no_reference
+from mrirecon.training.objectives.base import Objective, no_reference
 from mrirecon.training.open_update import GRADIENTS, OpenUpdate, gradients_of
 from mrirecon.training.position import Position, go_on_from, position_in, position_of
 from mrirecon.training.resumed_files import take_over_files
-from mrirecon.training.volumes import MeanLoss, VolumeScores
+from mrirecon.training.validation_scores import MeanLoss, VolumeScores
 from mrirecon.types import Sample
 
 LOSS = "val/loss"

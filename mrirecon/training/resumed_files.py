@@ -13,7 +13,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor
 
-from mrirecon.training.storage import AtomicCheckpoints, is_of_run
+from mrirecon.training.checkpoint_files import AtomicCheckpoints, is_of_run
 
 
 def take_over_files(trainer: pl.Trainer, checkpoint: dict[str, Any]) -> None:

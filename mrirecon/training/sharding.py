@@ -9,9 +9,9 @@ from torch import nn
 from torch.distributed.fsdp.wrap import CustomPolicy
 
 from mrirecon.errors import ConfigError
-from mrirecon.training.averaging import WeightAverage
-from mrirecon.training.callbacks import SamplePictures
-from mrirecon.training.memory import steps
+from mrirecon.training.callbacks.recompute_activations import steps
+from mrirecon.training.callbacks.sample_pictures import SamplePictures
+from mrirecon.training.callbacks.weight_average import WeightAverage
 from mrirecon.training.module import ReconstructionModule
 
 

@@ -13,7 +13,7 @@ from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_crop, root_sum_of_squares
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling import RandomLines
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample

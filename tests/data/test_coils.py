@@ -6,7 +6,7 @@ from mrirecon.data.collate import collate
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sensitivity import Espirit, GivenMaps
 from tests.sensitivity.scene import scene
 

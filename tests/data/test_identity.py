@@ -16,7 +16,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.readers import open_scan
-from mrirecon.training.volumes import VolumeScores
+from mrirecon.training.validation_scores import VolumeScores
 from tests import scenes
 
 TRANSFORM = Compose([RssTarget(), Undersample(scenes.PATTERN), Normalize()])

@@ -18,13 +18,13 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.inference import reconstruct_scan, same_units, windows
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.partial_fourier import Pocs
+from mrirecon.reconstructors.classical.partial_fourier import Pocs
 from mrirecon.sampling import RandomLines
 from mrirecon.scan import Frame, Scan, SequenceParameters, protocol_of
 from mrirecon.sensitivity import CachedMaps, Espirit
-from mrirecon.training.equivariant import EquivariantImaging
-from mrirecon.training.measured import reconstruct_with_maps
-from mrirecon.training.self_supervised import Ssdu
+from mrirecon.training.objectives.equivariant import EquivariantImaging
+from mrirecon.training.objectives.measured_kspace import reconstruct_with_maps
+from mrirecon.training.objectives.ssdu import Ssdu
 from mrirecon.types import Sample
 from tests import scenes
 from tests.training import runs

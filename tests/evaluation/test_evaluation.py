@@ -16,7 +16,7 @@ from mrirecon.evaluation.protocol import Protocol, fitted_factor, region, score
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.image import complex_image
-from mrirecon.training.volumes import VolumeScores
+from mrirecon.training.validation_scores import VolumeScores
 from mrirecon.types import Sample
 from tests import scenes
 

@@ -5,9 +5,9 @@ from mrirecon.errors import ConfigError
 from mrirecon.evaluation.g_factor import sense_g_factor, sense_noise
 from mrirecon.evaluation.replicas import pseudo_replicas
 from mrirecon.operators import sense
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.grappa import Grappa
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.grappa import Grappa
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sensitivity import Espirit, GivenMaps
 from mrirecon.types import Sample
 from tests import scenes

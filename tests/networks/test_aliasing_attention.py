@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mrirecon.networks.aliasing_attention import AliasingAttention
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
+from mrirecon.networks.parts.aliasing_attention import AliasingAttention
 from tests.reconstructors.restated import attention
 
 

@@ -7,7 +7,7 @@ import torch
 
 from mrirecon.config import build
 from mrirecon.data.collate import collate
-from mrirecon.networks.conditioning import Conditioning, FeatureModulation, sampling_facts
+from mrirecon.networks.parts.conditioning import Conditioning, FeatureModulation, sampling_facts
 from mrirecon.sampling import EquispacedLines, PoissonDisc, RandomLines
 from mrirecon.types import Sample
 from tests import scenes

@@ -6,9 +6,9 @@ from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
 from mrirecon.networks import Denoiser, PromptUnet, Restormer
-from mrirecon.networks.channel_attention import ChannelAttentionBlock
 from mrirecon.networks.denoiser import ImageNetwork
-from mrirecon.networks.features import LevelEntry
+from mrirecon.networks.parts.channel_attention import ChannelAttentionBlock
+from mrirecon.networks.parts.features import LevelEntry
 from mrirecon.networks.prompt_unet import PromptBlock
 from mrirecon.networks.restormer import GatedFeedForward, TransposedAttention
 from tests.networks.test_networks import count

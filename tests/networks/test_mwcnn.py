@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from mrirecon.networks.haar import haar_merge, haar_split
 from mrirecon.networks.mwcnn import Mwcnn, ResidualMwcnn
+from mrirecon.networks.parts.haar import haar_merge, haar_split
 from mrirecon.operators import Wavelet
 from tests.networks.test_networks import count
 

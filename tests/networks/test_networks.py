@@ -4,8 +4,8 @@ from torch.nn import functional as F
 
 from mrirecon.errors import ShapeError
 from mrirecon.networks import NormUnet, ResidualCnn, Unet
-from mrirecon.networks.channels import from_channels, to_channels
-from mrirecon.networks.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.channels import from_channels, to_channels
+from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
 from tests.golden.formula import SHAPES
 from tests.golden.reference import coil_images, filled, golden
 

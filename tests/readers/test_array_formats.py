@@ -11,7 +11,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_crop, interpolate, root_sum_of_squares
 from mrirecon.readers import open_scan
-from mrirecon.readers.hdf5 import read_whole_axes
+from mrirecon.readers.hdf5.opening import read_whole_axes
 from mrirecon.reading import Reading
 from mrirecon.scan import Frame
 from tests.readers.array_files import (

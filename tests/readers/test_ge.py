@@ -8,8 +8,8 @@ import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers import open_scan
-from mrirecon.readers.ge import GeScan
-from mrirecon.readers.ge_layout import LAYOUTS
+from mrirecon.readers.ge.layout import LAYOUTS
+from mrirecon.readers.ge.scan import GeScan
 from mrirecon.reading import Reading
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "data"

@@ -6,7 +6,7 @@ import torch
 
 from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.readers import open_scan
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.scan import Frame
 from mrirecon.sensitivity import GivenMaps
 from tests.readers.mrd_files import MrdFile

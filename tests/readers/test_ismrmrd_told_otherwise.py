@@ -17,7 +17,7 @@ from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag, f
 from mrirecon.raw.resampling import resampled
 from mrirecon.readers import open_scan
 from mrirecon.reading import Reading
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 
 FOV = 192.0
 BLOBS = ((20.0, -30.0, 1.0, 9.0), (-25.0, 15.0, 0.7, 12.0))  # x, y, strength, width in mm

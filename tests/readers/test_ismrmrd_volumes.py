@@ -14,7 +14,7 @@ from mrirecon.raw import acquisition, memory
 from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, split_series
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from tests.readers.mrd_files import PHASE, READ, SLICE, XML, MrdFile
 
 XYZ = (16, 12, 9)

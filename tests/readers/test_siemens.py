@@ -12,8 +12,8 @@ from mrirecon.fourier import fft
 from mrirecon.image import center_fit
 from mrirecon.raw.mrd import AcquisitionFlag
 from mrirecon.readers import open_scan
-from mrirecon.readers.siemens import SiemensScan
-from mrirecon.readers.twix_protocol import Protocol, coil_names, noise_dwell_time
+from mrirecon.readers.siemens.protocol import Protocol, coil_names, noise_dwell_time
+from mrirecon.readers.siemens.scan import SiemensScan
 from mrirecon.reading import Reading
 from tests.readers.mrd_files import MrdFile
 from tests.readers.twix_files import TwixMeasurement, coil_list, imaging, write

@@ -4,16 +4,16 @@ import pytest
 import torch
 
 from mrirecon.operators import data_weights, noise_variance, penalty_share
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.data_consistency import ProximalStep
-from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.kspace_consistency import HardProjection, SoftStep
-from mrirecon.reconstructors.l1_wavelet import L1Wavelet
-from mrirecon.reconstructors.locally_low_rank import LocallyLowRank
-from mrirecon.reconstructors.sigpy_apps import SigpySense
-from mrirecon.reconstructors.soft_sense import SoftSense
-from mrirecon.reconstructors.spirit import Spirit
-from mrirecon.reconstructors.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
+from mrirecon.reconstructors.classical.locally_low_rank import LocallyLowRank
+from mrirecon.reconstructors.classical.sigpy import SigpySense
+from mrirecon.reconstructors.classical.soft_sense import SoftSense
+from mrirecon.reconstructors.classical.spirit import Spirit
+from mrirecon.reconstructors.classical.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.parts.data_consistency import ProximalStep
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.kspace_consistency import HardProjection, SoftStep
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
 from tests import scenes

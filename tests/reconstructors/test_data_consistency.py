@@ -3,20 +3,20 @@ import torch
 
 from mrirecon.networks import NormUnet, ResidualCnn
 from mrirecon.operators import SenseNormal, least_squares
-from mrirecon.reconstructors.data_consistency import (
+from mrirecon.reconstructors.parts.data_consistency import (
     GradientStep,
     ProximalStep,
     SplittingStep,
     proximal_image,
 )
-from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.kspace_consistency import (
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.kspace_consistency import (
     HardProjection,
     SamplingAwareStep,
     SoftStep,
     sampling_features,
 )
-from mrirecon.reconstructors.unrolled import for_each_step, restore_scale
+from mrirecon.reconstructors.parts.unrolled import for_each_step, restore_scale
 from mrirecon.solvers.recomputed import recomputed_cg
 from tests.sensitivity.scene import scene
 

@@ -8,21 +8,21 @@ from torch.nn import functional as F
 from mrirecon.config import build
 from mrirecon.errors import ShapeError
 from mrirecon.networks import PromptUnet, Restormer
-from mrirecon.networks.conditioning import Conditioning
 from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.operators import data_weights
-from mrirecon.reconstructors.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.data_consistency import GradientStep
-from mrirecon.reconstructors.data_scale import data_scale
-from mrirecon.reconstructors.data_term import DataTerm
-from mrirecon.reconstructors.deep_unrolled import DeepUnrolled
-from mrirecon.reconstructors.kspace_consistency import KspaceStep, SoftStep
-from mrirecon.reconstructors.map_refinement import CorrectedMaps, EstimatedMaps, RefinedMaps
-from mrirecon.reconstructors.modl import MoDL
-from mrirecon.reconstructors.window import window
+from mrirecon.reconstructors.learned.adaptive_cs_net import AdaptiveCsNet
+from mrirecon.reconstructors.learned.deep_unrolled import DeepUnrolled
+from mrirecon.reconstructors.learned.modl import MoDL
+from mrirecon.reconstructors.parts.data_consistency import GradientStep
+from mrirecon.reconstructors.parts.data_scale import data_scale
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.kspace_consistency import KspaceStep, SoftStep
+from mrirecon.reconstructors.parts.map_refinement import CorrectedMaps, EstimatedMaps, RefinedMaps
+from mrirecon.reconstructors.parts.slice_window import window
 from mrirecon.sensitivity import GivenMaps, LearnedMaps
-from mrirecon.training.memory import recompute
+from mrirecon.training.callbacks.recompute_activations import recompute
 from tests.reconstructors.test_unrolled import fft, ifft
 from tests.sensitivity.scene import batch, scene
 from tests.test_config import composed

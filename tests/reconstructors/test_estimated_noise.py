@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mrirecon.fourier import fft
-from mrirecon.reconstructors.estimated_noise import estimated_noise
-from mrirecon.training.noise import noise_level
+from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
+from mrirecon.training.objectives.noise_like import noise_level
 from mrirecon.types import Sample
 from tests import scenes
 

@@ -13,15 +13,15 @@ from mrirecon.networks.joint_cnn import JointCnn
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn, ResidualMwcnn
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cascade_net import CascadeNet
-from mrirecon.reconstructors.fi_varnet import FiVarNet
-from mrirecon.reconstructors.lpd_net import LpdNet
-from mrirecon.reconstructors.modl import MoDL
-from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
-from mrirecon.reconstructors.rim import Rim
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.vsharp import VSharp
-from mrirecon.reconstructors.xpdnet import XpdNet
+from mrirecon.reconstructors.learned.cascade_net import CascadeNet
+from mrirecon.reconstructors.learned.fi_varnet import FiVarNet
+from mrirecon.reconstructors.learned.lpd_net import LpdNet
+from mrirecon.reconstructors.learned.modl import MoDL
+from mrirecon.reconstructors.learned.recurrent_varnet import RecurrentVarNet
+from mrirecon.reconstructors.learned.rim import Rim
+from mrirecon.reconstructors.learned.varnet import VarNet
+from mrirecon.reconstructors.learned.vsharp import VSharp
+from mrirecon.reconstructors.learned.xpdnet import XpdNet
 from mrirecon.sensitivity import GivenMaps
 from tests.sensitivity.scene import scene
 from tests.test_config import choices, composed

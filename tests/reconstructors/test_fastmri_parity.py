@@ -8,9 +8,9 @@ from mrirecon.image import center_crop, center_fit, root_sum_of_squares
 from mrirecon.inference import reconstruct_scan
 from mrirecon.loading import load_reconstructor
 from mrirecon.readers import open_scan
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.weights import strip_prefixes
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.reconstructors.learned.varnet import VarNet
+from mrirecon.reconstructors.parts.public_weights import strip_prefixes
 from mrirecon.sensitivity import LearnedMaps
 from tests.golden.formula import CROPS, SHAPES
 from tests.golden.reference import coil_images, filled, golden, sample

@@ -6,12 +6,12 @@ from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Undersample
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.reconstructors.adaptive_combine import AdaptiveCombine, adaptive_combine
-from mrirecon.reconstructors.grappa import Grappa
-from mrirecon.reconstructors.grappa_lines import gaps
-from mrirecon.reconstructors.grappa_region import fillable
-from mrirecon.reconstructors.spirit import Spirit
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.adaptive_combine import AdaptiveCombine, adaptive_combine
+from mrirecon.reconstructors.classical.grappa import Grappa
+from mrirecon.reconstructors.classical.spirit import Spirit
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.parts.grappa_lines import gaps
+from mrirecon.reconstructors.parts.grappa_region import fillable
 from mrirecon.sampling import EquispacedLines, PoissonDisc, RandomLines
 from mrirecon.sensitivity import CalibrationError, Espirit
 from mrirecon.types import Sample

@@ -5,8 +5,8 @@ from mrirecon.data.collate import collate
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.partial_fourier import Homodyne, Pocs
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.partial_fourier import Homodyne, Pocs
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from tests import scenes
 
 

@@ -3,10 +3,10 @@ import pytest
 import sigpy.mri.app
 import torch
 
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.types import Sample
 from tests.sensitivity.scene import batch, scene

@@ -9,20 +9,20 @@ from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.inference import reconstruct_scan
 from mrirecon.operators import Wavelet, least_squares, sense
-from mrirecon.reconstructors.automatic import sure_threshold
 from mrirecon.reconstructors.base import IterativeReconstructor
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.data_scale import data_scale
-from mrirecon.reconstructors.l1_wavelet import L1Wavelet
-from mrirecon.reconstructors.locally_low_rank import (
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
+from mrirecon.reconstructors.classical.locally_low_rank import (
     LocallyLowRank,
     _from_blocks,
     _to_blocks,
     shrink_singular_values,
 )
-from mrirecon.reconstructors.sigpy_apps import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
-from mrirecon.reconstructors.soft_sense import SoftSense
-from mrirecon.reconstructors.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.classical.sigpy import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
+from mrirecon.reconstructors.classical.soft_sense import SoftSense
+from mrirecon.reconstructors.classical.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.parts.automatic_weight import sure_threshold
+from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame, Scan
 from mrirecon.sensitivity import GivenMaps

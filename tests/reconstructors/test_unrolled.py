@@ -10,29 +10,29 @@ from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn
 from mrirecon.operators import data_weights, penalty_share
-from mrirecon.reconstructors.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.cascade_net import CascadeNet
-from mrirecon.reconstructors.data_consistency import GradientStep, ProximalStep
-from mrirecon.reconstructors.data_scale import data_scale
-from mrirecon.reconstructors.deep_unrolled import DeepUnrolled
-from mrirecon.reconstructors.fi_varnet import FiVarNet
-from mrirecon.reconstructors.ista_net import IstaNet
-from mrirecon.reconstructors.kspace_consistency import (
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.adaptive_cs_net import AdaptiveCsNet
+from mrirecon.reconstructors.learned.cascade_net import CascadeNet
+from mrirecon.reconstructors.learned.deep_unrolled import DeepUnrolled
+from mrirecon.reconstructors.learned.fi_varnet import FiVarNet
+from mrirecon.reconstructors.learned.ista_net import IstaNet
+from mrirecon.reconstructors.learned.lpd_net import LpdNet
+from mrirecon.reconstructors.learned.modl import MoDL
+from mrirecon.reconstructors.learned.recurrent_varnet import RecurrentVarNet
+from mrirecon.reconstructors.learned.rim import Rim
+from mrirecon.reconstructors.learned.vsharp import VSharp
+from mrirecon.reconstructors.learned.xpdnet import XpdNet
+from mrirecon.reconstructors.parts.data_consistency import GradientStep, ProximalStep
+from mrirecon.reconstructors.parts.data_scale import data_scale
+from mrirecon.reconstructors.parts.kspace_consistency import (
     HardProjection,
     KspaceStep,
     SamplingAwareStep,
     SoftStep,
 )
-from mrirecon.reconstructors.lpd_net import LpdNet
-from mrirecon.reconstructors.map_refinement import CorrectedMaps, RefinedMaps
-from mrirecon.reconstructors.modl import MoDL
-from mrirecon.reconstructors.recurrent_varnet import RecurrentVarNet
-from mrirecon.reconstructors.rim import Rim
-from mrirecon.reconstructors.unrolled import coil_maps
-from mrirecon.reconstructors.vsharp import VSharp
-from mrirecon.reconstructors.xpdnet import XpdNet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.parts.map_refinement import CorrectedMaps, RefinedMaps
+from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps
 from tests.networks.test_networks import count
 from tests.reconstructors import restated

@@ -6,9 +6,9 @@ import torch
 from mrirecon.fourier import fft, ifft
 from mrirecon.networks import ResidualCnn
 from mrirecon.operators import data_weights
-from mrirecon.reconstructors.fi_varnet import FiVarNet
-from mrirecon.reconstructors.kspace_consistency import SamplingAwareStep, SoftStep
-from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.learned.fi_varnet import FiVarNet
+from mrirecon.reconstructors.learned.varnet import VarNet
+from mrirecon.reconstructors.parts.kspace_consistency import SamplingAwareStep, SoftStep
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
 from tests.networks.test_networks import count

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.soft_sense import CoilSets, SoftSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.soft_sense import CoilSets, SoftSense
 from mrirecon.sensitivity import (
     CalibrationError,
     Espirit,

@@ -5,7 +5,7 @@ import torch
 
 from mrirecon.evaluation.replicas import _with_fixed_calibration
 from mrirecon.fourier import ifft
-from mrirecon.reconstructors.cg_sense import CgSense
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling.calibration import center_slice, centered_slice
 from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps, PhasedMaps
 from tests.sensitivity.scene import scene

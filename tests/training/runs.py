@@ -6,12 +6,12 @@ import torch
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Compose, Normalize, Undersample
-from mrirecon.reconstructors.varnet import VarNet
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sampling import RandomLines
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
 from tests import scenes
 
 RANDOM = Compose([Undersample(RandomLines(3, acs=8), seed="random"), Normalize()])

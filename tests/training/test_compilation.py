@@ -4,9 +4,9 @@ import torch
 
 from mrirecon.errors import ConfigError
 from mrirecon.networks import Unet
-from mrirecon.training.compilation import CompileNetworks
+from mrirecon.training.callbacks.compile_networks import CompileNetworks
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
 from tests.training import runs
 
 TRAINER = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)

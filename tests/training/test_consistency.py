@@ -10,13 +10,13 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.ista_net import IstaNet
+from mrirecon.reconstructors.learned.ista_net import IstaNet
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.sensitivity import GivenMaps
-from mrirecon.training.consistency import Consistency
-from mrirecon.training.objective import Supervised
-from mrirecon.training.penalty import WithPenalty
-from mrirecon.training.perturbations import (
+from mrirecon.training.objectives.base import Supervised
+from mrirecon.training.objectives.consistency import Consistency
+from mrirecon.training.objectives.penalty import WithPenalty
+from mrirecon.training.objectives.perturbations import (
     FlipAndShift,
     MoreNoise,
     Perturbation,
@@ -24,7 +24,7 @@ from mrirecon.training.perturbations import (
     mirrored,
     shifted,
 )
-from mrirecon.training.self_supervised import Ssdu
+from mrirecon.training.objectives.ssdu import Ssdu
 from tests import scenes
 from tests.training import runs
 

@@ -11,9 +11,9 @@ import torch
 
 from mrirecon.config import build
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.weights import public_model
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.reconstructors.learned.varnet import VarNet
+from mrirecon.reconstructors.parts.public_weights import public_model
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.acquisition import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd

@@ -21,7 +21,7 @@ from mrirecon.fourier import ifft
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.simulation.raw_files import write_fastmri
-from mrirecon.training.objective import Objective
+from mrirecon.training.objectives.base import Objective
 from tests import scenes
 from tests.readers import array_files
 from tests.test_config import CONF, choices, composed

@@ -11,12 +11,12 @@ from mrirecon.errors import MriReconError
 from mrirecon.image import root_sum_of_squares
 from mrirecon.metrics import METRICS
 from mrirecon.solvers import conjugate_gradient, solve_cg
-from mrirecon.training.finite import SKIPPED, RefuseNonFinite
-from mrirecon.training.flags import SharedFlag
+from mrirecon.training.callbacks.non_finite import SKIPPED, RefuseNonFinite
+from mrirecon.training.checkpoint_files import AtomicCheckpoints
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Objective, Supervised
-from mrirecon.training.storage import AtomicCheckpoints
-from mrirecon.training.volumes import VolumeScores
+from mrirecon.training.objectives.base import Objective, Supervised
+from mrirecon.training.shared_flag import SharedFlag
+from mrirecon.training.validation_scores import VolumeScores
 from tests import scenes
 from tests.test_config import choices, composed
 from tests.test_contract import SMALL, make

@@ -5,12 +5,12 @@ import torch
 
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.training.averaging import TRAINED, WeightAverage
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.training.callbacks.recompute_activations import RecomputeActivations, recompute
+from mrirecon.training.callbacks.weight_average import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import read_checkpoint
-from mrirecon.training.memory import RecomputeActivations, recompute
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
 from mrirecon.training.schedules import warmup
 from tests import scenes
 from tests.training import runs

@@ -4,11 +4,11 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import Checkpoint, EarlyStopping, ModelCheckpoint, Timer
 
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.training.averaging import WeightAverage
-from mrirecon.training.last_checkpoint import LastCheckpoint
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
+from mrirecon.training.callbacks.weight_average import WeightAverage
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
 from tests.training import runs
 
 pytestmark = [

@@ -6,7 +6,7 @@ from torch import nn
 from mrirecon.errors import ConfigError
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.muon import Muon, orthogonalized
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
 from tests.training import runs
 
 pytestmark = [

@@ -5,12 +5,12 @@ import torch
 from mrirecon.errors import ConfigError
 from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.modl import MoDL
-from mrirecon.reconstructors.rim import Rim
-from mrirecon.reconstructors.vsharp import VSharp
+from mrirecon.reconstructors.learned.modl import MoDL
+from mrirecon.reconstructors.learned.rim import Rim
+from mrirecon.reconstructors.learned.vsharp import VSharp
 from mrirecon.sensitivity import Espirit, GivenMaps
-from mrirecon.training.iterates import OverIterates
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
+from mrirecon.training.objectives.iterates import OverIterates
 from tests import scenes
 from tests.golden import formula
 from tests.golden.reference import golden

@@ -10,16 +10,16 @@ from mrirecon.data.collate import collate
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Compose, RssTarget, Undersample
 from mrirecon.errors import ConfigError
-from mrirecon.reconstructors.modl import MoDL
+from mrirecon.reconstructors.learned.modl import MoDL
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Scan
 from mrirecon.sensitivity import GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.sensitivity.base import CalibrationError
-from mrirecon.training.consistency import Consistency
-from mrirecon.training.objective import Supervised
-from mrirecon.training.penalty import WithPenalty
-from mrirecon.training.perturbations import FlipAndShift, MoreNoise
-from mrirecon.training.self_supervised import Ssdu
+from mrirecon.training.objectives.base import Supervised
+from mrirecon.training.objectives.consistency import Consistency
+from mrirecon.training.objectives.penalty import WithPenalty
+from mrirecon.training.objectives.perturbations import FlipAndShift, MoreNoise
+from mrirecon.training.objectives.ssdu import Ssdu
 from tests import scenes
 from tests.training import runs
 

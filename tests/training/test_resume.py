@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from mrirecon.reconstructors.unet import UNet
+from mrirecon.reconstructors.learned.unet import UNet
 from tests.training import runs
 
 pytestmark = [

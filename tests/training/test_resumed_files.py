@@ -5,8 +5,8 @@ import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from mrirecon.errors import OutputError
-from mrirecon.training.last_checkpoint import LastCheckpoint
-from mrirecon.training.storage import AtomicCheckpoints
+from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
+from mrirecon.training.checkpoint_files import AtomicCheckpoints
 from tests.training import runs
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")

@@ -21,11 +21,11 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.averaging import WeightAverage
-from mrirecon.training.callbacks import SamplePictures
+from mrirecon.training.callbacks.sample_pictures import SamplePictures
+from mrirecon.training.callbacks.weight_average import WeightAverage
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Supervised
-from mrirecon.training.self_supervised import Ssdu
+from mrirecon.training.objectives.base import Supervised
+from mrirecon.training.objectives.ssdu import Ssdu
 from mrirecon.training.sharding import ShardedSteps, wrap_policy
 from tests import scenes
 from tests.test_config import CONF, composed

@@ -14,15 +14,15 @@ from mrirecon.inference import reconstruct_scan
 from mrirecon.metrics import psnr
 from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sampling import RandomLines
 from mrirecon.sensitivity import LowResolutionMaps
-from mrirecon.training.equivariant import EquivariantImaging, rotated
-from mrirecon.training.measured import unseen
-from mrirecon.training.self_supervised import Ssdu, repeated
-from mrirecon.training.weighted import RobustSsdu, WeightedSsdu
+from mrirecon.training.objectives.equivariant import EquivariantImaging, rotated
+from mrirecon.training.objectives.measured_kspace import unseen
+from mrirecon.training.objectives.ssdu import Ssdu, repeated
+from mrirecon.training.objectives.weighted_ssdu import RobustSsdu, WeightedSsdu
 from tests import scenes
 from tests.training import runs
 

@@ -3,8 +3,8 @@ import torch
 
 from mrirecon.errors import ShapeError
 from mrirecon.metrics import structural_similarity
-from mrirecon.training.objective import Supervised
-from mrirecon.training.similarity import multi_scale_similarity
+from mrirecon.training.objectives.base import Supervised
+from mrirecon.training.objectives.multi_scale_ssim import multi_scale_similarity
 from tests import scenes
 from tests.training.test_objective import Returns
 

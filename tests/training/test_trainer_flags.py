@@ -9,9 +9,9 @@ import torch
 from mrirecon.commands.outcome import best_score
 from mrirecon.commands.trainer_flags import check_flags, check_trainer
 from mrirecon.errors import ConfigError
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.training.last_checkpoint import LastCheckpoint
-from mrirecon.training.objective import Supervised
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
+from mrirecon.training.objectives.base import Supervised
 from tests.training import runs
 
 pytestmark = [

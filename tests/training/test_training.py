@@ -10,14 +10,14 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.inference import reconstruct_scan
 from mrirecon.metrics import ssim
-from mrirecon.reconstructors.cg_sense import CgSense
-from mrirecon.reconstructors.unet import UNet
-from mrirecon.reconstructors.varnet import VarNet
-from mrirecon.reconstructors.zero_filled import ZeroFilled
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.unet import UNet
+from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sensitivity import LearnedMaps, LowResolutionMaps
 from mrirecon.training.checkpoint import Recipe, read_checkpoint
 from mrirecon.training.module import ReconstructionModule
-from mrirecon.training.objective import Supervised
+from mrirecon.training.objectives.base import Supervised
 from tests import scenes
 
 TRANSFORM = Compose([Undersample(scenes.PATTERN), Normalize()])

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from mrirecon import metrics
-from mrirecon.training.volumes import MeanLoss, VolumeScores
+from mrirecon.training.validation_scores import MeanLoss, VolumeScores
 from mrirecon.types import Sample
 
 

@@ -9,11 +9,11 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import Curriculum, EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
-from mrirecon.training.division import Division
-from mrirecon.training.noise import noise_level, noise_like
-from mrirecon.training.objective import Objective
-from mrirecon.training.perturbations import MoreNoise, RigidMotion
-from mrirecon.training.weighted import RobustSsdu, WeightedSsdu
+from mrirecon.training.objectives.base import Objective
+from mrirecon.training.objectives.mask_partition import Division
+from mrirecon.training.objectives.noise_like import noise_level, noise_like
+from mrirecon.training.objectives.perturbations import MoreNoise, RigidMotion
+from mrirecon.training.objectives.weighted_ssdu import RobustSsdu, WeightedSsdu
 from mrirecon.types import Sample
 from tests import scenes
 from tests.test_config import composed

@@ -1,0 +1,141 @@
+"""Locally low rank reconstruction of a series of frames."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.reconstructors.parts.automatic_weight import density, noise_level
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.solvers import Solution, fista
+from mrirecon.types import Sample
+
+
+class LocallyLowRank(IterativeReconstructor):
+    r"""Reconstructs all frames of a slice together; nearby pixels have few time courses.
+
+    .. math:: \hat x = \arg\min_x \sum_t\tfrac12\|A_tx_t - y_t / s\|^2
+              + \lambda\sum_b \|C_bx\|_*, \qquad \text{image} = s\,\hat x
+
+    where :math:`C_bx` is the matrix of pixels and frames of block :math:`b` and :math:`\|\cdot\|_*`
+    the sum of singular values (Trzasko and Manduca, ISMRM 2011; Zhang, Pauly and Levesque, Magn
+    Reson Med 73:655, 2015), with the :func:`~mrirecon.reconstructors.parts.data_scale.data_scale`
+    :math:`s` of all frames. The blocks are moved at random in every step, with a fixed seed.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        regularization: :math:`\lambda`; 0.001 to 0.05 are usual. It is the threshold of singular
+            values itself; BART multiplies its own with the norm of a block of noise.
+            ``"auto"`` takes the largest singular value of a block of noise, of which the level is
+            estimated where the data is not whitened.
+        block: Width of a block.
+        iterations: Largest number of steps.
+        tolerance: Stop once a step changes the images by no more than this part; 0 takes every
+            step.
+        shifting: Whether to move the blocks. Without it, the objective is the one above.
+        seed: Of the shifts.
+    """
+
+    joint = True
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        regularization: float | Literal["auto"] = 2e-2,
+        block: int = 8,
+        iterations: int = 60,
+        tolerance: float = 1e-3,
+        shifting: bool = True,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        if regularization != "auto":
+            check_not_negative(regularization=regularization)
+        if iterations < 1 or block < 1:
+            raise ValueError(
+                f"iterations and block must be at least 1, got {iterations} and {block}"
+            )
+        check_not_negative(tolerance=tolerance)
+        self.sensitivity = sensitivity
+        self.regularization = regularization
+        self.block = block
+        self.iterations = iterations
+        self.tolerance = tolerance
+        self.shifting = shifting
+        self.seed = seed
+
+    def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
+        """Return the frames; ``iterations`` and ``converged`` are of all of them together."""
+        if sample.kspace.ndim == 3:
+            raise ValueError("the frames must be the members of a batch, got a single slice")
+        data = DataTerm.of(sample, self.sensitivity(sample), joint=True)
+        if self.regularization == "auto":
+            weight: float | Tensor = self._weight(sample, data)
+        else:
+            weight = float(self.regularization) * torch.as_tensor(data.penalty_share).amin()
+
+        def objective(x: Tensor) -> Tensor:
+            values = torch.linalg.svdvals(_to_blocks(x, self.block, (0, 0)))
+            return data.value(x).sum(-1) + weight * values.sum((-3, -2, -1))
+
+        solution = fista(
+            data.gradient,
+            self._prox(weight),
+            data.adjoint,
+            iterations=self.iterations,
+            tolerance=self.tolerance,
+            objective=objective if trace else None,
+            axes=(-3, -2, -1),
+        )
+        return Solution(
+            solution.x * data.scale, solution.iterations, solution.converged, solution.objective
+        )
+
+    def _prox(self, weight: float | Tensor) -> Callable[[Tensor, float], Tensor]:
+        generator = torch.Generator().manual_seed(self.seed)
+
+        def prox(x: Tensor, step: float) -> Tensor:
+            shift = (0, 0)
+            if self.shifting:
+                first, second = torch.randint(self.block, (2,), generator=generator).tolist()
+                shift = (first, second)
+            blocks = shrink_singular_values(_to_blocks(x, self.block, shift), step * weight)
+            return _from_blocks(blocks, self.block, shift, (x.shape[-2], x.shape[-1]))
+
+        return prox
+
+    def _weight(self, sample: Sample, data: DataTerm) -> Tensor:
+        r"""The norm of a block of noise, :math:`\sigma\sqrt{2d}\,(b + \sqrt T)` at density d."""
+        part = density(sample).mean()
+        std = (noise_level(sample) / data.scale).mean() * (2 * part).sqrt()
+        return std * (self.block + sample.kspace.shape[-4] ** 0.5)
+
+
+def shrink_singular_values(matrices: Tensor, threshold: float | Tensor) -> Tensor:
+    """Subtract ``threshold`` from the singular values: the proximal map of the nuclear norm.
+
+    By the eigenvectors of the small Gram matrix, in float64 because that squares them.
+    """
+    tall = matrices.to(torch.complex128)
+    values, vectors = torch.linalg.eigh(tall.mH @ tall)
+    singular = values.clamp_min(0).sqrt()
+    gain = (singular - threshold).clamp_min(0) / singular.clamp_min(1e-30)
+    return (tall @ ((vectors * gain.unsqueeze(-2)) @ vectors.mH)).to(matrices.dtype)
+
+
+def _to_blocks(x: Tensor, block: int, shift: tuple[int, int]) -> Tensor:
+    """Arrange frames as matrices ``(rows, columns, pixels, frames)``; zeros fill the rim."""
+    h, w = x.shape[-2:]
+    (top, left), (bottom, right) = shift, (-(h + shift[0]) % block, -(w + shift[1]) % block)
+    x = torch.nn.functional.pad(x, (left, right, top, bottom))
+    x = x.unflatten(-1, (-1, block)).unflatten(-3, (-1, block))  # t i y j x
+    return x.movedim(-5, -1).movedim(-4, -3).flatten(-3, -2)
+
+
+def _from_blocks(x: Tensor, block: int, shift: tuple[int, int], shape: tuple[int, int]) -> Tensor:
+    x = x.unflatten(-2, (block, block)).movedim(-1, -5)  # t i j y x
+    x = x.movedim(-3, -2).flatten(-2).flatten(-3, -2)
+    return x[..., shift[0] : shift[0] + shape[0], shift[1] : shift[1] + shape[1]]

@@ -1,0 +1,65 @@
+"""Model-based deep learning (Aggarwal, Mani and Jacob, IEEE Trans Med Imaging 2019)."""
+
+from torch import nn
+
+from mrirecon.networks import ResidualCnn
+from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.parts.data_consistency import ImageConsistency, ProximalStep
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.unrolled import (
+    check_makes_one,
+    coil_maps,
+    for_each_step,
+    restore_scale,
+)
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Sample
+
+
+class MoDL(Reconstructor):
+    r"""Alternates a denoiser with the exact solution of a regularized least-squares problem.
+
+    .. math:: z_k &= D(x_k) \\
+              x_{k+1} &= (A^HA + \lambda I)^{-1}(A^Hy + \lambda z_k), \qquad x_0 = A^Hy
+
+    All iterations share the denoiser and :math:`\lambda`, as in the paper (38:394), unless they are
+    untied. k-space is divided by the brightness of the object, so the result follows the scale of
+    the data. The paper's batch normalization is left out: it would mix the slices of a batch.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        regularizer: :math:`D`, from complex images to complex images; None takes the paper's five
+            layers of 64 features.
+        consistency: The second line; None takes a
+            :class:`~mrirecon.reconstructors.ProximalStep` with
+            :math:`\lambda = 0.05` before training. With a ``GradientStep`` this is unrolled
+            proximal gradient descent.
+        iterations: Number of unrolled iterations.
+        tied: Whether all iterations share their parameters.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        regularizer: nn.Module | None = None,
+        consistency: ImageConsistency | None = None,
+        iterations: int = 10,
+        tied: bool = True,
+    ) -> None:
+        super().__init__()
+        self.sensitivity = sensitivity
+        self.iterations = iterations
+        denoiser = ResidualCnn(64, 5) if regularizer is None else regularizer
+        check_makes_one("regularizer", denoiser)
+        self.denoisers = for_each_step(denoiser, iterations, tied)
+        step = ProximalStep() if consistency is None else consistency
+        self.consistency = for_each_step(step, iterations, tied)
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the coil-combined image."""
+        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        x = data.adjoint
+        for k in range(self.iterations):
+            i = k % len(self.denoisers)
+            x = self.consistency[i](self.denoisers[i](x), data)
+        return restore_scale(x, data)

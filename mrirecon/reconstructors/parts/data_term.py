@@ -1,0 +1,101 @@
+"""The data term that the regularized methods share."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from mrirecon.operators import (
+    SenseNormal,
+    adjoint_image,
+    data_weights,
+    penalty_share,
+    sense_normal,
+)
+from mrirecon.reconstructors.parts.data_scale import data_scale
+from mrirecon.solvers import conjugate_gradient
+from mrirecon.types import Image, Maps, Sample
+
+WARM_STEPS = 6
+WARM_WEIGHT = 1e-2
+
+
+@dataclass(frozen=True)
+class DataTerm:
+    r""":math:`\tfrac12\|Ax - y\|^2` of k-space divided by :func:`data_scale`.
+
+    Attributes:
+        normal: :math:`A^HA`; its norm is at most one.
+        adjoint: :math:`A^Hy`.
+        energy: :math:`\|y\|^2` of each member.
+        scale: What k-space was divided by, and the image has to be multiplied with.
+        sample: What it was made of, before the division.
+    """
+
+    normal: SenseNormal
+    adjoint: Image
+    energy: Float32[Tensor, "*b"]
+    scale: Float32[Tensor, "*b 1 1"]
+    sample: Sample
+
+    @classmethod
+    def of(
+        cls,
+        sample: Sample,
+        maps: Maps,
+        joint: bool = False,
+        scale: Float32[Tensor, "*b 1 1"] | None = None,
+    ) -> "DataTerm":
+        """Set up the data term of one slice or a batch.
+
+        Args:
+            sample: One slice or a batch.
+            maps: Coil sensitivities.
+            joint: Whether all members, the frames of a slice, share the scale.
+            scale: What to divide by, when it is not for :func:`data_scale` to say.
+        """
+        scale = data_scale(sample, joint) if scale is None else scale
+        squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
+        if sample.weights is not None:
+            squares = squares * data_weights(sample)
+        energy = squares.sum((-2, -1)) / scale[..., 0, 0].square()
+        adjoint = adjoint_image(sample, maps) / scale
+        return cls(sense_normal(sample, maps), adjoint, energy, scale, sample)
+
+    @property
+    def penalty_share(self) -> Float32[Tensor, "*b 1 1"] | float:
+        """What an absolute weight of a penalty has to be multiplied with; mostly one."""
+        return penalty_share(self.sample)
+
+    def with_maps(self, maps: Maps) -> "DataTerm":
+        """Return the data term of the same data with other sensitivities."""
+        normal = SenseNormal(maps, self.normal.spectrum)
+        adjoint = adjoint_image(self.sample, maps) / self.scale
+        return replace(self, normal=normal, adjoint=adjoint)
+
+    def scaled_sample(self) -> Sample:
+        """Return the Sample with the k-space :math:`y` of the data term."""
+        return self.sample.replace(kspace=self.sample.kspace / self.scale.unsqueeze(-3))
+
+    def gradient(self, x: Image) -> Image:
+        """Return :math:`A^H(Ax - y)`."""
+        return self.normal(x) - self.adjoint
+
+    def value(self, x: Image) -> Float32[Tensor, "*b"]:
+        r"""Return :math:`\tfrac12\|Ax - y\|^2` of each member."""
+        product = torch.view_as_real(x) * torch.view_as_real(self.normal(x) - 2 * self.adjoint)
+        return 0.5 * (product.sum((-3, -2, -1)) + self.energy)
+
+    def warm_start(self) -> Image:
+        """Return a few steps of conjugate gradients: no aliasing to speak of, some noise."""
+        weight = WARM_WEIGHT * self.penalty_share
+        return conjugate_gradient(
+            lambda x: self.normal(x) + weight * x, self.adjoint, iterations=WARM_STEPS
+        )
+
+
+def soft_threshold(x: Tensor, threshold: float | Tensor) -> Tensor:
+    """Shrink magnitudes by ``threshold``, and to zero below it."""
+    squares = torch.view_as_real(x).square().sum(-1).clamp_min(1e-30)  # abs() is much slower
+    return x * (1 - threshold * squares.rsqrt()).clamp_min(0)

@@ -1,0 +1,206 @@
+r"""The k-space that a variational network carries from step to step, without holding it.
+
+With :math:`E = FS`, measured data :math:`y`, step lengths :math:`\eta` and corrections :math:`D`,
+
+.. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y \text{ or } E x_0
+
+Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result. Steps of
+another kind need the k-space itself: :class:`Explicit`.
+"""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Complex64, Float32
+from torch import Tensor, nn
+
+from mrirecon.fourier import fft, ifft
+from mrirecon.operators import SenseNormal
+from mrirecon.operators.normal import combine
+from mrirecon.reconstructors.parts.data_consistency import LearnedStep
+from mrirecon.reconstructors.parts.kspace_consistency import KspaceConsistency
+from mrirecon.types import Image, KSpace, Maps, Sample
+
+CoilImages = Complex64[Tensor, "*b coil h w"]
+StepLength = Float32[Tensor, "..."]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What all steps have in common.
+
+    Attributes:
+        coil_images: :math:`F^H y`.
+        image: :math:`E^H y`.
+        normal: :math:`E^H W E`.
+        energy: :math:`S^H S`; one where the maps are normalized.
+    """
+
+    coil_images: CoilImages
+    image: Image
+    normal: SenseNormal
+    energy: Float32[Tensor, "*b h w"]
+
+    @classmethod
+    def of(cls, kspace: KSpace, normal: SenseNormal) -> "Measured":
+        """Transform the measured k-space."""
+        coil_images = ifft(kspace)
+        energy = torch.view_as_real(normal.maps).square().sum((-1, -4))
+        return cls(coil_images, combine(normal.maps, coil_images), normal, energy)
+
+
+@dataclass(frozen=True)
+class Projected:
+    r"""State for a mask :math:`W = M`: two images instead of the k-space of all coils.
+
+    As :math:`M^2 = M` and :math:`M y = y`, the steps stay in the form
+
+    .. math:: k = c\,y + E p + M E q, \qquad c \leftarrow c + \eta (1 - c), \qquad
+              p \leftarrow p - D, \qquad q \leftarrow (1 - \eta) q - \eta p
+
+    Attributes:
+        measured: What was measured; here the steps begin, :math:`c = 1`.
+        p: The sum of the corrections, from :math:`x_0` on; None is zero.
+        q: What data consistency made of them; None is zero.
+        c: How much of the measured data is in it; None is one, and stays so.
+    """
+
+    measured: Measured
+    p: Image | None = None
+    q: Image | None = None
+    c: Float32[Tensor, "..."] | None = None
+
+    @classmethod
+    def at(cls, measured: Measured, x: Image) -> "Projected":
+        """Begin at the k-space of an image, :math:`c = 0`."""
+        return cls(measured, p=x, c=measured.energy.new_zeros(()))
+
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+        image = self.measured.image if self.c is None else self.c * self.measured.image
+        if self.p is not None:
+            image = image + self.measured.energy * self.p
+        return image if self.q is None else image + self.measured.normal(self.q)
+
+    def step(self, length: StepLength, correction: Image) -> "Projected":
+        """Return the state after one step."""
+        if self.p is None:  # the first length cannot matter, but its gradient has to be there
+            return replace(self, p=0 * length - correction)
+        q = -length * self.p
+        return replace(
+            self,
+            p=self.p - correction,
+            q=q if self.q is None else (1 - length) * self.q + q,
+            c=None if self.c is None else self.c + length * (1 - self.c),
+        )
+
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+        maps, images = self.measured.normal.maps, self.measured.coil_images
+        if self.c is not None:
+            images = self.c * images
+        if self.p is not None:
+            images = images + maps * self.p.unsqueeze(-3)
+        if self.q is not None:
+            images = images + self.measured.normal.filter(maps * self.q.unsqueeze(-3))
+        return images
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """State for any weights: the coil images of what the steps have added.
+
+    Attributes:
+        measured: Where the steps begin.
+        added: :math:`F^H (k - y)`; None is zero.
+    """
+
+    measured: Measured
+    added: CoilImages | None = None
+
+    @classmethod
+    def at(cls, measured: Measured, x: Image) -> "Weighted":
+        """Begin at the k-space of an image."""
+        return cls(measured, measured.normal.maps * x.unsqueeze(-3) - measured.coil_images)
+
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+        if self.added is None:
+            return self.measured.image
+        return self.measured.image + combine(self.measured.normal.maps, self.added)
+
+    def step(self, length: StepLength, correction: Image) -> "Weighted":
+        """Return the state after one step."""
+        maps, consistent = self.measured.normal.maps, 0 * length
+        if self.added is not None:
+            consistent = self.added - length * self.measured.normal.filter(self.added)
+        return replace(self, added=consistent - maps * correction.unsqueeze(-3))
+
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+        images = self.measured.coil_images
+        return images if self.added is None else images + self.added
+
+
+State = Projected | Weighted
+
+
+class StateStep(LearnedStep):
+    r"""One step with a learned length :math:`\eta`.
+
+    Args:
+        step: :math:`\eta` before training.
+    """
+
+    def forward(self, state: State, correction: Image) -> State:
+        """Return the state after the step."""
+        return state.step(self.step, correction)
+
+
+@dataclass(frozen=True)
+class Explicit:
+    r"""The k-space itself, for any step towards the data, :math:`k \leftarrow C(k) - E D`.
+
+    Attributes:
+        kspace: :math:`k`.
+        sample: What was measured.
+        maps: Of :math:`E`.
+    """
+
+    kspace: KSpace
+    sample: Sample
+    maps: Maps
+
+    @classmethod
+    def at(cls, sample: Sample, maps: Maps, x: Image) -> "Explicit":
+        """Begin at the k-space of an image."""
+        return cls(fft(maps * x.unsqueeze(-3)), sample, maps)
+
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+        return combine(self.maps, self.coil_images())
+
+    def step(self, consistency: KspaceConsistency, correction: Image) -> "Explicit":
+        """Return the state after one step."""
+        kspace = consistency(self.kspace, self.sample)
+        return replace(self, kspace=kspace - fft(self.maps * correction.unsqueeze(-3)))
+
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+        return ifft(self.kspace)
+
+
+class ExplicitStep(nn.Module):
+    """One step with a data consistency of choice.
+
+    Args:
+        consistency: Maps a k-space and the Sample to the next k-space.
+    """
+
+    def __init__(self, consistency: KspaceConsistency) -> None:
+        super().__init__()
+        self.consistency = consistency
+
+    def forward(self, state: Explicit, correction: Image) -> Explicit:
+        """Return the state after the step."""
+        return state.step(self.consistency, correction)
