@@ -27,7 +27,8 @@ from .reconstructors.classical.sigpy import (
 )
 from .reconstructors.classical.soft_sense import SoftSense as SoftSense
 from .reconstructors.classical.spirit import Spirit as Spirit
-from .reconstructors.classical.total_variation import Tgv as Tgv, TotalVariation as TotalVariation
+from .reconstructors.classical.tgv import Tgv as Tgv
+from .reconstructors.classical.total_variation import TotalVariation as TotalVariation
 from .reconstructors.classical.zero_filled import ZeroFilled as ZeroFilled
 from .reconstructors.learned.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet
 from .reconstructors.learned.cascade_net import CascadeNet as CascadeNet

@@ -18,6 +18,20 @@ PACKAGES = (
     "mrirecon.training",
 )
 """Whose exports a configuration may name."""
+FORMER_MODULES = {
+    "mrirecon.reconstructors": (
+        "adaptive_combine adaptive_cs_net cascade_net cg_sense data_consistency deep_unrolled "
+        "fi_varnet grappa ista_net kspace_consistency l1_wavelet locally_low_rank lpd_net "
+        "map_refinement modl partial_fourier recurrent_varnet rim sigpy_apps soft_sense "
+        "spirit total_variation unet varnet vsharp xpdnet zero_filled"
+    ),
+    "mrirecon.networks": ("conditioning features joint_network"),
+    "mrirecon.training": (
+        "averaging callbacks compilation consistency equivariant iterates last_checkpoint "
+        "memory objective penalty perturbations progress self_supervised weighted"
+    ),
+}
+"""Where version 0.1 defined the exports of a package: modules that have another place by now."""
 
 
 @lru_cache(maxsize=1024)
@@ -31,7 +45,8 @@ def public_name(path: str) -> str:
     package = next((one for one in PACKAGES if module.startswith(f"{one}.")), None)
     if package is None or name not in importlib.import_module(package).__all__:
         return path
-    return f"{package}.{name}" if _exists(module) else path
+    former = module.removeprefix(f"{package}.") in FORMER_MODULES.get(package, "").split()
+    return f"{package}.{name}" if former or _exists(module) else path
 
 
 def _exists(module: str) -> bool:

@@ -12,7 +12,8 @@ y x    rows and columns of the reconstructed image, after interpolation and crop
 
 k-space and image share ``h w`` because every transform is orthonormal and keeps the grid.
 Index ``n // 2`` is the centre of every axis, for odd sizes too. Complex data is native
-``torch.complex64``; real and imaginary channels exist only in :mod:`mrirecon.networks.parts.channels`.
+``torch.complex64``; real and imaginary channels exist only in
+:mod:`mrirecon.networks.parts.channels`.
 """
 
 from collections.abc import Callable

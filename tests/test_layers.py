@@ -33,6 +33,20 @@ LAYERS = [
     {"commands"},
     {"cli"},
 ]
+ROOMS = {
+    "networks": [{"parts"}, {"*"}],
+    "reconstructors": [{"base"}, {"parts"}, {"classical", "learned"}],
+    "readers": [
+        {"damage", "expansion", "naming", "stamp"},
+        {"base", "hdf5"},
+        {"acquisitions", "arrays", "packed"},
+        {"fastmri", "ge", "mrd", "siemens"},
+        {"installed", "unsupported_vendors", "variables"},
+        {"registry"},
+    ],
+    "training": [{"*"}, {"objectives"}, {"module"}, {"callbacks"}, {"sharding"}],
+}
+"""Layers inside a package; ``*`` stands for all that is not named."""
 RANK = {name: rank for rank, layer in enumerate(LAYERS) for name in layer}
 # Who may know the framework; everything else must be usable in a notebook with torch alone.
 FRAMEWORKS = {
@@ -73,6 +87,25 @@ def test_imports_point_downwards():
         if name.startswith("mrirecon.")
         and (other := name.split(".")[1]) != parts[0]
         and RANK[other] >= RANK[parts[0]]
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("package", ROOMS)
+def test_rooms_of_a_package_have_an_order(package):
+    ranks = {name: rank for rank, layer in enumerate(ROOMS[package]) for name in layer}
+
+    def rank(name):
+        return ranks[name if name in ranks else "*"]
+
+    wrong = [
+        f"{'/'.join(parts)} imports {name}"
+        for file, parts in _modules()
+        if parts[0] == package and parts[1] != "__init__"
+        for name in _imports(file)
+        if name.startswith(f"mrirecon.{package}.")
+        and (other := name.split(".")[2]) != parts[1]
+        and (rank(other) >= rank(parts[1]) if {other, parts[1]} & ranks.keys() else False)
     ]
     assert not wrong, "\n".join(wrong)
 

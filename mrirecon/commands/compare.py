@@ -20,7 +20,8 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
 from mrirecon.reconstructors.classical.sigpy import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
-from mrirecon.reconstructors.classical.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.classical.tgv import Tgv
+from mrirecon.reconstructors.classical.total_variation import TotalVariation
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sampling import EquispacedLines, PoissonDisc, SamplingPattern
 from mrirecon.sensitivity import Espirit, GivenMaps

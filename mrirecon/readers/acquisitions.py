@@ -52,6 +52,11 @@ class AcquisitionScan(FileScan):
     """
 
     choices: ClassVar[tuple[str, ...]] = ("measurement", "noise", "center", "fourier_sign")
+    formats: ClassVar[list[type["AcquisitionScan"]]] = []
+    """All that are known: a noise scan may be in a file of another format than the images."""
+
+    def __init_subclass__(cls) -> None:
+        AcquisitionScan.formats.append(cls)
 
     def __init__(self, path: Path, reading: Reading | None = None) -> None:
         super().__init__(path, reading)
@@ -141,12 +146,10 @@ class AcquisitionScan(FileScan):
 
 def _noise_of(path: Path) -> NoiseScan:
     """Return the noise scan of another file, of any format that has some."""
-    from mrirecon.readers import known_readers  # which imports the formats, and they this file
-
     if not path.is_file():
         raise RawDataError(f"reading.noise={path}: no such file (working folder: {Path.cwd()})")
-    for reader in known_readers():
-        if issubclass(reader, AcquisitionScan) and reader.detect(path):
+    for reader in AcquisitionScan.formats:
+        if reader.detect(path):
             with blaming(path):
                 found = reader.noise_scan(path)
             if found is not None:

@@ -16,7 +16,8 @@ from .classical.sigpy import (
 )
 from .classical.soft_sense import SoftSense as SoftSense
 from .classical.spirit import Spirit as Spirit
-from .classical.total_variation import Tgv as Tgv, TotalVariation as TotalVariation
+from .classical.tgv import Tgv as Tgv
+from .classical.total_variation import TotalVariation as TotalVariation
 from .classical.zero_filled import ZeroFilled as ZeroFilled
 from .learned.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet
 from .learned.cascade_net import CascadeNet as CascadeNet

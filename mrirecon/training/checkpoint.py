@@ -16,6 +16,8 @@ from mrirecon.recipes import plain_node, portable
 
 FORMAT = 2
 """Of the checkpoints that are written; 1 had no number, and recipes without defaults."""
+TRAINED = "trained_weights"
+"""Key of the weights that training goes on with, where the checkpoint's are an average of them."""
 
 
 def written_by() -> dict[str, Any]:

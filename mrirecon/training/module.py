@@ -19,7 +19,6 @@ from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.callbacks.weight_average import TRAINED, WeightAverage
 from mrirecon.training.checkpoint import Recipe, written_by
 from mrirecon.training.continuity import RunFacts
 from mrirecon.training.objectives.base import Objective, no_reference
@@ -230,7 +229,7 @@ class ReconstructionModule(pl.LightningModule):
             self._validated = (position.epoch, position.batches)
         if isinstance(data := self.trainer.datamodule, DataModule):  # type: ignore[attr-defined]
             data.start_after(position.epoch, position.batches)
-        averages = any(isinstance(c, WeightAverage) for c in self.trainer.callbacks)  # type: ignore[attr-defined]
+        averages = any(getattr(c, "keeps", "") == TRAINED for c in self.trainer.callbacks)  # type: ignore[attr-defined]
         if TRAINED in checkpoint and not averages:
             raise ConfigError(
                 "resume: the interrupted run averaged its weights; resume with callbacks=averaged, "

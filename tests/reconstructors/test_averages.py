@@ -10,7 +10,8 @@ from mrirecon.reconstructors.classical.locally_low_rank import LocallyLowRank
 from mrirecon.reconstructors.classical.sigpy import SigpySense
 from mrirecon.reconstructors.classical.soft_sense import SoftSense
 from mrirecon.reconstructors.classical.spirit import Spirit
-from mrirecon.reconstructors.classical.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.classical.tgv import Tgv
+from mrirecon.reconstructors.classical.total_variation import TotalVariation
 from mrirecon.reconstructors.parts.data_consistency import ProximalStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.kspace_consistency import HardProjection, SoftStep

@@ -6,10 +6,11 @@ from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Undersample
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.reconstructors.classical.adaptive_combine import AdaptiveCombine, adaptive_combine
+from mrirecon.reconstructors.classical.adaptive_combine import AdaptiveCombine
 from mrirecon.reconstructors.classical.grappa import Grappa
 from mrirecon.reconstructors.classical.spirit import Spirit
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.parts.coil_combination import adaptive_combine
 from mrirecon.reconstructors.parts.grappa_lines import gaps
 from mrirecon.reconstructors.parts.grappa_region import fillable
 from mrirecon.sampling import EquispacedLines, PoissonDisc, RandomLines

@@ -20,7 +20,8 @@ from mrirecon.reconstructors.classical.locally_low_rank import (
 )
 from mrirecon.reconstructors.classical.sigpy import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
 from mrirecon.reconstructors.classical.soft_sense import SoftSense
-from mrirecon.reconstructors.classical.total_variation import Tgv, TotalVariation
+from mrirecon.reconstructors.classical.tgv import Tgv
+from mrirecon.reconstructors.classical.total_variation import TotalVariation
 from mrirecon.reconstructors.parts.automatic_weight import sure_threshold
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.sampling import EquispacedLines

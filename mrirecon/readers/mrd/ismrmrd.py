@@ -2,7 +2,8 @@
 
 Headers are read once; the samples of a slice are read together when the slice is asked for, and
 nothing but the headers and the noise covariance stays in memory. Rows are taken from the file's
-bytes (:mod:`mrirecon.readers.hdf5.vlen`), and through the HDF5 library only when they are compressed.
+bytes (:mod:`mrirecon.readers.hdf5.vlen`), and through the HDF5 library only when they are
+compressed.
 """
 
 from dataclasses import dataclass

@@ -45,8 +45,8 @@ class CgSense(IterativeReconstructor):
         regularization: :math:`\lambda`. As :math:`\|A\| \le 1` for maps of unit norm, it needs no
             adaptation to the scale of the data or the size of the image. ``"auto"`` finds the one
             of least expected error for the noise and the sampling
-            (:func:`~mrirecon.reconstructors.parts.automatic_weight.wiener_weight`); the noise is that of
-            whitened data, else it is estimated
+            (:func:`~mrirecon.reconstructors.parts.automatic_weight.wiener_weight`); the noise is
+            that of whitened data, else it is estimated
             (:func:`~mrirecon.reconstructors.parts.estimated_noise.estimated_noise`).
         iterations: Largest number of conjugate-gradient steps.
         tolerance: Stop once the image surely differs from the exact solution by no more than this

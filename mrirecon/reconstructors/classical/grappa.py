@@ -5,7 +5,7 @@ import torch
 from jaxtyping import Complex64
 from torch import Tensor
 
-from mrirecon.reconstructors.classical.adaptive_combine import Combination
+from mrirecon.reconstructors.parts.coil_combination import Combination
 from mrirecon.reconstructors.parts.grappa_lines import fill_lines
 from mrirecon.reconstructors.parts.grappa_points import fill_points
 from mrirecon.reconstructors.parts.grappa_region import fillable

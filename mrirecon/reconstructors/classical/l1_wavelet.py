@@ -22,9 +22,9 @@ class L1Wavelet(IterativeReconstructor):
     .. math:: \hat x = \arg\min_x \tfrac12\|Ax - y / s\|^2 + \lambda\|\Psi x\|_1, \qquad
               \text{image} = s\,\hat x
 
-    with the :func:`~mrirecon.reconstructors.parts.data_scale.data_scale` :math:`s`. With cycle spinning
-    (Coifman and Donoho, 1995) the wavelets are shifted anew in every step, which avoids blocks; the
-    shifts are random with a fixed seed, so that results are reproducible.
+    with the :func:`~mrirecon.reconstructors.parts.data_scale.data_scale` :math:`s`. With cycle
+    spinning (Coifman and Donoho, 1995) the wavelets are shifted anew in every step, which avoids
+    blocks; the shifts are random with a fixed seed, so that results are reproducible.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_pad
-from mrirecon.reconstructors.classical.adaptive_combine import Combination
+from mrirecon.reconstructors.parts.coil_combination import Combination
 from mrirecon.reconstructors.parts.grappa_region import fillable
 from mrirecon.reconstructors.parts.grappa_weights import interpolation_weights, precise
 from mrirecon.reconstructors.parts.kspace_filling import Alike, KSpaceFilling

@@ -27,8 +27,8 @@ class CascadeNet(Reconstructor):
         regularizer: :math:`I`, from complex images to complex images; None takes the deep cascade's
             five layers of 64 features.
         kspace_regularizer: :math:`K`, from the complex k-space of a coil to another, or None.
-        consistency: :math:`P`, from :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes
-            the hard projection.
+        consistency: :math:`P`, from :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None
+            takes the hard projection.
         iterations: Number of cascades.
         tied: Whether all cascades share their parameters.
     """

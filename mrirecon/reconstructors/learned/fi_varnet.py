@@ -54,7 +54,8 @@ class FiVarNet(CoilwiseReconstructor):
         acceleration: How many pixels attend to one another.
         combination: As for :class:`~mrirecon.reconstructors.VarNet`.
         consistency: The step on k-space towards the data, from
-            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes a ``SoftStep``, as above.
+            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes a ``SoftStep``,
+            as above.
     """
 
     def __init__(

@@ -29,7 +29,8 @@ class RecurrentVarNet(CoilwiseReconstructor):
         channels: Features of the recurrent units, if no network is given.
         layers: Number of recurrent units in each step, if no network is given.
         consistency: The step towards the data, from
-            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes a ``SoftStep``, as above.
+            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes a ``SoftStep``,
+            as above.
         tied: Whether all steps share their parameters.
         combination: As for :class:`~mrirecon.reconstructors.VarNet`.
         regularizer: :math:`H`, of one image; None takes the paper's

@@ -44,8 +44,8 @@ class VarNet(CoilwiseReconstructor):
             :class:`~mrirecon.networks.NormUnet` of ``channels`` and ``pools``.
         tied: Whether all steps share their parameters.
         consistency: Another step than :math:`k_t - \eta_t M (k_t - y)`, from
-            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; it needs the k-space of all coils,
-            and so more memory and time. None takes the step above.
+            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; it needs the k-space of all
+            coils, and so more memory and time. None takes the step above.
     """
 
     def __init__(

@@ -12,7 +12,7 @@ from torch import Tensor
 from mrirecon.fourier import ifft
 from mrirecon.operators import Coils
 from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
-from mrirecon.reconstructors.classical.adaptive_combine import Combination, combine_coils
+from mrirecon.reconstructors.parts.coil_combination import Combination, combine_coils
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.sensitivity.base import SensitivityEstimator, calibration_data
 from mrirecon.types import Image, KSpace, Sample

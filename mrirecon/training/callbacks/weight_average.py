@@ -7,9 +7,7 @@ import torch
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
-
-TRAINED = "trained_weights"
-"""Key of a checkpoint under which the weights that training goes on with are kept."""
+from mrirecon.training.checkpoint import TRAINED
 
 
 class WeightAverage(pl.Callback):
@@ -22,6 +20,8 @@ class WeightAverage(pl.Callback):
     Args:
         decay: :math:`d` per update of the weights.
     """
+
+    keeps = TRAINED
 
     def __init__(self, decay: float = 0.999) -> None:
         if not 0 <= decay < 1:

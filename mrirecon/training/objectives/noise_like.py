@@ -11,8 +11,8 @@ from mrirecon.types import KSpace, Sample
 def noise_level(sample: Sample) -> Float32[Tensor, " b"]:
     """Return the standard deviation of the noise in each real component, of every member.
 
-    That is ``sample.noise`` where it is known, else
-    :func:`~mrirecon.reconstructors.parts.estimated_noise.estimated_noise`: the same for every purpose.
+    That is ``sample.noise`` where it is known, else, as for every other purpose,
+    :func:`~mrirecon.reconstructors.parts.estimated_noise.estimated_noise`.
     """
     return estimated_noise(sample) if sample.noise is None else sample.noise
 

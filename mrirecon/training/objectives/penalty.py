@@ -18,8 +18,8 @@ class WithPenalty(Objective):
 
     .. math:: \mathcal{L}(f, y) + \gamma \sum_{k=1}^{n} p_k
 
-    over the :math:`n` times that a :class:`~mrirecon.networks.parts.penalized.Penalized` network was
-    called. For ISTA-Net it is the asymmetry of the learned transforms in each phase, with
+    over the :math:`n` times that a :class:`~mrirecon.networks.parts.penalized.Penalized` network
+    was called. For ISTA-Net it is the asymmetry of the learned transforms in each phase, with
     :math:`\gamma = 0.01` and the mean squared error as :math:`\mathcal{L}` (Zhang and Ghanem,
     CVPR 2018, equation 12). The paper's images are real; here the error is that of magnitudes.
 

@@ -1,0 +1,1 @@
+"""fastMRI's layouts in HDF5: brain and knee, and prostate."""

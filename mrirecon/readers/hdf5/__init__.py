@@ -1,0 +1,1 @@
+"""HDF5 files, opened read-only, that give only what they hold themselves."""

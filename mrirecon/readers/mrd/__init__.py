@@ -1,0 +1,1 @@
+"""ISMRMRD / MRD version 1, as HDF5 files and as captured streams."""

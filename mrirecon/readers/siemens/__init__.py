@@ -1,0 +1,1 @@
+"""Siemens twix files."""

@@ -1,0 +1,1 @@
+"""Methods without weights: one file each, called like the choice of ``model=``."""

@@ -1,0 +1,1 @@
+"""Methods with weights: one file each."""

@@ -1,0 +1,1 @@
+"""What the methods share: data terms, consistency layers, kernels, weights, steps."""
