@@ -54,8 +54,8 @@ class DeepUnrolled(Reconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities, of each slice.
         body: What :math:`N` is made of.
-        consistency: :math:`C`, from :mod:`~mrirecon.reconstructors.parts.data_consistency`; None takes
-            a ``GradientStep``.
+        consistency: :math:`C`, from :mod:`~mrirecon.reconstructors.parts.data_consistency`; None
+            takes a ``GradientStep``.
         conditioning: Called with the Sample and the number of the cascade, returns the embedding
             ``[*b, e]``; ``body.condition`` must be its length. None for none.
         iterations: Number of cascades.

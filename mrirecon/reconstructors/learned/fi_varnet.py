@@ -6,24 +6,18 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.fourier import ifft
 from mrirecon.networks import NormUnet
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
 from mrirecon.operators import adjoint_image, sense_normal
+from mrirecon.operators.normal import combine
 from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.parts.feature_cascade import FeatureCascade
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceConsistency
-from mrirecon.reconstructors.parts.kspace_state import (
-    Explicit,
-    ExplicitStep,
-    Measured,
-    Projected,
-    State,
-    StateStep,
-    Weighted,
-)
+from mrirecon.reconstructors.parts.kspace_state import ExplicitStep, KspaceState, StateStep
 from mrirecon.reconstructors.parts.unrolled import check_makes_one, coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.types import Image, Sample
+from mrirecon.types import Image, Maps, Sample
 
 REFINED = 3
 
@@ -78,6 +72,7 @@ class FiVarNet(CoilwiseReconstructor):
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
         self.denoisers = for_each_step(denoiser, cascades)
+        self.explicit = consistency is not None
         step = StateStep() if consistency is None else ExplicitStep(consistency)
         self.consistency = for_each_step(step, cascades)
         self.coder = FeatureCoder(channels)
@@ -93,25 +88,18 @@ class FiVarNet(CoilwiseReconstructor):
     def coil_images(self, sample: Sample) -> CoilImages:
         return self._last(sample).coil_images()
 
-    def _last(self, sample: Sample) -> State | Explicit:
-        """Return the state after all steps."""
+    def _last(self, sample: Sample) -> KspaceState:
+        """Return the k-space after all steps."""
         maps = coil_maps(self.sensitivity, sample)
-        measured = Measured.of(sample.kspace, sense_normal(sample, maps))
-        state = self._first(sample, measured, self._in_features(sample, measured))
+        k = KspaceState.of_image(self._in_features(sample, maps), sample, maps, self.explicit)
         for denoiser, consistency in zip(self.denoisers, self.consistency, strict=True):
-            state = consistency(state, denoiser(state.image()))
-        return state
+            k = consistency(k, denoiser(k.image()))
+        return k
 
-    def _first(self, sample: Sample, measured: Measured, x: Image) -> State | Explicit:
-        """Return the state before the first step on the image, which begin at its k-space."""
-        if isinstance(self.consistency[0], ExplicitStep):
-            return Explicit.at(sample, measured.normal.maps, x)
-        return (Projected if sample.weights is None else Weighted).at(measured, x)
-
-    def _in_features(self, sample: Sample, measured: Measured) -> Image:
-        """Return the image after the steps on feature maps."""
-        x, normal = measured.image, measured.normal
-        adjoint = adjoint_image(sample, normal.maps)
+    def _in_features(self, sample: Sample, maps: Maps) -> Image:
+        """Return the image after the steps on feature maps, from the zero-filled one."""
+        x, normal = combine(maps, ifft(sample.kspace)), sense_normal(sample, maps)
+        adjoint = adjoint_image(sample, maps)
         flat = x.reshape(-1, *x.shape[-2:])
         statistics = Statistics.of(flat)
 

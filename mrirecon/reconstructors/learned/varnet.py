@@ -6,20 +6,13 @@ import torch
 from torch import nn
 
 from mrirecon.networks.norm_unet import NormUnet
-from mrirecon.operators import sense_normal
 from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceConsistency
-from mrirecon.reconstructors.parts.kspace_state import (
-    Explicit,
-    Measured,
-    Projected,
-    State,
-    Weighted,
-)
+from mrirecon.reconstructors.parts.kspace_state import KspaceState
 from mrirecon.reconstructors.parts.unrolled import check_makes_one, coil_maps, for_each_step
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.sensitivity.learned import LearnedMaps
-from mrirecon.types import Image, Maps, Sample
+from mrirecon.types import Image, Sample
 
 
 class VarNet(CoilwiseReconstructor):
@@ -68,10 +61,8 @@ class VarNet(CoilwiseReconstructor):
         self.sens_net = LearnedMaps() if sensitivity is None else sensitivity
         denoiser = NormUnet(channels, pools) if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser)
-        step: nn.Module = Cascade(denoiser)
-        if consistency is not None:
-            step = ChosenCascade(denoiser, consistency)
-        self.cascades = for_each_step(step, cascades, tied)
+        self.explicit = consistency is not None
+        self.cascades = for_each_step(Cascade(denoiser, consistency), cascades, tied)
 
     def forward(self, sample: Sample) -> Image:
         """Return the image; with the RSS combination it is real and positive."""
@@ -80,51 +71,31 @@ class VarNet(CoilwiseReconstructor):
     def coil_images(self, sample: Sample) -> CoilImages:
         return self._last(sample).coil_images()
 
-    def _last(self, sample: Sample) -> State | Explicit:
-        """Return the state after all steps."""
-        state = self._first(sample, coil_maps(self.sens_net, sample))
+    def _last(self, sample: Sample) -> KspaceState:
+        """Return the k-space after all steps."""
+        k = KspaceState.of_data(sample, coil_maps(self.sens_net, sample), self.explicit)
         for t in range(self.steps):
-            state = self.cascades[t % len(self.cascades)](state)
-        return state
-
-    def _first(self, sample: Sample, maps: Maps) -> State | Explicit:
-        """Return the state before the first step."""
-        if isinstance(self.cascades[0], ChosenCascade):
-            return Explicit(sample.kspace, sample, maps)
-        measured = Measured.of(sample.kspace, sense_normal(sample, maps))
-        return (Projected if sample.weights is None else Weighted)(measured)
+            k = self.cascades[t % len(self.cascades)](k)
+        return k
 
 
 class Cascade(nn.Module):
-    """One unrolled step: soft data consistency and a denoiser, whose keys are fastMRI's.
+    r"""One unrolled step, :math:`k - \eta M (k - y) - E\,D(E^H k)`; its keys are fastMRI's.
 
     Args:
-        model: Maps a complex image to a correction of it.
+        model: :math:`D`, from a complex image to a correction of it.
+        consistency: Another step towards the data, from a k-space and the Sample to the next
+            k-space.
     """
 
-    def __init__(self, model: nn.Module) -> None:
-        super().__init__()
-        self.model = model
-        self.dc_weight = nn.Parameter(torch.ones(1))
-
-    def forward(self, state: State) -> State:
-        """Return the state after this step."""
-        return state.step(self.dc_weight, self.model(state.image()))
-
-
-class ChosenCascade(nn.Module):
-    """One unrolled step: a data consistency of choice and a denoiser.
-
-    Args:
-        model: Maps a complex image to a correction of it.
-        consistency: Maps a k-space and the Sample to the next k-space.
-    """
-
-    def __init__(self, model: nn.Module, consistency: KspaceConsistency) -> None:
+    def __init__(self, model: nn.Module, consistency: KspaceConsistency | None = None) -> None:
         super().__init__()
         self.model = model
         self.consistency = consistency
+        if consistency is None:
+            self.dc_weight = nn.Parameter(torch.ones(1))
 
-    def forward(self, state: Explicit) -> Explicit:
-        """Return the state after this step."""
-        return state.step(self.consistency, self.model(state.image()))
+    def forward(self, k: KspaceState) -> KspaceState:
+        """Return the k-space after this step."""
+        correction = self.model(k.image())
+        return k.step(self.dc_weight if self.consistency is None else self.consistency, correction)

@@ -1,8 +1,8 @@
 r"""Layers that pull an image towards the measured data.
 
 Each takes a :class:`~mrirecon.reconstructors.parts.data_term.DataTerm`, that is :math:`A` and
-:math:`y` with the weights of the samples, and stays in complex64 under autocast. Those of k-space are in
-:mod:`mrirecon.reconstructors.parts.kspace_consistency`.
+:math:`y` with the weights of the samples, and stays in complex64 under autocast. Those of k-space
+are in :mod:`mrirecon.reconstructors.parts.kspace_consistency`.
 """
 
 import math

@@ -97,8 +97,8 @@ class KspaceStep(ImageConsistency):
     r"""A layer of k-space at work on images, :math:`x + E^H\big(C(Ex) - Ex\big)`, :math:`E = FS`.
 
     For the methods whose consistency takes a
-    :class:`~mrirecon.reconstructors.parts.data_term.DataTerm`. With :class:`SamplingAwareStep` it is
-    the weighted gradient step :math:`x - A^H\Lambda(Ax - y)`.
+    :class:`~mrirecon.reconstructors.parts.data_term.DataTerm`. With :class:`SamplingAwareStep` it
+    is the weighted gradient step :math:`x - A^H\Lambda(Ax - y)`.
 
     Args:
         step: :math:`C`; None takes a :class:`SamplingAwareStep`.

@@ -4,10 +4,12 @@ With :math:`E = FS`, measured data :math:`y`, step lengths :math:`\eta` and corr
 
 .. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y \text{ or } E x_0
 
-Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result. Steps of
-another kind need the k-space itself: :class:`Explicit`.
+Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result. A method
+begins with :meth:`KspaceState.of_data` or :meth:`KspaceState.of_image` and makes steps; how much
+of the k-space has to be held for them is the matter of this file.
 """
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
 import torch
@@ -15,7 +17,7 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor, nn
 
 from mrirecon.fourier import fft, ifft
-from mrirecon.operators import SenseNormal
+from mrirecon.operators import SenseNormal, sense_normal
 from mrirecon.operators.normal import combine
 from mrirecon.reconstructors.parts.data_consistency import LearnedStep
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceConsistency
@@ -23,6 +25,49 @@ from mrirecon.types import Image, KSpace, Maps, Sample
 
 CoilImages = Complex64[Tensor, "*b coil h w"]
 StepLength = Float32[Tensor, "..."]
+
+
+class KspaceState(ABC):
+    """The k-space :math:`k` between two steps."""
+
+    @staticmethod
+    def of_data(sample: Sample, maps: Maps, explicit: bool = False) -> "KspaceState":
+        """Begin at the measured k-space.
+
+        Args:
+            sample: What was measured.
+            maps: Of :math:`E`.
+            explicit: Whether a step will need the k-space itself, and not only a length.
+        """
+        if explicit:
+            return Explicit(sample.kspace, sample, maps)
+        known = Measured.of(sample.kspace, sense_normal(sample, maps))
+        return (Projected if sample.weights is None else Weighted)(known)
+
+    @staticmethod
+    def of_image(x: Image, sample: Sample, maps: Maps, explicit: bool = False) -> "KspaceState":
+        """Begin at the k-space :math:`E x` of an image; otherwise like :meth:`of_data`."""
+        if explicit:
+            return Explicit(fft(maps * x.unsqueeze(-3)), sample, maps)
+        known = Measured.of(sample.kspace, sense_normal(sample, maps))
+        return (Projected if sample.weights is None else Weighted).at(known, x)
+
+    @abstractmethod
+    def image(self) -> Image:
+        """Return :math:`E^H k`."""
+
+    @abstractmethod
+    def coil_images(self) -> CoilImages:
+        """Return :math:`F^H k`."""
+
+    @abstractmethod
+    def step(self, consistency: StepLength | KspaceConsistency, correction: Image) -> "KspaceState":
+        r"""Return :math:`k - \eta W (k - y) - E D`, or :math:`C(k) - E D`.
+
+        Args:
+            consistency: The length :math:`\eta`, or :math:`C`, if the state is explicit.
+            correction: :math:`D`.
+        """
 
 
 @dataclass(frozen=True)
@@ -50,7 +95,7 @@ class Measured:
 
 
 @dataclass(frozen=True)
-class Projected:
+class Projected(KspaceState):
     r"""State for a mask :math:`W = M`: two images instead of the k-space of all coils.
 
     As :math:`M^2 = M` and :math:`M y = y`, the steps stay in the form
@@ -76,14 +121,12 @@ class Projected:
         return cls(measured, p=x, c=measured.energy.new_zeros(()))
 
     def image(self) -> Image:
-        """Return :math:`E^H k`."""
         image = self.measured.image if self.c is None else self.c * self.measured.image
         if self.p is not None:
             image = image + self.measured.energy * self.p
         return image if self.q is None else image + self.measured.normal(self.q)
 
-    def step(self, length: StepLength, correction: Image) -> "Projected":
-        """Return the state after one step."""
+    def step(self, length: StepLength, correction: Image) -> "Projected":  # type: ignore[override]
         if self.p is None:  # the first length cannot matter, but its gradient has to be there
             return replace(self, p=0 * length - correction)
         q = -length * self.p
@@ -95,7 +138,6 @@ class Projected:
         )
 
     def coil_images(self) -> CoilImages:
-        """Return :math:`F^H k`."""
         maps, images = self.measured.normal.maps, self.measured.coil_images
         if self.c is not None:
             images = self.c * images
@@ -107,7 +149,7 @@ class Projected:
 
 
 @dataclass(frozen=True)
-class Weighted:
+class Weighted(KspaceState):
     """State for any weights: the coil images of what the steps have added.
 
     Attributes:
@@ -124,41 +166,23 @@ class Weighted:
         return cls(measured, measured.normal.maps * x.unsqueeze(-3) - measured.coil_images)
 
     def image(self) -> Image:
-        """Return :math:`E^H k`."""
         if self.added is None:
             return self.measured.image
         return self.measured.image + combine(self.measured.normal.maps, self.added)
 
-    def step(self, length: StepLength, correction: Image) -> "Weighted":
-        """Return the state after one step."""
+    def step(self, length: StepLength, correction: Image) -> "Weighted":  # type: ignore[override]
         maps, consistent = self.measured.normal.maps, 0 * length
         if self.added is not None:
             consistent = self.added - length * self.measured.normal.filter(self.added)
         return replace(self, added=consistent - maps * correction.unsqueeze(-3))
 
     def coil_images(self) -> CoilImages:
-        """Return :math:`F^H k`."""
         images = self.measured.coil_images
         return images if self.added is None else images + self.added
 
 
-State = Projected | Weighted
-
-
-class StateStep(LearnedStep):
-    r"""One step with a learned length :math:`\eta`.
-
-    Args:
-        step: :math:`\eta` before training.
-    """
-
-    def forward(self, state: State, correction: Image) -> State:
-        """Return the state after the step."""
-        return state.step(self.step, correction)
-
-
 @dataclass(frozen=True)
-class Explicit:
+class Explicit(KspaceState):
     r"""The k-space itself, for any step towards the data, :math:`k \leftarrow C(k) - E D`.
 
     Attributes:
@@ -171,23 +195,27 @@ class Explicit:
     sample: Sample
     maps: Maps
 
-    @classmethod
-    def at(cls, sample: Sample, maps: Maps, x: Image) -> "Explicit":
-        """Begin at the k-space of an image."""
-        return cls(fft(maps * x.unsqueeze(-3)), sample, maps)
-
     def image(self) -> Image:
-        """Return :math:`E^H k`."""
         return combine(self.maps, self.coil_images())
 
-    def step(self, consistency: KspaceConsistency, correction: Image) -> "Explicit":
-        """Return the state after one step."""
+    def step(self, consistency: KspaceConsistency, correction: Image) -> "Explicit":  # type: ignore[override]
         kspace = consistency(self.kspace, self.sample)
         return replace(self, kspace=kspace - fft(self.maps * correction.unsqueeze(-3)))
 
     def coil_images(self) -> CoilImages:
-        """Return :math:`F^H k`."""
         return ifft(self.kspace)
+
+
+class StateStep(LearnedStep):
+    r"""One step with a learned length :math:`\eta`.
+
+    Args:
+        step: :math:`\eta` before training.
+    """
+
+    def forward(self, state: KspaceState, correction: Image) -> KspaceState:
+        """Return the state after the step."""
+        return state.step(self.step, correction)
 
 
 class ExplicitStep(nn.Module):
@@ -201,6 +229,6 @@ class ExplicitStep(nn.Module):
         super().__init__()
         self.consistency = consistency
 
-    def forward(self, state: Explicit, correction: Image) -> Explicit:
+    def forward(self, state: KspaceState, correction: Image) -> KspaceState:
         """Return the state after the step."""
         return state.step(self.consistency, correction)
