@@ -18,6 +18,8 @@ PARTS = {
     "reconstruct": ("regularizer", "body", "consistency", "conditioning"),
 }
 """Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
+KINDS = ("Classical", "Learned")
+TOLD = {"learned": "learned: with checkpoint="}
 _DEFAULT = re.compile(r"  - ([\w/]+): (\w+)(?: +# *(.*))?$")
 _SETTING = re.compile(r"(\w+): ?(.*?)(?: +# *(.*))?$")
 WIDTH = 96
@@ -41,6 +43,25 @@ class Group:
 def choices(group: str, folders: Iterable[Path]) -> list[str]:
     """Return the names of the files of a group in some folders of configuration."""
     return sorted({file.stem for folder in folders for file in (folder / group).glob("*.yaml")})
+
+
+def about(file: Path) -> str:
+    """Return what the first line of a YAML file says about it, in a comment; empty without one."""
+    with file.open(encoding="utf-8") as lines:
+        first = next((line for line in lines if not line.startswith("# @package")), "")
+    return first.removeprefix("#").strip() if first.startswith("#") else ""
+
+
+def kinds_of(group: str, folder: Path) -> dict[str, list[str]]:
+    """Sort the choices of a group by the kind that their first line begins with.
+
+    Methods are ``classical`` or ``learned``; whatever names no kind has the kind ``""``.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name in choices(group, [folder]):
+        kind, dot, _ = about(folder / group / f"{name}.yaml").partition(". ")
+        kinds.setdefault(kind.lower() if dot and kind in KINDS else "", []).append(name)
+    return kinds
 
 
 def groups_of(command: str, conf: Path) -> list[Group]:
@@ -91,18 +112,24 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
         rows.append(f"  {name + '=' + default:<34} {comment}".rstrip())
     rows += ["", "groups (* is the default):"]
     for group in groups_of(command, conf):
-        names = [f"{n}*" if n == group.default else n for n in choices(group.name, [conf])]
-        comment = f"  # {group.comment}" if group.comment else ""
-        text = f"{group.name + '=':<18}{' '.join(names)}{comment}"
-        rows += textwrap.wrap(
-            text, WIDTH, initial_indent="  ", subsequent_indent=" " * 20, break_on_hyphens=False
-        )
+        title = group.name + "="
+        for kind, names in kinds_of(group.name, conf).items():
+            if command == "train" and kind == "classical":
+                continue
+            marked = " ".join(f"{n}*" if n == group.default else n for n in names)
+            comment = group.comment or ("" if command == "train" else TOLD.get(kind, kind))
+            comment = f"  # {comment}" if comment else ""
+            rows += textwrap.wrap(
+                f"{title:<18}{marked}{comment}", WIDTH,
+                initial_indent="  ", subsequent_indent=" " * 20, break_on_hyphens=False,
+            )  # fmt: skip
+            title = ""
     rows += [
         "",
         "Any argument of a constructor can be set by name, such as model.iterations=50;",
         f"group=null takes a choice away. mrirecon {command} --cfg job shows the configuration of",
         "a run, --config-dir DIR adds YAML files of your own, -m runs a sweep, --hydra-help tells",
-        "the rest.",
+        "the rest. README.md and docs/ of the project say more.",
     ]
     if command in PARTS:
         rows.append(

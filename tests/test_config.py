@@ -7,6 +7,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
 from mrirecon.adaptation import Adaptation
+from mrirecon.choices import about, kinds_of
 from mrirecon.cli import adapt
 from mrirecon.config import build, build_function, settings
 from mrirecon.errors import ConfigError
@@ -96,6 +97,23 @@ def test_every_choice_builds(group, role):
         config = composed("reconstruct", f"{group}={choice}")
         with torch.device("meta"):  # the largest have hundreds of millions of parameters
             assert build(config[group], role, group) is not None
+
+
+def test_methods_are_of_the_kind_that_their_first_line_tells():
+    kinds = kinds_of("model", CONF)
+    assert sorted(kinds) == ["classical", "learned"]
+    for kind, names in kinds.items():
+        for name in names:
+            with torch.device("meta"):
+                model = build(
+                    composed("reconstruct", f"model={name}").model, Reconstructor, "model"
+                )
+            assert model.trainable == (kind == "learned"), name
+
+
+@pytest.mark.parametrize("file", sorted(CONF.rglob("*.yaml")), ids=lambda file: file.stem)
+def test_every_choice_says_what_it_is(file):
+    assert 3 < len(about(file)) <= 125
 
 
 def test_every_function_builds():

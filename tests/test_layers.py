@@ -1,6 +1,7 @@
 """Imports point downwards only, and heavy packages stay where they belong."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
+PAGE = ROOT.parent / "docs" / "architecture.md"
 LAYERS = [
     {"errors", "epoch", "buffers", "interruption", "missing", "names", "terminal", "versions"},
     {"types", "fourier", "files", "building"},
@@ -79,6 +81,29 @@ def test_every_module_has_a_layer():
     assert {parts[0] for _, parts in _modules()} == RANK.keys()
 
 
+def architecture():
+    """The list of layers for people: each unit with the first line of what it says of itself."""
+    lines = []
+    for number, layer in enumerate(LAYERS, start=1):
+        lines += [f"### Layer {number}", ""]
+        for name in sorted(layer):
+            package = ROOT / name
+            file = package / "__init__.py" if package.is_dir() else package.with_suffix(".py")
+            about = (ast.get_docstring(ast.parse(file.read_text())) or "").splitlines()[0]
+            about = re.sub(r":\w+:`~?(?:[\w.]*\.)?(\w+)`", r"`\1`", about).replace("``", "`")
+            lines.append(f"- `{name}{'/' if package.is_dir() else ''}`: {about}")
+            for room in ROOMS.get(name, []):
+                names = ", ".join(f"`{one}`" if one != "*" else "the rest" for one in sorted(room))
+                lines.append(f"    - {names}")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def test_the_page_on_the_architecture_shows_the_layers():
+    """``python -m tests.test_layers`` writes them anew."""
+    assert PAGE.read_text(encoding="utf-8").endswith("\n\n" + architecture())
+
+
 def test_imports_point_downwards():
     wrong = [
         f"{'/'.join(parts)} (layer {RANK[parts[0]]}) imports {name} (layer {RANK[other]})"
@@ -142,3 +167,8 @@ def test_an_import_pulls_in_no_more_than_it_needs(module, unwanted):
     code = f"import sys, {module}; print(*(set(sys.modules) & {unwanted}))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not found.stdout.strip()
+
+
+if __name__ == "__main__":
+    before = PAGE.read_text(encoding="utf-8").partition("### Layer 1")[0]
+    PAGE.write_text(before + architecture(), encoding="utf-8")

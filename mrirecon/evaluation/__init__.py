@@ -1,0 +1,1 @@
+"""Benchmarks: protocols, scores, reports, and the g-factor and noise that images should have."""

@@ -19,7 +19,7 @@ from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.checkpoint import Recipe, written_by
+from mrirecon.training.checkpoint import TRAINED, Recipe, written_by
 from mrirecon.training.continuity import RunFacts
 from mrirecon.training.objectives.base import Objective, no_reference
 from mrirecon.training.open_update import GRADIENTS, OpenUpdate, gradients_of
