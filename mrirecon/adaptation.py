@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.inference import read_batches, scan_batches
 from mrirecon.reconstructors.base import Reconstructor
@@ -103,11 +104,7 @@ class Adaptation:
             )
         if not 0 < validation < 1:
             raise ValueError(f"validation must lie between 0 and 1, got {validation}")
-        if min(steps, interval, patience) < 1:
-            raise ValueError(
-                f"steps, interval and patience must be at least 1, got {steps}, {interval} and "
-                f"{patience}"
-            )
+        check_at_least(1, steps=steps, interval=interval, patience=patience)
         if lr <= 0:
             raise ValueError(f"lr must be positive, got {lr}")
         self.division = Ssdu(validation, center=center, density="uniform")

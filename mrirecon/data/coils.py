@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Complex, Complex64, Float
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
@@ -218,8 +219,7 @@ def _along_readout(A: Complex64[Tensor, "*b coil n h"], kspace: Tensor) -> Tenso
 
 
 def _check(coils: int, energy: float, calibration: int) -> None:
-    if coils < 1:
-        raise ValueError(f"coils must be at least 1, got {coils}")
+    check_at_least(1, coils=coils)
     if not 0 < energy <= 1:
         raise ValueError(f"energy must lie in (0, 1], got {energy}")
     if calibration < 1:

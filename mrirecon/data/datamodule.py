@@ -8,6 +8,7 @@ import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.identity import Signatures
@@ -45,10 +46,8 @@ class DataModule(pl.LightningDataModule):
         seed: int | None = None,
     ) -> None:
         super().__init__()
-        if batch_size < 1 or workers < 0:
-            raise ValueError(
-                f"batch_size must be at least 1 and workers at least 0, got {batch_size}, {workers}"
-            )
+        check_at_least(1, batch_size=batch_size)
+        check_not_negative(workers=workers)
         self.sets = {"train": train, "val": val} | ({"test": test} if test else {})
         signatures = Signatures()
         for (a, first), (b, second) in combinations(self.sets.items(), 2):

@@ -5,9 +5,10 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ShapeError
 from mrirecon.networks.parts.channels import from_channels, stacked_channels
-from mrirecon.networks.parts.features import FeatureNetwork, History, check_counts
+from mrirecon.networks.parts.features import FeatureNetwork, History
 
 
 class ImageNetwork(nn.Module):
@@ -23,7 +24,7 @@ class ImageNetwork(nn.Module):
 
     def __init__(self, body: FeatureNetwork, inputs: int = 1, outputs: int = 1) -> None:
         super().__init__()
-        check_counts(inputs=inputs, outputs=outputs)
+        check_at_least(1, inputs=inputs, outputs=outputs)
         self.first = nn.Conv2d(2 * inputs, body.inputs, 3, padding=1, bias=False)
         self.body = body
         self.last = nn.Conv2d(body.outputs, 2 * outputs, 3, padding=1, bias=False)
@@ -64,7 +65,7 @@ class Denoiser(nn.Module):
         super().__init__()
         self.images = images
         self.outputs = images if outputs is None else outputs
-        check_counts(images=images, outputs=self.outputs)
+        check_at_least(1, images=images, outputs=self.outputs)
         if self.outputs > images:
             raise ValueError(f"outputs must be at most images={images}, got {outputs}")
         if body.condition or body.history:

@@ -5,6 +5,7 @@ from itertools import pairwise
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.joint_network import JointNetwork
 
 
@@ -22,8 +23,7 @@ class JointCnn(JointNetwork):
         self, images: int = 2, outputs: int = 1, channels: int = 32, layers: int = 3
     ) -> None:
         super().__init__(images, outputs)
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+        check_at_least(1, channels=channels)
         if layers < 2:
             raise ValueError(f"layers must be at least 2, got {layers}")
         sizes = [2 * images, *[channels] * (layers - 1), 2 * outputs]

@@ -7,6 +7,7 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.channels import from_channels, to_channels
 from mrirecon.networks.parts.penalized import Penalized
 
@@ -33,8 +34,7 @@ class LearnedShrinkage(Penalized):
 
     def __init__(self, channels: int = 32, threshold: float = 0.01) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+        check_at_least(1, channels=channels)
         if threshold <= 0:
             raise ValueError(f"threshold must be positive, got {threshold}")
         self.initial = inverse_softplus(threshold)

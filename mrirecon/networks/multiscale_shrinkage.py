@@ -7,6 +7,7 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.learned_shrinkage import inverse_softplus, shrink
 from mrirecon.networks.parts.channels import from_channels, stacked_channels
 from mrirecon.networks.unet import DEEPEST
@@ -40,9 +41,7 @@ class MultiscaleShrinkage(nn.Module):
     ) -> None:
         super().__init__()
         counts = {"images": images, "scales": scales, "channels": channels, "outputs": outputs}
-        for name, value in counts.items():
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_at_least(1, **counts)
         if scales > DEEPEST:
             raise ValueError(f"scales must be at most {DEEPEST}, got {scales}")
         if threshold <= 0:

@@ -7,6 +7,7 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.haar import haar_merge, haar_split
 from mrirecon.networks.parts.joint_network import JointNetwork
 
@@ -40,16 +41,10 @@ class Mwcnn(JointNetwork):
         first_convolutions: int = 2,
     ) -> None:
         super().__init__(images, outputs)
-        if not channels or min(*channels, first_channels) < 1:
-            raise ValueError(
-                "channels must name at least one level with at least 1 feature, "
-                f"got {list(channels)} and first_channels {first_channels}"
-            )
-        if min(convolutions, first_convolutions) < 1:
-            raise ValueError(
-                "convolutions and first_convolutions must be at least 1, "
-                f"got {convolutions} and {first_convolutions}"
-            )
+        if not channels:
+            raise ValueError("channels must name at least one level")
+        check_at_least(1, channels=channels, first_channels=first_channels)
+        check_at_least(1, convolutions=convolutions, first_convolutions=first_convolutions)
         widths = [first_channels, *channels]
         self.multiple = 2 ** len(channels)
         self.first = _convolved([2 * images, *[first_channels] * first_convolutions])

@@ -8,12 +8,12 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.channel_attention import attention_blocks
 from mrirecon.networks.parts.features import (
     FeatureNetwork,
     History,
     LevelEntry,
-    check_counts,
 )
 
 
@@ -117,8 +117,8 @@ class PromptUnet(FeatureNetwork):
         condition: int = 0,
     ) -> None:
         super().__init__()
-        check_counts(channels=channels, prompt_channels=prompt_channels, encoder=encoder)
-        check_counts(decoder=decoder, prompts=prompts, prompt_size=prompt_size)
+        check_at_least(1, channels=channels, prompt_channels=prompt_channels, encoder=encoder)
+        check_at_least(1, decoder=decoder, prompts=prompts, prompt_size=prompt_size)
         depth = len(channels) - 1
         lengths = {len(encoder) - 1, len(decoder), len(prompt_channels)}
         if depth < 1 or lengths != {depth}:

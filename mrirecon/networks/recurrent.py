@@ -8,6 +8,7 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.dilated_cnn import replicating
 from mrirecon.networks.parts.channels import from_channels, stacked_channels
 
@@ -32,11 +33,7 @@ class RecurrentNetwork(nn.Module, ABC):
 
     def __init__(self, channels: int, layers: int, images: int) -> None:
         super().__init__()
-        if min(channels, layers, images) < 1:
-            raise ValueError(
-                "channels, layers and images must be at least 1, "
-                f"got {channels}, {layers} and {images}"
-            )
+        check_at_least(1, channels=channels, layers=layers, images=images)
         sizes = [2 * images, *[channels] * layers, 2]
         self.channels, self.layers, self.images = channels, layers, images
         self.convolutions = nn.ModuleList(

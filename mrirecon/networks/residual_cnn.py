@@ -5,6 +5,7 @@ from itertools import pairwise
 from jaxtyping import Complex64
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.channels import from_channels, to_channels
 
 
@@ -22,8 +23,7 @@ class ResidualCnn(nn.Module):
 
     def __init__(self, channels: int = 32, layers: int = 5) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+        check_at_least(1, channels=channels)
         if layers < 2:
             raise ValueError(f"layers must be at least 2, got {layers}")
         sizes = [2, *[channels] * (layers - 1), 2]

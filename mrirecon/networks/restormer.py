@@ -7,11 +7,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.features import (
     FeatureNetwork,
     History,
     LevelEntry,
-    check_counts,
 )
 
 
@@ -134,7 +134,7 @@ class Restormer(FeatureNetwork):
         condition: int = 0,
     ) -> None:
         super().__init__()
-        check_counts(channels=channels, blocks=blocks, heads=heads, refinement=refinement)
+        check_at_least(1, channels=channels, blocks=blocks, heads=heads, refinement=refinement)
         depth = len(blocks) - 1
         if depth < 1 or len(heads) != len(blocks):
             raise ValueError(

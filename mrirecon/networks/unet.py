@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ShapeError
 from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
 
@@ -38,14 +39,7 @@ class Unet(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        for name, value in [
-            ("inputs", inputs),
-            ("outputs", outputs),
-            ("channels", channels),
-            ("pools", pools),
-        ]:
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_at_least(1, inputs=inputs, outputs=outputs, channels=channels, pools=pools)
         if pools > DEEPEST:
             raise ValueError(f"pools must be at most {DEEPEST}, got {pools}")
         if not 0 <= dropout < 1:

@@ -30,7 +30,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.half import physical
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5.mapped import StoredArray, check_size, map_arrays
-from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5, text
+from mrirecon.readers.hdf5.opening import hdf5_holds, open_hdf5, text
 from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader, header_from_json
 from mrirecon.types import Sample
@@ -66,10 +66,7 @@ class PackedScan(FileScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if not looks_like_hdf5(path):
-            return False
-        with open_hdf5(path) as file:
-            return "packed" in file.attrs and "header" in file.attrs
+        return hdf5_holds(path, lambda file: {"packed", "header"} <= file.attrs.keys())
 
     def _read(self, index: int) -> Sample:
         return physical(self._read_stored(index))

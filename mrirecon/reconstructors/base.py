@@ -90,10 +90,3 @@ class IterativeReconstructor(Reconstructor):
     def forward(self, sample: Sample) -> Image:
         """Return the complex image; where no coil is sensitive, it is zero or nearly so."""
         return self.solve(sample).x
-
-
-def check_not_negative(**values: float) -> None:
-    """Raise ValueError if a value is negative; for arguments of constructors."""
-    for name, value in values.items():
-        if not value >= 0:
-            raise ValueError(f"{name} must not be negative, got {value}")

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_blocks,
@@ -72,8 +73,7 @@ class Espirit(SensitivityEstimator):
             raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
         if not 0 <= crop < 1:
             raise ValueError(f"crop must lie in [0, 1), got {crop}")
-        if sets < 1:
-            raise ValueError(f"sets must be at least 1, got {sets}")
+        check_at_least(1, sets=sets)
         self.kernel = kernel
         self.calibration = calibration
         self.threshold = threshold

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
 from mrirecon.sensitivity.base import SensitivityEstimator, calibration_blocks, in_order, unit_norm
@@ -37,10 +38,7 @@ class Nlinv(SensitivityEstimator):
         super().__init__()
         if calibration < SMALLEST:
             raise ValueError(f"calibration must be at least {SMALLEST} lines, got {calibration}")
-        if newton < 1 or iterations < 1:
-            raise ValueError(
-                f"newton and iterations must be at least 1, got {newton} and {iterations}"
-            )
+        check_at_least(1, newton=newton, iterations=iterations)
         self.calibration = calibration
         self.newton = newton
         self.iterations = iterations

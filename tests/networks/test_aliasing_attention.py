@@ -38,5 +38,5 @@ def test_coder_keeps_a_constant_image():
 
 
 def test_wrong_arguments_are_named():
-    with pytest.raises(ValueError, match="at least 1, got 4 and 0"):
+    with pytest.raises(ValueError, match="acceleration must be at least 1, got 0"):
         AliasingAttention(4, 0)

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from mrirecon.errors import RawDataError
-from mrirecon.readers import array_scan, open_scan
+from mrirecon.readers import open_scan
+from mrirecon.readers.arrays import array_scan
 from mrirecon.readers.hdf5.mapped import StoredArray, locate, map_arrays
 from mrirecon.readers.hdf5.opening import open_hdf5
 from mrirecon.simulation.raw_files import write_fastmri

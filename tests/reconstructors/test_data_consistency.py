@@ -217,7 +217,7 @@ def test_an_empty_member_is_zero_after_scaling():
         (lambda: ProximalStep(iterations=0), "iterations must be at least 1, got 0"),
         (lambda: ProximalStep(tolerance=-1.0), "tolerance must not be negative"),
         (lambda: SamplingAwareStep(0), "channels must be at least 1, got 0"),
-        (lambda: SplittingStep(0), "at least 1, got 0 and 8"),
+        (lambda: SplittingStep(0), "iterations must be at least 1, got 0"),
         (lambda: SplittingStep(1, penalty=0.0), "penalty must be positive"),
         (lambda: for_each_step(ResidualCnn(2, 2), 0), "iterations must be at least 1, got 0"),
     ],

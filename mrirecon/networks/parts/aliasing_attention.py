@@ -5,6 +5,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
+
 
 class AliasingAttention(nn.Module):
     r"""Every pixel attends to those that lie multiples of a fold of the field of view away.
@@ -24,10 +26,7 @@ class AliasingAttention(nn.Module):
 
     def __init__(self, channels: int, acceleration: int = 4) -> None:
         super().__init__()
-        if min(channels, acceleration) < 1:
-            raise ValueError(
-                f"channels and acceleration must be at least 1, got {channels} and {acceleration}"
-            )
+        check_at_least(1, channels=channels, acceleration=acceleration)
         self.acceleration = acceleration
         self.query, self.key, self.value, self.projection = (
             nn.Conv2d(channels, channels, 1) for _ in range(4)

@@ -5,6 +5,7 @@ from jaxtyping import Bool, Float, Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.types import PROTOCOL, Sample
 
 UNITS = (1.0, 100.0, 10.0, 100.0, 30.0)
@@ -32,8 +33,7 @@ class Conditioning(nn.Module):
 
     def __init__(self, features: int = 64, protocol: bool = True, steps: int = 0) -> None:
         super().__init__()
-        if features < 1:
-            raise ValueError(f"features must be at least 1, got {features}")
+        check_at_least(1, features=features)
         if steps < 0:
             raise ValueError(f"steps must not be negative, got {steps}")
         self.features, self.steps = features, steps

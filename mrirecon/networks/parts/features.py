@@ -134,11 +134,3 @@ class LevelEntry(nn.Module):
 def of_level(history: History, level: int) -> list[Tensor]:
     """Return the features of one level of every cascade in the history."""
     return [levels[level] for levels in history]
-
-
-def check_counts(**values: int | Sequence[int]) -> None:
-    """Raise ValueError if a number is below one; for arguments of constructors."""
-    for name, value in values.items():
-        for number in value if isinstance(value, Sequence) else [value]:
-            if number < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")

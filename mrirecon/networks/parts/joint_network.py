@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.channels import from_channels, stacked_channels
 
 
@@ -18,9 +19,7 @@ class JointNetwork(nn.Module, ABC):
 
     def __init__(self, images: int, outputs: int) -> None:
         super().__init__()
-        for name, value in (("images", images), ("outputs", outputs)):
-            if value < 1:
-                raise ValueError(f"{name} must be at least 1, got {value}")
+        check_at_least(1, images=images, outputs=outputs)
         self.images = images
         self.outputs = outputs
 

@@ -27,7 +27,7 @@ from torch import Tensor
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 from mrirecon.readers.arrays.measured_samples import everything
-from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5
+from mrirecon.readers.hdf5.opening import has_axes, hdf5_holds, open_hdf5
 
 AXES = ("slice", "h", "w", "coil")
 PARTS = (24, 64)
@@ -49,13 +49,13 @@ class CalgaryCampinasScan(ArrayScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if not looks_like_hdf5(path):
-            return False
-        with open_hdf5(path) as file:
-            kspace = file.get("kspace")
-            if not isinstance(kspace, h5py.Dataset) or len(kspace.shape or ()) != len(AXES):
+        def interleaved(file: h5py.File) -> bool:
+            if not has_axes(file, "kspace", AXES):
                 return False
+            kspace = file["kspace"]
             return kspace.dtype.kind == "f" and kspace.shape[-1] in PARTS
+
+        return hdf5_holds(path, interleaved)
 
     def open(self) -> AbstractContextManager[h5py.File]:
         return open_hdf5(self.path)

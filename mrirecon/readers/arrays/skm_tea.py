@@ -18,7 +18,7 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
-from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5, read_magnitude
+from mrirecon.readers.hdf5.opening import has_axes, hdf5_holds, open_hdf5, read_magnitude
 from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 
 AXES = ("slice", "h", "w", "contrast", "coil")
@@ -41,14 +41,9 @@ class SkmTeaScan(ArrayScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if not looks_like_hdf5(path):
-            return False
-        with open_hdf5(path) as file:
-            items = (file.get("kspace"), file.get("maps"))
-            return all(
-                isinstance(item, h5py.Dataset) and len(item.shape or ()) == len(AXES)
-                for item in items
-            )
+        return hdf5_holds(
+            path, lambda file: all(has_axes(file, name, AXES) for name in ("kspace", "maps"))
+        )
 
     def open(self) -> AbstractContextManager[h5py.File]:
         return open_hdf5(self.path)

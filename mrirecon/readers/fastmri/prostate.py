@@ -19,7 +19,7 @@ from mrirecon.raw.header import MeasurementHeader
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.fastmri.header import Reference, header_facts, read_measurement
-from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5
+from mrirecon.readers.hdf5.opening import has_axes, hdf5_holds, open_hdf5
 from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 
 AXES = ("average", "slice", "coil", "h", "w")
@@ -38,12 +38,9 @@ class FastMriProstateScan(ArrayScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if not looks_like_hdf5(path):
-            return False
-        with open_hdf5(path) as file:
-            kspace = file.get("kspace")
-            five = isinstance(kspace, h5py.Dataset) and len(kspace.shape or ()) == len(AXES)
-            return five and "calibration_data" in file
+        return hdf5_holds(
+            path, lambda file: has_axes(file, "kspace", AXES) and "calibration_data" in file
+        )
 
     def open(self) -> AbstractContextManager[h5py.File]:
         return open_hdf5(self.path)

@@ -27,7 +27,7 @@ from mrirecon.readers.fastmri.header import (
     number_attribute,
     read_measurement,
 )
-from mrirecon.readers.hdf5.opening import contents, looks_like_hdf5, open_hdf5
+from mrirecon.readers.hdf5.opening import contents, hdf5_holds, open_hdf5
 from mrirecon.sampling.calibration import center_slice, central_block
 
 __all__ = ["TARGETS", "FastMriScan"]
@@ -51,10 +51,7 @@ class FastMriScan(ArrayScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if not looks_like_hdf5(path):
-            return False
-        with open_hdf5(path) as file:
-            return isinstance(file.get("kspace"), h5py.Dataset)
+        return hdf5_holds(path, lambda file: isinstance(file.get("kspace"), h5py.Dataset))
 
     def open(self) -> AbstractContextManager[h5py.File]:
         return open_hdf5(self.path)

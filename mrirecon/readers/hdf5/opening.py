@@ -1,7 +1,7 @@
 """Opening HDF5 files read-only, with errors that a user can act upon."""
 
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from math import prod
 from pathlib import Path
@@ -189,6 +189,20 @@ def text(value: Any) -> str:
 def looks_like_hdf5(path: Path) -> bool:
     """Tell whether the file starts like HDF5; it may still be damaged."""
     return bool(h5py.is_hdf5(path))
+
+
+def hdf5_holds(path: Path, question: Callable[[h5py.File], bool]) -> bool:
+    """Ask an HDF5 file what is in it; of any other file the answer is no."""
+    if not looks_like_hdf5(path):
+        return False
+    with open_hdf5(path) as file:
+        return question(file)
+
+
+def has_axes(file: h5py.File, name: str, axes: Sequence[str]) -> bool:
+    """Tell whether a file has a dataset of this name with this number of axes."""
+    found = file.get(name)
+    return isinstance(found, h5py.Dataset) and len(found.shape or ()) == len(axes)
 
 
 def contents(file: h5py.File) -> str:

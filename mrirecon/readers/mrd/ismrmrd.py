@@ -21,7 +21,7 @@ from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.hdf5.held import HeldFile
-from mrirecon.readers.hdf5.opening import contents, looks_like_hdf5, open_hdf5, read, text
+from mrirecon.readers.hdf5.opening import contents, hdf5_holds, open_hdf5, read, text
 from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 from mrirecon.readers.hdf5.vlen import REFERENCE, read_rows, read_values, row_places, stored_dtype
 
@@ -39,10 +39,7 @@ class IsmrmrdScan(AcquisitionScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if not looks_like_hdf5(path):
-            return False
-        with open_hdf5(path) as file:
-            return bool(_groups(file))
+        return hdf5_holds(path, lambda file: bool(_groups(file)))
 
     def measurement(self) -> Measurement:
         with open_hdf5(self.path) as file:

@@ -6,10 +6,11 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.fourier import plain_fft, plain_ifft
 from mrirecon.operators import SenseNormal, penalty_share, sense_normal
 from mrirecon.operators.normal import adjoint_image, combine, row_tiles
-from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.automatic_weight import wiener_weight
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, solve_cg
@@ -65,8 +66,7 @@ class CgSense(IterativeReconstructor):
         super().__init__()
         if regularization != "auto":
             check_not_negative(regularization=regularization)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         check_not_negative(tolerance=tolerance)
         self.sensitivity = sensitivity
         self.regularization = regularization

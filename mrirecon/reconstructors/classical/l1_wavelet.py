@@ -6,9 +6,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.operators import Wavelet
 from mrirecon.operators.wavelet import WaveletName
-from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.automatic_weight import density, noise_level, sure_threshold
 from mrirecon.reconstructors.parts.data_term import DataTerm, soft_threshold
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -56,10 +57,8 @@ class L1Wavelet(IterativeReconstructor):
         super().__init__()
         if regularization != "auto":
             check_not_negative(regularization=regularization)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
-        if levels < 1:
-            raise ValueError(f"levels must be at least 1, got {levels}")
+        check_at_least(1, iterations=iterations)
+        check_at_least(1, levels=levels)
         check_not_negative(tolerance=tolerance)
         self.sensitivity = sensitivity
         self.regularization = regularization

@@ -6,7 +6,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.automatic_weight import density, noise_level
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -54,10 +55,7 @@ class LocallyLowRank(IterativeReconstructor):
         super().__init__()
         if regularization != "auto":
             check_not_negative(regularization=regularization)
-        if iterations < 1 or block < 1:
-            raise ValueError(
-                f"iterations and block must be at least 1, got {iterations} and {block}"
-            )
+        check_at_least(1, iterations=iterations, block=block)
         check_not_negative(tolerance=tolerance)
         self.sensitivity = sensitivity
         self.regularization = regularization

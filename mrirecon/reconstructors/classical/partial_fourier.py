@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
@@ -131,8 +132,7 @@ class Pocs(PartialFourier):
         self, reconstructor: Reconstructor, iterations: int = 20, tolerance: float = 1e-3
     ) -> None:
         super().__init__(reconstructor)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         self.iterations, self.tolerance = iterations, tolerance
 
     def fill(

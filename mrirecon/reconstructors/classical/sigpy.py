@@ -14,9 +14,10 @@ import numpy as np
 import torch
 from jaxtyping import Complex64, Float32
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.errors import MriReconError
 from mrirecon.operators import data_weights, penalty_share
-from mrirecon.reconstructors.base import Reconstructor, check_not_negative
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
@@ -41,8 +42,7 @@ class SigpyApp(Reconstructor):
     ) -> None:
         super().__init__()
         check_not_negative(regularization=regularization)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         self.sensitivity = sensitivity
         self.regularization = regularization
         self.iterations = iterations

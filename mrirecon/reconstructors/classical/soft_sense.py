@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Complex
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.errors import ShapeError
 from mrirecon.image import interpolate
 from mrirecon.operators import (
@@ -17,7 +18,7 @@ from mrirecon.operators import (
     data_weights,
     penalty_share,
 )
-from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.classical.cg_sense import exactness
 from mrirecon.reconstructors.parts.automatic_weight import wiener_weight
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -81,8 +82,7 @@ class SoftSense(IterativeReconstructor):
         if regularization != "auto":
             check_not_negative(regularization=regularization)
         check_not_negative(tolerance=tolerance)
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         self.sensitivity = sensitivity
         self.regularization = regularization
         self.iterations = iterations

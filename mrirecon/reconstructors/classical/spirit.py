@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Complex64
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_pad
 from mrirecon.reconstructors.parts.coil_combination import Combination
@@ -55,8 +56,7 @@ class Spirit(KSpaceFilling):
             raise ValueError(f"kernel must be an odd number from 3, got {kernel}")
         if regularization <= 0:
             raise ValueError(f"regularization must be positive, got {regularization}")
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         if tolerance < 0:
             raise ValueError(f"tolerance must not be negative, got {tolerance}")
         self.kernel = kernel

@@ -3,8 +3,9 @@
 import torch
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.operators import FiniteDifference
-from mrirecon.reconstructors.base import IterativeReconstructor, check_not_negative
+from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, SplitProblem, primal_dual
@@ -79,8 +80,7 @@ class TotalVariation(IterativeReconstructor):
 
 def check(regularization: float, iterations: int, tolerance: float) -> None:
     check_not_negative(regularization=regularization, tolerance=tolerance)
-    if iterations < 1:
-        raise ValueError(f"iterations must be at least 1, got {iterations}")
+    check_at_least(1, iterations=iterations)
 
 
 def lengths(field: Tensor) -> Tensor:

@@ -6,8 +6,9 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_not_negative
 from mrirecon.networks.multiscale_shrinkage import MultiscaleShrinkage
-from mrirecon.reconstructors.base import Reconstructor, check_not_negative
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ProximalStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.priors import background, low_resolution, phase_factor

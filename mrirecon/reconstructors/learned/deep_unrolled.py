@@ -6,10 +6,11 @@ import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_not_negative
 from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.networks.parts.features import FeatureNetwork, History
-from mrirecon.reconstructors.base import Reconstructor, check_not_negative
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.slice_window import window, window_scale

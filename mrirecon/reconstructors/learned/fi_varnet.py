@@ -6,6 +6,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.fourier import ifft
 from mrirecon.networks import NormUnet
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
@@ -64,8 +65,7 @@ class FiVarNet(CoilwiseReconstructor):
         consistency: KspaceConsistency | None = None,
     ) -> None:
         super().__init__()
-        if cascades < 1:
-            raise ValueError(f"cascades must be at least 1, got {cascades}")
+        check_at_least(1, cascades=cascades)
         self.sensitivity = sensitivity
         self.combination = combination
         self.rss = combination == "rss"

@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 from torch import nn
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.norm_unet import NormUnet
 from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceConsistency
@@ -53,8 +54,7 @@ class VarNet(CoilwiseReconstructor):
         consistency: KspaceConsistency | None = None,
     ) -> None:
         super().__init__()
-        if cascades < 1:
-            raise ValueError(f"cascades must be at least 1, got {cascades}")
+        check_at_least(1, cascades=cascades)
         self.steps = cascades
         self.combination = combination
         self.rss = combination == "rss"

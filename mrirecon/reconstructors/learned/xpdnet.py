@@ -2,6 +2,7 @@
 
 import torch
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.mwcnn import Mwcnn
 from mrirecon.networks.parts.joint_network import JointNetwork
 from mrirecon.reconstructors.base import Reconstructor
@@ -44,8 +45,7 @@ class XpdNet(Reconstructor):
         tied: bool = False,
     ) -> None:
         super().__init__()
-        if memory < 1:
-            raise ValueError(f"memory must be at least 1, got {memory}")
+        check_at_least(1, memory=memory)
         network = Mwcnn(memory + 1, memory) if regularizer is None else regularizer
         check_fits("regularizer", network, images=memory + 1, outputs=memory)
         self.sensitivity = sensitivity

@@ -12,8 +12,8 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.operators import SenseNormal
-from mrirecon.reconstructors.base import check_not_negative
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.solvers.recomputed import recomputed_cg
 from mrirecon.types import Image
@@ -81,8 +81,7 @@ class ProximalStep(ImageConsistency):
         super().__init__()
         if weight <= 0:
             raise ValueError(f"weight must be positive, got {weight}")
-        if iterations < 1:
-            raise ValueError(f"iterations must be at least 1, got {iterations}")
+        check_at_least(1, iterations=iterations)
         check_not_negative(tolerance=tolerance)
         self.initial = float(weight)
         self.iterations = iterations
@@ -149,10 +148,7 @@ class SplittingStep(nn.Module):
 
     def __init__(self, iterations: int, steps: int = 8, penalty: float = 0.1) -> None:
         super().__init__()
-        if min(iterations, steps) < 1:
-            raise ValueError(
-                f"iterations and steps must be at least 1, got {iterations} and {steps}"
-            )
+        check_at_least(1, iterations=iterations, steps=steps)
         if penalty <= 0:
             raise ValueError(f"penalty must be positive, got {penalty}")
         self.initial = float(penalty)

@@ -12,6 +12,7 @@ from jaxtyping import Float32
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from mrirecon.arguments import check_at_least
 from mrirecon.operators import Coils, Fourier, LinearOperator, Sampling, Weights, data_weights
 from mrirecon.reconstructors.parts.data_consistency import ImageConsistency, LearnedStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
@@ -69,8 +70,7 @@ class SamplingAwareStep(KspaceConsistency):
 
     def __init__(self, channels: int = 16) -> None:
         super().__init__()
-        if channels < 1:
-            raise ValueError(f"channels must be at least 1, got {channels}")
+        check_at_least(1, channels=channels)
         self.first = nn.Linear(4, channels)
         self.last = nn.Linear(channels, 1)
         self.reset_parameters()

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.features import FeatureNetwork
 from mrirecon.networks.parts.joint_network import JointNetwork
 from mrirecon.networks.recurrent import RecurrentNetwork
@@ -51,8 +52,7 @@ def for_each_step(module: nn.Module, steps: int, tied: bool = False) -> nn.Modul
     ``module`` serves the first step. The others are copies with new random weights, so that no two
     steps share parameters or start alike.
     """
-    if steps < 1:
-        raise ValueError(f"iterations must be at least 1, got {steps}")
+    check_at_least(1, iterations=steps)
     clones = (_renewed(copy.deepcopy(module)) for _ in range(0 if tied else steps - 1))
     return nn.ModuleList(chain([module], clones))
 

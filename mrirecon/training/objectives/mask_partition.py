@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.sampling import Curriculum, MixedPatterns, SamplingPattern
 from mrirecon.training.objectives.measured_kspace import without
@@ -40,8 +41,7 @@ class Division:
     def __init__(
         self, sampling: SamplingPattern, partition: SamplingPattern, draws: int = 1000
     ) -> None:
-        if draws < 100:
-            raise ValueError(f"draws must be at least 100, got {draws}")
+        check_at_least(100, draws=draws)
         for name, pattern in (("sampling", sampling), ("partition", partition)):
             if _changes(pattern):
                 raise ConfigError(

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import calibration_extent, in_center
@@ -60,8 +61,7 @@ class Ssdu(Objective):
         super().__init__()
         if not 0 < held_out < 1:
             raise ValueError(f"held_out must lie between 0 and 1, got {held_out}")
-        if masks < 1:
-            raise ValueError(f"masks must be at least 1, got {masks}")
+        check_at_least(1, masks=masks)
         if consistency < 0:
             raise ValueError(f"consistency must not be negative, got {consistency}")
         self.held_out, self.masks, self.center = held_out, masks, center
