@@ -11,7 +11,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
 PAGE = ROOT.parent / "docs" / "architecture.md"
 LAYERS = [
-    {"errors", "epoch", "buffers", "interruption", "missing", "names", "terminal", "versions", "arguments"},
+    {
+        "errors",
+        "epoch",
+        "buffers",
+        "interruption",
+        "missing",
+        "names",
+        "terminal",
+        "versions",
+        "arguments",
+    },
     {"types", "fourier", "files", "building"},
     {"choices", "defaults", "half", "image", "quality", "recipes", "selection", "hdf5_output"},
     {
