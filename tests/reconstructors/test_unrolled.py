@@ -525,7 +525,7 @@ def test_conv_gru_remembers():
         (lambda: LpdNet(GIVEN, memory=1), "memory must be at least 2, got 1"),
         (lambda: LpdNet(GIVEN, layers=1), "layers must be at least 2, got 1"),
         (lambda: LpdNet(GIVEN, channels=0), "channels must be at least 1, got 0"),
-        (lambda: ConvGru(4, 0), "at least 1, got 4, 0 and 1"),
+        (lambda: ConvGru(4, 0), "layers must be at least 1, got 0"),
     ],
 )
 def test_wrong_arguments_are_named(make, message):
