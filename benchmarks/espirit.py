@@ -24,8 +24,8 @@ from table import Row, publish
 
 from mrirecon.sensitivity import Espirit
 from mrirecon.sensitivity.subspace import calibration_matrix
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.simulated_scan import SimulatedScan
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 from mrirecon.types import Sample
 
 CASES = {"a8": ((320, 320), 8), "b16": ((640, 372), 16)}

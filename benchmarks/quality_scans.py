@@ -12,8 +12,8 @@ import torch
 from mrirecon import __version__
 from mrirecon.files import atomic
 from mrirecon.scan import Scan, ScanHeader, header_from_json
-from mrirecon.simulation.protocol import SimulationProtocol
-from mrirecon.simulation.scan import simulated_scans
+from mrirecon.simulation.simulated_scan import simulated_scans
+from mrirecon.simulation.simulation_protocol import SimulationProtocol
 from mrirecon.types import Sample
 
 FORMAT = 2
@@ -44,7 +44,7 @@ class Kept(Scan):
 def stored_scans(
     folder: str, first: int, count: int, protocol: SimulationProtocol
 ) -> Sequence[Scan]:
-    """Return what :func:`~mrirecon.simulation.scan.simulated_scans` does, from a file if known.
+    """Return what :func:`~mrirecon.simulation.simulated_scan.simulated_scans` does, from a file if known.
 
     Args:
         folder: Where the files lie.

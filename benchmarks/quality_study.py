@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrirecon.sampling import EquispacedFractionLines, PoissonDisc, RandomLines, SamplingPattern
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
-from mrirecon.simulation.scan import SimulatedScan, simulated_scans
+from mrirecon.simulation.simulated_scan import SimulatedScan, simulated_scans
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 
 TRAINED_AT = "R = 4"
 KERNEL = 4  # of ESPIRiT, because few lines are in the centre

@@ -14,7 +14,7 @@ import ismrmrd
 import numpy as np
 from table import Row, median_ms, publish
 
-from mrirecon.raw.mrd import ACQUISITION, AcquisitionFlag
+from mrirecon.raw.mrd_records import ACQUISITION, AcquisitionFlag
 from mrirecon.readers import open_scan
 from mrirecon.readers.mrd.ismrmrd import IsmrmrdScan
 

@@ -64,7 +64,7 @@ from .sensitivity import (
     SensitivityEstimator as SensitivityEstimator,
     Walsh as Walsh,
 )
-from .simulation.scan import SimulatedScan as SimulatedScan
+from .simulation.simulated_scan import SimulatedScan as SimulatedScan
 from .types import Sample as Sample
 
 __version__: str

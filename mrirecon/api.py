@@ -1,4 +1,4 @@
-"""What Python users reach for: from a file or an array to images in one call."""
+"""The front door for Python: from a file or an array to images in one call."""
 
 import warnings
 from collections.abc import Collection

@@ -1,4 +1,4 @@
-"""What the command line may choose, read off the YAML files without importing anything else.
+"""Choices of the command line, read off the YAML files without importing anything else.
 
 A group is a folder of ``conf/``, a choice a file in it. What a command takes stands in the YAML of
 its name: a list of groups with their defaults, then settings with a comment each.

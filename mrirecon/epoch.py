@@ -1,4 +1,4 @@
-"""How far a training run has come, for what is drawn while a slice is prepared.
+"""The epoch of a training run, for what is drawn while a slice is prepared.
 
 Sampling patterns and augmentations may change over the epochs. They are called deep inside a
 transform, in a worker process that outlives epochs, so whoever prepares a slice for training says

@@ -10,7 +10,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from mrirecon.data.collate import collate
-from mrirecon.data.surroundings import Surroundings, surrounded
+from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.errors import ConfigError
 from mrirecon.image import center_fit
 from mrirecon.reconstructors.base import Reconstructor
@@ -140,31 +140,35 @@ def read_batches(
     transform: Transform,
 ) -> Iterator[Sample]:
     """Yield the planes of a scan as a method gets them; joint frames share their units."""
-    slices = windows(scan, list(chain.from_iterable(groups)), Surroundings.of(reconstructor))
+    slices = slices_with_neighbors(
+        scan, list(chain.from_iterable(groups)), Neighbors.of(reconstructor)
+    )
     for indices in groups:
         samples = [transform(next(slices)) for _ in indices]
         yield collate(same_units(samples) if reconstructor.joint else samples)
 
 
-def windows(scan: Scan, indices: Sequence[int], surroundings: Surroundings) -> Iterator[Sample]:
+def slices_with_neighbors(
+    scan: Scan, indices: Sequence[int], neighbors: Neighbors
+) -> Iterator[Sample]:
     """Yield these slices of a scan with their neighbours.
 
-    Each slice is read once and held for as long as a later one has it in its surroundings.
+    Each slice is read once and held for as long as a later one has it in its neighbors.
 
     Args:
         scan: As a reader or the simulation made it.
         indices: In the order in which the slices are wanted.
-        surroundings: What the method declares; see :meth:`Surroundings.of`.
+        neighbors: What the method declares; see :meth:`Neighbors.of`.
     """
     header = scan.header
-    plan = [(index, *surroundings.around(header, index)) for index in indices]
+    plan = [(index, *neighbors.around(header, index)) for index in indices]
     uses = Counter(chain.from_iterable(plan))
     held: dict[int, Sample] = {}
     for wanted in plan:
         for index in wanted:
             if index not in held:
                 held[index] = scan[index]
-        sample = surrounded(held[wanted[0]], [held[index] for index in wanted[1:]])
+        sample = with_neighbors(held[wanted[0]], [held[index] for index in wanted[1:]])
         uses.subtract(wanted)
         held = {index: one for index, one in held.items() if uses[index]}
         yield sample

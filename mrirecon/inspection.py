@@ -1,4 +1,4 @@
-"""What is in a raw file, told before anything is computed."""
+"""A report of what a raw file holds, before anything is computed."""
 
 import shlex
 import time
@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.fourier import fft
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from mrirecon.reconstruction import as_slices
 from mrirecon.sampled import Sampling, ScanSampling
 from mrirecon.scan import Geometry, ScanHeader
@@ -51,7 +51,7 @@ class Inspection:
         return self.header.notes
 
 
-def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection:
+def inspect_file(path: str | Path, reading: ReadOptions | None = None) -> Inspection:
     """Read the headers and every slice: how a scan was sampled shows in all of them only.
 
     Args:
@@ -61,7 +61,7 @@ def inspect_file(path: str | Path, reading: Reading | None = None) -> Inspection
     Raises:
         RawDataError: When the file cannot be read.
     """
-    reading = reading or Reading()
+    reading = reading or ReadOptions()
     scan = open_scan(path, reading)
     header, planes, sample = scan.header, ScanSampling(), None
     for one in scan:
@@ -85,7 +85,7 @@ def _transform_time(sample: Sample) -> float:
     return min(times)
 
 
-def _command(path: str | Path, reading: Reading, header: ScanHeader, sampling: Sampling) -> str:
+def _command(path: str | Path, reading: ReadOptions, header: ScanHeader, sampling: Sampling) -> str:
     lines = min(sampling.reference or sampling.acs)
     calibrated = lines >= REGION and header.coils > 1
     words = ["mrirecon", "reconstruct", f"input={path}", "output=reconstruction"]

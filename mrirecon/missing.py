@@ -1,4 +1,4 @@
-"""What to tell when a package that is not installed is needed."""
+"""Messages for packages that are needed and not installed."""
 
 import importlib
 import re

@@ -25,6 +25,9 @@ FORMER_MODULES = {
         "map_refinement modl partial_fourier recurrent_varnet rim sigpy_apps soft_sense "
         "spirit total_variation unet varnet vsharp xpdnet zero_filled"
     ),
+    "mrirecon.data": ("coils"),
+    "mrirecon.sampling": ("grid"),
+    "mrirecon.simulation": ("acquisition protocol scan"),
     "mrirecon.networks": ("conditioning features joint_network"),
     "mrirecon.training": (
         "averaging callbacks compilation consistency equivariant iterates last_checkpoint "
@@ -32,6 +35,8 @@ FORMER_MODULES = {
     ),
 }
 """Where version 0.1 defined the exports of a package: modules that have another place by now."""
+RENAMED = {"mrirecon.reading.Reading": "mrirecon.read_options.ReadOptions"}
+"""Parts that version 0.1 called otherwise."""
 
 
 @lru_cache(maxsize=1024)
@@ -41,6 +46,7 @@ def public_name(path: str) -> str:
     Args:
         path: Of a ``_target_``: the public name, or where a version of mrirecon defined it.
     """
+    path = RENAMED.get(path, path)
     module, _, name = path.rpartition(".")
     package = next((one for one in PACKAGES if module.startswith(f"{one}.")), None)
     if package is None or name not in importlib.import_module(package).__all__:

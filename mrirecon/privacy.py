@@ -1,4 +1,4 @@
-"""What outputs tell about where they come from, without telling whose data they are.
+"""The record of where outputs come from, without telling whose data they are.
 
 Patients' names are found in the names of folders, in command lines and in headers. By default an
 output names the raw file itself, without folders, and identifies it by a fingerprint; the patient

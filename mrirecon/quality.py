@@ -1,4 +1,4 @@
-"""What is measured about a reconstruction, so that a person can judge it; plain numbers only."""
+"""Measures of a reconstruction, so that a person can judge it; plain numbers only."""
 
 from dataclasses import dataclass
 

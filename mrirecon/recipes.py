@@ -23,7 +23,7 @@ PARTS = (
     "mrirecon.sensitivity",
     "mrirecon.sampling",
     "mrirecon.data.transforms",
-    "mrirecon.data.coils",
+    "mrirecon.data.coil_compression",
     "torch.nn.modules",
 )
 """Where the classes are of which methods are made; constructing one touches no file."""

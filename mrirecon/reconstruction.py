@@ -1,4 +1,4 @@
-"""What a reconstruction run yields: volumes, where they lie, and how they came about."""
+"""Series of reconstructed images: volumes, where they lie, and how they came about."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

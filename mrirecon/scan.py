@@ -1,4 +1,4 @@
-"""What a raw file becomes: a read-only sequence of Samples with a header.
+"""Scans: what a raw file becomes, a read-only sequence of Samples with a header.
 
 Coordinates are those of DICOM and ISMRMRD: LPS (left, posterior, superior), millimetres.
 """
@@ -251,7 +251,7 @@ class Scan(ABC):
 
     @final
     def stored(self, index: int) -> Sample:
-        """Return slice ``index`` for :func:`mrirecon.half.widened`: k-space may be complex32."""
+        """Return a slice for :func:`~mrirecon.half_precision.widened`: k-space may be complex32."""
         return _complete(self._read_stored(index), self.header, index)
 
     @abstractmethod

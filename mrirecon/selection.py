@@ -1,4 +1,4 @@
-"""Which slices and frames of a scan are wanted."""
+"""A selection of slices and frames of a scan."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

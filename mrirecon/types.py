@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 else:
 
     class StoredComplex(AbstractDtype):
-        """complex64; between file and device also complex32 (see :mod:`mrirecon.half`)."""
+        """complex64; from file to device also complex32 (see :mod:`mrirecon.half_precision`)."""
 
         dtypes = ("complex32", "complex64")
 

@@ -5,8 +5,8 @@ import torch
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.sampling import EquispacedLines
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.simulated_scan import SimulatedScan
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 from mrirecon.types import Sample
 
 PATTERN = EquispacedLines(2, acs=12)

@@ -15,7 +15,7 @@ from mrirecon.fourier import fft
 from mrirecon.inference import reconstruct_scan
 from mrirecon.memory_scan import as_kspace
 from mrirecon.scan import Frame
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.types import check_fits
 from tests import scenes

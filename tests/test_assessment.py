@@ -21,7 +21,7 @@ from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, LearnedMaps, LowResolutionMaps
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
 from tests import scenes
 

@@ -15,7 +15,7 @@ import pydicom
 import pytest
 import torch
 
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
 from tests import scenes
 

@@ -15,7 +15,7 @@ from mrirecon.data.packing import Packing, pack
 from mrirecon.errors import OutputError
 from mrirecon.figures.curve import Point, learning_curve
 from mrirecon.hdf5_output import created_hdf5
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
 from mrirecon.training.callbacks.forgiving import forgiving
 from mrirecon.training.callbacks.progress import EpochLines, LearningCurve

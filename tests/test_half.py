@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrirecon.half import HIGHEST, narrowed, physical, widened
+from mrirecon.half_precision import HIGHEST, narrowed, physical, widened
 from tests import scenes
 
 

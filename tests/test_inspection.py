@@ -17,7 +17,7 @@ from mrirecon.reconstructors import CgSense, ZeroFilled
 from mrirecon.sampled import describe_plane
 from mrirecon.sampling import EquispacedLines
 from mrirecon.sensitivity import Espirit
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.types import Sample
 from tests import scenes

@@ -22,7 +22,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.unet import UNet
 from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sensitivity import LearnedMaps
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.training.checkpoint import read_state
 from tests import scenes

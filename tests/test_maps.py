@@ -6,7 +6,7 @@ import pytest
 
 from mrirecon import cli
 from mrirecon.commands import maps
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from tests.scenes import scan
 

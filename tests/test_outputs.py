@@ -15,7 +15,7 @@ from mrirecon.readers import open_scan
 from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.scan import Frame
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.writers import WRITERS
 from tests import scenes

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mrirecon.inference import reconstruct_scan
-from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER
+from mrirecon.raw.mrd_records import ACQUISITION, ACQUISITION_HEADER
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, split_series
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled

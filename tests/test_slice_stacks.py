@@ -8,10 +8,10 @@ import numpy as np
 import pydicom
 import pytest
 
-from mrirecon.data.surroundings import Surroundings
+from mrirecon.data.neighbors import Neighbors
 from mrirecon.inference import reconstruct_scan
 from mrirecon.inspection import as_text, inspect_file
-from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER
+from mrirecon.raw.mrd_records import ACQUISITION, ACQUISITION_HEADER
 from mrirecon.raw.stacks import divide
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, split_series
@@ -210,7 +210,7 @@ def test_fewest_stacks(places, sizes):
 def test_neighbours_of_a_slice_are_of_its_own_stack(tmp_path):
     write(tmp_path / "a.h5", stacked(AXES["axial"], [0, 5, 10, 40, 45]))
     header = open_scan(tmp_path / "a.h5").header
-    assert Surroundings(1).around(header, 2) == (1, 2)
-    assert Surroundings(1).around(header, 3) == (3, 4)
+    assert Neighbors(1).around(header, 2) == (1, 2)
+    assert Neighbors(1).around(header, 3) == (3, 4)
     header = replace(header, frames=header.frames * 2)
-    assert Surroundings(1).around(header, 5 + 3) == (8, 9)
+    assert Neighbors(1).around(header, 5 + 3) == (8, 9)

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from mrirecon.assessment.consistency import residuals
-from mrirecon.assessment.noise import Plane, is_linear, noise_maps
+from mrirecon.assessment.noise_maps import Plane, is_linear, noise_maps
+from mrirecon.assessment.residuals import residuals
 from mrirecon.data.collate import collate
-from mrirecon.data.surroundings import Surroundings
+from mrirecon.data.neighbors import Neighbors
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
-from mrirecon.inference import windows
+from mrirecon.inference import slices_with_neighbors
 from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import chosen_planes
@@ -55,7 +55,7 @@ def assess(
     middle = part.slices[len(part.slices) // 2]
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
-        seen = windows(scan, [first + middle], Surroundings.of(reconstructor))
+        seen = slices_with_neighbors(scan, [first + middle], Neighbors.of(reconstructor))
         sample = collate([transform(next(seen))]).to(device or torch.device("cpu"))
         masks = [_mask(sample, header, middle)]
         if middle != begin:

@@ -1,4 +1,4 @@
-"""What all commands share: Hydra's entry point, errors as one message, the record of a run."""
+"""The base of all commands: Hydra's entry point, errors as one message, the record of a run."""
 
 import functools
 import math

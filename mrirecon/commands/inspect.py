@@ -11,7 +11,7 @@ from mrirecon.commands.pipes import STANDARD, standard_input
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError
 from mrirecon.inspection import as_dict, as_text, inspect_file
-from mrirecon.reading import Reading
+from mrirecon.read_options import ReadOptions
 
 
 def main() -> None:
@@ -34,9 +34,9 @@ def main() -> None:
     )
     choices.add_argument("--image-centered", type=_centered, help="so is the image's origin")
     arguments = parser.parse_args()
-    names = (field.name for field in fields(Reading))
+    names = (field.name for field in fields(ReadOptions))
     try:
-        reading = Reading(**{name: getattr(arguments, name) for name in names})
+        reading = ReadOptions(**{name: getattr(arguments, name) for name in names})
     except MriReconError as error:
         sys.exit(f"mrirecon inspect: {error}")
     failed = 0
@@ -57,7 +57,7 @@ def _centered(text: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _inspect(files: list[Path], reading: Reading, as_json: bool) -> int:
+def _inspect(files: list[Path], reading: ReadOptions, as_json: bool) -> int:
     """Report on files; returns how many failed."""
     failed = 0
     for file in files:

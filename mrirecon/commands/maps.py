@@ -23,21 +23,21 @@ from mrirecon.commands.outputs import (
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
-from mrirecon.data.surroundings import Surroundings
+from mrirecon.data.neighbors import Neighbors
 from mrirecon.data.transforms import Compose, Undersample
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.figures import save_figure
 from mrirecon.figures.sensitivities import sensitivities_figure
 from mrirecon.files import Existing, Kind, Untouchable, output_folder, refuse_existing
-from mrirecon.inference import windows
+from mrirecon.inference import slices_with_neighbors
 from mrirecon.privacy import Disclosure, recorded
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
-from mrirecon.reading import Reading
 from mrirecon.reconstruction import Provenance
 from mrirecon.sampling import SamplingPattern
 from mrirecon.sensitivity import Espirit, SensitivityEstimator, calibration_fit
 from mrirecon.types import Transform
-from mrirecon.writers.maps import SliceMaps, write_maps
+from mrirecon.writers.maps_file import SliceMaps, write_maps
 
 GROUPS = ("sampling", "sensitivity", "preprocessing", "reading")
 
@@ -66,7 +66,7 @@ class Estimation:
     estimator: SensitivityEstimator
     transform: Transform
     device: torch.device
-    reading: Reading
+    reading: ReadOptions
     config: str
     disclosure: Disclosure
 
@@ -119,7 +119,7 @@ def _estimation(config: DictConfig, device: torch.device, disclosure: Disclosure
         estimator.to(device),
         transform,
         device,
-        build(config.reading, Reading, "reading"),
+        build(config.reading, ReadOptions, "reading"),
         OmegaConf.to_yaml(config, resolve=True),
         disclosure,
     )
@@ -178,7 +178,8 @@ def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite:
 
 def _slices(scan: FileScan, estimation: Estimation) -> Iterator[SliceMaps]:
     with torch.inference_mode():
-        for told in windows(scan, range(len(scan)), Surroundings()):  # as reconstruction has it
+        # as reconstruction has it
+        for told in slices_with_neighbors(scan, range(len(scan)), Neighbors()):
             sample = collate([estimation.transform(told)]).to(estimation.device)
             values = None
             if isinstance(estimation.estimator, Espirit):

@@ -1,4 +1,4 @@
-"""What a training run tells at its end, on the terminal and to a sweeper."""
+"""The outcome of a training run, for the terminal and for a sweeper."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a reconstruction will write and where; refused before anything is computed."""
+"""Outputs of a reconstruction and their places; refused before anything is computed."""
 
 import os
 from collections import Counter

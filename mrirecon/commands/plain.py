@@ -1,4 +1,4 @@
-"""What the commands share that take plain arguments instead of a configuration."""
+"""The base of commands that take plain arguments instead of a configuration."""
 
 import argparse
 import sys

@@ -1,4 +1,4 @@
-"""What outputs tell about the command that made them."""
+"""The command line in the record of an output."""
 
 import shlex
 

@@ -19,9 +19,9 @@ from mrirecon.config import build
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
 from mrirecon.pipeline import Made, Method, Request, assessed, run
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reading import Reading
 from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
 from mrirecon.selection import Selection
 from mrirecon.terminal import draws_bars
@@ -117,7 +117,7 @@ def _send_files(
     if len(files) > 1:
         raise ConfigError(f"output=- takes one raw file, but input has {len(files)}")
     method = build_method(config, settings.checkpoint, find_device(settings.device), settings.trust)
-    scan = open_scan(files[0], build(config.reading, Reading, "reading"))
+    scan = open_scan(files[0], build(config.reading, ReadOptions, "reading"))
     made = _announced(scan, method, settings)
     count = send_mrd(stream, made.results)
     print(f"  sent {count} images")
@@ -128,7 +128,7 @@ def _write_files(
 ) -> None:
     device, folder = find_device(settings.device), output_folder(settings.output)
     existing = chosen_existing(settings.existing, settings.overwrite)
-    reading = build(config.reading, Reading, "reading")
+    reading = build(config.reading, ReadOptions, "reading")
     read = (settings.checkpoint, reading.noise)
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read,

@@ -1,4 +1,4 @@
-"""Whether a checkpoint can be resumed by the run that is about to start."""
+"""Checks that a checkpoint can be resumed by the run that is about to start."""
 
 import sys
 from datetime import timedelta

@@ -1,4 +1,4 @@
-"""Which checkpoint a training goes on from, told or found in the folder of the run."""
+"""The checkpoint that a training goes on from, told or found in the folder of the run."""
 
 import os
 from pathlib import Path

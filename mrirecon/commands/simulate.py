@@ -8,10 +8,10 @@ from tqdm import tqdm
 from mrirecon.commands.base import command
 from mrirecon.config import build
 from mrirecon.files import output_folder
-from mrirecon.simulation.acquisition import AcquisitionOptions, plan_lines
-from mrirecon.simulation.protocol import SimulationProtocol
+from mrirecon.simulation.acquisition_options import AcquisitionOptions, plan_lines
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
-from mrirecon.simulation.scan import simulated_scans
+from mrirecon.simulation.simulated_scan import simulated_scans
+from mrirecon.simulation.simulation_protocol import SimulationProtocol
 from mrirecon.terminal import draws_bars
 
 FORMATS = {"ismrmrd": write_ismrmrd, "fastmri": write_fastmri}

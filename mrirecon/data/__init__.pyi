@@ -1,5 +1,5 @@
 from .augmentation import Augment as Augment
-from .coils import (
+from .coil_compression import (
     CompressCoils as CompressCoils,
     CompressCoilsGeometrically as CompressCoilsGeometrically,
     Whiten as Whiten,

@@ -1,4 +1,4 @@
-"""Which slices form a batch, in which process, and what seeds what is random about them.
+"""Batches: which slices form one, in which process, and the seeds of what is random in them.
 
 The batches of a run follow from its seed and from the epoch alone, so that a resumed run draws what
 the uninterrupted one would have drawn, whatever processes and workers prepare the slices.

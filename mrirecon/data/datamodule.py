@@ -12,7 +12,7 @@ from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.identity import Signatures
-from mrirecon.data.surroundings import Surroundings
+from mrirecon.data.neighbors import Neighbors
 from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.interruption import left_to_the_parent
@@ -78,7 +78,7 @@ class DataModule(pl.LightningDataModule):
     def provide(self, method: Reconstructor) -> None:
         """Let every slice bring the neighbours that a method declares."""
         for slices in self.sets.values():
-            slices.surroundings = Surroundings.of(method)
+            slices.neighbors = Neighbors.of(method)
 
     def train_dataloader(self) -> DataLoader[Sample]:
         slices = self.sets["train"]

@@ -9,11 +9,11 @@ import torch
 from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
+from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.data.peaks import Peaks
-from mrirecon.data.surroundings import Surroundings, surrounded
 from mrirecon.data.transforms import Compose, has_gaps, makes_target, may_lack_target
 from mrirecon.errors import ConfigError
-from mrirecon.half import widened
+from mrirecon.half_precision import widened
 from mrirecon.scan import Scan
 from mrirecon.types import Sample, Transform
 
@@ -32,7 +32,7 @@ class SliceDataset(Dataset[Sample]):
             in half precision stay so until then.
 
     Attributes:
-        surroundings: Which other slices of the scan come along; what the method declares.
+        neighbors: Which other slices of the scan come along; what the method declares.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class SliceDataset(Dataset[Sample]):
             raise ConfigError("there is no scan in this data set")
         self.scans, self.transform, self.cache = scans, transform, cache
         self.batch_transform = batch_transform
-        self.surroundings = Surroundings()
+        self.neighbors = Neighbors()
         self._kept: dict[int, Sample] = {}
         self._peaks = Peaks()
         self._makes_targets = any(map(makes_target, (transform, batch_transform)))
@@ -61,9 +61,9 @@ class SliceDataset(Dataset[Sample]):
             raise IndexError(f"slice {index} of {len(self)}")
         scan = bisect_right(self._ends, index)
         first = self._first(scan)
-        around = self.surroundings.around(self.scans[scan].header, index - first)
+        around = self.neighbors.around(self.scans[scan].header, index - first)
         center, *neighbors = (self._read(scan, number) for number in (index - first, *around))
-        return self.transform(surrounded(self._told_peak(scan, center), neighbors))
+        return self.transform(with_neighbors(self._told_peak(scan, center), neighbors))
 
     @torch.no_grad()
     def finish(self, batch: Sample) -> Sample:
@@ -78,7 +78,7 @@ class SliceDataset(Dataset[Sample]):
             one = self.scans[scan]
             sample = one.stored(number) if self._left_to_batches else one[number]
         self._kept[index] = sample  # the latest last
-        latest = 2 * self.surroundings.reach + 1 if self.surroundings.reach else 0
+        latest = 2 * self.neighbors.reach + 1 if self.neighbors.reach else 0
         while not self.cache and len(self._kept) > latest:
             del self._kept[next(iter(self._kept))]
         return sample

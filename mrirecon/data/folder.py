@@ -9,7 +9,7 @@ from typing import overload
 
 from mrirecon.data.index import IndexedScan, read_folder
 from mrirecon.errors import RawDataError
-from mrirecon.reading import Reading
+from mrirecon.read_options import ReadOptions
 
 
 def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
@@ -137,10 +137,10 @@ class Folder(Sequence[IndexedScan]):
         path: str | Path,
         pattern: str = "*",
         skip_unreadable: bool = False,
-        reading: Reading | None = None,
+        reading: ReadOptions | None = None,
     ) -> None:
         files = raw_files(path, pattern)
-        found = read_folder(files, data_folder(path), reading or Reading())
+        found = read_folder(files, data_folder(path), reading or ReadOptions())
         self._scans, problems = found.scans, found.problems
         report = "\n".join(f"  {problem}" for problem in problems)
         if problems and not (skip_unreadable and self._scans):

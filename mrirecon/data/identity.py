@@ -1,4 +1,4 @@
-"""Whether two sets share a scan, by what its files hold."""
+"""Scans that two sets share, found by what their files hold."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

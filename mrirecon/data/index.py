@@ -21,11 +21,11 @@ from tqdm import tqdm
 from mrirecon import __version__
 from mrirecon.errors import OutputError, RawDataError
 from mrirecon.files import Kind, atomic
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.readers.naming import scan_name
 from mrirecon.readers.stamp import Stamp
-from mrirecon.reading import Reading
 from mrirecon.scan import Scan, ScanHeader, header_from_json
 from mrirecon.terminal import draws_bars
 from mrirecon.types import Sample
@@ -45,7 +45,7 @@ class IndexedScan(Scan):
         reading: What to override of what the file says.
     """
 
-    def __init__(self, path: Path, folder: Path, reading: Reading, header: ScanHeader) -> None:
+    def __init__(self, path: Path, folder: Path, reading: ReadOptions, header: ScanHeader) -> None:
         self.path, self.folder, self.reading, self.header = path, folder, reading, header
         self._kept: tuple[Stamp, FileScan] | None = None
 
@@ -78,7 +78,7 @@ def _differences(old: ScanHeader, new: ScanHeader) -> list[str]:
 
 
 @lru_cache(maxsize=OPENED)
-def _open(stamp: Stamp, folder: Path, reading: Reading) -> FileScan:
+def _open(stamp: Stamp, folder: Path, reading: ReadOptions) -> FileScan:
     return open_scan(stamp.path, reading, folder)
 
 
@@ -90,7 +90,7 @@ class Contents:
     problems: tuple[str, ...]
 
 
-def read_folder(files: Sequence[Path], folder: Path, reading: Reading) -> Contents:
+def read_folder(files: Sequence[Path], folder: Path, reading: ReadOptions) -> Contents:
     """Return the scans among ``files``, in this order; reads only what the index does not know.
 
     Args:
@@ -121,14 +121,14 @@ def read_folder(files: Sequence[Path], folder: Path, reading: Reading) -> Conten
     return Contents(tuple(scans), tuple(problems))
 
 
-def index_path(folder: Path, reading: Reading) -> Path:
+def index_path(folder: Path, reading: ReadOptions) -> Path:
     """Return where the index of a folder is kept."""
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     name = f"{folder.resolve()} {reading} {__version__} {CONTENT}"
     return caches / "mrirecon" / "index" / f"{hashlib.sha256(name.encode()).hexdigest()[:24]}.json"
 
 
-def _describe(file: Path, folder: Path, reading: Reading) -> dict[str, Any]:
+def _describe(file: Path, folder: Path, reading: ReadOptions) -> dict[str, Any]:
     stat = file.stat()
     entry: dict[str, Any] = {"size": stat.st_size, "modified": stat.st_mtime_ns}
     try:

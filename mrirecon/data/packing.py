@@ -14,7 +14,7 @@ from mrirecon.data.collate import collate
 from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import fft, ifft
-from mrirecon.half import narrowed
+from mrirecon.half_precision import narrowed
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.image import center_crop, center_fit
 from mrirecon.readers.packed import VERSION, as_array, checksum, header_checksum
@@ -39,7 +39,7 @@ class Packing:
         sensitivity: Estimates ``Sample.maps``, for ``sensitivity=given``. It looks at no more lines
             than its own ``calibration``; undersample with a centre that is as wide, or the maps
             know more than the undersampled data.
-        half: Store k-space and maps in half precision (see :mod:`mrirecon.half`).
+        half: Store k-space and maps in half precision (see :mod:`mrirecon.half_precision`).
     """
 
     crop_readout: bool = False

@@ -1,4 +1,4 @@
-"""What was scored, in words and for programs: scores that were defined otherwise do not compare."""
+"""Facts of a comparison, in words and for programs: scores defined otherwise do not compare."""
 
 import statistics
 from collections import Counter, defaultdict

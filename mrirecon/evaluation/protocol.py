@@ -1,4 +1,4 @@
-"""How a reconstruction is compared with its reference."""
+"""The protocol by which a reconstruction is compared with its reference."""
 
 from dataclasses import dataclass
 from typing import Literal

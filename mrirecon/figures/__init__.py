@@ -3,6 +3,6 @@
 from mrirecon.figures.comparison import Panel, bars, comparison
 from mrirecon.figures.montage import montage
 from mrirecon.figures.saving import save_figure
-from mrirecon.figures.style import window
+from mrirecon.figures.style import top_of_grey
 
-__all__ = ["Panel", "bars", "comparison", "montage", "save_figure", "window"]
+__all__ = ["Panel", "bars", "comparison", "montage", "save_figure", "top_of_grey"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
-from mrirecon.figures.style import Image, colorbar, style, window
+from mrirecon.figures.style import Image, colorbar, style, top_of_grey
 
 NAMES = {"nmse": "NMSE", "psnr": "PSNR", "ssim": "SSIM"}
 UNITS = {"nmse": "of the energy of the reference", "psnr": "dB", "ssim": "1 is perfect"}
@@ -33,7 +33,7 @@ def comparison(
         title: Written above.
         gain: The error maps' window is the image window divided by this.
     """
-    high = window(reference.image)
+    high = top_of_grey(reference.image)
     columns = len(panels) + 1
     with style():
         ratio = reference.image.shape[0] / reference.image.shape[1]

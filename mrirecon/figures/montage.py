@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
-from mrirecon.figures.style import ACCENT, BACKGROUND, colorbar, style, window
+from mrirecon.figures.style import ACCENT, BACKGROUND, colorbar, style, top_of_grey
 
 Series = Float[np.ndarray, "frame slice y x"]
 HEAD, LINE = 0.3, 0.2
@@ -48,7 +48,7 @@ def montage(
         across = int(np.ceil(np.sqrt(len(chosen))))
     down = -(-len(chosen) // across)
     aspect = voxel[0] / voxel[1]
-    low, high = float(np.percentile(volume, 1)), window(volume)
+    low, high = float(np.percentile(volume, 1)), top_of_grey(volume)
     with style():
         width = 4.5 if across == 1 else 2.4 if across <= 3 else 1.8
         height = width * aspect * volume.shape[2] / volume.shape[3]

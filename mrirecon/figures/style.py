@@ -1,4 +1,4 @@
-"""What all pictures share: a dark page of their own, the window, the colour bar."""
+"""The common looks of all pictures: a dark page of their own, the window, the colour bar."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,7 +34,7 @@ def style() -> Iterator[None]:
         yield
 
 
-def window(images: Float[np.ndarray, "..."]) -> float:
+def top_of_grey(images: Float[np.ndarray, "..."]) -> float:
     """Return the display maximum: the 99.5th percentile of what is not background."""
     bright = images[images > 0.05 * images.max()] if images.size else images
     return float(np.percentile(bright, 99.5)) if bright.size else 1.0

@@ -1,4 +1,4 @@
-"""Where configuration lies; outputs that appear complete or not at all, and replace only outputs.
+"""Outputs that appear complete or not at all and replace only outputs; places of files.
 
 An existing path is replaced only when that was asked for *and* it is an output of mrirecon of the
 same kind, told by the mark that every writer leaves in its content (:mod:`mrirecon.files.marks`).

@@ -1,4 +1,4 @@
-"""Where the shipped configuration lies, and where outputs may go."""
+"""Places: of the shipped configuration, and where outputs may go."""
 
 import os
 import tempfile

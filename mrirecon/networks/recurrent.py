@@ -1,4 +1,4 @@
-"""What every convolutional network with a memory is."""
+"""The contract of convolutional networks with a memory."""
 
 from abc import ABC, abstractmethod
 from itertools import pairwise

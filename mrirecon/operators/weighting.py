@@ -1,4 +1,4 @@
-"""How much each measured sample counts in a data term.
+"""Weights of the measured samples in a data term.
 
 Samples that were averaged more often have less noise, and the best linear estimate weighs each by
 its inverse noise variance. Taken relative to the most averaged sample, a single line that was

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mrirecon.raw.grid import STEPS, Grid
+from mrirecon.raw.kspace_grid import STEPS, Grid
 from mrirecon.raw.readouts import Heads, Index, Readouts
 
 LINES = 512

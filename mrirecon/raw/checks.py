@@ -1,12 +1,12 @@
-"""What this version refuses, by name, and what a user should know about how a scan was sampled."""
+"""Refusals, by name, of what is not supported, and notes on how a scan was sampled."""
 
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.grid import STEPS, Axis, Grid
 from mrirecon.raw.header import Encoding, MeasurementHeader
-from mrirecon.raw.mrd import COMPRESSION_MASK, AcquisitionFlag
-from mrirecon.raw.oversampling import windows
+from mrirecon.raw.kspace_grid import STEPS, Axis, Grid
+from mrirecon.raw.mrd_records import COMPRESSION_MASK, AcquisitionFlag
+from mrirecon.raw.oversampling import readout_ranges
 from mrirecon.raw.readouts import Heads, LineKinds, flagged
 from mrirecon.sampling.calibration import LEAST
 
@@ -110,7 +110,7 @@ def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
     notes += _partial_fourier(lines, grid.phase, "phase encoding", "lines")
     if grid.partition is not None:
         notes += _partial_fourier(partitions, grid.partition, "partitions", "partitions")
-    placed = windows(heads, grid.recorded)
+    placed = readout_ranges(heads, grid.recorded)
     left, right = -int(placed.start.min()), int(placed.stop.max())
     if abs(left - right) > 1:
         notes.append(

@@ -1,4 +1,4 @@
-"""Which slices of a scan are empty, and which coils are dead: asked of every format alike.
+"""Empty slices and dead coils of a scan, looked for in every format alike.
 
 A format only says how a line through the centre of a plane, and a whole plane, are read. So few of
 them are looked at that opening a file stays fast.

@@ -12,8 +12,8 @@ from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.frames import FRAME_COUNTERS
-from mrirecon.raw.grid import STEPS
 from mrirecon.raw.header import Encoding, Limits
+from mrirecon.raw.kspace_grid import STEPS
 from mrirecon.raw.plausibility import find_peak
 from mrirecon.raw.readouts import Heads, Lines
 

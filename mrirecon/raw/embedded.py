@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.cartesian_acquisition import Fetch
 from mrirecon.raw.frames import FRAME_COUNTERS
-from mrirecon.raw.grid import STEPS
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw.kspace_grid import STEPS
+from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.raw.readouts import Heads, LineKinds, calibration_only, classify, flagged
 
 PAIRS = 64

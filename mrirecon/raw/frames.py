@@ -1,4 +1,4 @@
-"""Which readouts make which volume, and whether the counters tell all readouts apart."""
+"""Frames: which readouts make which volume, and whether counters tell all readouts apart."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.grid import CENTER_COUNTERS, STEPS
+from mrirecon.raw.kspace_grid import CENTER_COUNTERS, STEPS
 from mrirecon.raw.readouts import Heads, Index
 from mrirecon.scan import Frame
 

@@ -3,7 +3,7 @@
 The official schema parser refuses a file for one unknown element or a missing namespace, although
 nothing that a reconstruction needs is affected. Here namespaces and unknown elements are ignored,
 and what is missing or not a number is None. Nothing is *believed* here either: the header is
-compared with the readouts in :mod:`mrirecon.raw.grid`.
+compared with the readouts in :mod:`mrirecon.raw.kspace_grid`.
 """
 
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.grid import Grid
+from mrirecon.raw.kspace_grid import Grid
 
 IN_MEMORY = 2**30
 """Larger volumes, in bytes, are kept in an unnamed temporary file."""

@@ -13,8 +13,8 @@ from enum import IntEnum
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.mrd import ACQUISITION_HEADER
 from mrirecon.raw.mrd_images import IMAGE_HEADER
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER
 
 
 class MessageId(IntEnum):

@@ -1,4 +1,4 @@
-"""Where a readout lies on the oversampled readout axis, and the removal of oversampling.
+"""Places of readouts on the oversampled readout axis, and the removal of oversampling.
 
 Positions are counted from k = 0. A readout of ``n`` samples with centre ``c`` covers
 ``[-c, n - c)``; discarded samples at either end do not count. On a grid of ``N`` samples k = 0 has
@@ -15,12 +15,12 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.raw.readouts import Heads, flagged
 
 
 @dataclass(frozen=True)
-class Windows:
+class ReadoutRanges:
     """Which samples of each readout count, and where they lie.
 
     Attributes:
@@ -51,7 +51,7 @@ def center_recorded(heads: Heads, size: int | None) -> bool:
     return size is not None and int(heads["number_of_samples"].max()) <= size - size // 2
 
 
-def windows(heads: Heads, recorded: bool = True) -> Windows:
+def readout_ranges(heads: Heads, recorded: bool = True) -> ReadoutRanges:
     """Return the windows of readouts; without a ``recorded`` centre it is taken as ``n // 2``.
 
     Raises:
@@ -72,10 +72,10 @@ def windows(heads: Heads, recorded: bool = True) -> Windows:
     reverse = flagged(heads, AcquisitionFlag.REVERSE)
     center = np.where(reverse, count - 1 - center, center)
     before, after = np.where(reverse, after, before), np.where(reverse, before, after)
-    return Windows(before, count - after, before - center, reverse)
+    return ReadoutRanges(before, count - after, before - center, reverse)
 
 
-def required_size(placed: Windows) -> int:
+def required_size(placed: ReadoutRanges) -> int:
     """Return the smallest grid on which all readouts fit with k = 0 at ``N // 2``."""
     left, right = -int(placed.start.min()), int(placed.stop.max())
     return max(2 * left, 2 * right - 1, 1)

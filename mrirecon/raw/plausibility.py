@@ -1,4 +1,4 @@
-"""Is this what k-space looks like? What every reader asks about the planes that it yields.
+"""Plausibility of k-space: what every reader asks about the planes that it yields.
 
 k-space of an image has nearly all of its energy close to k = 0, along both axes. That tells where
 the centre is, and which arrays are no k-space at all: images, noise, spokes. Nothing here decides;

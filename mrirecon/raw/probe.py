@@ -7,8 +7,8 @@ from jaxtyping import Float64
 
 from mrirecon.raw.centers import center_note, lines_through_center, readout_energy
 from mrirecon.raw.content import Content, Numbers, content_notes
-from mrirecon.raw.grid import Grid
-from mrirecon.raw.oversampling import required_size, windows
+from mrirecon.raw.kspace_grid import Grid
+from mrirecon.raw.oversampling import readout_ranges, required_size
 from mrirecon.raw.plausibility import SHORTEST, energy_of, find_peak, place_note
 from mrirecon.raw.readouts import Heads, Index, Lines, Readouts
 
@@ -98,7 +98,7 @@ class _LineContent(Content):
 
 def _readout_note(grid: Grid, readouts: Readouts) -> str:
     """Compare the centre of the readouts with the signal along them; empty when they agree."""
-    placed = windows(readouts.heads, grid.recorded)
+    placed = readout_ranges(readouts.heads, grid.recorded)
     size = required_size(placed)
     line = np.zeros(size)
     for samples, first, last, start, reverse in zip(

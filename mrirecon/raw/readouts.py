@@ -7,10 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Complex64, Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.mrd import NOT_IMAGE, NOT_IMAGE_MASK, AcquisitionFlag, flag_mask
+from mrirecon.raw.mrd_records import NOT_IMAGE, NOT_IMAGE_MASK, AcquisitionFlag, flag_mask
 
 Heads = np.ndarray
-"""Structured array of :data:`mrirecon.raw.mrd.ACQUISITION_HEADER`, one element per readout."""
+"""Structured array of :data:`~mrirecon.raw.mrd_records.ACQUISITION_HEADER`, one element each."""
 Index = Int64[np.ndarray, "readout"]
 Lines = Int64[np.ndarray, "_"]
 """Numbers of readouts, in functions that take several sets of them."""

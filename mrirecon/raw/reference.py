@@ -11,13 +11,13 @@ import numpy as np
 from jaxtyping import Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.cartesian_acquisition import Fetch
 from mrirecon.raw.centers import LINES, PROMINENT, TOLERANCE, step_energy
-from mrirecon.raw.geometry import MOVED
-from mrirecon.raw.grid import STEPS, Axis, Grid, center_line
 from mrirecon.raw.header import Encoding, MeasurementHeader
+from mrirecon.raw.kspace_grid import STEPS, Axis, Grid, center_line
 from mrirecon.raw.readouts import Heads, Lines
 from mrirecon.raw.resampling import Reference
+from mrirecon.raw.slice_positions import MOVED
 from mrirecon.raw.views import plausible_views
 
 EQUAL = 1e-3

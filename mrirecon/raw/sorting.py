@@ -10,8 +10,8 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
-from mrirecon.raw.grid import Grid
-from mrirecon.raw.oversampling import nearest_sample, remove_oversampling, windows
+from mrirecon.raw.kspace_grid import Grid
+from mrirecon.raw.oversampling import nearest_sample, readout_ranges, remove_oversampling
 from mrirecon.raw.readouts import Heads, Readouts
 
 LARGEST = 1e30
@@ -66,7 +66,7 @@ def average_lines(
     Raises:
         RawDataError: When a line lies outside the grid, or a sample is not finite.
     """
-    placed = windows(readouts.heads, grid.recorded)
+    placed = readout_ranges(readouts.heads, grid.recorded)
     places, slots = np.unique(flat_places(grid, readouts.heads), return_inverse=True)
     total = np.zeros((len(places), readouts.samples[0].shape[0], grid.full), np.complex64)
     count = np.zeros((len(places), grid.full), np.int64)

@@ -1,4 +1,4 @@
-"""Which slices form a stack: parallel, one behind the other, at equal distances."""
+"""Stacks of slices: parallel, one behind the other, at equal distances."""
 
 from collections.abc import Iterator
 from itertools import pairwise

@@ -1,13 +1,13 @@
-"""What an acquisition holds, in words: observed against what the header tells."""
+"""The contents of an acquisition in words: observed against what the header tells."""
 
 import numpy as np
 
-from mrirecon.raw.acquisition import CartesianAcquisition
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.frames import FRAME_COUNTERS
-from mrirecon.raw.grid import STEPS
 from mrirecon.raw.header import Encoding, MeasurementHeader
-from mrirecon.raw.mrd import AcquisitionFlag
-from mrirecon.raw.oversampling import windows
+from mrirecon.raw.kspace_grid import STEPS
+from mrirecon.raw.mrd_records import AcquisitionFlag
+from mrirecon.raw.oversampling import readout_ranges
 
 COUNTERS = (*STEPS, "average", "slice", *FRAME_COUNTERS, "segment")
 
@@ -64,7 +64,7 @@ def _counter(name: str, values: np.ndarray, encoding: Encoding) -> str:
 
 def _echo(acquisition: CartesianAcquisition) -> str:
     lines, grid = acquisition.heads[acquisition.kinds.imaging], acquisition.grid
-    placed = windows(lines, grid.recorded)
+    placed = readout_ranges(lines, grid.recorded)
     left, right = -int(placed.start.min()), int(placed.stop.max())
     share = (left + right) / grid.full
     oversampling = grid.full / grid.readout.size

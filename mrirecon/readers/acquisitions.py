@@ -1,4 +1,4 @@
-"""What all files of single readouts share: from their headers to a Scan.
+"""The base of all formats of single readouts: from their headers to a Scan.
 
 A format of this kind only says where the header, the readouts' heads and their samples are; what
 they mean is understood in :mod:`mrirecon.raw`.
@@ -13,14 +13,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import CartesianAcquisition, Planes
+from mrirecon.raw.acquisition_plan import plan_acquisition
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, Planes
 from mrirecon.raw.header import MeasurementHeader
-from mrirecon.raw.noise import NoiseScan
 from mrirecon.raw.readouts import Heads, Index, Readouts
 from mrirecon.raw.summary import summary
-from mrirecon.raw.understand import understand
+from mrirecon.raw.whitening import NoiseScan
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers.base import FileScan, blaming
-from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader, SequenceParameters
 from mrirecon.types import Sample
 
@@ -58,7 +58,7 @@ class AcquisitionScan(FileScan):
     def __init_subclass__(cls) -> None:
         AcquisitionScan.formats.append(cls)
 
-    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+    def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
         self._loaded: tuple[Measurement, CartesianAcquisition] | None = None
         self._planes: tuple[int, Planes] | None = None
@@ -129,7 +129,7 @@ class AcquisitionScan(FileScan):
         self.refuse_changed()
         measurement = self.measurement()
         told = _noise_of(Path(self.reading.noise)) if self.reading.noise else None
-        acquisition = understand(
+        acquisition = plan_acquisition(
             measurement.header,
             measurement.heads,
             lambda numbers: self.fetch(measurement, numbers),

@@ -1,4 +1,4 @@
-"""What every file reader is."""
+"""The contract of file readers."""
 
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers.stamp import Stamp
-from mrirecon.reading import Reading
 from mrirecon.scan import Scan
 
 
@@ -23,7 +23,7 @@ class FileScan(Scan):
     Attributes:
         format: Short name, shown to users and kept in the header.
         layout: What the file must hold, for the message that lists supported formats.
-        choices: Fields of :class:`~mrirecon.reading.Reading` that this format understands.
+        choices: Fields of :class:`~mrirecon.read_options.ReadOptions` that this format understands.
         small: Whether a scan that has been opened holds little memory, so that thousands may stay.
     """
 
@@ -33,8 +33,8 @@ class FileScan(Scan):
     small: ClassVar[bool] = False
 
     @abstractmethod
-    def __init__(self, path: Path, reading: Reading | None = None) -> None:
-        self.path, self.reading = path, reading or Reading()
+    def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
+        self.path, self.reading = path, reading or ReadOptions()
         self._stamps = [Stamp.of(part) for part in self.parts(path)]
         other = [name for name in self.reading.chosen() if name not in self.choices]
         if other:

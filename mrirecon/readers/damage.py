@@ -1,4 +1,4 @@
-"""What Python's and SciPy's readers raise when a file is damaged."""
+"""Exceptions that Python's and SciPy's readers raise when a file is damaged."""
 
 import struct
 import zlib

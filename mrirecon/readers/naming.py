@@ -1,4 +1,4 @@
-"""What a scan is called in a data set: its file's path relative to the data set's folder.
+"""Names of scans in a data set: the file's path relative to the data set's folder.
 
 Public data sets keep one folder per patient with equal file names in each (``P001/cine_lax.mat``,
 ``P002/cine_lax.mat``), so a file name alone would give all of them one mask and one score.

@@ -9,8 +9,8 @@ attribute ``packed``           version of this layout
 =============================  ===================================================================
 
 The arrays are contiguous and not compressed, so the file is mapped into memory and a slice is a
-view of it. k-space and maps may be in half precision (see :mod:`mrirecon.half`), real and imaginary
-part along a last axis.
+view of it. k-space and maps may be in half precision (see :mod:`mrirecon.half_precision`),
+real and imaginary part along a last axis.
 :mod:`mrirecon.data.packing` writes such files.
 """
 
@@ -27,11 +27,11 @@ import torch
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
-from mrirecon.half import physical
+from mrirecon.half_precision import physical
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5.mapped import StoredArray, check_size, map_arrays
 from mrirecon.readers.hdf5.opening import hdf5_holds, open_hdf5, text
-from mrirecon.reading import Reading
 from mrirecon.scan import ScanHeader, header_from_json
 from mrirecon.types import Sample
 
@@ -55,7 +55,7 @@ class PackedScan(FileScan):
     layout = "written by mrirecon pack"
     small = True
 
-    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+    def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
         with blaming(path), open_hdf5(path) as file:
             self.header = _header(file)

@@ -1,4 +1,4 @@
-"""Which formats there are, and which of them a file is.
+"""The formats that there are, and the one that a file is.
 
 A new format is one file in this folder with a :class:`~mrirecon.readers.base.FileScan`, and one
 line in ``READERS``; another package adds its own by an entry point, see
@@ -8,6 +8,7 @@ line in ``READERS``; another package adds its own by an entry point, see
 from pathlib import Path
 
 from mrirecon.errors import RawDataError
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.bart import BartScan
 from mrirecon.readers.arrays.calgary_campinas import CalgaryCampinasScan
 from mrirecon.readers.arrays.cmrxrecon import CmrxReconScan
@@ -26,7 +27,6 @@ from mrirecon.readers.packed import PackedScan
 from mrirecon.readers.siemens.scan import SiemensScan
 from mrirecon.readers.unsupported_vendors import refuse_foreign
 from mrirecon.readers.variables import found_in, reader_of
-from mrirecon.reading import Reading
 
 READERS: tuple[type[FileScan], ...] = (
     IsmrmrdScan,
@@ -51,7 +51,7 @@ def known_readers() -> tuple[type[FileScan], ...]:
 
 
 def open_scan(
-    path: str | Path, reading: Reading | None = None, folder: Path | None = None
+    path: str | Path, reading: ReadOptions | None = None, folder: Path | None = None
 ) -> FileScan:
     """Open a raw file; only its header is read, k-space follows slice by slice.
 

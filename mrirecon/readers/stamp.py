@@ -1,4 +1,4 @@
-"""What tells that a file is still the one that was opened."""
+"""Stamps that tell whether a file is still the one that was opened."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What every reconstruction method is, classical or learned."""
+"""The contract of reconstruction methods, classical or learned."""
 
 from abc import ABC, abstractmethod
 from typing import Literal

@@ -3,7 +3,6 @@
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, achieved_acceleration, scan_rng
 from mrirecon.sampling.coverage import Coverage
 from mrirecon.sampling.curriculum import Curriculum
-from mrirecon.sampling.grid import Gaussian2d, PoissonDisc
 from mrirecon.sampling.lines import (
     EquispacedFractionLines,
     EquispacedLines,
@@ -12,6 +11,7 @@ from mrirecon.sampling.lines import (
     RandomLines,
 )
 from mrirecon.sampling.mixed import MixedPatterns
+from mrirecon.sampling.two_phase_encodings import Gaussian2d, PoissonDisc
 
 __all__ = [
     "Coverage",

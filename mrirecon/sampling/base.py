@@ -1,4 +1,4 @@
-"""What every undersampling pattern is, and how it is seeded."""
+"""The contract of undersampling patterns, and their seeds."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""How much of the k-space of a whole scan was sampled, plane by plane."""
+"""Coverage: how much of the k-space of a whole scan was sampled, plane by plane."""
 
 from dataclasses import dataclass, field
 

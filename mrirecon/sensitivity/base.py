@@ -1,4 +1,4 @@
-"""What every estimator of coil sensitivities is, and where it finds its calibration data."""
+"""The contract of estimators of coil sensitivities, and their calibration data."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""How well sensitivities explain the data that they come from."""
+"""The misfit between sensitivities and the data that they come from."""
 
 from dataclasses import dataclass
 

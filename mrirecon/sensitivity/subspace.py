@@ -1,4 +1,4 @@
-"""What calibration data repeats: the subspace of its patches, seen as a small matrix per pixel.
+"""The subspace of the patches of calibration data, seen as a small matrix per pixel.
 
 A matrix per pixel that is a trigonometric polynomial of degree ``kernel - 1`` is known everywhere
 once it is known on ``2 kernel - 1`` equidistant nodes along each axis; both functions that make
@@ -44,7 +44,7 @@ def espirit_nodes(
     singular = values.clamp_min(0).sqrt()
     largest = singular[..., -1:]
     level = (
-        noise_level(singular, calibration, kernel, noise)
+        noise_singular_value(singular, calibration, kernel, noise)
         if threshold is None
         else threshold * largest
     )
@@ -92,7 +92,7 @@ def calibration_matrix(
     return patches.reshape(batch, -1, coils * kernel**2)
 
 
-def noise_level(
+def noise_singular_value(
     singular: Float64[Tensor, "b n"],
     calibration: Calibration,
     kernel: int,

@@ -1,9 +1,12 @@
-from .acquisition import AcquisitionOptions as AcquisitionOptions
+from .acquisition_options import AcquisitionOptions as AcquisitionOptions
 from .contrast import (
     Contrast as Contrast,
     GradientEcho as GradientEcho,
     InversionRecovery as InversionRecovery,
     SpinEcho as SpinEcho,
 )
-from .protocol import Prescription as Prescription, SimulationProtocol as SimulationProtocol
-from .scan import SimulatedScan as SimulatedScan, simulated_scans as simulated_scans
+from .simulated_scan import SimulatedScan as SimulatedScan, simulated_scans as simulated_scans
+from .simulation_protocol import (
+    Prescription as Prescription,
+    SimulationProtocol as SimulationProtocol,
+)

@@ -3,8 +3,8 @@
 from typing import Any
 from xml.etree import ElementTree
 
-from mrirecon.simulation.acquisition import NOISE_BANDWIDTH, AcquisitionOptions, LinePlan
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.acquisition_options import NOISE_BANDWIDTH, AcquisitionOptions, LinePlan
+from mrirecon.simulation.simulated_scan import SimulatedScan
 
 _NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _PROTON = 42.577478  # MHz / T

@@ -14,8 +14,8 @@ from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import ifft
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.image import center_crop, root_sum_of_squares
-from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag
-from mrirecon.simulation.acquisition import (
+from mrirecon.raw.mrd_records import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag
+from mrirecon.simulation.acquisition_options import (
     DWELL_TIME,
     NOISE_DWELL_TIME,
     AcquisitionOptions,
@@ -25,8 +25,8 @@ from mrirecon.simulation.acquisition import (
     raw_slice,
 )
 from mrirecon.simulation.header_xml import header_xml
-from mrirecon.simulation.noise import apply_channels, coloring
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.receiver_noise import apply_channels, coloring
+from mrirecon.simulation.simulated_scan import SimulatedScan
 
 _ROWS_PER_CHUNK = 256
 Readouts = tuple[np.ndarray, Complex64[np.ndarray, "kept coil acquired"]]

@@ -1,4 +1,4 @@
-"""What a solver returns, and the inner products that keep the members of a batch apart."""
+"""The result of a solver, and the inner products that keep the members of a batch apart."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -12,7 +12,7 @@ from .checkpoint import (
 from .module import ReconstructionModule as ReconstructionModule
 from .muon import Muon as Muon
 from .objectives.base import Objective as Objective, Supervised as Supervised
-from .objectives.consistency import Consistency as Consistency
+from .objectives.consistency_training import Consistency as Consistency
 from .objectives.equivariant import EquivariantImaging as EquivariantImaging
 from .objectives.iterates import OverIterates as OverIterates
 from .objectives.penalty import WithPenalty as WithPenalty

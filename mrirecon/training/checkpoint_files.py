@@ -1,4 +1,4 @@
-"""How checkpoints get to the disk, and back."""
+"""Checkpoints on the disk: written as a whole, and read."""
 
 import io
 import os

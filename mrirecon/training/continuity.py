@@ -1,4 +1,4 @@
-"""What a run and the run that resumes it must share, so that both equal one uninterrupted run."""
+"""Facts that a run and the one that resumes it must share to equal one uninterrupted run."""
 
 import hashlib
 import re

@@ -1,4 +1,4 @@
-"""How far a run has come, so that it can be resumed after any batch.
+"""The position of a run, so that it can be resumed after any batch.
 
 Lightning keeps counters, but what they mean depends on the hook in which a checkpoint was written,
 and a run that stops within an epoch counts that epoch as finished. Here the place is told in one

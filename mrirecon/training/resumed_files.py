@@ -1,4 +1,4 @@
-"""Which files the callbacks of a resumed run take for their own.
+"""Files of an interrupted run that the callbacks of the resumed one take for their own.
 
 A checkpoint tells the paths of the other checkpoints of its run, which Lightning replaces and
 removes later. A file from elsewhere may tell any path, and a folder may have been moved. So only

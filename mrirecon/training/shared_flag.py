@@ -1,4 +1,4 @@
-"""What one process notices and all of them must act on, without waiting for a GPU."""
+"""A flag that one process raises and all of them act on, without waiting for a GPU."""
 
 from typing import Generic, TypeVar
 

@@ -24,7 +24,7 @@ from mrirecon.errors import OutputError
 from mrirecon.files import Kind, atomic_folder, mark, refuse_existing, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.dicom_text import code_string, long_string, person_name
-from mrirecon.writers.geometry import slice_place, slice_spacing
+from mrirecon.writers.scanner_coordinates import slice_place, slice_spacing
 from mrirecon.writers.sidecar import image_type
 
 LARGEST = 32767  # fits signed and unsigned 16-bit readers alike

@@ -1,10 +1,10 @@
-"""What a person wants to know about a reconstruction besides its pictures, in words."""
+"""Facts in words about a reconstruction, beside its pictures."""
 
 from collections.abc import Iterator
 
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.scan import ScanHeader
-from mrirecon.writers.geometry import edges, slice_spacing
+from mrirecon.writers.scanner_coordinates import edges, slice_spacing
 
 Pairs = list[tuple[str, str]]
 

@@ -24,7 +24,7 @@ from mrirecon.raw.mrd_images import (
     IMAGE_TYPE_MAGNITUDE,
 )
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.writers.geometry import slice_place
+from mrirecon.writers.scanner_coordinates import slice_place
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from mrirecon.figures import montage, save_figure
 from mrirecon.files import Kind, refuse_existing
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.writers.geometry import edges
+from mrirecon.writers.scanner_coordinates import edges
 
 
 def write_png(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:

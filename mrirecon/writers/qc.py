@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mrirecon.figures import quality as draw
+from mrirecon.figures import quality_pictures as draw
 from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.quality import LARGEST_MISFIT, Quality
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.facts import instruction, run_facts, scan_facts
+from mrirecon.writers.page_style import STYLE
 from mrirecon.writers.png import overview
-from mrirecon.writers.style import STYLE
 
 Pairs = Iterable[tuple[str, str]]
 FINE, COARSE = 150, 100

@@ -1,4 +1,4 @@
-"""What a NIfTI file cannot hold, as BIDS keeps it: a JSON file of the same name."""
+"""The JSON file beside a NIfTI file that holds what NIfTI cannot, as BIDS keeps it."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import Any
 from mrirecon import __version__
 from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.writers.geometry import slice_spacing
+from mrirecon.writers.scanner_coordinates import slice_spacing
 
 UNKNOWN = (None, "")
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrirecon.data.coils import CompressCoils, CompressCoilsGeometrically, Whiten
+from mrirecon.data.coil_compression import CompressCoils, CompressCoilsGeometrically, Whiten
 from mrirecon.data.collate import collate
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft

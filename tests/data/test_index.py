@@ -9,8 +9,8 @@ import torch
 from mrirecon.data import index
 from mrirecon.data.folder import Folder
 from mrirecon.errors import RawDataError
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
 from tests import scenes
 from tests.readers.mrd_files import MrdFile
@@ -62,13 +62,13 @@ def test_only_changed_and_new_files_are_read_again(folder, opened):
     Folder(folder)
     assert sorted(opened) == ["b.h5", "d.h5"]
     opened.clear()
-    Folder(folder, reading=Reading(fourier_sign=-1), pattern="[acd].h5")
+    Folder(folder, reading=ReadOptions(fourier_sign=-1), pattern="[acd].h5")
     assert opened == ["a.h5", "c.h5", "d.h5"]  # read in another way
 
 
 def test_the_index_is_json_and_a_damaged_one_is_made_anew(folder, opened):
     Folder(folder)
-    place = index.index_path(folder, Reading())
+    place = index.index_path(folder, ReadOptions())
     entries = json.loads(place.read_text())
     assert list(entries) == ["a.h5", "b.h5", "c.h5"]
     assert entries["a.h5"]["header"]["slices"] == 2

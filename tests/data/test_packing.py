@@ -20,7 +20,7 @@ from mrirecon.image import center_crop
 from mrirecon.readers import open_scan
 from mrirecon.readers.packed import PackedScan
 from mrirecon.sensitivity import Espirit
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
 from tests import scenes
 from tests.readers.mrd_files import MrdFile

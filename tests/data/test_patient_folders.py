@@ -20,7 +20,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.evaluation.volumes import volume_files
 from mrirecon.files import Existing
-from mrirecon.reading import Reading
+from mrirecon.read_options import ReadOptions
 from mrirecon.sampling import RandomLines, scan_rng
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
@@ -107,7 +107,7 @@ def test_patients_get_masks_of_their_own_and_published_ones_stay(cine):
 def test_the_index_tells_patients_apart(cine, monkeypatch):
     """Their files have one name, one size and one time."""
     first = Folder(cine, PATTERN)
-    place = index.index_path(cine, Reading())
+    place = index.index_path(cine, ReadOptions())
     assert list(json.loads(place.read_text())) == NAMES
     monkeypatch.setattr(index, "_describe", lambda *_: pytest.fail("read again"))
     again = Folder(cine, PATTERN)

@@ -1,7 +1,7 @@
 import pytest
 
 from mrirecon.raw import mrd
-from mrirecon.raw.mrd import ACQUISITION_HEADER, ENCODING_COUNTERS, AcquisitionFlag
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER, ENCODING_COUNTERS, AcquisitionFlag
 
 
 def test_sizes():

@@ -8,19 +8,18 @@ from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft
 from mrirecon.image import center_fit
 from mrirecon.raw import noise as raw_noise
-from mrirecon.raw.geometry import slice_stack
-from mrirecon.raw.grid import plan_grid
 from mrirecon.raw.header import Encoding, Space
-from mrirecon.raw.mrd import ACQUISITION_HEADER, AcquisitionFlag
-from mrirecon.raw.noise import noise_covariance, noise_scan
+from mrirecon.raw.kspace_grid import plan_grid
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.raw.oversampling import (
     center_recorded,
     nearest_sample,
     remove_oversampling,
     required_size,
-    windows,
 )
 from mrirecon.raw.readouts import Readouts
+from mrirecon.raw.slice_positions import slice_stack
+from mrirecon.raw.whitening import noise_covariance, noise_scan
 
 
 def heads(count=1, **fields):
@@ -138,7 +137,7 @@ def test_oversampling_is_removed_in_image_space(full, size):
 
 def test_windows_of_reversed_readouts():
     flags = [0, AcquisitionFlag.REVERSE.mask]
-    placed = windows(
+    placed = readout_ranges(
         heads(2, flags=flags, number_of_samples=10, center_sample=[4, 5], discard_pre=[1, 2],
               discard_post=[2, 1])
     )  # fmt: skip
@@ -149,7 +148,7 @@ def test_windows_of_reversed_readouts():
 
 @pytest.mark.parametrize(("n", "center", "size"), [(64, 32, 64), (65, 32, 65), (60, 20, 79)])
 def test_required_size(n, center, size):
-    assert required_size(windows(heads(number_of_samples=n, center_sample=center))) == size
+    assert required_size(readout_ranges(heads(number_of_samples=n, center_sample=center))) == size
 
 
 def test_centers_of_zero_are_believed_only_when_they_fit():

@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.mrd import ACQUISITION_HEADER, AcquisitionFlag
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.readers import open_scan
 from tests.readers.mrd_files import MrdFile
 from tests.readers.test_ismrmrd_volumes import MrdVolume

@@ -9,7 +9,7 @@ import torch
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
-from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag, flag_mask
+from mrirecon.raw.mrd_records import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag, flag_mask
 
 READ = (0.0, 0.6, 0.8)
 PHASE = (1.0, 0.0, 0.0)

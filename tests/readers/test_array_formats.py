@@ -10,9 +10,9 @@ import torch
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_crop, interpolate, root_sum_of_squares
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.hdf5.opening import read_whole_axes
-from mrirecon.reading import Reading
 from mrirecon.scan import Frame
 from tests.readers.array_files import (
     bart,
@@ -34,7 +34,7 @@ def noted(scan, words):
 
 def refused(path, words, **reading):
     with pytest.raises(RawDataError, match=words) as error:
-        open_scan(path, Reading(**reading))
+        open_scan(path, ReadOptions(**reading))
     assert str(error.value).startswith(str(path))
 
 
@@ -190,7 +190,7 @@ def test_cmrxrecon_without_time_and_with_one_coil(tmp_path):
     assert len(scan) == 2 and same(scan[1], kspace[1]) and noted(scan, "(slice, coil, w, h)")
     scan = open_scan(cmrxrecon(tmp_path / "b.mat", "kspace_single_full", kspace))
     assert len(scan) == 8 and scan.header.coils == 1 and same(scan[5], kspace[1, 1][None])
-    reading = Reading(axes="phase coil w h")
+    reading = ReadOptions(axes="phase coil w h")
     scan = open_scan(tmp_path / "a.mat", reading)
     assert len(scan.header.frames) == 2 and same(scan[1], kspace[1])
 
@@ -315,7 +315,7 @@ def test_stated_axes(tmp_path, suffix, axes, order):
         np.save(path, stored)
     else:
         np.savez_compressed(path, kspace=stored)
-    scan = pickle.loads(pickle.dumps(open_scan(path, Reading(axes=axes))))
+    scan = pickle.loads(pickle.dumps(open_scan(path, ReadOptions(axes=axes))))
     assert (scan.header.slices, scan.header.coils, scan.header.grid) == (2, 3, (8, 6))
     for index in range(2):
         assert same(scan[index], kspace[index])
@@ -327,7 +327,7 @@ def test_every_word_of_the_axes(tmp_path):
     path = tmp_path / "scan.npy"
     np.save(path, kspace)
     axes = "contrast set phase repetition average slice coil h w"
-    scan = open_scan(path, Reading(axes=axes))
+    scan = open_scan(path, ReadOptions(axes=axes))
     frames = [Frame(c, 0, p, r) for c in range(2) for p in range(3) for r in range(2)]
     assert scan.header.frames == tuple(frames) and len(scan) == 24
     expected = kspace.mean(axis=4).reshape(24, 4, 8, 6)
@@ -338,7 +338,7 @@ def test_pairs_with_stated_axes(tmp_path):
     kspace = random(2, 3, 8, 6)
     path = tmp_path / "scan.npy"
     np.save(path, np.stack([kspace.real, kspace.imag], -1).astype(np.float64))
-    assert same(open_scan(path, Reading(axes="slice coil h w"))[1], kspace[1])
+    assert same(open_scan(path, ReadOptions(axes="slice coil h w"))[1], kspace[1])
     assert same(open_scan(path)[1], kspace[1])
 
 
@@ -357,7 +357,7 @@ def test_wrong_axes_are_refused_with_shape_and_words(tmp_path, axes, words):
     np.save(path, random(2, 3, 8, 6))
     refused(path, words, axes=axes)
     with pytest.raises(RawDataError, match=r"\(2, 3, 8, 6\) .*slice, coil, h, w, contrast, set"):
-        open_scan(path, Reading(axes=axes))
+        open_scan(path, ReadOptions(axes=axes))
 
 
 def test_numpy_mask_and_what_is_no_kspace(tmp_path):
@@ -385,7 +385,7 @@ def test_prospective_header_is_still_read_with_axes(tmp_path):
     path = write_hdf5(
         tmp_path / "a.h5", kspace=kspace.transpose(2, 3, 1, 0), ismrmrd_header=xml().encode()
     )
-    scan = open_scan(path, Reading(axes="h w coil slice"))
+    scan = open_scan(path, ReadOptions(axes="h w coil slice"))
     assert scan.header.matrix == (16, 16) and same(scan[1], kspace[1])
 
 

@@ -11,8 +11,8 @@ import pytest
 from mrirecon.data.folder import Folder
 from mrirecon.data.packing import pack
 from mrirecon.errors import RawDataError
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from tests.readers.array_files import bart, old_mat, random, write_hdf5
 from tests.readers.mrd_files import MrdFile
 
@@ -93,7 +93,7 @@ def test_a_file_that_belongs_to_a_scan_counts(tmp_path):
     noise = tmp_path / "noise.h5"
     MrdFile().noise(np.eye(2), count=64).lines().write(noise)
     MrdFile().lines().write(tmp_path / "a.h5")
-    scan = open_scan(tmp_path / "a.h5", Reading(noise=str(noise)))
+    scan = open_scan(tmp_path / "a.h5", ReadOptions(noise=str(noise)))
     os.utime(noise, (1, 1))
     with pytest.raises(RawDataError, match=f"{noise}: was changed"):
         scan[0]

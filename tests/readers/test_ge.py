@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from mrirecon.errors import RawDataError
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.ge.layout import LAYOUTS
 from mrirecon.readers.ge.scan import GeScan
-from mrirecon.reading import Reading
 
 SAMPLES = Path(__file__).parents[2].parent / "shared" / "data"
 TABLES = {  # header, per pass, unlock, slices, nex, abort, tool, exam, series, image, prescan
@@ -178,7 +178,7 @@ def test_a_slice_table_that_repeats_a_slice_is_refused(tmp_path):
 def test_a_measurement_cannot_be_chosen(tmp_path):
     path = pfile(tmp_path / "P1.7", true_kspace())
     with pytest.raises(RawDataError, match=r"reading\.measurement does not apply"):
-        open_scan(path, Reading(measurement=1))
+        open_scan(path, ReadOptions(measurement=1))
     assert GeScan.noise_scan(path) is None
 
 

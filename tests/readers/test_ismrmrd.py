@@ -9,9 +9,9 @@ import torch
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft
 from mrirecon.image import center_fit
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw.mrd_records import AcquisitionFlag
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from tests.readers.mrd_files import PHASE, READ, SLICE, XML, MrdFile
 
 CALIBRATION = (AcquisitionFlag.PARALLEL_CALIBRATION,)
@@ -411,16 +411,16 @@ def test_another_measurement_can_be_chosen(path, chosen):
     wanted = MrdFile(seed=1).lines()
     wanted.write(path, "dataset_1")
     MrdFile(seed=2).lines().write(path, "dataset_2")
-    close(open_scan(path, Reading(measurement=chosen))[0].kspace, wanted.kspace[0])
+    close(open_scan(path, ReadOptions(measurement=chosen))[0].kspace, wanted.kspace[0])
 
 
 def test_an_unknown_measurement_is_refused(path):
     with pytest.raises(RawDataError, match=r"no measurement 'x'; expected .* /dataset"):
-        open_scan(MrdFile().lines().write(path), Reading(measurement="x"))
+        open_scan(MrdFile().lines().write(path), ReadOptions(measurement="x"))
 
 
 def whitened_like(path, expected, **reading):
-    scan = open_scan(path, Reading(**reading))
+    scan = open_scan(path, ReadOptions(**reading))
     close(scan[0].kspace, expected)
     return scan.header
 
@@ -451,18 +451,18 @@ def test_noise_of_another_measurement_or_file(path, tmp_path):
 def test_noise_files_that_do_not_serve_are_refused(path, tmp_path, build, words):
     MrdFile().lines().write(path)
     with pytest.raises(RawDataError, match=words):
-        open_scan(path, Reading(noise=str(build(tmp_path / "noise.h5"))))
+        open_scan(path, ReadOptions(noise=str(build(tmp_path / "noise.h5"))))
 
 
 def test_choices_that_do_not_apply_are_refused(path):
     with pytest.raises(RawDataError, match=r"reading\.axes does not apply to ISMRMRD"):
-        open_scan(MrdFile().lines().write(path), Reading(axes="h w"))
+        open_scan(MrdFile().lines().write(path), ReadOptions(axes="h w"))
 
 
 def test_the_fourier_sign_can_be_chosen(path):
     file = MrdFile().lines()
     file.write(path)
-    close(open_scan(path, Reading(fourier_sign=-1))[0].kspace, file.conjugated(0))
+    close(open_scan(path, ReadOptions(fourier_sign=-1))[0].kspace, file.conjugated(0))
 
 
 def test_what_the_header_has_beyond_the_standard_is_told(path):
@@ -491,7 +491,7 @@ def test_a_center_away_from_the_signal_is_told_and_can_be_corrected(path, tmp_pa
     file = bright_center(11, 16).write(tmp_path / "b.h5")
     assert any("= 11, 5 from the encoding centre 16" in n for n in open_scan(file).header.notes)
     with pytest.raises(RawDataError, match="lie outside"):  # 31 - 11 does not fit
-        open_scan(file, Reading(center=11))
+        open_scan(file, ReadOptions(center=11))
 
 
 def test_a_file_written_by_the_reference_library(path):
@@ -540,7 +540,7 @@ def test_the_share_of_partial_fourier(path, rows, words):
 def test_channels_without_names_are_matched_by_number_and_that_is_told(path, tmp_path):
     MrdFile().lines().write(path)
     noise = MrdFile().noise(COVARIANCE).write(tmp_path / "noise.h5")
-    notes = open_scan(path, Reading(noise=str(noise))).header.notes
+    notes = open_scan(path, ReadOptions(noise=str(noise))).header.notes
     assert any("matched by number" in note for note in notes)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.scan import Frame

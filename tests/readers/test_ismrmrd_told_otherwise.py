@@ -13,10 +13,10 @@ import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.inference import reconstruct_scan
-from mrirecon.raw.mrd import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag, flag_mask
+from mrirecon.raw.mrd_records import ACQUISITION, ACQUISITION_HEADER, AcquisitionFlag, flag_mask
 from mrirecon.raw.resampling import resampled
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 
 FOV = 192.0
@@ -528,7 +528,7 @@ def test_a_header_without_matrix_has_the_lines_that_its_limits_tell(last, path):
 def test_a_centre_far_from_the_lines_is_still_refused(path):
     with pytest.raises(RawDataError, match="lie outside"):
         open_scan(File([Space(center=0)]).lines(range(40)).write(path))
-    scan = open_scan(path, Reading(center=20))
+    scan = open_scan(path, ReadOptions(center=20))
     assert scan.header.grid == (32, 40)
 
 

@@ -10,8 +10,8 @@ from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
 from mrirecon.inference import reconstruct_scan
-from mrirecon.raw import acquisition, memory
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw import cartesian_acquisition as acquisition, memory
+from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, split_series
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled

@@ -78,12 +78,12 @@ def test_damaged_streams_are_refused(tmp_path, build, words):
 
 
 def test_noise_from_a_stream(tmp_path):
-    from mrirecon.reading import Reading
+    from mrirecon.read_options import ReadOptions
 
     noise = tmp_path / "noise.mrd"
     noise.write_bytes(serialized(MrdFile().noise(COVARIANCE)))
     image = MrdFile().lines().write(tmp_path / "a.h5")
-    assert open_scan(image, Reading(noise=str(noise))).header.whitened
+    assert open_scan(image, ReadOptions(noise=str(noise))).header.whitened
 
 
 def test_flipped_bytes_never_crash(tmp_path):

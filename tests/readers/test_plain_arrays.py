@@ -8,8 +8,8 @@ from scipy.io import savemat
 
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.fourier import fft, ifft
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from tests.readers.array_files import bart, random, write_hdf5, xml
 from tests.readers.mrd_files import MrdFile
 from tests.scenes import scan
@@ -49,7 +49,7 @@ def noted(opened, words):
 
 def refused(path, words, **reading):
     with pytest.raises(RawDataError, match=words) as error:
-        open_scan(path, Reading(**reading))
+        open_scan(path, ReadOptions(**reading))
     assert str(error.value).startswith(str(path))
     return str(error.value)
 
@@ -73,12 +73,12 @@ def test_the_order_that_fits_the_signal_is_taken_or_named(
         assert noted(opened, "centre in the corner") == bool(corner)
     else:
         assert f"reading.axes='{order}' fits the signal" in refused(path, "reading.axes=")
-    assert right(open_scan(path, Reading(axes=order)), kspace)
+    assert right(open_scan(path, ReadOptions(axes=order)), kspace)
 
 
 def test_what_was_assumed_can_be_kept(tmp_path):
     path = saved(tmp_path / "a.npy", stack((64, 56)).transpose(0, 2, 3, 1))
-    opened = open_scan(path, Reading(axes="slice coil h w"))
+    opened = open_scan(path, ReadOptions(axes="slice coil h w"))
     assert (opened.header.coils, opened.header.grid) == (64, (56, 4))
 
 
@@ -89,7 +89,7 @@ def test_three_axes_are_slices_unless_they_are_coils(tmp_path, acceleration):
     assert right(opened, kspace[:, 1:2]) and noted(opened, "reading.axes='coil h w'")
     path = saved(tmp_path / "coils.npy", kspace[3])
     assert "reading.axes='coil h w' fits" in refused(path, "looks like coils")
-    assert right(open_scan(path, Reading(axes="coil h w")), kspace[3:4])
+    assert right(open_scan(path, ReadOptions(axes="coil h w")), kspace[3:4])
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".h5", ".cfl"])
@@ -108,10 +108,10 @@ def test_a_centre_in_the_corner_is_shifted(tmp_path, suffix, h, w, corner, cente
         path = saved(tmp_path / "a.npy", stored)
     opened = open_scan(path)
     assert right(opened, kspace) and noted(opened, "in the corner") == bool(corner)
-    assert right(open_scan(path, Reading(centered=centered)), kspace)
+    assert right(open_scan(path, ReadOptions(centered=centered)), kspace)
     if corner:
         assert noted(opened, f"reading.centered={str(centered).lower()} says so")
-        assert right(open_scan(path, Reading(centered=True)), stored)
+        assert right(open_scan(path, ReadOptions(centered=True)), stored)
 
 
 def test_a_mask_is_shifted_with_its_kspace(tmp_path):
@@ -135,9 +135,9 @@ def test_kspace_of_a_plain_transform_gives_the_image_where_it_was(tmp_path, h, w
     assert noted(opened, "its origin was moved from the first pixel")
     path = saved(tmp_path / "shifted.npy", np.fft.fftshift(plain, (-2, -1)))
     assert noted(open_scan(path), "reading.image_centered=false moves it into the middle")
-    told = open_scan(path, Reading(image_centered=False))
+    told = open_scan(path, ReadOptions(image_centered=False))
     torch.testing.assert_close(told[0].kspace, kspace[0], rtol=1e-4, atol=1e-5)
-    assert not noted(open_scan(path, Reading(image_centered=True)), "object")
+    assert not noted(open_scan(path, ReadOptions(image_centered=True)), "object")
 
 
 def test_a_known_layout_is_never_turned_around(tmp_path):
@@ -145,7 +145,7 @@ def test_a_known_layout_is_never_turned_around(tmp_path):
     header = xml(full=48, w=40, maximum=39, center=20).encode()
     path = write_hdf5(tmp_path / "a.h5", kspace=stored, ismrmrd_header=header)
     assert "reading.centered=h" in refused(path, "centre is in the corner")
-    opened = open_scan(path, Reading(centered=True))
+    opened = open_scan(path, ReadOptions(centered=True))
     assert right(opened, stored) and noted(opened, "centre in the corner")
 
 
@@ -197,7 +197,7 @@ def test_what_is_no_kspace_is_refused_by_name(tmp_path, change, words):
         bart(tmp_path, kspace[0].transpose(1, 2, 0)[:, :, None]),
     ):
         refused(path, words)
-        assert np.array_equal(open_scan(path, Reading(centered=True))[0].kspace, kspace[0])
+        assert np.array_equal(open_scan(path, ReadOptions(centered=True))[0].kspace, kspace[0])
 
 
 def test_noise_is_noted(tmp_path):
@@ -213,7 +213,7 @@ def test_dead_coils_and_empty_slices_are_named(tmp_path):
     assert noted(opened, "Exactly zero: slice 1 (counted from 1, of 3 slices)")
     opened = open_scan(
         saved(tmp_path / "b.npy", np.stack([stack((48, 40)), kspace])),
-        Reading(axes="repetition slice coil h w"),
+        ReadOptions(axes="repetition slice coil h w"),
     )
     assert noted(opened, "Exactly zero: slice 1 of frame 2 (")
 
@@ -243,7 +243,7 @@ def test_one_of_several_variables(tmp_path, suffix):
         savemat(path, {"rawdata": kspace.swapaxes(-1, -2).T, "text": "a", "other": [1.0]})
     name = "scan/rawdata" if suffix == ".h5" else "rawdata"
     assert name in refused(path, "reading.variable=NAME")
-    assert right(open_scan(path, Reading(variable=name)), kspace)
+    assert right(open_scan(path, ReadOptions(variable=name)), kspace)
     assert name in refused(path, "'?nothing'?", variable="nothing")
 
 
@@ -279,7 +279,7 @@ def test_acquisitions_in_nested_groups_and_xml_as_bytes(tmp_path):
     with h5py.File(plain) as source, h5py.File(tmp_path / "nested.h5", "w") as target:
         source.copy("dataset", target.create_group("exam/series"), name="dataset")
         xml_text = source["dataset/xml"][0]
-    nested = open_scan(tmp_path / "nested.h5", Reading(measurement="exam/series/dataset"))
+    nested = open_scan(tmp_path / "nested.h5", ReadOptions(measurement="exam/series/dataset"))
     assert torch.equal(nested[0].kspace, expected)
     assert torch.equal(open_scan(tmp_path / "nested.h5")[0].kspace, expected)
     with h5py.File(plain, "r+") as file:
@@ -296,7 +296,7 @@ def test_mrd_version_2_is_named_with_its_converter(tmp_path):
 
 def test_centered_takes_no_other_word():
     with pytest.raises(ConfigError, match="expected true, false, h or w"):
-        Reading(centered="middle")
+        ReadOptions(centered="middle")
 
 
 def test_three_dimensional_bart_kspace_in_the_corner(tmp_path):

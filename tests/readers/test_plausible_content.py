@@ -7,8 +7,8 @@ import torch
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reading import Reading
 from tests.readers.array_files import bart, write_hdf5, xml
 from tests.readers.mrd_files import MrdFile
 from tests.readers.test_ge import pfile
@@ -153,7 +153,7 @@ def test_partitions_are_no_slices_and_frames_are_counted(tmp_path):
     """Frames of which one is zero, in a plain array and in an acquisition."""
     frames = np.stack([stack((H, W))[:1], 0 * stack((H, W))[:1]])
     np.save(tmp_path / "a.npy", frames)
-    reading = Reading(axes="repetition slice coil h w")
+    reading = ReadOptions(axes="repetition slice coil h w")
     told = open_scan(tmp_path / "a.npy", reading).header.notes
     file = measured(twice(frames[0])).lines()
     file.oversampled = 0 * file.oversampled

@@ -10,11 +10,11 @@ import torch
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft
 from mrirecon.image import center_fit
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw.mrd_records import AcquisitionFlag
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.siemens.protocol import Protocol, coil_names, noise_dwell_time
 from mrirecon.readers.siemens.scan import SiemensScan
-from mrirecon.reading import Reading
 from tests.readers.mrd_files import MrdFile
 from tests.readers.twix_files import TwixMeasurement, coil_list, imaging, write
 
@@ -178,10 +178,10 @@ def test_noise_of_another_measurement(tmp_path):
     assert error < 0.05  # of the estimated covariance
     for number in (0, "AdjCoilSens"):
         with pytest.raises(RawDataError, match="none of the 64 readouts is an imaging line"):
-            open_scan(path, Reading(measurement=number))
-    assert_kspace(open_scan(path, Reading(measurement=-1, noise=None)), _scaled(truth, scan))
+            open_scan(path, ReadOptions(measurement=number))
+    assert_kspace(open_scan(path, ReadOptions(measurement=-1, noise=None)), _scaled(truth, scan))
     with pytest.raises(RawDataError, match="no measurement 2"):
-        open_scan(path, Reading(measurement=2))
+        open_scan(path, ReadOptions(measurement=2))
 
 
 def _scaled(truth, scan):
@@ -194,7 +194,7 @@ def test_noise_of_another_file_and_in_the_same_measurement(tmp_path):
     made = imaging(truth_of(), protocol=coil_list(("H1", "H2"), (1, 2)))
     path = write(tmp_path / "scan.dat", made)
     assert not open_scan(path).header.whitened
-    assert open_scan(path, Reading(noise=str(other))).header.whitened
+    assert open_scan(path, ReadOptions(noise=str(other))).header.whitened
     rng = np.random.default_rng(0)
     for _ in range(32):
         made.add(rng.standard_normal((2, 64)) + 0j, NOISE)

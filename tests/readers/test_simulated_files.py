@@ -11,10 +11,10 @@ from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.readers import open_scan
 from mrirecon.sampling.base import scan_rng
 from mrirecon.sampling.lines import EquispacedLines
-from mrirecon.simulation.acquisition import AcquisitionOptions
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.simulated_scan import SimulatedScan
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 
 
 @pytest.fixture(scope="module", params=[(64, 48), (63, 45)], ids=["even", "odd"])

@@ -15,12 +15,12 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.adaptive_cs_net import AdaptiveCsNet
 from mrirecon.reconstructors.learned.deep_unrolled import DeepUnrolled
 from mrirecon.reconstructors.learned.modl import MoDL
+from mrirecon.reconstructors.parts.adjacent_slices import adjacent_slices
 from mrirecon.reconstructors.parts.data_consistency import GradientStep
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceStep, SoftStep
 from mrirecon.reconstructors.parts.map_refinement import CorrectedMaps, EstimatedMaps, RefinedMaps
-from mrirecon.reconstructors.parts.slice_window import window
 from mrirecon.sensitivity import GivenMaps, LearnedMaps
 from mrirecon.training.callbacks.recompute_activations import recompute
 from tests.reconstructors.test_unrolled import fft, ifft
@@ -65,14 +65,14 @@ def different(a, b):
 
 
 def test_window_is_in_the_order_of_the_stack(stack):
-    slices = window(stack, 2)
+    slices = adjacent_slices(stack, 2)
     for i in range(5):
         assert torch.equal(slices.kspace[i], piece(i).kspace)
         assert torch.equal(slices.acs[i], stack.acs) and torch.equal(slices.maps[i], stack.maps)
     assert slices.mask.shape == (5, 1, 13)
-    two = window(batch_with_neighbors(stack, stack), 2)
+    two = adjacent_slices(batch_with_neighbors(stack, stack), 2)
     assert torch.equal(two.kspace[1], slices.kspace)
-    alone = window(stack, 0)
+    alone = adjacent_slices(stack, 0)
     assert torch.equal(alone.kspace, stack.kspace[None]) and alone.neighbors is None
 
 
@@ -83,8 +83,8 @@ def batch_with_neighbors(*samples):
 
 def test_a_line_mask_and_a_full_mask_may_meet_in_a_window(stack):
     full = stack.replace(mask=stack.mask.expand(*SHAPE))
-    assert torch.equal(window(full, 2).mask[2], full.mask)
-    assert torch.equal(window(full, 2).mask[0], full.mask)
+    assert torch.equal(adjacent_slices(full, 2).mask[2], full.mask)
+    assert torch.equal(adjacent_slices(full, 2).mask[0], full.mask)
 
 
 def test_missing_neighbours_are_named(stack):

@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from mrirecon.fourier import fft
-from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
-from mrirecon.training.objectives.noise_like import noise_level
+from mrirecon.reconstructors.parts.estimated_noise import estimated_noise, noise_std
 from mrirecon.types import Sample
 from tests import scenes
 
@@ -61,7 +60,7 @@ def test_anatomy_at_the_edge_of_kspace_is_not_taken_for_noise(mask, part, larges
     sample = Sample((noisy * MASKS[mask])[None], MASKS[mask][None])
     found = float(estimated_noise(sample)) / sigma
     assert 0.93 < found < largest
-    assert noise_level(sample).equal(estimated_noise(sample))  # one estimate for all
+    assert noise_std(sample).equal(estimated_noise(sample))  # one estimate for all
 
 
 @pytest.mark.parametrize("tiny", [0.0, 1e-16, 1e-8])

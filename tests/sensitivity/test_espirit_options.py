@@ -3,7 +3,7 @@ import torch
 
 from mrirecon.sensitivity import Espirit, SigpyEspirit
 from mrirecon.sensitivity.eigenmaps import dirichlet, interpolation_weights
-from mrirecon.sensitivity.subspace import _noise_values, calibration_matrix, noise_level
+from mrirecon.sensitivity.subspace import _noise_values, calibration_matrix, noise_singular_value
 from tests.scenes import scan
 from tests.sensitivity.scene import angles, batch, scene
 from tests.sensitivity.test_espirit import exact_maps
@@ -93,8 +93,8 @@ def test_automatic_threshold_finds_the_noise(sigma):
     block = sample.kspace[None, :, 20:44, 16:40]
     A = calibration_matrix(block, 6)[0]
     singular = torch.linalg.svdvals(A).flip(0)[None]
-    level = noise_level(singular, block, 6)
-    told = noise_level(singular, block, 6, torch.tensor([sigma / 2**0.5]))
+    level = noise_singular_value(singular, block, 6)
+    told = noise_singular_value(singular, block, 6, torch.tensor([sigma / 2**0.5]))
     assert 0.8 < float(level / told) < 1.25
     assert _noise_values(6, 24, 24, 6)[-1] > 0
 

@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
-from mrirecon.simulation.coils import CoilArray, head_array, loop_field
-from mrirecon.simulation.noise import (
+from mrirecon.simulation.coil_array import CoilArray, head_array, loop_field
+from mrirecon.simulation.receiver_noise import (
     apply_channels,
     coloring,
     random_covariance,

@@ -10,11 +10,11 @@ from mrirecon.errors import ConfigError, OutputError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.sampling.base import DrawnMask, SamplingPattern
-from mrirecon.simulation.acquisition import DWELL_TIME, NOISE_DWELL_TIME, AcquisitionOptions
-from mrirecon.simulation.noise import whitening
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
+from mrirecon.simulation.acquisition_options import DWELL_TIME, NOISE_DWELL_TIME, AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.receiver_noise import whitening
+from mrirecon.simulation.simulated_scan import SimulatedScan
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 
 H, W, COILS, SLICES = 32, 30, 4, 3
 STACK = Prescription(matrix=(H, W), slices=SLICES, tilt=(15.0, 8.0), gap=2.0)

@@ -10,9 +10,9 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.simulation.contrast import CONTRASTS
-from mrirecon.simulation.noise import whitening
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
-from mrirecon.simulation.scan import SimulatedScan, simulated_scans
+from mrirecon.simulation.receiver_noise import whitening
+from mrirecon.simulation.simulated_scan import SimulatedScan, simulated_scans
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 from tests import scenes
 
 SMALL = SimulationProtocol(prescription=Prescription(matrix=(64, 60), slices=3), coils=5)

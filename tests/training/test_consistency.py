@@ -14,7 +14,7 @@ from mrirecon.reconstructors.learned.ista_net import IstaNet
 from mrirecon.sampling.calibration import center_slice
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.training.objectives.base import Supervised
-from mrirecon.training.objectives.consistency import Consistency
+from mrirecon.training.objectives.consistency_training import Consistency
 from mrirecon.training.objectives.penalty import WithPenalty
 from mrirecon.training.objectives.perturbations import (
     FlipAndShift,

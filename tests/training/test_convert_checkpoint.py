@@ -15,7 +15,7 @@ from mrirecon.reconstructors.learned.unet import UNet
 from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.reconstructors.parts.public_weights import public_model
 from mrirecon.sensitivity import LearnedMaps
-from mrirecon.simulation.acquisition import AcquisitionOptions
+from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.training.checkpoint import read_checkpoint
 from tests import scenes

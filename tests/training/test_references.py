@@ -16,7 +16,7 @@ from mrirecon.scan import Scan
 from mrirecon.sensitivity import GivenMaps, LearnedMaps, LowResolutionMaps
 from mrirecon.sensitivity.base import CalibrationError
 from mrirecon.training.objectives.base import Supervised
-from mrirecon.training.objectives.consistency import Consistency
+from mrirecon.training.objectives.consistency_training import Consistency
 from mrirecon.training.objectives.penalty import WithPenalty
 from mrirecon.training.objectives.perturbations import FlipAndShift, MoreNoise
 from mrirecon.training.objectives.ssdu import Ssdu

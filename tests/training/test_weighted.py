@@ -8,10 +8,11 @@ from mrirecon.config import build
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sampling import Curriculum, EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
 from mrirecon.training.objectives.base import Objective
-from mrirecon.training.objectives.mask_partition import Division
-from mrirecon.training.objectives.noise_like import noise_level, noise_like
+from mrirecon.training.objectives.mask_partition import MaskPartition
+from mrirecon.training.objectives.noise_like import noise_like
 from mrirecon.training.objectives.perturbations import MoreNoise, RigidMotion
 from mrirecon.training.objectives.weighted_ssdu import RobustSsdu, WeightedSsdu
 from mrirecon.types import Sample
@@ -78,7 +79,7 @@ def test_the_loss_is_what_the_paper_writes():
 
 
 def test_densities_of_independent_lines():
-    division = Division(FIRST, SECOND)
+    division = MaskPartition(FIRST, SECOND)
     division.weight(scans().map(lambda t: t[:1]))
     for found, share in zip(division._densities[H, W], (P, Q), strict=True):
         assert found.shape == (1, W) and (found[0, ~OUTER] == 1).all()
@@ -97,7 +98,7 @@ def errors_by_line(sample, division):
 def test_in_expectation_the_unseen_counts_as_if_it_had_been_measured():
     """So nothing that depends on what was seen alone can tell the losses apart."""
     torch.manual_seed(0)
-    division = Division(FIRST, SECOND, draws=2000)
+    division = MaskPartition(FIRST, SECOND, draws=2000)
     weighted, complete = errors_by_line(scans(), division)
     # six per cent is the standard error of a line's count
     torch.testing.assert_close(weighted[OUTER], complete[OUTER], rtol=0.2, atol=0)
@@ -178,7 +179,7 @@ def test_what_does_not_fit_is_refused():
     for make, message in (
         (lambda: WeightedSsdu(FIRST, SECOND, -1.0), "consistency must not be negative"),
         (lambda: RobustSsdu(FIRST, SECOND, 0.0), "alpha must be positive, got 0.0"),
-        (lambda: Division(FIRST, SECOND, 10), "draws must be at least 100"),
+        (lambda: MaskPartition(FIRST, SECOND, 10), "draws must be at least 100"),
     ):
         with pytest.raises(ValueError, match=message):
             make()
@@ -200,9 +201,9 @@ def test_the_level_of_the_noise_is_found_at_the_edge():
     mask = torch.ones(2, 1, 64, dtype=torch.bool)
     mask[..., ::3] = False
     sample = Sample(kspace * mask.unsqueeze(1), mask)
-    torch.testing.assert_close(noise_level(sample), torch.tensor([0.3, 2.0]), rtol=0.05, atol=0)
-    assert noise_level(sample.replace(noise=torch.ones(2))).equal(torch.ones(2))
-    assert noise_level(scenes.empty(sample)).equal(torch.zeros(2))
+    torch.testing.assert_close(noise_std(sample), torch.tensor([0.3, 2.0]), rtol=0.05, atol=0)
+    assert noise_std(sample.replace(noise=torch.ones(2))).equal(torch.ones(2))
+    assert noise_std(scenes.empty(sample)).equal(torch.zeros(2))
     weights = torch.ones(2, 1, 64)
     weights[..., 32:] = 0.25
     more = noise_like(sample.replace(weights=weights), torch.tensor([1.0, 3.0]))

@@ -14,8 +14,8 @@ import torch
 from mrirecon.errors import OutputError
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.scan import Frame
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.simulated_scan import SimulatedScan
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 from mrirecon.writers import write_nifti
 from mrirecon.writers.dicom import write_dicom
 

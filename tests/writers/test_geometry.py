@@ -8,8 +8,8 @@ import pytest
 
 from mrirecon.figures import montage
 from mrirecon.scan import Geometry
-from mrirecon.simulation.protocol import Prescription
-from mrirecon.writers.geometry import edges, slice_place
+from mrirecon.simulation.simulation_protocol import Prescription
+from mrirecon.writers.scanner_coordinates import edges, slice_place
 from tests import scenes
 
 # directions of increasing row (down) and column (right) in LPS, and left, right, top, bottom

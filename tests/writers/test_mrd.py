@@ -9,8 +9,8 @@ import torch
 from mrirecon.raw.mrd_images import IMAGE_HEADER
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.scan import Frame
-from mrirecon.simulation.protocol import Prescription, SimulationProtocol
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.simulated_scan import SimulatedScan
+from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 from mrirecon.writers import write_mrd
 
 

@@ -1,1 +1,1 @@
-"""What the networks are made of: blocks, channels, and the contracts of their kinds."""
+"""Blocks that networks are made of, channels, and the contracts of their kinds."""

@@ -1,4 +1,4 @@
-"""What networks between features share: their contract, and what enters beside an image."""
+"""The contract of networks between features, and what enters them beside an image."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What every network is that maps several complex images to several."""
+"""The contract of networks from several complex images to several."""
 
 from abc import ABC, abstractmethod
 

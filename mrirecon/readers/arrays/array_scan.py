@@ -1,4 +1,4 @@
-"""What all formats share that store k-space as an array on its grid.
+"""The base of all formats that store k-space as an array on its grid.
 
 A format only says how its file is opened, which array is k-space and what its axes mean, and what
 else belongs to a Sample.
@@ -16,13 +16,13 @@ from jaxtyping import Bool, Complex64, Float32
 from torch import Tensor
 
 from mrirecon.buffers import masked
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.arrays.measured_samples import MeasuredSamples, everything, look_for_zeros
 from mrirecon.readers.arrays.plain_arrays import check_array
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5.held import HeldFile
 from mrirecon.readers.hdf5.mapped import locate, map_arrays
-from mrirecon.reading import Reading
 from mrirecon.sampling.calibration import central_block
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
@@ -45,7 +45,7 @@ class ArrayScan(FileScan):
     measured: MeasuredSamples
     kept: Any = None
 
-    def __init__(self, path: Path, reading: Reading | None = None) -> None:
+    def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
         with blaming(path), self.open() as file:
             self.array = self.recognize(file)

@@ -1,4 +1,4 @@
-"""How an array says what its axes mean and how its numbers are kept, and what helps if it fails."""
+"""Words for the axes and the numbers of an array, and for what helps if they are not known."""
 
 from collections.abc import Sequence
 from typing import Literal, TypeAlias

@@ -1,4 +1,4 @@
-"""What the axes of a plain array mean, judged by its signal.
+"""The meaning of a plain array's axes, judged by its signal.
 
 Along the axes of k-space nearly all energy is close to the centre, along slices and coils it is
 not. Only a few planes through the strongest sample are read, in whatever order the array is stored.

@@ -1,4 +1,4 @@
-"""Are the planes along an axis coils of one image, or slices?
+"""Coils or slices: what the planes along an axis are, judged by their images.
 
 Coils are the same image times smooth sensitivities. So all of them fulfil the same linear relations
 between neighbouring samples (Uecker et al., Magn Reson Med 71:990, 2014), and yet they show the

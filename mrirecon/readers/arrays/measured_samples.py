@@ -1,4 +1,4 @@
-"""Which samples of a stored k-space array were measured, and which are only filled up with zeros.
+"""Measured samples of a stored k-space array, told from those filled up with zeros.
 
 Measured noise is never exactly zero in all coils of a line. So columns and rows that are entirely
 zero are unmeasured. Zeros scattered over the rest are a 2-D pattern when there are many of them, at

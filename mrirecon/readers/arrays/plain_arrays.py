@@ -1,4 +1,4 @@
-"""What every format of k-space arrays checks when a file is opened, and says about it.
+"""Checks of a k-space array when its file is opened, common to all formats of arrays.
 
 Where the centre of k-space is, whether the array is k-space at all, which slices are empty and
 which coils dead. Arrays whose centre is in the corner are turned around; what cannot be k-space of
@@ -23,10 +23,10 @@ from mrirecon.raw.plausibility import (
     find_peak,
     place_notes,
 )
+from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.array_words import Stored
 from mrirecon.readers.arrays.axis_order import Signal, check_order, find_signal, refuse_order
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
-from mrirecon.reading import Reading
 
 LOW_RESOLUTION = 32
 """Samples of the centre whose image shows where the object is."""
@@ -41,7 +41,7 @@ Plane = Complex64[np.ndarray, "coil h w"]
 def check_array(
     array: KSpaceArray,
     stored: Stored,
-    reading: Reading,
+    reading: ReadOptions,
     words: tuple[str, ...],
     known: bool,
     choosable: bool,
@@ -104,7 +104,7 @@ def _assumed(array: KSpaceArray) -> str:
 
 
 def centered(
-    array: KSpaceArray, signal: Signal, reading: Reading, known: bool, words: tuple[str, ...]
+    array: KSpaceArray, signal: Signal, reading: ReadOptions, known: bool, words: tuple[str, ...]
 ) -> KSpaceArray:
     """Return the layout with the axes along which k = 0 is at index 0, as told or as found.
 
@@ -148,7 +148,7 @@ def _option(words: tuple[str, ...], corner: tuple[str, ...]) -> str:
     return left[0] if len(left) == 1 else "false"
 
 
-def image_origin(array: KSpaceArray, plane: Plane, reading: Reading) -> KSpaceArray:
+def image_origin(array: KSpaceArray, plane: Plane, reading: ReadOptions) -> KSpaceArray:
     """Return the layout with the axes along which the image's first pixel was its origin.
 
     ``fft(image)`` without ``ifftshift`` makes such k-space; its image comes out with the object

@@ -1,4 +1,4 @@
-"""What the files of the fastMRI family tell beside k-space: header, attributes, reference."""
+"""Header, attributes and reference of files of the fastMRI family."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the fields of a GE P-file header are.
+"""Places of the fields of a GE P-file header.
 
 GE does not publish the layout. Offsets are those that public readers agree on; they were verified
 on a 2-D gradient echo (revision 26) and a 2-D fast spin echo (revision 20): counts against the file

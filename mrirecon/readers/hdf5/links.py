@@ -1,4 +1,4 @@
-"""Where the names of an HDF5 file lead, and whether its values lie in it."""
+"""Links of an HDF5 file: where its names lead, and whether its values lie in it."""
 
 import h5py
 

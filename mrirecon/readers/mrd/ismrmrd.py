@@ -15,9 +15,9 @@ import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import MeasurementHeader, parse_header
-from mrirecon.raw.mrd import ACQUISITION_HEADER, NOT_IMAGE_MASK
-from mrirecon.raw.noise import NoiseScan, noise_scan
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER, NOT_IMAGE_MASK
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
+from mrirecon.raw.whitening import NoiseScan, noise_scan
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.hdf5.held import HeldFile

@@ -13,9 +13,9 @@ import numpy as np
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import parse_header
 from mrirecon.raw.messages import Message, MessageId, acquisition_head, messages
-from mrirecon.raw.mrd import ACQUISITION_HEADER
-from mrirecon.raw.noise import NoiseScan, noise_scan
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER
 from mrirecon.raw.readouts import Index, Readouts, classify, unpack
+from mrirecon.raw.whitening import NoiseScan, noise_scan
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 
 FIRST = (MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER)

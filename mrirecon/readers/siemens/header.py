@@ -8,7 +8,7 @@ import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding, Limits, MeasurementHeader, Space
-from mrirecon.raw.mrd import AcquisitionFlag
+from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.raw.readouts import Heads, classify, flagged
 from mrirecon.readers.siemens.protocol import Protocol, coil_names
 

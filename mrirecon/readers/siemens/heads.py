@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float64, UInt64
 
-from mrirecon.raw.mrd import ACQUISITION_HEADER, AcquisitionFlag
+from mrirecon.raw.mrd_records import ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.raw.readouts import Heads
 from mrirecon.readers.siemens.file import Mdh
 

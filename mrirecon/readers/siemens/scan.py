@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.noise import NoiseScan, noise_scan
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify
+from mrirecon.raw.whitening import NoiseScan, noise_scan
 from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
 from mrirecon.readers.siemens.file import (
     Lines,

@@ -10,7 +10,7 @@ from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.operators import Wavelet
 from mrirecon.operators.wavelet import WaveletName
 from mrirecon.reconstructors.base import IterativeReconstructor
-from mrirecon.reconstructors.parts.automatic_weight import density, noise_level, sure_threshold
+from mrirecon.reconstructors.parts.automatic_weight import density, sample_noise_std, sure_threshold
 from mrirecon.reconstructors.parts.data_term import DataTerm, soft_threshold
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, fista
@@ -121,7 +121,7 @@ class L1Wavelet(IterativeReconstructor):
         :math:`\lambda = d\,t`.
         """
         part = density(sample)
-        std = noise_level(sample) / data.scale / part.clamp_min(1e-6).sqrt()
+        std = sample_noise_std(sample) / data.scale / part.clamp_min(1e-6).sqrt()
         W = Wavelet((sample.kspace.shape[-2], sample.kspace.shape[-1]), 1, self.wavelet)
         coefficients = W(data.warm_start()).flatten(-2)
         threshold = sure_threshold(coefficients, std[..., 0, 0])

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.reconstructors.base import IterativeReconstructor
-from mrirecon.reconstructors.parts.automatic_weight import density, noise_level
+from mrirecon.reconstructors.parts.automatic_weight import density, sample_noise_std
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, fista
@@ -108,7 +108,7 @@ class LocallyLowRank(IterativeReconstructor):
     def _weight(self, sample: Sample, data: DataTerm) -> Tensor:
         r"""The norm of a block of noise, :math:`\sigma\sqrt{2d}\,(b + \sqrt T)` at density d."""
         part = density(sample).mean()
-        std = (noise_level(sample) / data.scale).mean() * (2 * part).sqrt()
+        std = (sample_noise_std(sample) / data.scale).mean() * (2 * part).sqrt()
         return std * (self.block + sample.kspace.shape[-4] ** 0.5)
 
 

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 from mrirecon.arguments import check_not_negative
 from mrirecon.networks.multiscale_shrinkage import MultiscaleShrinkage
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.parts.adjacent_slices import adjacent_slices, scale_of_middle
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ProximalStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.priors import background, low_resolution, phase_factor
-from mrirecon.reconstructors.parts.slice_window import window, window_scale
 from mrirecon.reconstructors.parts.unrolled import coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
@@ -82,9 +82,9 @@ class AdaptiveCsNet(Reconstructor):
         Raises:
             ShapeError: When the neighbours that the context needs are missing.
         """
-        slices = window(sample, self.context)
+        slices = adjacent_slices(sample, self.context)
         maps = coil_maps(self.sensitivity, slices)
-        data = DataTerm.of(slices, maps, scale=window_scale(sample, slices))
+        data = DataTerm.of(slices, maps, scale=scale_of_middle(sample, slices))
         priors = self._priors(slices, maps, data)
         x = data.adjoint
         for block in self.blocks:

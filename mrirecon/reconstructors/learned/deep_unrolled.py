@@ -11,9 +11,9 @@ from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.networks.parts.features import FeatureNetwork, History
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.parts.adjacent_slices import adjacent_slices, scale_of_middle
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.parts.data_term import DataTerm
-from mrirecon.reconstructors.parts.slice_window import window, window_scale
 from mrirecon.reconstructors.parts.unrolled import (
     check_fits,
     coil_maps,
@@ -109,9 +109,9 @@ class DeepUnrolled(Reconstructor):
         Raises:
             ShapeError: When the neighbours that the context needs are missing.
         """
-        slices = window(sample, self.context)
+        slices = adjacent_slices(sample, self.context)
         maps = coil_maps(self.sensitivity, slices)
-        data = DataTerm.of(slices, maps, scale=window_scale(sample, slices))
+        data = DataTerm.of(slices, maps, scale=scale_of_middle(sample, slices))
         x, history = data.adjoint, ()
         for t in range(self.iterations):
             condition = None if self.conditioning is None else self.conditioning(sample, t)

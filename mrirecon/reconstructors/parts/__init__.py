@@ -1,1 +1,1 @@
-"""What the methods share: data terms, consistency layers, kernels, weights, steps."""
+"""Parts that methods share: data terms, consistency layers, kernels, weights, steps."""

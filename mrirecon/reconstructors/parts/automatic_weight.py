@@ -5,7 +5,7 @@ from jaxtyping import Complex, Float32
 from torch import Tensor
 
 from mrirecon.operators import data_weights, noise_variance
-from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.types import Maps, Sample
 
@@ -14,13 +14,12 @@ LEAST = 1e-3
 """No weight below this one is chosen: maps are never exact, and their errors are amplified, too."""
 
 
-def noise_level(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
+def sample_noise_std(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
     """Return the standard deviation of each real component of noise, of a sample of weight one.
 
-    That of ``sample.noise`` where it is known, else :func:`estimated_noise`.
+    See :func:`~mrirecon.reconstructors.parts.estimated_noise.noise_std`.
     """
-    best = estimated_noise(sample) if sample.noise is None else sample.noise
-    return noise_variance(sample, best).sqrt()
+    return noise_variance(sample, noise_std(sample)).sqrt()
 
 
 def density(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
@@ -43,7 +42,7 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     which is Wiener's :math:`\sigma^2 / P` where everything was measured, but not less than
     :data:`LEAST`. :math:`P_b` is the mean
     energy of the measured samples of a band over all coils, less that of their noise, relative to
-    the pixels in which the maps are not zero. The noise is :func:`noise_level`.
+    the pixels in which the maps are not zero. The noise is :func:`sample_noise_std`.
 
     Args:
         sample: One slice or a batch.

@@ -22,6 +22,14 @@ PADDING = 1e-10
 """Samples whose energy is below this part of the mean are rounding errors of zero padding."""
 
 
+def noise_std(sample: Sample) -> Float32[Tensor, "*b"]:
+    """Return the standard deviation of the noise in each real component, of every member.
+
+    That is ``sample.noise`` where it is known, else :func:`estimated_noise`.
+    """
+    return estimated_noise(sample) if sample.noise is None else sample.noise
+
+
 @torch.no_grad()
 def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
     r"""Estimate the standard deviation of the noise in each real component, from k-space alone.

@@ -1,4 +1,4 @@
-"""Which unmeasured positions of k-space lie between measured ones and can be interpolated."""
+"""Unmeasured positions of k-space that lie between measured ones and can be interpolated."""
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64

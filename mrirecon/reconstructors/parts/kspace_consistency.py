@@ -55,7 +55,7 @@ class SoftStep(LearnedStep, KspaceConsistency):
 
 
 class SamplingAwareStep(KspaceConsistency):
-    r"""A step whose length depends on where a sample lies and on how densely its surroundings are.
+    r"""A step whose length depends on where a sample lies and on how densely its neighbors are.
 
     .. math:: k - \Lambda M(k - y), \qquad
               \Lambda = 2\,\sigma\big(f(|\kappa_h|, |\kappa_w|, \rho_{9 \times 9}, \rho)\big)

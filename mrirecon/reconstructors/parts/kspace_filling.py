@@ -1,4 +1,4 @@
-"""What methods share that fill in k-space coil by coil, without a model of the coils."""
+"""Common parts of methods that fill in k-space coil by coil, without a model of the coils."""
 
 from abc import abstractmethod
 from collections.abc import Iterator

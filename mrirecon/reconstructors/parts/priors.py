@@ -1,4 +1,4 @@
-"""What is known of an image before it is reconstructed: its phase and where nothing is."""
+"""Prior knowledge of an image: its phase, and where nothing is."""
 
 import torch
 from jaxtyping import Complex64, Float32

@@ -1,4 +1,4 @@
-"""What the unrolled methods share: maps, copies of a network for their steps, and units."""
+"""Common parts of unrolled methods: maps, copies of a network for their steps, and units."""
 
 import copy
 from abc import abstractmethod

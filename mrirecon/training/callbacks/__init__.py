@@ -1,1 +1,1 @@
-"""What happens around the training loop: checkpoints, averages, pictures, stopping."""
+"""Callbacks around the training loop: checkpoints, averages, pictures, stopping."""

@@ -1,4 +1,4 @@
-"""What only watches a training must not end it."""
+"""Watching a training without ever ending it."""
 
 import sys
 import threading

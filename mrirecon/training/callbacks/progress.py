@@ -1,4 +1,4 @@
-"""What a user sees of a training: its learning curve, and a line for each epoch."""
+"""The learning curve of a training, and a line for each epoch."""
 
 from collections.abc import Mapping
 from dataclasses import asdict

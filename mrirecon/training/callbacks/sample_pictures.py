@@ -1,4 +1,4 @@
-"""What happens around the training loop besides training."""
+"""Pictures of validation samples while a network is trained."""
 
 from pathlib import Path
 

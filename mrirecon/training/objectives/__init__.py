@@ -1,1 +1,1 @@
-"""What training minimises, supervised or not: one file per objective, and what they need."""
+"""Objectives of training, supervised or not: one file each, and what they need."""

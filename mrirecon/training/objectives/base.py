@@ -1,4 +1,4 @@
-"""What training minimises. A supervision scheme is one class here, not one engine per model."""
+"""The contract of objectives: a supervision scheme is one class, not one engine per model."""
 
 from abc import ABC, abstractmethod
 

@@ -19,7 +19,7 @@ DEPENDENT = 0.5
 """Correlation of two lines above which a pattern does not draw them independently."""
 
 
-class Division:
+class MaskPartition:
     r"""Keeps of the measured positions :math:`\Omega` what a second pattern :math:`\Lambda` keeps.
 
     With :math:`p` and :math:`\tilde p` the probabilities that the patterns keep a position, one

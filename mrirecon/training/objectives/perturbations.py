@@ -1,4 +1,4 @@
-"""What a scan may suffer without its anatomy becoming another one."""
+"""Perturbations that leave the anatomy of a scan what it is."""
 
 import math
 from abc import ABC, abstractmethod
@@ -8,8 +8,9 @@ import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor
 
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.training.objectives.measured_kspace import refuse_neighbors
-from mrirecon.training.objectives.noise_like import noise_level, noise_like
+from mrirecon.training.objectives.noise_like import noise_like
 from mrirecon.types import Extent, Image, Sample
 
 
@@ -43,7 +44,7 @@ class MoreNoise(Perturbation):
 
     def __call__(self, sample: Sample, image: Image) -> tuple[Sample, Image]:
         refuse_neighbors(sample, "MoreNoise perturbs")
-        level = noise_level(sample)
+        level = noise_std(sample)
         factor = self.low + (self.high - self.low) * torch.rand_like(level)
         noise = noise_like(sample, factor * level)
         total = level * (1 + factor.square()).sqrt()

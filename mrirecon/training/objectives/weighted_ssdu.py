@@ -5,16 +5,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.objectives.base import Objective
-from mrirecon.training.objectives.mask_partition import Division
+from mrirecon.training.objectives.mask_partition import MaskPartition
 from mrirecon.training.objectives.measured_kspace import (
     predicted_kspace,
     reconstruct_with_maps,
     refuse_neighbors,
     unseen,
 )
-from mrirecon.training.objectives.noise_like import noise_level, noise_like
+from mrirecon.training.objectives.noise_like import noise_like
 from mrirecon.types import KSpace, Sample
 
 
@@ -26,7 +27,7 @@ class WeightedSsdu(Objective):
               \Big/ \|\tilde y\|^2,
               \qquad \tilde y = M_\Lambda\,y
 
-    (Millard and Chiew, IEEE Trans Comput Imaging 9:707, 2023; :class:`Division` explains
+    (Millard and Chiew, IEEE Trans Comput Imaging 9:707, 2023; :class:`MaskPartition` explains
     :math:`K`). With :math:`\beta = 1` its expectation over the masks is the squared error
     of all of k-space, as if the scans had been fully sampled. Where all maps are zero, the image is
     drawn to zero.
@@ -49,12 +50,12 @@ class WeightedSsdu(Objective):
         super().__init__()
         if consistency < 0:
             raise ValueError(f"consistency must not be negative, got {consistency}")
-        self.division, self.consistency = Division(sampling, partition, draws), consistency
+        self.partition, self.consistency = MaskPartition(sampling, partition, draws), consistency
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
-        seen, held = self.division.split(sample)
+        seen, held = self.partition.split(sample)
         image, maps = reconstruct_with_maps(reconstructor, seen)
-        weight = held * self.division.weight(sample) + self.consistency * seen.mask
+        weight = held * self.partition.weight(sample) + self.consistency * seen.mask
         error = predicted_kspace(image, maps) - sample.kspace
         return _relative(error, weight, seen) + unseen(image, maps).square().mean()
 
@@ -93,17 +94,17 @@ class RobustSsdu(Objective):
         super().__init__()
         if alpha <= 0:
             raise ValueError(f"alpha must be positive, got {alpha}")
-        self.division, self.alpha = Division(sampling, partition, draws), alpha
+        self.partition, self.alpha = MaskPartition(sampling, partition, draws), alpha
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         refuse_neighbors(sample, "RobustSsdu adds noise to")
-        seen, held = self.division.split(sample)
-        level = noise_level(sample)
+        seen, held = self.partition.split(sample)
+        level = noise_std(sample)
         added = noise_like(seen, self.alpha * level)
         noisier = seen.replace(kspace=seen.kspace + added, noise=level * (1 + self.alpha**2) ** 0.5)
         image, maps = reconstruct_with_maps(reconstructor, noisier)
         error = predicted_kspace(image, maps) - sample.kspace + added / self.alpha**2
-        weight = held * self.division.weight(sample) + 1.0 * seen.mask
+        weight = held * self.partition.weight(sample) + 1.0 * seen.mask
         return _relative(error, weight, noisier) + unseen(image, maps).square().mean()
 
 

@@ -1,4 +1,4 @@
-"""How a simulated scan is acquired: which samples are measured, in what order, with what noise."""
+"""The acquisition of a simulated scan: samples measured, their order and their noise."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,8 +12,8 @@ from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_pad
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, scan_rng
 from mrirecon.sampling.calibration import center_slice
-from mrirecon.simulation.noise import apply_channels, coloring, white_noise
-from mrirecon.simulation.scan import SimulatedScan
+from mrirecon.simulation.receiver_noise import apply_channels, coloring, white_noise
+from mrirecon.simulation.simulated_scan import SimulatedScan
 
 NOISE_BANDWIDTH = 0.793
 """Relative receiver noise bandwidth: the share of noise power that passes the receive filter."""

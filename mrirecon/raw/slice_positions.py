@@ -1,4 +1,4 @@
-"""Where the slices lie, from the headers of their readouts."""
+"""Positions of slices, from the headers of their readouts."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float64
 
-from mrirecon.raw.grid import Grid
+from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Heads
 from mrirecon.raw.stacks import TURNED, divide
 from mrirecon.scan import Geometry, Vector

@@ -11,7 +11,7 @@ from mrirecon.types import Sample
 FIELDS = ("kspace", "mask", "weights", "maps", "calibration", "acs")
 
 
-def window(sample: Sample, context: int) -> Sample:
+def adjacent_slices(sample: Sample, context: int) -> Sample:
     """Return what was measured of the slices ``-context … context`` around each member.
 
     Args:
@@ -52,7 +52,7 @@ def window(sample: Sample, context: int) -> Sample:
     return Sample(values.pop("kspace"), values.pop("mask")).replace(**values)
 
 
-def window_scale(sample: Sample, slices: Sample) -> Float32[Tensor, "*b slice 1 1"]:
+def scale_of_middle(sample: Sample, slices: Sample) -> Float32[Tensor, "*b slice 1 1"]:
     """Return what to divide all slices of a window by: the brightness of the one in the middle."""
     return data_scale(sample).unsqueeze(-3).expand(*slices.kspace.shape[:-3], 1, 1)
 

@@ -6,26 +6,26 @@ import numpy as np
 import torch
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import CartesianAcquisition, Fetch
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, Fetch
 from mrirecon.raw.centers import readout_energy
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
 from mrirecon.raw.counters import completed
 from mrirecon.raw.embedded import truly_embedded
 from mrirecon.raw.frames import Repeats, check_repeats, completeness_note, frames_of
-from mrirecon.raw.geometry import SliceStack, slice_stack, volume_stack
-from mrirecon.raw.grid import Grid, plan_grid
 from mrirecon.raw.header import Encoding, MeasurementHeader
+from mrirecon.raw.kspace_grid import Grid, plan_grid
 from mrirecon.raw.memory import refuse_too_large
-from mrirecon.raw.mrd import AcquisitionFlag
-from mrirecon.raw.noise import NoiseScan, Whitening, noise_scan, whitening
-from mrirecon.raw.oversampling import nearest_sample, windows
+from mrirecon.raw.mrd_records import AcquisitionFlag
+from mrirecon.raw.oversampling import nearest_sample, readout_ranges
 from mrirecon.raw.probe import signal_notes
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
 from mrirecon.raw.reference import placed_reference
 from mrirecon.raw.resampling import Reference
 from mrirecon.raw.reversal import turned_centers
+from mrirecon.raw.slice_positions import SliceStack, slice_stack, volume_stack
 from mrirecon.raw.sorting import flat_places
 from mrirecon.raw.views import plausible_views
+from mrirecon.raw.whitening import NoiseScan, Whitening, noise_scan, whitening
 from mrirecon.sampling.calibration import central_block
 from mrirecon.scan import Frame
 
@@ -56,7 +56,7 @@ class _Lines:
         return self.heads[self.kinds.imaging]
 
 
-def understand(
+def plan_acquisition(
     header: MeasurementHeader,
     heads: Heads,
     fetch: Fetch,
@@ -211,7 +211,7 @@ def _average_over_time(grid: Grid, lines: Heads, numbers: Index, frames: tuple[F
 
 def _complete(grid: Grid, lines: Heads) -> bool:
     """Tell whether every readout covers every sample that is left without oversampling."""
-    placed = windows(lines, grid.recorded)
+    placed = readout_ranges(lines, grid.recorded)
     used = nearest_sample(grid.full, grid.shape[0]) - grid.full // 2
     return bool(placed.start.max() <= used.min() and placed.stop.min() > used.max())
 

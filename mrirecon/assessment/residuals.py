@@ -1,17 +1,17 @@
-"""Whether an image explains the data that it was made from, in a way that methods compare."""
+"""The misfit between an image and the data that it was made from, comparable among methods."""
 
 import torch
 from jaxtyping import Complex64
 from torch import Tensor
 
-from mrirecon.assessment.noise import Plane
+from mrirecon.assessment.noise_maps import Plane
 from mrirecon.errors import MriReconError
 from mrirecon.fourier import fft, ifft
 from mrirecon.operators import sense
 from mrirecon.quality import Residual
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sensitivity import Espirit
 from mrirecon.sensitivity.base import calibration_extent
-from mrirecon.training.objectives.noise_like import noise_level
 from mrirecon.types import Maps, Sample
 
 TURNS = 4
@@ -89,7 +89,7 @@ def _residual(plane: Plane, image: Complex64[Tensor, "b h w"], maps: Maps, name:
     mask = sample.mask.expand(*data.shape[:-3], *data.shape[-2:])
     count = float(mask.sum()) * data.shape[-3]
     known = plane.header.whitened
-    level = plane.unit if known else float(noise_level(sample).max())
+    level = plane.unit if known else float(noise_std(sample).max())
     explained = 2 * level**2 * count
     energy, left = (float(v.abs().square().sum()) for v in (data, difference))
     return Residual(

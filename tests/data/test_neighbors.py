@@ -8,15 +8,15 @@ import pytest
 import torch
 
 from mrirecon.data.batches import Batch, Batches
-from mrirecon.data.coils import CompressCoils, CompressCoilsGeometrically, Whiten
+from mrirecon.data.coil_compression import CompressCoils, CompressCoilsGeometrically, Whiten
 from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
-from mrirecon.data.surroundings import Surroundings, surrounded
+from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.data.transforms import Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
-from mrirecon.inference import reconstruct_scan, same_units, windows
+from mrirecon.inference import reconstruct_scan, same_units, slices_with_neighbors
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import Pocs
 from mrirecon.sampling import RandomLines
@@ -71,13 +71,13 @@ def numbers(keys):
 )
 def test_the_edge_of_the_stack_is_repeated_and_frames_are_kept_apart(reach, index, expected):
     header = replace(scenes.scan(slices=5).header, frames=FRAMES[:2])
-    assert Surroundings(reach).around(header, index) == expected
+    assert Neighbors(reach).around(header, index) == expected
 
 
 def test_time_runs_through_phases_of_one_repetition_or_through_repetitions():
     def around(frames, frame):
         header = replace(scenes.scan(slices=10).header, frames=frames)
-        return [i // 10 for i in Surroundings(1, "frames").around(header, 10 * frame + 7)]
+        return [i // 10 for i in Neighbors(1, "frames").around(header, 10 * frame + 7)]
 
     echoes = [Frame(contrast=c, repetition=r) for r in range(3) for c in range(2)]
     assert around(tuple(echoes), 3) == [1, 5] and around(tuple(echoes), 0) == [0, 2]
@@ -87,7 +87,7 @@ def test_time_runs_through_phases_of_one_repetition_or_through_repetitions():
 
 def test_a_negative_number_of_neighbours_is_refused():
     with pytest.raises(ValueError, match="context must not be negative, got -1"):
-        Surroundings.of(Toy(-1))
+        Neighbors.of(Toy(-1))
 
 
 @pytest.mark.parametrize("along", ["slices", "frames"])
@@ -115,7 +115,7 @@ def test_inference_is_that_of_windows_made_by_hand_and_reads_each_slice_once(
 
 def test_only_the_window_is_held():
     scan, held = Movie(slices=6, frames=FRAMES[:1]), []
-    for index, sample in enumerate(windows(scan, range(6), Surroundings(1))):
+    for index, sample in enumerate(slices_with_neighbors(scan, range(6), Neighbors(1))):
         held.append(max(scan.read) - index)
         assert sample.key[1] == index
         assert numbers(sample.neighbors.key) == [max(index - 1, 0), min(index + 1, 5)]
@@ -163,7 +163,7 @@ def test_training_yields_the_windows_of_inference(cache, tmp_path):
     if cache:
         assert sorted(scans[0].read) == list(range(6))
     ours = train[7]
-    theirs = transform(list(windows(scans[1], range(6), Surroundings(1)))[1])
+    theirs = transform(list(slices_with_neighbors(scans[1], range(6), Neighbors(1)))[1])
     assert ours.key == theirs.key and ours.neighbors.key == theirs.neighbors.key
     assert ours.neighbors.kspace.equal(theirs.neighbors.kspace) and ours.kspace.equal(theirs.kspace)
     assert ours.neighbors.target is None and ours.target is not None
@@ -177,7 +177,7 @@ def test_the_data_set_reads_no_more_than_it_needs():
     for index in (0, 1, 1):
         data[index]
     assert scan.read == [0, 1, 1]
-    data.surroundings = Surroundings(1)
+    data.neighbors = Neighbors(1)
     scan.read.clear()
     for index in range(6):
         data[index]
@@ -187,17 +187,17 @@ def test_the_data_set_reads_no_more_than_it_needs():
 def test_a_declaration_reaches_every_set():
     data = runs.data(1, test=SliceDataset([scenes.scan(5)], lambda sample: sample))
     data.provide(Toy(2))
-    assert [slices.surroundings.reach for slices in data.sets.values()] == [2, 2, 2]
+    assert [slices.neighbors.reach for slices in data.sets.values()] == [2, 2, 2]
     data.provide(runs.varnet())
     assert next(iter(data.train_dataloader())).neighbors is None
-    assert Surroundings.of(Pocs(Toy(2, "frames", True))) == Surroundings(2, "frames")
+    assert Neighbors.of(Pocs(Toy(2, "frames", True))) == Neighbors(2, "frames")
     assert Pocs(Toy(2, "frames", True)).joint
 
 
 def window(reach=1, index=1, **options):
     scan = scenes.scan(slices=4, coils=6, **options)
-    *_, sample = windows(scan, [index], Surroundings(reach))
-    return sample, [scan[i] for i in Surroundings(reach).around(scan.header, index)]
+    *_, sample = slices_with_neighbors(scan, [index], Neighbors(reach))
+    return sample, [scan[i] for i in Neighbors(reach).around(scan.header, index)]
 
 
 def test_one_mask_is_drawn_for_the_window_within_what_was_acquired():
@@ -209,7 +209,7 @@ def test_one_mask_is_drawn_for_the_window_within_what_was_acquired():
     torch.manual_seed(3)
     alone = draw(sample.replace(neighbors=None))
     torch.manual_seed(3)
-    out = draw(surrounded(sample, near))
+    out = draw(with_neighbors(sample, near))
     assert out.mask.equal(alone.mask) and out.acs.equal(alone.acs)
     for got, one, measured in zip(
         out.neighbors.kspace, near, (torch.ones_like(acquired), acquired), strict=True
@@ -218,7 +218,7 @@ def test_one_mask_is_drawn_for_the_window_within_what_was_acquired():
     assert out.neighbors.mask[1].equal(alone.mask & acquired)
     assert out.neighbors.acs[0].tolist() == [40, 8] and out.neighbors.acs[1, 1] < 8
     without = batches[Batch((0,), 7, 2)].mask
-    batches.slices.surroundings = Surroundings(2)  # a neighbour uses up no random numbers
+    batches.slices.neighbors = Neighbors(2)  # a neighbour uses up no random numbers
     assert batches[Batch((0,), 7, 2)].mask.equal(without)
 
 
@@ -232,11 +232,11 @@ def test_the_slice_decides_the_units_and_has_the_target():
     torch.testing.assert_close(out.neighbors.noise, alone.noise.expand(2))
     for got, one in zip(out.neighbors.kspace, near, strict=True):
         torch.testing.assert_close(got, one.kspace / alone.scale)
-    louder = surrounded(
+    louder = with_neighbors(
         sample.replace(kspace=3 * sample.kspace),
         [one.replace(kspace=3 * one.kspace) for one in near],
     )
-    quiet = surrounded(sample, near)
+    quiet = with_neighbors(sample, near)
     batch = Normalize()(collate([quiet, louder]))
     torch.testing.assert_close(batch.neighbors.kspace[1], batch.neighbors.kspace[0])
     torch.testing.assert_close(batch.neighbors.scale[1], 3 * batch.neighbors.scale[0])
@@ -263,7 +263,7 @@ def test_neighbours_share_the_virtual_coils(step):
     sample, near = window(with_maps=True)
     told = {name: getattr(sample, name) for name in ("noise", "protocol", "region")}
     near = [one.replace(**told) for one in near]
-    sample = surrounded(sample, [sample, *near])  # the slice beside itself tells the matrix
+    sample = with_neighbors(sample, [sample, *near])  # the slice beside itself tells the matrix
     out = step(sample)
     torch.testing.assert_close(out.neighbors.kspace[0], out.kspace, rtol=1e-3, atol=1e-2)
     torch.testing.assert_close(out.neighbors.maps[0], out.maps, rtol=1e-3, atol=1e-3)
@@ -282,7 +282,7 @@ def test_geometric_compression_looks_at_the_neighbours_readouts():
     ragged[:5, 3] = False
     near[0] = near[0].replace(mask=ragged)
     with pytest.raises(ConfigError, match="needs a fully sampled readout"):
-        CompressCoilsGeometrically(3)(surrounded(sample, near))
+        CompressCoilsGeometrically(3)(with_neighbors(sample, near))
 
 
 def test_maps_of_neighbours_are_their_own_from_the_cache_too(tmp_path):
@@ -381,7 +381,7 @@ def test_the_protocol_is_that_of_the_header_and_of_the_echo():
 
 def test_training_and_inference_are_told_the_same_protocol():
     scan = scenes.scan()
-    (read,) = windows(scan, [1], Surroundings())
+    (read,) = slices_with_neighbors(scan, [1], Neighbors())
     batch = collate([SliceDataset([scan], Normalize())[1]])
     torch.testing.assert_close(batch.protocol[0], read.protocol, equal_nan=True)
     assert read.protocol[0] == scan.header.sequence.field_strength
@@ -391,5 +391,5 @@ def test_training_and_inference_are_told_the_same_protocol():
         def _read(self, index):  # noqa: ARG002
             return known
 
-    (kept,) = windows(Own(), [0], Surroundings())
+    (kept,) = slices_with_neighbors(Own(), [0], Neighbors())
     assert not kept.protocol.any()  # a reader that knows better is believed

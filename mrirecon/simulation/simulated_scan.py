@@ -16,17 +16,17 @@ from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.simulation.anatomy import Anatomy
-from mrirecon.simulation.coils import CoilArray, head_array
+from mrirecon.simulation.coil_array import CoilArray, head_array
 from mrirecon.simulation.contrast import CONTRASTS
-from mrirecon.simulation.noise import (
+from mrirecon.simulation.phase import ObjectPhase
+from mrirecon.simulation.receiver_noise import (
     Covariance,
     apply_channels,
     random_covariance,
     white_noise,
     whitening,
 )
-from mrirecon.simulation.phase import ObjectPhase
-from mrirecon.simulation.protocol import SimulationProtocol
+from mrirecon.simulation.simulation_protocol import SimulationProtocol
 from mrirecon.simulation.threads import single_thread
 from mrirecon.simulation.tissues import BRAIN, tissue_table
 from mrirecon.types import Sample

@@ -1,4 +1,4 @@
-"""How a raw file is to be read, where it does not tell or tells it wrongly."""
+"""Options for reading a raw file, where it does not tell or tells it wrongly."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -7,7 +7,7 @@ from mrirecon.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class Reading:
+class ReadOptions:
     """Choices that override what a file says; every one may be left alone.
 
     Attributes:

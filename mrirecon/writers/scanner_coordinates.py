@@ -1,4 +1,4 @@
-"""Where the pixels of a volume lie, as the formats with scanner coordinates want it told."""
+"""Positions of a volume's pixels, as the formats with scanner coordinates want them told."""
 
 from dataclasses import dataclass
 

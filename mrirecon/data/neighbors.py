@@ -11,7 +11,7 @@ from mrirecon.types import Sample
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class Neighbors:
     """Which slices a method sees beside the one that it reconstructs.
 
     Attributes:
@@ -28,7 +28,7 @@ class Surroundings:
             raise ValueError(f"context must not be negative, got {self.reach}")
 
     @classmethod
-    def of(cls, reconstructor: Reconstructor) -> "Surroundings":
+    def of(cls, reconstructor: Reconstructor) -> "Neighbors":
         """Return what a method declares."""
         return cls(reconstructor.context, reconstructor.context_along)
 
@@ -50,7 +50,7 @@ class Surroundings:
         return tuple(line[min(max(place + step, 0), len(line) - 1)] for step in offsets)
 
 
-def surrounded(sample: Sample, neighbors: Sequence[Sample]) -> Sample:
+def with_neighbors(sample: Sample, neighbors: Sequence[Sample]) -> Sample:
     """Give a slice its neighbours; a reference of theirs is left out, for nobody compares them."""
     if not neighbors:
         return sample

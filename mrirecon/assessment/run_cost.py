@@ -1,4 +1,4 @@
-"""What a run as a whole took."""
+"""Seconds and memory of a whole run."""
 
 import resource
 import sys

@@ -1,4 +1,4 @@
-"""What whitened noise becomes in the image."""
+"""Noise in the image, from whitened noise in k-space."""
 
 from dataclasses import dataclass
 

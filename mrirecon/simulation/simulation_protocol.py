@@ -1,4 +1,4 @@
-"""What is scanned and how: slice prescription and acquisition protocol of a simulated scan."""
+"""Slice prescription and acquisition protocol of a simulated scan."""
 
 from dataclasses import dataclass, field
 

@@ -7,7 +7,7 @@ from jaxtyping import Int64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding, Limits
-from mrirecon.raw.oversampling import center_recorded, required_size, windows
+from mrirecon.raw.oversampling import center_recorded, readout_ranges, required_size
 from mrirecon.raw.pixels import wanted_pixels
 from mrirecon.raw.readouts import Heads
 
@@ -140,7 +140,7 @@ def plan_grid(
     recorded = center_recorded(heads, encoding.encoded.matrix[0])
     if not recorded:
         notes.append("center_sample is 0 in every readout: the middle is taken as the echo centre.")
-    required = required_size(windows(heads, recorded))
+    required = required_size(readout_ranges(heads, recorded))
     if encoding.encoded.matrix[0] == required - 1:  # an even readout reaches as far either way
         required -= 1  # the one sample beyond the grid is left out
     full, base, view = _readout(encoding, required, notes)

@@ -14,12 +14,12 @@ from jaxtyping import Bool, Complex64, Float32, Int64
 from torch import Tensor
 
 from mrirecon.raw.frames import frames_of
-from mrirecon.raw.geometry import SliceStack
-from mrirecon.raw.grid import Grid
+from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.memory import scratch
-from mrirecon.raw.oversampling import center_recorded, required_size, windows
+from mrirecon.raw.oversampling import center_recorded, readout_ranges, required_size
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts
 from mrirecon.raw.resampling import Reference
+from mrirecon.raw.slice_positions import SliceStack
 from mrirecon.raw.sorting import (
     AveragedLines,
     SortedLines,
@@ -257,7 +257,7 @@ class CartesianAcquisition:
         """Return the grid of a reference scan, whose readouts may have another length."""
         grid, heads = self.grid, self.heads[index]
         recorded = center_recorded(heads, grid.full)
-        full = required_size(windows(heads, recorded))
+        full = required_size(readout_ranges(heads, recorded))
         own = self.reference
         if own is not None:
             grid = replace(grid, phase=own.phase, partition=own.partition)
