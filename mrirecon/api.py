@@ -81,11 +81,12 @@ def reconstruct(
             k-space ``(coil, h, w)`` or ``(slice, coil, h, w)``; see :class:`MemoryScan`.
         method: What :func:`load` returns or takes, or a reconstructor such as
             ``CgSense(Espirit())``, which gets normalised slices.
-        sampling: Keep only the samples of this pattern first.
-        selection: Which slices and frames; all when None.
+        sampling: Pattern whose positions alone are kept of what was measured; None takes that of
+            the method, if it has one.
+        selection: Slices and frames to reconstruct; None takes all.
         phase: Whether the images keep their phase.
         batch_size: Slices computed at once.
-        device: Where to compute; the CPU when None.
+        device: Torch device that computes; None takes the CPU.
 
     Raises:
         ConfigError: When the scan holds several series (echoes, sets, stacks): see
@@ -140,9 +141,10 @@ def evaluate(
     """Score magnitude images against a reference, as fastMRI's ``evaluate.py`` does.
 
     Args:
-        images: ``(slice, y, x)``, or one slice ``(y, x)``; complex images count by magnitude.
-        reference: Likewise; the images may be larger, and are cropped to its size.
-        protocol: What is compared, and in which units.
+        images: Volume to score, ``(slice, y, x)``, or one slice ``(y, x)``; complex images count by
+            magnitude.
+        reference: Volume to compare with, of the same axes; larger images are cropped to its size.
+        protocol: Rule of what is compared, and in which units.
 
     Returns:
         NMSE, PSNR in dB and SSIM of the volume.
@@ -158,8 +160,10 @@ def espirit(kspace: np.ndarray | Tensor, estimator: Espirit | None = None) -> np
     """Estimate coil sensitivities with ESPIRiT (Uecker et al., MRM 71:990, 2014).
 
     Args:
-        kspace: Centred, ``(coil, h, w)`` or ``(slice, coil, h, w)``; zero where not measured.
-        estimator: With other settings than the defaults.
+        kspace: Centred k-space, ``(coil, h, w)`` or ``(slice, coil, h, w)``; zero where not
+            measured.
+        estimator: ESPIRiT with settings of its own; None takes the defaults of
+            :class:`~mrirecon.sensitivity.Espirit`.
 
     Returns:
         Maps of the same shape, complex64, with unit root-sum-of-squares over coils where there is

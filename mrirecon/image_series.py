@@ -50,12 +50,12 @@ class ImageSeries(Reconstruction):
 
         Args:
             path: A file that ends in ``.nii.gz``, ``.h5`` or ``.png``, or a folder, which is made.
-            formats: Of a folder's files, which are called after the scan: of ``hdf5``, ``nifti``,
-                ``dicom``, ``mrd``, ``png``.
+            formats: Formats of a folder's files, which are called after the scan: any of ``hdf5``,
+                ``nifti``, ``dicom``, ``mrd`` and ``png``; HDF5, NIfTI and PNG by default.
             overwrite: Replace older outputs of mrirecon; nothing else is ever replaced.
 
         Returns:
-            The path.
+            The path that was given.
 
         Raises:
             ConfigError: When the ending or a format is not known.

@@ -35,10 +35,10 @@ class Method:
     """What turns every scan into images, and how it was made.
 
     Attributes:
-        reconstructor: On ``device``.
+        reconstructor: Reconstructor that makes the images; its parameters lie on ``device``.
         transform: Preprocessing that every slice goes through first.
-        sampling: Takes measured samples away before that; None takes none.
-        device: Where to compute.
+        sampling: Pattern that takes measured samples away before that; None takes none.
+        device: Torch device that computes; the CPU by default.
         config: The configuration that all were built from, as YAML; empty when there was none.
         checkpoint: Path of the weights; empty for a classical method, and for one that starts from
             random ones.
@@ -75,7 +75,7 @@ class Request:
     """What is wanted of a scan, and what its images may tell.
 
     Attributes:
-        selection: Which slices and frames; all of them by default.
+        selection: Slices and frames that are wanted; all of them by default.
         phase: Whether the images keep their phase.
         batch_size: Slices computed at once.
         disclosure: What the images tell about where they come from.
@@ -96,12 +96,12 @@ class Made:
     """The series of one scan, and what there is to say about how they came about.
 
     Attributes:
-        results: The series.
-        method: That made them; its network is fitted to the scan, if that was asked for.
-        seconds: That each step took.
+        results: One reconstruction for every series of the scan.
+        method: The method that made them; its network is fitted to the scan, if that was asked for.
+        seconds: Name and duration in seconds of every step, in the order in which they came.
         notes: Sentences for people.
         sampling: How much of k-space was used, in words.
-        warnings: What makes the images doubtful.
+        warnings: Sentences about what makes the images doubtful; empty when nothing does.
     """
 
     results: list[Reconstruction]

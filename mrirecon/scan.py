@@ -62,13 +62,13 @@ class SequenceParameters:
     """How the contrast was made; None where the file does not tell.
 
     Attributes:
-        repetition_time: ms.
-        echo_time: ms.
-        inversion_time: ms.
-        flip_angle: degrees.
-        field_strength: T.
+        repetition_time: Repetition time in ms.
+        echo_time: Echo time in ms.
+        inversion_time: Inversion time in ms.
+        flip_angle: Flip angle in degrees.
+        field_strength: Field strength in T.
         dwell_time: Sampling interval of the readout in µs, oversampling included.
-        imaging_frequency: MHz.
+        imaging_frequency: Imaging (Larmor) frequency in MHz.
         echo_train_length: Echoes per excitation.
         acceleration: The protocol's undersampling factor along the phase encoding.
         frame_interval: Seconds from one repetition to the next.
@@ -91,10 +91,10 @@ class Frame:
     """One of the volumes of a scan, by the counters that tell it from the others.
 
     Attributes:
-        contrast: Echo, from 0.
-        set: For instance a flow encoding, from 0.
-        phase: Cardiac or respiratory phase, from 0.
-        repetition: From 0.
+        contrast: Number of the echo, from 0.
+        set: Number of the set, for instance of a flow encoding, from 0.
+        phase: Number of the cardiac or respiratory phase, from 0.
+        repetition: Number of the repetition, from 0.
     """
 
     contrast: int = 0
@@ -123,8 +123,9 @@ class ScanHeader:
         matrix: Size ``(y, x)`` of the reconstructed image, cut out of the canvas.
         voxel: Pixel spacing along y and x, and slice thickness, in mm; None when unknown.
         geometry: Position and orientation; None when the file does not tell, or ``stacks`` does.
-        stacks: Of slices that are several stacks (groups apart from one another, orientations), in
-            the order of the slices; empty for a single one. Each becomes a series of its own.
+        stacks: Geometry of each stack when the slices are several (groups apart from one another,
+            orientations), in the order of the slices; empty for a single one. Each becomes a series
+            of its own.
         subject: Pseudonym of the patient, else the first of those folders; splits never share one.
         acquisition: Name of the protocol or contrast, as the file gives it.
         sequence: Sequence parameters; the echo time is that of the first contrast.

@@ -78,7 +78,7 @@ class Sample:
             batch whose last batch axis ``near`` counts them; in the units of ``kspace``. None when
             nobody has asked for them.
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
-        seed: Of what is random about this slice when it is prepared in a batch (see
+        seed: Seed of what is random about this slice when it is prepared in a batch (see
             :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
 
     Raises:

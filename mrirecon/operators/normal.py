@@ -30,7 +30,7 @@ class SenseNormal(LinearOperator):
     them; it can not be differentiated once more.
 
     Attributes:
-        maps: Coil sensitivities.
+        maps: Coil sensitivities :math:`S`.
         spectrum: The weights with the centre of k-space at index 0; see :meth:`of`.
     """
 

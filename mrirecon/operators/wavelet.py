@@ -39,8 +39,9 @@ class Wavelet(LinearOperator):
     :math:`W^HW = I`; there :math:`WW^H` is a projection.
 
     Attributes:
-        shape: Of the images.
-        levels: At most as many as leave :data:`SMALLEST` samples to split.
+        shape: Size ``(h, w)`` of the images in pixels.
+        levels: Largest number of levels; a level is left out when an axis has fewer than
+            :data:`SMALLEST` samples to split there.
         name: Daubechies wavelet with 1, 2 or 4 vanishing moments (2, 4 or 8 taps).
     """
 

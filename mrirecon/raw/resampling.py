@@ -73,7 +73,7 @@ def resampled(
 ) -> Complex64[Tensor, "*b m"]:
     r"""Interpolate along the last axis to samples at the distances of another field of view.
 
-    The image of a field of view :math:`V` is cut or with_neighbors by zeros to :math:`V'`, and is
+    The image of a field of view :math:`V` is cut or surrounded by zeros to :math:`V'`, and is
     sampled anew: :math:`F(k') = \frac{U}{V} \sum_k K_k \operatorname{sinc} U (k'/V' - k/V)` with
     :math:`U = \min(V, V')`.
 

@@ -83,7 +83,7 @@ class IterativeReconstructor(Reconstructor):
         """Return the image with the number of steps and whether they sufficed.
 
         Args:
-            sample: As for :meth:`forward`.
+            sample: One slice or a batch of slices, as :meth:`forward` takes it.
             trace: Whether to record the objective after each step.
         """
 

@@ -15,8 +15,8 @@ class Coverage:
     """Counts sampled positions; planes without any signal count as empty, not as sampled.
 
     Attributes:
-        kept: Sampled positions of each plane that is not empty.
-        positions: Of each of these planes.
+        kept: Number of sampled positions of each plane that is not empty.
+        positions: Number of all positions of k-space, ``h * w``, of each of these planes.
         empty: Numbers of the empty planes, from 0.
     """
 

@@ -13,9 +13,9 @@ class MixedPatterns(SamplingPattern):
     """Draw one of several patterns for each mask, so that one network learns them all.
 
     Attributes:
-        patterns: To choose from, for instance one per acceleration.
-        probabilities: Of each pattern, positive; they are divided by their sum. None for equal
-            ones.
+        patterns: Patterns to choose from, for instance one per acceleration.
+        probabilities: Positive weight of each pattern; they are divided by their sum. None makes
+            all patterns equally probable.
     """
 
     patterns: Sequence[SamplingPattern]

@@ -74,10 +74,12 @@ def calibration_blocks(
     """Yield the calibration regions of a batch, members with regions of one size together.
 
     Args:
-        sample: With any batch axes; members are numbered as if these were flattened.
-        largest: The rest of a wider region is left out.
-        smallest: Width that the method needs.
-        method: Its name, for the message.
+        sample: One slice or a batch with any batch axes; members are numbered as if these were
+            flattened.
+        largest: Largest height and width of a region in samples; the rest of a wider one is left
+            out.
+        smallest: Smallest height and width in samples that the method needs.
+        method: Name of the method, for the message.
 
     Raises:
         CalibrationError: When a region is too small.

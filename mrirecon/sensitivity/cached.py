@@ -39,9 +39,9 @@ class CachedMaps(SensitivityEstimator):
 
     Args:
         sensitivity: Estimates what is not known yet; has nothing to train.
-        folder: Where entries lie, new, empty, or made by this class: in any other it refuses to
-            work. The user's cache folder when None (``XDG_CACHE_HOME``, else ``~/.cache``). It may
-            be removed at any time.
+        folder: Folder of the entries: new, empty, or made by this class; any other is refused. None
+            takes the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``). It may be removed
+            at any time.
         gigabytes: Size above which the entries that were not used for longest are removed.
     """
 

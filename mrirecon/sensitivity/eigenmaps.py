@@ -32,8 +32,9 @@ class Eigenmaps:
     """Unit eigenvectors and their eigenvalues at every pixel, in falling order.
 
     Attributes:
-        vectors: Zero where no eigenvector was asked for or none exists.
-        values: Eigenvalues.
+        vectors: Eigenvectors of unit norm over the coils; zero where none was asked for or none
+            exists.
+        values: Eigenvalue of each vector, largest first.
     """
 
     vectors: Complex64[Tensor, "b set coil h w"]

@@ -34,9 +34,10 @@ def espirit_nodes(
     Args:
         calibration: Fully sampled centre.
         kernel: Width of a patch.
-        threshold: Singular values below this part of the largest are noise; None takes
-            the largest that noise alone would have.
-        noise: Its standard deviation per real component, white; found in the data when None.
+        threshold: Part of the largest singular value below which singular values are noise; None
+            takes the largest that noise alone would have.
+        noise: Standard deviation of each real component of white noise, one per member; None finds
+            it in the data.
     """
     A = calibration_matrix(calibration, kernel)
     wide = A.shape[-2] <= A.shape[-1]

@@ -38,8 +38,8 @@ def solve_cg(
     (Hestenes and Stiefel, J Res Natl Bur Stand 49:409, 1952.)
 
     Args:
-        gram: Applies :math:`G`.
-        b: Right-hand side.
+        gram: The operator :math:`G`, applied to a tensor of the shape of ``b``.
+        b: Right-hand side :math:`b` of the equation.
         iterations: Largest number of steps.
         tolerance: A member stops once :math:`\|b - Gx\| \le \text{tolerance}\,\|b\|`; with 0 every
             step is taken, without the synchronisation that the test costs on a GPU. A residual

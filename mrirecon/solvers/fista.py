@@ -31,15 +31,16 @@ def fista(
     their own; one that has converged is left as it is.
 
     Args:
-        gradient: :math:`\nabla f`.
+        gradient: The gradient :math:`\nabla f`, a function of :math:`x`.
         prox: ``prox(v, step)`` is the minimizer of
             :math:`\tfrac12\|x - v\|^2 + \text{step}\cdot g(x)`.
-        x0: First guess.
-        step: :math:`\tau`, at most one over the Lipschitz constant of the gradient.
+        x0: First guess of the minimizer.
+        step: Step size :math:`\tau`, at most one over the Lipschitz constant of the gradient.
         iterations: Largest number of steps.
         tolerance: A member stops once a step changes it by no more than this part of its norm; 0
             takes every step.
-        objective: Recorded at every iterate when given; one number per member.
+        objective: The function :math:`f + g`, one number per member, recorded at every iterate;
+            None records nothing.
         axes: Axes of one vector; every other axis is batch.
     """
     x = z = x0

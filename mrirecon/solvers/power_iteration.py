@@ -22,12 +22,12 @@ def power_iteration(
     The start is random with a fixed seed and the same for every member.
 
     Args:
-        gram: Applies :math:`G`.
+        gram: The operator :math:`G`, applied to a tensor like ``like``.
         like: A tensor of the shape, dtype and device that ``gram`` takes; its values do not matter.
         iterations: Largest number of steps.
         tolerance: Stop once no eigenvalue changes by more than this part of itself.
         axes: Axes of one vector; every other axis is batch.
-        seed: Of the start.
+        seed: Seed of the random start.
     """
     shape = [1] * like.ndim
     for axis in axes:

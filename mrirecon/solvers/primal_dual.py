@@ -15,9 +15,9 @@ class SplitProblem:
     r"""Minimize :math:`f(x) + g(Kx)` with smooth :math:`f` and simple :math:`g^*`.
 
     Attributes:
-        gradient: :math:`\nabla f`.
-        forward: :math:`K`.
-        adjoint: :math:`K^H`.
+        gradient: The gradient :math:`\nabla f`, a function of :math:`x`.
+        forward: The linear operator :math:`K`.
+        adjoint: The adjoint operator :math:`K^H`.
         prox_dual: ``prox_dual(p, sigma)`` is the proximal map of :math:`\sigma g^*`.
         norm: An upper bound of :math:`\|K\|`.
         lipschitz: An upper bound of the Lipschitz constant :math:`L` of the gradient.
@@ -57,7 +57,7 @@ def primal_dual(
 
     Args:
         problem: What to minimize.
-        x0: First guess.
+        x0: First guess of the minimizer :math:`x`.
         balance: Larger favors the dual step, smaller the primal one.
         iterations: Largest number of steps.
         tolerance: A member stops once a step changes it by no more than this part of its norm; 0

@@ -29,9 +29,10 @@ def recomputed_cg(
 
     Args:
         gram: Applies :math:`G`, and may refer to tensors that a gradient has to reach.
-        b: Right-hand side.
+        b: Right-hand side :math:`b` of the equation.
         iterations: Largest number of steps.
-        tolerance: As for :func:`~mrirecon.solvers.conjugate_gradient.solve_cg`.
+        tolerance: Part of the norm of ``b`` at which a member stops, as in
+            :func:`~mrirecon.solvers.conjugate_gradient.solve_cg`; 0 takes every step.
         x0: First guess of the solution; zero when None.
         axes: Axes of one vector; every other axis is batch.
     """

@@ -40,7 +40,7 @@ class L1Wavelet(IterativeReconstructor):
         levels: Number of scales.
         cycle_spinning: Whether to shift the wavelets in every step. Without it, the objective is
             the one above and decreases to its minimum.
-        seed: Of the shifts.
+        seed: Seed of the random shifts.
     """
 
     def __init__(

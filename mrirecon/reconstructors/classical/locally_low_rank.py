@@ -37,7 +37,7 @@ class LocallyLowRank(IterativeReconstructor):
         tolerance: Stop once a step changes the images by no more than this part; 0 takes every
             step.
         shifting: Whether to move the blocks. Without it, the objective is the one above.
-        seed: Of the shifts.
+        seed: Seed of the random shifts.
     """
 
     joint = True

@@ -26,7 +26,7 @@ class PartialFourier(Reconstructor):
         reconstructor: Makes the image whose k-space has a side missing.
 
     Attributes:
-        label: Its name.
+        label: Name of the method, for messages.
         most: Longest shorter side, relative to the longer one, that is worth filling.
     """
 

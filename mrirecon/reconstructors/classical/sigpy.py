@@ -108,7 +108,8 @@ class SigpyL1Wavelet(SigpyApp):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: As in :class:`L1Wavelet`.
+        regularization: Weight of the wavelet term, with the meaning that it has in
+            :class:`L1Wavelet`.
         iterations: Number of steps.
         wavelet: Name that PyWavelets knows.
     """

@@ -43,7 +43,8 @@ class AdaptiveCsNet(Reconstructor):
         sensitivity: Estimator of the coil sensitivities.
         scales: Number of scales of each block, and so the number of blocks.
         channels: Features of the first scale.
-        priors: Which of the three to show to every block.
+        priors: Names of the inputs :math:`e` that every block sees beside the image; all three by
+            default.
         threshold: :math:`\lambda` before training, relative to the brightness of the object.
         final: A last step of data consistency, which the paper lacks: one gradient step, or
             conjugate gradients.

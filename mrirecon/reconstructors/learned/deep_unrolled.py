@@ -66,8 +66,8 @@ class DeepUnrolled(Reconstructor):
         tied: Whether all cascades share their parameters.
 
     Attributes:
-        context: As above: how many neighbours on each side a Sample must come with.
-        context_along: As above: what they are.
+        context: Number of neighbours on each side that a Sample must come with, as above.
+        context_along: Whether these neighbours are slices or frames, as above.
     """
 
     def __init__(
@@ -123,9 +123,10 @@ class Cascade(nn.Module):
     """One data step and one network, of all slices of a window.
 
     Args:
-        network: From the complex images that it sees to a correction of every slice.
+        network: Network from the complex images that it sees to a correction of every slice.
         consistency: The data step.
-        adaptive: As for :class:`DeepUnrolled`.
+        adaptive: Whether the network sees :math:`d_t` and :math:`x_0` too, as in
+            :class:`DeepUnrolled`.
     """
 
     def __init__(

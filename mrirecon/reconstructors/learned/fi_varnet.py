@@ -46,8 +46,9 @@ class FiVarNet(CoilwiseReconstructor):
         cascades: Number of steps on feature maps, and of those on k-space.
         channels: Number of feature maps, and features of the first level of each U-Net.
         pools: Number of halvings of each U-Net.
-        acceleration: How many pixels attend to one another.
-        combination: As for :class:`~mrirecon.reconstructors.VarNet`.
+        acceleration: Number of pixels that attend to one another.
+        combination: How coil images become the result, as in
+            :class:`~mrirecon.reconstructors.VarNet`.
         consistency: The step on k-space towards the data, from
             :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes a ``SoftStep``,
             as above.

@@ -32,7 +32,8 @@ class RecurrentVarNet(CoilwiseReconstructor):
             :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes a ``SoftStep``,
             as above.
         tied: Whether all steps share their parameters.
-        combination: As for :class:`~mrirecon.reconstructors.VarNet`.
+        combination: How coil images become the result, as in
+            :class:`~mrirecon.reconstructors.VarNet`.
         regularizer: :math:`H`, of one image; None takes the paper's
             :class:`~mrirecon.networks.conv_gru.ConvGru`.
     """

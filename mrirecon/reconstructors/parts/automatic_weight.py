@@ -46,7 +46,7 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
 
     Args:
         sample: One slice or a batch.
-        maps: Coil sensitivities.
+        maps: Coil sensitivities of the same slices.
     """
     best = estimated_noise(sample) if sample.noise is None else sample.noise
     variance = noise_variance(sample, best)
@@ -102,8 +102,8 @@ def sure_threshold(
     the magnitudes of the coefficients.
 
     Args:
-        coefficients: Of an orthonormal transform, with white noise.
-        std: :math:`\sigma`, of each real component.
+        coefficients: Complex coefficients of an orthonormal transform, with white noise.
+        std: Standard deviation :math:`\sigma` of the noise in each real component.
     """
     magnitude = coefficients.abs().double().sort(-1).values
     variance = std.double().square().unsqueeze(-1)

@@ -32,7 +32,7 @@ def adaptive_combine(images: Complex64[Tensor, "*b coil h w"], block: int = 7) -
     iteration from that combination. Coils must be whitened.
 
     Args:
-        images: Of each coil, with white noise of equal variance.
+        images: Image of each coil, with white noise of equal variance.
         block: Width in pixels of the neighbourhood, an odd number.
     """
     check_block(block)

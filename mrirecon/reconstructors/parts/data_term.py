@@ -27,7 +27,7 @@ class DataTerm:
 
     Attributes:
         normal: :math:`A^HA`; its norm is at most one.
-        adjoint: :math:`A^Hy`.
+        adjoint: Image :math:`A^Hy` of the data.
         energy: :math:`\|y\|^2` of each member.
         scale: What k-space was divided by, and the image has to be multiplied with.
         sample: What it was made of, before the division.
@@ -51,9 +51,9 @@ class DataTerm:
 
         Args:
             sample: One slice or a batch.
-            maps: Coil sensitivities.
+            maps: Coil sensitivities of the same slices.
             joint: Whether all members, the frames of a slice, share the scale.
-            scale: What to divide by, when it is not for :func:`data_scale` to say.
+            scale: Divisor of k-space; None takes :func:`data_scale`.
         """
         scale = data_scale(sample, joint) if scale is None else scale
         squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))

@@ -24,7 +24,8 @@ class FeatureCascade(nn.Module):
     Args:
         channels: Number of feature maps, and features of the first level of the U-Net.
         pools: Number of halvings of the U-Net.
-        acceleration: Of the sampling; how many pixels attend to one another.
+        acceleration: Acceleration of the sampling along ``w``, which is how many pixels attend to
+            one another.
         refine: Whether further convolutions follow.
     """
 

@@ -47,12 +47,12 @@ def fill_lines(
     """Return k-space with the missing lines inside ``region`` filled.
 
     Args:
-        kspace: Zero where it was not measured.
-        lines: Which lines were measured.
-        region: Where to fill.
-        calibration: Fully sampled.
+        kspace: Measured k-space, zero where it was not measured.
+        lines: True at the lines that were measured.
+        region: True at the lines that are to be filled where they are missing.
+        calibration: Fully sampled centre or reference scan.
         kernel: Readout samples and measured lines that predict a sample.
-        regularization: See :func:`interpolation_weights`.
+        regularization: Relative weight of the penalty; see :func:`interpolation_weights`.
 
     Raises:
         CalibrationError: When a gap is too wide for the calibration data.

@@ -32,7 +32,7 @@ def interpolation_weights(
     Args:
         gram: :math:`X X^H` of the sources.
         cross: :math:`X Y^H` of sources and targets.
-        regularization: :math:`\lambda`, positive.
+        regularization: Relative weight :math:`\lambda` of the penalty, positive.
     """
     gram, cross = gram.to(torch.complex128), cross.to(torch.complex128)
     size = gram.shape[-1]

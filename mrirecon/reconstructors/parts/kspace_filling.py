@@ -23,10 +23,10 @@ class Alike:
     """Members of a batch that were sampled alike.
 
     Attributes:
-        members: Their indices.
-        kspace: Of these members.
-        mask: Of all of them.
-        calibration: Their fully sampled centre or reference scan.
+        members: Indices of the members within the batch.
+        kspace: Measured k-space of these members.
+        mask: Mask that all of them have in common.
+        calibration: Fully sampled centre or reference scan of each member.
     """
 
     members: list[int]

@@ -36,7 +36,7 @@ class KspaceState(ABC):
 
         Args:
             sample: What was measured.
-            maps: Of :math:`E`.
+            maps: Coil sensitivities :math:`S` of :math:`E`.
             explicit: Whether a step will need the k-space itself, and not only a length.
         """
         if explicit:
@@ -66,7 +66,7 @@ class KspaceState(ABC):
 
         Args:
             consistency: The length :math:`\eta`, or :math:`C`, if the state is explicit.
-            correction: :math:`D`.
+            correction: The correction :math:`D`, an image that is taken away.
         """
 
 
@@ -75,10 +75,10 @@ class Measured:
     """What all steps have in common.
 
     Attributes:
-        coil_images: :math:`F^H y`.
-        image: :math:`E^H y`.
-        normal: :math:`E^H W E`.
-        energy: :math:`S^H S`; one where the maps are normalized.
+        coil_images: Coil images :math:`F^H y` of the measured k-space.
+        image: Coil combination :math:`E^H y` of the measured k-space.
+        normal: The normal operator :math:`E^H W E`.
+        energy: Energy :math:`S^H S` of the maps at every pixel; one where they are normalized.
     """
 
     coil_images: CoilImages
@@ -153,7 +153,7 @@ class Weighted(KspaceState):
     """State for any weights: the coil images of what the steps have added.
 
     Attributes:
-        measured: Where the steps begin.
+        measured: The measured data, where the steps begin.
         added: :math:`F^H (k - y)`; None is zero.
     """
 
@@ -186,9 +186,9 @@ class Explicit(KspaceState):
     r"""The k-space itself, for any step towards the data, :math:`k \leftarrow C(k) - E D`.
 
     Attributes:
-        kspace: :math:`k`.
+        kspace: The k-space :math:`k` itself.
         sample: What was measured.
-        maps: Of :math:`E`.
+        maps: Coil sensitivities :math:`S` of :math:`E`.
     """
 
     kspace: KSpace

@@ -33,7 +33,8 @@ class EstimatedMaps(MapUpdate):
     It looks at the calibration data, not at the image.
 
     Args:
-        estimator: Usually :class:`~mrirecon.sensitivity.LearnedMaps`.
+        estimator: Estimator of the coil sensitivities, usually
+            :class:`~mrirecon.sensitivity.LearnedMaps`.
     """
 
     def __init__(self, estimator: SensitivityEstimator) -> None:

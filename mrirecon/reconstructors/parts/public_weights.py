@@ -46,7 +46,7 @@ def public_model(weights: Mapping[str, Tensor]) -> dict[str, Any]:
     The number of cascades, features and levels is read off the weights.
 
     Args:
-        weights: As :func:`strip_prefixes` returns them.
+        weights: Tensors by their published names, as :func:`strip_prefixes` returns them.
 
     Raises:
         ConfigError: When they are not of a whole VarNet or U-Net.
