@@ -44,7 +44,7 @@ class Kept(Scan):
 def stored_scans(
     folder: str, first: int, count: int, protocol: SimulationProtocol
 ) -> Sequence[Scan]:
-    """Return what :func:`~mrirecon.simulation.simulated_scan.simulated_scans` does, from a file if known.
+    """Return what ``simulated_scans`` does, from a file if known.
 
     Args:
         folder: Where the files lie.

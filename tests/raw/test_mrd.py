@@ -1,6 +1,6 @@
 import pytest
 
-from mrirecon.raw import mrd
+from mrirecon.raw import mrd_records as mrd
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER, ENCODING_COUNTERS, AcquisitionFlag
 
 

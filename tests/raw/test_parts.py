@@ -7,13 +7,14 @@ import torch
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft
 from mrirecon.image import center_fit
-from mrirecon.raw import noise as raw_noise
+from mrirecon.raw import whitening as raw_whitening
 from mrirecon.raw.header import Encoding, Space
 from mrirecon.raw.kspace_grid import plan_grid
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.raw.oversampling import (
     center_recorded,
     nearest_sample,
+    readout_ranges,
     remove_oversampling,
     required_size,
 )
@@ -38,7 +39,7 @@ def noise(x, dwell=0.0, labels=()):
 
 def whitening(scan, dwell, bandwidth=None, labels=(), coils=None):
     coils = coils or len(scan.covariance)
-    return raw_noise.whitening(scan, coils, dict(enumerate(labels)), dwell, bandwidth)
+    return raw_whitening.whitening(scan, coils, dict(enumerate(labels)), dwell, bandwidth)
 
 
 def test_covariance_keeps_the_mean():

@@ -48,7 +48,7 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
         sample: One slice or a batch.
         maps: Coil sensitivities of the same slices.
     """
-    best = estimated_noise(sample) if sample.noise is None else sample.noise
+    best = noise_std(sample)
     variance = noise_variance(sample, best)
     W, measured = data_weights(sample), sample.mask.float()
     squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
