@@ -35,7 +35,7 @@ class Movement:
 
     Attributes:
         flips: Axes that are reversed, of -2 and -1.
-        turns: Quarter turns.
+        turns: Number of turns by 90 degrees.
         shift: Pixels along h and w; what leaves at one edge enters at the other.
         matrix: Maps a position in the new image to one in the old, both from the centre in pixels
             ``(w, h)``; bicubic interpolation, mirrored at the edges.

@@ -25,8 +25,8 @@ class Batch:
     """What the samplers of this module yield: an order to prepare a batch.
 
     Attributes:
-        indices: Slices of the data set.
-        seed: Of the run.
+        indices: Numbers of the slices in the data set.
+        seed: Seed of the run.
         epoch: Number of the epoch, from zero; carried here because worker processes outlive epochs.
             None outside of training.
     """
@@ -74,9 +74,9 @@ class TrainingBatches(DistributedSampler[Batch]):
     Args:
         slices: The data set.
         batch_size: Slices per step and process.
-        seed: Of the run.
-        rank: This process.
-        processes: How many there are.
+        seed: Seed of the run.
+        rank: Number of this process, from 0.
+        processes: Number of processes that train.
 
     Attributes:
         start: An epoch, and how many of its batches a resumed run has had already.
@@ -146,11 +146,11 @@ class VolumeBatches(DistributedSampler[Batch]):
     Args:
         slices: The data set.
         batch_size: Slices per batch.
-        rank: This process.
-        processes: How many there are.
+        rank: Number of this process, from 0.
+        processes: Number of processes that validate.
 
     Attributes:
-        scored: How many of the first batches count.
+        scored: Number of the first batches that count.
     """
 
     def __init__(

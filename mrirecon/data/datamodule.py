@@ -29,8 +29,8 @@ class DataModule(pl.LightningDataModule):
         test: Slices that nothing was chosen by, or None.
         batch_size: Slices per step and device; scans of other sizes form batches of their own.
         workers: Processes that prepare slices; 0 prepares them in the training process.
-        seed: Of the order and of the masks; None takes that of torch, which ``mrirecon train
-            seed=...`` sets. A resumed run keeps the seed that it began with.
+        seed: Seed of the order and of the masks; None takes that of torch, which
+            ``mrirecon train seed=...`` sets. A resumed run keeps the seed that it began with.
 
     Raises:
         ConfigError: When two sets share a patient, or a scan whose patient nobody tells.

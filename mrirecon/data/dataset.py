@@ -22,17 +22,17 @@ class SliceDataset(Dataset[Sample]):
     """Slices of ``scans`` in order, read on demand.
 
     Args:
-        scans: For instance :class:`~mrirecon.data.Folder` or simulated scans.
-        transform: Applied to every slice, every time.
+        scans: Scans in order, for instance :class:`~mrirecon.data.Folder` or simulated scans.
+        transform: Transform of every slice, applied every time.
         cache: Keep the slices in memory once they have been read (or simulated), so that later
             epochs only transform them; in each worker process its own. Without it, a method that
             wants to see neighbouring slices has each slice read several times per epoch.
-        batch_transform: Applied after ``transform`` to whole batches, by the data module once they
-            are on the device that trains. When ``transform`` does nothing, slices that are packed
-            in half precision stay so until then.
+        batch_transform: Transform of whole batches, applied after ``transform`` by the data module
+            once they are on the device that trains; None for none. When ``transform`` does nothing,
+            slices that are packed in half precision stay so until then.
 
     Attributes:
-        neighbors: Which other slices of the scan come along; what the method declares.
+        neighbors: Other slices of the scan that come along; what the method declares.
     """
 
     def __init__(

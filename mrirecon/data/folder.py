@@ -17,7 +17,7 @@ def raw_files(path: str | Path, pattern: str = "*") -> list[Path]:
 
     Args:
         path: A file or a folder.
-        pattern: Which files belong, as a shell pattern. One with a slash is relative to the folder
+        pattern: Shell pattern of the files that belong. One with a slash is relative to the folder
             and finds files below it, ``P*/cine_lax.mat`` or ``**/*.mat`` (which follows no links to
             folders); others do not.
 
@@ -122,8 +122,8 @@ class Folder(Sequence[IndexedScan]):
     :mod:`mrirecon.data.index`).
 
     Args:
-        path: The folder.
-        pattern: Which files belong, as a shell pattern; one with a slash finds files in folders
+        path: Path of the folder.
+        pattern: Shell pattern of the files that belong; one with a slash finds files in folders
             below, as :func:`raw_files` does.
         skip_unreadable: Report and leave out files that cannot be read, instead of refusing.
         reading: What to override of what the files say.

@@ -40,8 +40,8 @@ class IndexedScan(Scan):
     """A scan whose header is known; its file is opened when the first slice is asked for.
 
     Attributes:
-        path: The file.
-        folder: That of the data set, in or below which it lies.
+        path: Path of the file.
+        folder: Folder of the data set, in or below which the file lies.
         reading: What to override of what the file says.
     """
 
@@ -94,8 +94,8 @@ def read_folder(files: Sequence[Path], folder: Path, reading: ReadOptions) -> Co
     """Return the scans among ``files``, in this order; reads only what the index does not know.
 
     Args:
-        files: In ``folder`` or below it.
-        folder: That of the data set.
+        files: Paths of files in ``folder`` or below it.
+        folder: Folder of the data set.
         reading: What to override of what the files say.
     """
     place = index_path(folder, reading)

@@ -123,8 +123,8 @@ def pack(
     """Write a scan to ``path``; the file appears complete or not at all.
 
     Args:
-        scan: Of any format.
-        path: The file to write.
+        scan: Scan of any format.
+        path: Path of the file to write.
         packing: What is done to each slice.
         overwrite: Replace an existing file.
 

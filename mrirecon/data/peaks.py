@@ -30,8 +30,8 @@ class Peaks:
         """Return the maximum over all slices and frames of a scan.
 
         Args:
-            number: Of the scan in its set.
-            scan: Fully sampled.
+            number: Number of the scan in its set.
+            scan: Fully sampled scan.
         """
         if number not in self._found:
             place = _place(scan)

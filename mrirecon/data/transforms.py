@@ -202,7 +202,7 @@ class Normalize:
     weights should not have to know. Writers multiply by ``Sample.scale`` once.
 
     Attributes:
-        percentile: Of the root-sum-of-squares image, between 0 and 100.
+        percentile: Percentile of the root-sum-of-squares image to divide by, between 0 and 100.
     """
 
     percentile: float = 99.0

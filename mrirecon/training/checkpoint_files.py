@@ -110,8 +110,8 @@ def refuse_replacing(path: Path, checkpoint: dict[str, Any]) -> None:
     """Refuse to write a checkpoint where something else lies.
 
     Args:
-        path: Where it is to be written.
-        checkpoint: Its content, or that of another checkpoint of the same run.
+        path: Path where the checkpoint is to be written.
+        checkpoint: Content of the checkpoint, or of another one of the same run.
 
     Raises:
         OutputError: When there is anything but a checkpoint of the same run.

@@ -28,9 +28,9 @@ class RunFacts:
 
     Attributes:
         settings: Value of every setting by its full key, ``data.batch_size``.
-        scans: Of each data set, a fingerprint of every scan by a hash of its name: a checkpoint may
-            be given away, and names of files are often those of patients.
-        seed: Of the run; one that is resumed keeps that which it began with.
+        scans: Fingerprint of every scan of each data set by a hash of the scan's name: a checkpoint
+            may be given away, and names of files are often those of patients.
+        seed: Seed of the run; one that is resumed keeps that which it began with.
     """
 
     settings: dict[str, Any]
@@ -71,9 +71,9 @@ def differences(there: RunFacts, here: RunFacts, names: dict[str, str]) -> list[
     Groups of settings of which ``there`` tells nothing are left out: older checkpoints tell fewer.
 
     Args:
-        there: Of the interrupted run.
-        here: Of this one.
-        names: Of the scans of this run, by their hashes.
+        there: Settings and scans of the interrupted run.
+        here: Settings and scans of this run.
+        names: Names of the scans of this run by their hashes.
     """
     told = {key.partition(".")[0] for key in there.settings}
     keys = [k for k in (*there.settings, *here.settings) if k.partition(".")[0] in told]

@@ -26,13 +26,13 @@ class Muon(Optimizer):
     column goes to AdamW.
 
     Args:
-        params: Real parameters.
-        lr: :math:`\eta`.
-        momentum: :math:`\mu`.
-        weight_decay: :math:`\lambda`, of all parameters.
-        iterations: Newton-Schulz steps instead of a singular value decomposition.
+        params: Real parameters to train.
+        lr: Learning rate :math:`\eta`.
+        momentum: Momentum :math:`\mu`, the share of :math:`B` that stays.
+        weight_decay: Weight decay :math:`\lambda`, of all parameters.
+        iterations: Number of Newton-Schulz steps instead of a singular value decomposition.
         betas: Decay of AdamW's averages.
-        eps: Of AdamW.
+        eps: Small number in the denominator of AdamW.
 
     Raises:
         ConfigError: When no parameter is a matrix, as under FSDP, which flattens them.

@@ -42,7 +42,7 @@ def position_of(trainer: pl.Trainer, validated: tuple[int, int] | None) -> Posit
     """Return where a run is.
 
     Args:
-        trainer: That runs.
+        trainer: Trainer of the run.
         validated: Epoch and number of batches after which the latest validation took place.
     """
     loop = trainer.fit_loop

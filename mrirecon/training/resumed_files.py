@@ -20,8 +20,8 @@ def take_over_files(trainer: pl.Trainer, checkpoint: dict[str, Any]) -> None:
     """Put the files that are there into the states of callbacks, instead of the paths in them.
 
     Args:
-        trainer: Of the resumed run, with all folders set.
-        checkpoint: Of Lightning; changed in place.
+        trainer: Trainer of the resumed run, with all folders set.
+        checkpoint: Content of Lightning's checkpoint; changed in place.
     """
     states = dict(checkpoint.get("callbacks") or {})
     for callback in trainer.checkpoint_callbacks:

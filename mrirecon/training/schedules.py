@@ -19,12 +19,14 @@ def warmup(
     """Raise the rate linearly from near zero, then let it decay until the end of the run.
 
     Args:
-        optimizer: Its rate is the highest one.
-        epochs: Of the run, ``trainer.max_epochs``; -1 or None when only its updates are limited.
-        steps_per_epoch: Updates of the weights; the training module knows them.
+        optimizer: Optimizer whose rate is the highest one.
+        epochs: Number of epochs of the run, ``trainer.max_epochs``; -1 or None when only its
+            updates are limited.
+        steps_per_epoch: Updates of the weights per epoch; the training module knows them.
         steps: Updates of the run, by ``trainer.max_epochs`` or ``trainer.max_steps``, whichever
-            ends it first; likewise. A limit in time (``trainer.max_time``) changes no rate: a run
-            that it stops is resumed with the same schedule.
+            ends it first; the training module knows them, too. A limit in time
+            (``trainer.max_time``) changes no rate: a run that it stops is resumed with the same
+            schedule.
         warmup_epochs: Length of the rise, 0 for none.
         decay: Shape of the fall.
         final: Rate at the end, as a share of the highest.

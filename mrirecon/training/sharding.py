@@ -22,7 +22,7 @@ class ShardedSteps(FSDPStrategy):
 
     Args:
         modules: Names of the lists whose members are steps; None takes those of the method itself.
-        **options: Of Lightning's strategy.
+        **options: Further options of Lightning's strategy.
     """
 
     def __init__(self, modules: Sequence[str] | None = None, **options: Any) -> None:

@@ -24,7 +24,7 @@ class SharedFlag(Generic[About]):
 
         Args:
             flag: A tensor where it is known to the device alone.
-            device: That trains.
+            device: Torch device that trains.
             about: What this process's flag is about.
 
         Returns:

@@ -22,8 +22,8 @@ class VolumeScores:
     """Scores volumes one by one while their slices arrive in order; holds one volume at a time.
 
     Attributes:
-        scores: Of the volumes so far.
-        empty: How many had a reference of zeros, against which nothing can be scored.
+        scores: Value of each metric by its name, for every volume so far.
+        empty: Number of volumes whose reference is zero, against which nothing can be scored.
     """
 
     scores: list[dict[str, float]] = field(default_factory=list)

@@ -16,7 +16,7 @@ class CompileNetworks(pl.Callback):
 
     Args:
         networks: Names of the classes to compile.
-        backend: Of ``torch.compile``.
+        backend: Name of the backend of ``torch.compile``.
     """
 
     def __init__(

@@ -19,10 +19,10 @@ def attempt(name: str, told: set[str], action: Callable[[], Result], otherwise: 
     """Do something that may fail for any reason; the first failure is told, and none is raised.
 
     Args:
-        name: Of what does it, for the message.
+        name: Name of the part that acts, for the message.
         told: Names whose failure has been told already.
-        action: What to do.
-        otherwise: What to return when it fails.
+        action: Function to call.
+        otherwise: Value to return when it fails.
     """
     try:
         return action()

@@ -19,7 +19,7 @@ class LastCheckpoint(ModelCheckpoint):
 
     Args:
         dirpath: Folder of the checkpoint.
-        filename: Without its suffix.
+        filename: Name of the file without its suffix.
         every_n_train_steps: Updates after which it is saved besides.
         train_time_interval: Time after which it is saved besides.
     """

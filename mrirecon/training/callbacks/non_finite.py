@@ -28,8 +28,8 @@ class Step:
     """A batch of the training.
 
     Attributes:
-        keys: Its slices, scan and number.
-        epoch: From zero.
+        keys: Keys of the slices of the batch, scan and number.
+        epoch: Number of the epoch, from 0.
         update: How many updates came before.
     """
 

@@ -59,7 +59,7 @@ class LearningCurve(EpochLoss):
     The points are kept in checkpoints, so that the curve of a resumed run begins with the run.
 
     Args:
-        path: The picture.
+        path: Path of the picture.
     """
 
     def __init__(self, path: str) -> None:

@@ -59,7 +59,7 @@ def steps(model: nn.Module, modules: Sequence[str] | None, key: str) -> list[nn.
     """Return the steps of an unrolled network; tied ones, one module several times, once.
 
     Args:
-        model: The method.
+        model: The method whose steps are looked for.
         modules: Names of the lists whose members are steps; None takes those of the method itself.
         key: What asks for them, for the message.
 

@@ -25,7 +25,7 @@ class SamplePictures(pl.Callback):
     told, and training goes on.
 
     Args:
-        folder: Where ``epoch0003_0.png`` is written.
+        folder: Folder of the pictures; ``epoch0003_0.png`` is the first of the third epoch.
         slices: How many validation batches to draw, spread over the set.
     """
 

@@ -31,9 +31,9 @@ class Consistency(Objective):
     same image of every scan is perfectly consistent; so some scans must have one.
 
     Args:
-        objective: :math:`\mathcal{L}`.
+        objective: The objective :math:`\mathcal{L}`.
         perturbations: Applied one after the other.
-        weight: :math:`\lambda`.
+        weight: Weight :math:`\lambda` of the second term.
     """
 
     def __init__(

@@ -30,7 +30,7 @@ class EquivariantImaging(Objective):
     all maps are zero, the image is drawn to zero.
 
     Args:
-        weight: Of the second term, :math:`\alpha`.
+        weight: Weight :math:`\alpha` of the second term.
         other_masks: Scan the turned image with the mask of the next member of the batch, so that
             methods learn from each other's measurements (MO-EI); needs batches.
     """

@@ -24,7 +24,7 @@ class OverIterates(Objective):
     the loss of a single image.
 
     Args:
-        objective: :math:`\mathcal{L}`.
+        objective: The loss :math:`\mathcal{L}` of one iterate.
         weighting: ``logarithmic``, the last iterate weighs ten times as much as the first one; or
             ``uniform``.
     """

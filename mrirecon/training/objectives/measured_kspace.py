@@ -18,7 +18,7 @@ def without(sample: Sample, held: Mask, extent: Extent) -> Sample:
     what is to be predicted.
 
     Args:
-        sample: A batch.
+        sample: A batch of slices.
         held: Positions that are no longer measured.
         extent: The fully sampled centre that is left, where there was a larger one.
     """

@@ -24,8 +24,8 @@ def multi_scale_similarity(
     whose exponents are divided by their sum; a negative :math:`cs` counts as zero.
 
     Args:
-        image: Magnitude images.
-        reference: What they should be.
+        image: Magnitude images to compare.
+        reference: Magnitude images that they should be.
         peak: Data range of each image.
 
     Raises:

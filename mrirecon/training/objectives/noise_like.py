@@ -11,7 +11,7 @@ def noise_like(sample: Sample, level: Float32[Tensor, " b"]) -> KSpace:
     """Draw white noise at the measured positions; what was averaged less often gets more.
 
     Args:
-        sample: A batch.
+        sample: A batch of slices.
         level: Standard deviation of each real component, at the best-averaged samples.
     """
     std = sample.mask * level[..., None, None]

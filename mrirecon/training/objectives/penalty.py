@@ -24,8 +24,8 @@ class WithPenalty(Objective):
     CVPR 2018, equation 12). The paper's images are real; here the error is that of magnitudes.
 
     Args:
-        objective: :math:`\mathcal{L}`.
-        weight: :math:`\gamma`.
+        objective: The objective :math:`\mathcal{L}`.
+        weight: Weight :math:`\gamma` of the penalties.
     """
 
     def __init__(self, objective: Objective, weight: float = 0.01) -> None:

@@ -42,7 +42,8 @@ class Ssdu(Objective):
         center: Central samples ``(h, w)`` that stay in :math:`\Theta`. None keeps the whole
             calibration region, which estimators of the sensitivities need; with precomputed maps
             ``[4, 4]`` is the paper's choice.
-        density: Of the held-out positions: ``"gaussian"`` prefers the centre, as in the paper.
+        density: Density of the held-out positions: ``"gaussian"`` prefers the centre, as in the
+            paper.
         lines: Hold out whole lines of a line pattern instead of single samples.
         consistency: Weight of the same error over :math:`\Theta`. Zero is the paper's loss, which
             suits methods that end by enforcing consistency with the data; to others it leaves the
