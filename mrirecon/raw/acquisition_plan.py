@@ -39,10 +39,10 @@ class _Lines:
     """Headers of readouts as they were understood.
 
     Attributes:
-        heads: Of all readouts.
-        kinds: Which of them do what.
-        encoding: Of the imaging lines.
-        notes: What was noticed, one sentence each.
+        heads: Headers of all readouts.
+        kinds: Numbers of the readouts of each kind.
+        encoding: Encoding of the imaging lines.
+        notes: Notes about what was noticed, one sentence each.
     """
 
     heads: Heads

@@ -63,16 +63,16 @@ class CartesianAcquisition:
 
     Attributes:
         heads: Headers of all readouts, corrected where needed.
-        kinds: Which readouts do what.
-        grid: Where lines go.
+        kinds: Numbers of the readouts of each kind.
+        grid: Grid that the lines are sorted onto.
         stack: Slices in anatomical order.
         frames: The volumes, in order.
         frame: The number of each imaging line's frame.
         coils: Number of channels.
         whitening: Matrix applied to every readout, or None without a noise scan.
         white: Whether that makes the noise white, of the channels that are in use.
-        conjugate: The vendor's Fourier sign is the opposite of ours.
-        line_mask: Every readout is complete, so that masks have a single row.
+        conjugate: Whether the vendor's Fourier sign is the opposite of ours.
+        line_mask: Whether every readout is complete, so that masks have a single row.
         averages: Largest number of readouts at one place when the numbers differ, else None.
         time_average: Frames have too small a centre of their own, but together a larger one: their
             mean over time is the calibration data.

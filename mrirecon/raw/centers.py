@@ -19,8 +19,8 @@ def lines_through_center(
     """Choose the lines along one phase encoding that cross the centre of the other.
 
     Args:
-        grid: Where lines go.
-        heads: Of the imaging lines.
+        grid: Grid that the lines are sorted onto.
+        heads: Headers of the imaging lines.
         axis: 0 for the phase encoding, 1 for the partitions.
         frame: Lines to choose from, for instance those of one frame and one slice.
     """

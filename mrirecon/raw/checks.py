@@ -36,8 +36,8 @@ def refuse_unsupported(encoding: Encoding, heads: Heads, navigators: bool = Fals
 
     Args:
         encoding: What the header says about them.
-        heads: Of the imaging lines.
-        navigators: There are phase-correction readouts besides.
+        heads: Headers of the imaging lines.
+        navigators: Whether there are phase-correction readouts besides.
 
     Raises:
         RawDataError: Naming the feature or the counter, and what was found.

@@ -97,8 +97,8 @@ def coil_notes(energy: Float64[np.ndarray, "plane coil"], names: list[str]) -> l
     """Name coils that are dead.
 
     Args:
-        energy: Of each coil in planes with signal.
-        names: What these planes are called.
+        energy: Energy of each coil in planes with signal.
+        names: Names of these planes, for the message.
     """
     if energy.shape[1] < 2 or not energy.any():
         return []
@@ -130,8 +130,8 @@ def empty_note(
     """Name the slices that are entirely zero; None when there are none, or nothing else.
 
     Args:
-        empty: Which planes are zero.
-        known: Which planes were looked at; all of them when None.
+        empty: Whether each plane is zero.
+        known: Whether each plane was looked at; None when all were.
     """
     known = np.ones_like(empty) if known is None else known
     if not empty.any() or empty[known].all():

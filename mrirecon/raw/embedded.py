@@ -22,7 +22,7 @@ def truly_embedded(heads: Heads, kinds: LineKinds, fetch: Fetch) -> tuple[LineKi
 
     Args:
         heads: Headers of all readouts.
-        kinds: With calibration lines merged into the image.
+        kinds: Numbers of the readouts of each kind, calibration lines merged into the image.
         fetch: Returns readouts by number.
     """
     if not kinds.merged:

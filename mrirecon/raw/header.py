@@ -68,22 +68,23 @@ class MeasurementHeader:
     """What the XML header tells about a measurement.
 
     Attributes:
-        encodings: At least one.
+        encodings: Encodings of the measurement, one or more.
         vendor: System vendor as written in the header.
-        model: System model.
-        field_strength: T.
+        model: Model of the system as written in the header.
+        field_strength: Field strength in T.
         noise_bandwidth: Relative receiver noise bandwidth.
         coil_labels: Coil names by coil number; noise and image scans may order coils differently.
-        repetition_times, echo_times, inversion_times: ms.
-        flip_angles: degrees.
+        repetition_times, echo_times, inversion_times: Repetition, echo and inversion times in ms.
+        flip_angles: Flip angles in degrees.
         protocol: Name of the protocol.
-        subject: Patient id.
+        subject: Id of the patient.
         measurement: Id of this measurement.
         dependencies: ``(kind, measurement id)``, for instance of the noise scan.
-        patient_position: For instance ``HFS``.
-        imaging_frequency: MHz.
-        pilot_tone: The outermost samples of each readout hold a pilot tone (cardiac navigator).
-        notes: What in the header was ignored, one sentence each.
+        patient_position: Position of the patient, for instance ``HFS``.
+        imaging_frequency: Imaging (Larmor) frequency in MHz.
+        pilot_tone: Whether the outermost samples of each readout hold a pilot tone (cardiac
+            navigator).
+        notes: Notes about what in the header was ignored, one sentence each.
     """
 
     encodings: tuple[Encoding, ...] = (Encoding(),)

@@ -26,10 +26,10 @@ class Axis:
     """One encoded axis.
 
     Attributes:
-        size: Samples of k-space, readout oversampling removed.
-        canvas: Pixels to which the image is interpolated before it is cropped.
-        matrix: Pixels of the image.
-        spacing: Of the pixels, in mm; None when unknown.
+        size: Number of k-space samples, readout oversampling removed.
+        canvas: Number of pixels to which the image is interpolated before it is cropped.
+        matrix: Number of pixels of the image.
+        spacing: Distance of the pixels in mm; None when unknown.
         center: Value of the counter that encodes k = 0; of no meaning along the readout.
     """
 
@@ -66,12 +66,12 @@ class Grid:
     planes perpendicular to the readout, so ``h w`` are its two phase encodings.
 
     Attributes:
-        full: Samples along the oversampled readout.
+        full: Number of samples along the oversampled readout.
         recorded: Whether ``center_sample`` can be believed.
         readout, phase: The axes of a 2-D scan.
         partition: The second phase encoding of a 3-D scan, else None.
-        thickness: Of a 2-D scan's slices in mm; None when unknown.
-        notes: What was noticed, one sentence each.
+        thickness: Thickness of a 2-D scan's slices in mm; None when unknown.
+        notes: Notes about what was noticed, one sentence each.
     """
 
     full: int

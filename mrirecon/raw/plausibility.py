@@ -35,10 +35,10 @@ class Peak:
     """Where the energy along an axis is.
 
     Attributes:
-        place: In the ``center`` (index ``n // 2``), in the ``corner`` (index 0, or around it as
-            axes are periodic), ``aside``, or ``none`` when there is no such peak.
-        index: Of the strongest sample.
-        size: Of the axis.
+        place: Place of the peak: in the ``center`` (index ``n // 2``), in the ``corner`` (index 0,
+            or around it as axes are periodic), ``aside``, or ``none`` when there is no such peak.
+        index: Index of the strongest sample.
+        size: Number of samples of the axis.
     """
 
     place: Place

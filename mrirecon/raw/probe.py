@@ -28,7 +28,7 @@ def signal_notes(
     """Name empty slices and dead coils, and say where the signal misses the told centre.
 
     Args:
-        grid: Where lines go.
+        grid: Grid that the lines are sorted onto.
         heads: Headers of all readouts.
         imaging: Numbers of the imaging lines.
         plane: ``frame * slices + slice`` of each of them, slices in anatomical order.

@@ -43,9 +43,9 @@ class LineKinds:
     Attributes:
         imaging: Lines of the image, embedded calibration lines included.
         calibration: Lines of a separate reference scan, and those that serve both purposes.
-        noise: Noise samples.
-        dropped: How many readouts of each other kind take no part, by flag name.
-        merged: How many calibration-only lines ``imaging`` includes.
+        noise: Readouts of a noise scan.
+        dropped: Number of readouts of each other kind, which take no part, by flag name.
+        merged: Number of calibration-only lines that ``imaging`` includes.
     """
 
     imaging: Int64[np.ndarray, "line"]

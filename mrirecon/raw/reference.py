@@ -31,9 +31,9 @@ class PlacedReference:
 
     Attributes:
         heads: Headers of all readouts, with the new numbers.
-        calibration: Which of them are the reference lines.
-        own: Their own grid; None when it is the image's.
-        notes: What was noticed, one sentence each.
+        calibration: Numbers of the reference lines.
+        own: Grid of the reference lines; None when it is the image's.
+        notes: Notes about what was noticed, one sentence each.
     """
 
     heads: Heads

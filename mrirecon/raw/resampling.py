@@ -19,7 +19,7 @@ class Reference:
     """The grid of separate reference lines whose samples lie at other distances than the image's.
 
     Attributes:
-        phase, partition: Where lines go on it.
+        phase, partition: Axes of the phase encodings on this grid; no ``partition`` in a 2-D scan.
         scale: Field of view along readout, phase encoding and partitions, as a multiple of the
             image's encoded one.
     """
@@ -40,7 +40,7 @@ class Reference:
 
         Args:
             full: Samples of a reference readout.
-            grid: The image's.
+            grid: Grid of the image.
 
         Raises:
             RawDataError: When the image's field of view holds no whole number of them.
@@ -79,11 +79,12 @@ def resampled(
 
     Args:
         kspace: Samples ``first, first + 1, …``, counted from k = 0.
-        first: Negative.
-        scale: :math:`V / V'`.
+        first: Place of the first sample, negative.
+        scale: Ratio :math:`V / V'` of the fields of view.
 
     Returns:
-        As many samples as the old ones cover on both sides of k = 0, which has index ``m // 2``.
+        Samples at the new distances, as many as the old ones cover on both sides of k = 0, which
+        has index ``m // 2``.
     """
     count = kspace.shape[-1]
     reach = int(min(-first, first + count - 1) / scale + 1e-6)

@@ -25,7 +25,7 @@ def turned_centers(
     """Write the centre of reversed readouts as it counts in the order of acquisition.
 
     Args:
-        heads: Of all readouts.
+        heads: Headers of all readouts.
         imaging: Numbers of the imaging lines.
         fetch: Returns readouts by number.
         size: Samples of the header's readout; decides when the data do not.

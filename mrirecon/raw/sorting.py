@@ -40,8 +40,8 @@ class AveragedLines:
 
     Attributes:
         places: Index into the flattened grid of phase encoding and partitions.
-        kspace: On the oversampled readout; whitened, zero where nothing was measured.
-        counts: How many readouts went into each sample.
+        kspace: Whitened k-space on the oversampled readout, zero where nothing was measured.
+        counts: Number of readouts that went into each sample.
     """
 
     places: Int64[np.ndarray, "place"]

@@ -29,8 +29,8 @@ def divide(
     Slices that cannot clearly be divided, for instance at uneven distances, stay together.
 
     Args:
-        directions: Of readout, phase encoding and slice.
-        positions: mm.
+        directions: Directions of readout, phase encoding and slice.
+        positions: Positions of the slices in mm.
 
     Returns:
         The numbers of the slices of each stack; None when several have the same position in a way

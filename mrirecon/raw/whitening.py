@@ -31,11 +31,11 @@ class NoiseScan:
     """What is kept of noise readouts, wherever they were.
 
     Attributes:
-        covariance: Of complex numbers, per sample.
-        samples: How many samples it was estimated from.
+        covariance: Covariance of the complex noise of one sample between the coils.
+        samples: Number of samples that it was estimated from.
         dwell: Sampling interval in µs, 0 when unknown.
         labels: Coil names by channel; empty when unknown.
-        origin: Where the readouts were, in words.
+        origin: Origin of the readouts, in words.
     """
 
     covariance: Complex128[np.ndarray, "coil coil"]

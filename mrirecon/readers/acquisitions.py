@@ -30,11 +30,11 @@ class Measurement:
     """One measurement of a file, of which only headers have been read.
 
     Attributes:
-        name: Where it is in the file, for instance an HDF5 group.
-        header: What is known about the measurement as a whole.
+        name: Place of the measurement in the file, for instance an HDF5 group.
+        header: Header of the measurement as a whole.
         heads: Headers of all readouts.
-        noise: A noise scan found elsewhere in the file; used when the measurement has none.
-        notes: What a user should know about the choice of this measurement.
+        noise: Noise scan that was found elsewhere in the file; used when the measurement has none.
+        notes: Notes for the user about the choice of this measurement, one sentence each.
     """
 
     name: str

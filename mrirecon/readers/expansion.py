@@ -17,7 +17,7 @@ def refuse_expansion(name: str, stored: int, expanded: int) -> None:
     """Refuse to read what would take too much memory.
 
     Args:
-        name: Of the data, for messages.
+        name: Name of the data, for messages.
         stored: Bytes in the file.
         expanded: Bytes in memory.
 

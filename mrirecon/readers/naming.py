@@ -14,8 +14,8 @@ def scan_name(file: Path, folder: Path | None) -> str:
     """Return the path of ``file`` relative to ``folder``, with ``/`` on every system.
 
     Args:
-        file: In the folder or below it.
-        folder: That of the data set; None for a file on its own, whose name is its file name.
+        file: Path of a file in the folder or below it.
+        folder: Folder of the data set; None for a file on its own, whose name is its file name.
 
     Raises:
         ValueError: When the file lies elsewhere.

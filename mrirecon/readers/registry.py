@@ -56,10 +56,10 @@ def open_scan(
     """Open a raw file; only its header is read, k-space follows slice by slice.
 
     Args:
-        path: The file.
-        reading: What to override.
-        folder: That of the data set, in or below which the file lies: below it, the scan's name is
-            the path relative to it (see :mod:`mrirecon.readers.naming`).
+        path: Path of the file.
+        reading: Read options, which override what the file says; None overrides nothing.
+        folder: Folder of the data set, in or below which the file lies: below it, the scan's name
+            is the path relative to it (see :mod:`mrirecon.readers.naming`).
 
     Raises:
         RawDataError: When the file is missing, unreadable, damaged or of no supported format.

@@ -21,7 +21,7 @@ class Format:
     Attributes:
         outputs: What is written, as suffixes to the name of the scan: that of the path which the
             writer is given, then those of what it writes beside it; each with its kind.
-        write: The writer.
+        write: Function that writes them.
         with_phase: What is written instead when the images have their phase.
     """
 

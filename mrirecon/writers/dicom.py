@@ -52,8 +52,8 @@ def write_dicom(
     ``RescaleIntercept`` give radians.
 
     Args:
-        path: The folder.
-        result: What to write.
+        path: Path of the folder.
+        result: Reconstruction to write.
         overwrite: Replace an existing folder.
         template: A DICOM file of the same study; patient and study tags are copied from it.
 

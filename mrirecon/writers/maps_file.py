@@ -20,7 +20,7 @@ class SliceMaps:
 
     Attributes:
         maps: One set or several.
-        eigenvalues: Of every set; None for estimators without.
+        eigenvalues: Eigenvalues of every set; None for estimators without.
         residual: Part of the calibration data in the object that the maps do not explain.
         null_energy: Part of its energy where the maps are zero.
     """

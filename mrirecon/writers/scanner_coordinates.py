@@ -16,8 +16,8 @@ class SlicePlace:
     """One slice in patient coordinates, LPS mm; an arbitrary axial stack without geometry.
 
     Attributes:
-        center: Of the pixel ``(y // 2, x // 2)``.
-        corner: Of the pixel ``(0, 0)``.
+        center: Position of the pixel ``(y // 2, x // 2)``.
+        corner: Position of the pixel ``(0, 0)``.
         along_x: Unit vector of increasing x.
         along_y: Unit vector of increasing y.
         normal: Unit vector from slice to slice.

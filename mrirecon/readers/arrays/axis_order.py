@@ -101,8 +101,8 @@ def check_order(
 
     Args:
         array: The layout that is assumed.
-        stored: The array.
-        signal: Where its energy is.
+        stored: The array as it is stored.
+        signal: Strongest sample of the array and the peaks through it.
         expected: Axes that are in k-space.
 
     Returns:

@@ -30,7 +30,7 @@ def check_slices(array: KSpaceArray, stored: Stored) -> list[str]:
 
     Args:
         array: The layout, with an axis ``slice`` along SLICE.
-        stored: The array.
+        stored: The array as it is stored.
 
     Returns:
         What is suspicious.

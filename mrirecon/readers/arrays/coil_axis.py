@@ -34,8 +34,8 @@ def are_coils(planes: Sequence[Plane], peaks: tuple[Peak, Peak]) -> bool:
     Undersampled and small k-space tells nothing, nor do coils that see nearly the same.
 
     Args:
-        planes: Two or more, along the axis in question.
-        peaks: Of k-space along h and w.
+        planes: Two or more planes ``(h, w)`` of k-space, along the axis in question.
+        peaks: Peaks of k-space along h and w.
     """
     if len(planes) < 2 or min(planes[0].shape) < 2 * BLOCK:
         return False

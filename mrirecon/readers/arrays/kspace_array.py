@@ -43,8 +43,8 @@ class KSpaceArray:
         shape: Length of each axis; of interleaved coils the number of coils.
         kind: ``complex`` numbers; ``pairs``, a last axis of real and imaginary part; ``fields`` of
             these names; or ``interleaved`` parts along the coil axis, real first.
-        name: Of the array, for messages.
-        notes: What was converted, one sentence each.
+        name: Name of the array, for messages.
+        notes: Notes about what was converted, one sentence each.
         corner: Axes along which k = 0 is stored at index 0.
         plain: Axes whose Fourier transform had its origin in the first pixel of the image.
     """
@@ -68,9 +68,9 @@ class KSpaceArray:
         """Recognise the layout of ``stored``.
 
         Args:
-            stored: The array.
-            axes: What its axes mean, without the last one of ``pairs``; else ``DEFAULTS``.
-            name: Of the array, for messages.
+            stored: The array as it is stored.
+            axes: Meaning of each axis, without the last one of ``pairs``; None takes ``DEFAULTS``.
+            name: Name of the array, for messages.
             interleaved: Whether a real array alternates real and imaginary parts along ``coil``.
 
         Raises:
@@ -197,7 +197,7 @@ class KSpaceArray:
         """Read a part of the array with its axes ordered as ``wanted``.
 
         Args:
-            stored: The array.
+            stored: The array as it is stored.
             wanted: Axes that the array has, to be read whole.
             fixed: Position along every other axis; those the array lacks are ignored.
 

@@ -35,9 +35,9 @@ class MeasuredSamples:
     """How to find the measured samples of each plane; planes may differ, the shape does not.
 
     Attributes:
-        told: What mask and header say, for all frames together or for each.
-        zeros: Where unmeasured zeros were seen: in whole columns (``lines``), also in whole rows
-            (``rectangle``), or scattered (``points``).
+        told: Samples that are measured by mask and header, for all frames together or for each.
+        zeros: Place of the unmeasured zeros that were seen: in whole columns (``lines``), also in
+            whole rows (``rectangle``), or scattered (``points``).
     """
 
     told: Bool[Tensor, "frame #h w"]
@@ -84,9 +84,9 @@ def stored_mask(
     """Read a mask of shape (w), (h, w) or (frame, h, w); every value but 0 means sampled.
 
     Args:
-        stored: The mask.
+        stored: The mask as it is stored.
         array: The k-space it belongs to.
-        name: Of the mask, for messages.
+        name: Name of the mask, for messages.
         transposed: Whether the last two axes are ``w h``.
 
     Raises:
@@ -128,11 +128,11 @@ def look_for_zeros(
     Nothing is read beyond the first coil of planes that have no zeros.
 
     Args:
-        read_plane: Reads a plane.
-        array: The layout.
-        told: What mask and header say.
-        notes: Extended.
-        planes: Where to look.
+        read_plane: Function that reads a plane.
+        array: Layout of the array.
+        told: Samples that are measured by mask and header, for all frames together or for each.
+        notes: List of notes, which is extended.
+        planes: Numbers of the planes to look into; None takes some that are spread over the scan.
 
     Raises:
         RawDataError: When all that was told to be measured is zero, and the rest is not.

@@ -49,12 +49,12 @@ def check_array(
     """Compare a layout with the signal; what is assumed and noticed is added to its notes.
 
     Args:
-        array: The layout.
-        stored: The array.
-        reading: What overrules the signal.
+        array: Layout of the array.
+        stored: The array as it is stored.
+        reading: Read options, which overrule the signal.
         words: Axes that are in k-space.
-        known: The layout is that of a public data set: nothing is turned around.
-        choosable: ``reading.axes`` applies.
+        known: Whether the layout is that of a public data set: nothing is turned around.
+        choosable: Whether ``reading.axes`` applies.
 
     Raises:
         RawDataError: When the array is no k-space, or another order of axes is far likelier.
@@ -110,9 +110,9 @@ def centered(
 
     Args:
         array: The layout, as stored.
-        signal: Where its energy is.
-        reading: ``centered`` overrules the signal.
-        known: The layout is that of a public data set, whose k-space is centred.
+        signal: Strongest sample of the array and the peaks through it.
+        reading: Read options, of which ``centered`` overrules the signal.
+        known: Whether the layout is that of a public data set, whose k-space is centred.
         words: Axes that are in k-space.
 
     Raises:
@@ -202,9 +202,9 @@ def refuse_no_kspace(array: KSpaceArray, plane: Plane, peaks: tuple[Peak, Peak])
     """Refuse planes that cannot be Cartesian k-space of an image.
 
     Args:
-        array: The layout.
-        plane: Through the strongest sample.
-        peaks: Along h and w.
+        array: Layout of the array.
+        plane: Plane ``(h, w)`` of k-space through the strongest sample.
+        peaks: Peaks of k-space along h and w.
 
     Raises:
         RawDataError: Naming what they look like.

@@ -28,9 +28,9 @@ class Reference:
     """A reference volume (slice, y, x) in the same file.
 
     Attributes:
-        name: Of the dataset.
+        name: Name of the dataset.
         shape: Size ``(y, x)`` of its images.
-        peak: Its maximum, when the file tells it.
+        peak: Maximum of the volume; None when the file does not tell it.
     """
 
     name: str

@@ -30,7 +30,7 @@ class PFileHeader:
     """What is understood of a P-file's header.
 
     Attributes:
-        data: Where k-space begins.
+        data: Place of the first byte of k-space.
         chopped: Every other view was measured with the opposite sign.
         coils, slices, views, samples: Shape of the data; views include the baseline.
         point_size: Bytes of one real number.
@@ -38,14 +38,14 @@ class PFileHeader:
         lines: Phase-encoding lines of the image.
         echo_train: Echoes per excitation.
         image_size: Size of the scanner's square image.
-        places: Which slice of the file each slice is, in anatomical order.
+        places: Number of each slice in the file, from 0, in anatomical order.
         view: Field of view along readout and phase encoding in mm; 0 when unknown.
-        thickness: Of a slice in mm.
+        thickness: Thickness of a slice in mm.
         bandwidth: Receiver half bandwidth in kHz.
         times: TR, TE and TI in ms.
-        flip_angle: Degrees.
-        field_strength: T.
-        sequence, protocol: Names.
+        flip_angle: Flip angle in degrees.
+        field_strength: Field strength in T.
+        sequence, protocol: Names of the pulse sequence and of the protocol.
     """
 
     data: int

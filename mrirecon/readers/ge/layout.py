@@ -19,11 +19,11 @@ class Layout:
     """Where the fields of one revision are.
 
     Attributes:
-        data: Size of the header; k-space follows.
-        offsets: Where the table of offsets is, which begins with ``data``.
-        shift: Added to the places of the scan's counts.
-        receivers: Place of the first and last receiver.
-        row: Size of a row of the acquisition table.
+        data: Size of the header in bytes; k-space follows.
+        offsets: Place in bytes of the table of offsets, which begins with ``data``.
+        shift: Number of bytes that is added to the places of the scan's counts.
+        receivers: Place in bytes of the first and last receiver.
+        row: Size of a row of the acquisition table in bytes.
     """
 
     data: int

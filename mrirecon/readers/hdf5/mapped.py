@@ -23,10 +23,10 @@ class StoredArray:
     """Where in a file the values of an array lie.
 
     Attributes:
-        offset: Of the first byte.
-        shape: Of the array.
-        dtype: Of its values; in HDF5 files as the processor takes them.
-        order: ``C``, or ``F`` when the first index is the fastest.
+        offset: Place of the first byte in the file.
+        shape: Length of each axis.
+        dtype: Type of the values; in HDF5 files as the processor takes them.
+        order: Order of the values: ``C``, or ``F`` when the first index is the fastest.
     """
 
     offset: int

@@ -19,7 +19,7 @@ class Coverage:
     """Which values of a dataset were written: it is cut into cells that were, or were not.
 
     Attributes:
-        written: Of each cell.
+        written: Whether each cell was written.
         cells: The cell in which each position along an axis lies, for every axis.
     """
 

@@ -55,9 +55,9 @@ def convert(mdh: Mdh, dwell: float, noise_dwell: float) -> Heads:
     The centre line and partition go to ``user[5]`` and ``user[6]``, as the usual converter has it.
 
     Args:
-        mdh: Siemens' headers.
+        mdh: Readout headers as Siemens writes them.
         dwell: Sampling interval of image readouts in µs, 0 when unknown.
-        noise_dwell: That of noise readouts.
+        noise_dwell: Sampling interval of noise readouts in µs, 0 when unknown.
     """
     heads = np.zeros(len(mdh), ACQUISITION_HEADER)
     heads["version"] = 1
