@@ -14,7 +14,7 @@ from mrirecon.adaptation import Adaptation
 from mrirecon.assessment import TimedScan, peak_memory
 from mrirecon.assessment.assess import assess
 from mrirecon.data.collate import collate
-from mrirecon.data.transforms import Compose, Undersample, sampling_remarks
+from mrirecon.data.transforms import sampling_remarks, undersampled
 from mrirecon.errors import RawDataError
 from mrirecon.inference import reconstruct_complex, reconstruct_scan
 from mrirecon.privacy import Disclosure, recorded
@@ -65,9 +65,7 @@ class Method:
     @property
     def prepare(self) -> Transform:
         """Undersampling, if there is any, and preprocessing."""
-        if self.sampling is None:
-            return self.transform
-        return Compose([Undersample(self.sampling), self.transform])
+        return undersampled(self.transform, self.sampling)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.base import command
+from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import find_device
 from mrirecon.commands.outputs import (
@@ -24,7 +25,7 @@ from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors
-from mrirecon.data.transforms import Compose, Undersample
+from mrirecon.data.transforms import undersampled
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.figures import save_figure
 from mrirecon.figures.sensitivities import sensitivities_figure
@@ -83,25 +84,18 @@ def maps(config: DictConfig, settings: Settings) -> None:
     untouchable = Untouchable(read_files(files, (estimation.reading.noise,)))
     untouchable.refuse(part for path in outputs for part in _parts(path))
     done = [_done(path, existing) for path in outputs]  # refused before anything is computed
-    failed = 0
+    failures = Failures()
     for file, path, there in zip(files, outputs, done, strict=True):
-        try:
-            if there:
-                print(f"{file.name}: all outputs are there")
-                continue
+        if there:
+            print(f"{file.name}: all outputs are there")
+            continue
+        with failures.of(file):
             untouchable.refuse(_parts(path))
             scan = open_scan(file, estimation.reading, source)
             _maps_of_scan(scan, path, estimation, existing is not Existing.REFUSE)
             untouchable.add(_parts(path))
-        except MriReconError as error:
-            failed += 1
-            named = "" if str(file) in str(error) else f"{file}: "
-            print(f"FAILED {named}{error}", file=sys.stderr)
-        except Exception as error:  # noqa: BLE001 - out of memory, say: the other files may do
-            failed += 1
-            print(f"FAILED {file}: {type(error).__name__}: {error}", file=sys.stderr)
-    if failed:
-        raise MriReconError(f"{failed} of {len(files)} files failed")
+    if problem := failures.problem(len(files)):
+        raise MriReconError(problem)
 
 
 def _estimation(config: DictConfig, device: torch.device, disclosure: Disclosure) -> Estimation:
@@ -111,13 +105,12 @@ def _estimation(config: DictConfig, device: torch.device, disclosure: Disclosure
             f"sensitivity: {type(estimator).__name__} is part of a trained method and has no "
             "weights of its own; choose espirit, walsh, nlinv or low_resolution"
         )
-    transform = build_function(config.preprocessing, "preprocessing")
+    sampling = None
     if config.sampling is not None:
-        pattern = build(config.sampling, SamplingPattern, "sampling")
-        transform = Compose([Undersample(pattern), transform])
+        sampling = build(config.sampling, SamplingPattern, "sampling")
     return Estimation(
         estimator.to(device),
-        transform,
+        undersampled(build_function(config.preprocessing, "preprocessing"), sampling),
         device,
         build(config.reading, ReadOptions, "reading"),
         OmegaConf.to_yaml(config, resolve=True),

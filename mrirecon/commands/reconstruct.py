@@ -10,6 +10,7 @@ from typing import BinaryIO
 from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
+from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import GROUPS, build_method, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
@@ -135,27 +136,20 @@ def _write_files(
         phase=settings.phase,
     )  # fmt: skip
     method = build_method(config, settings.checkpoint, device, settings.trust)
-    failed = incomplete = doubtful = 0
+    failures, incomplete, doubtful = Failures(), 0, 0
     for file in files:
-        try:
+        with failures.of(file):
             scan = open_scan(file, reading, outputs.source)
             pages = _reconstruct(scan, method, outputs, settings)
             incomplete += not all(page.path for page in pages)
             doubtful += any(page.warnings for page in pages)
-        except MriReconError as error:
-            failed += 1
-            named = "" if str(file) in str(error) else f"{file}: "
-            print(f"FAILED {named}{error}", file=sys.stderr)
-        except Exception as error:  # noqa: BLE001 - out of memory, say: the other files may do
-            failed += 1
-            print(f"FAILED {file}: {type(error).__name__}: {error}", file=sys.stderr)
     if doubtful:
         print(
             f"WARNING: {doubtful} of {len(files)} files have images that do not fit their data; "
             "look at the quality pages before you trust them",
             file=sys.stderr,
         )
-    problems = [f"{failed} of {len(files)} files failed"] if failed else []
+    problems = list(filter(None, [failures.problem(len(files))]))
     if incomplete:
         problems.append(f"{incomplete} of {len(files)} files have images, but no quality page")
     if problems:

@@ -192,6 +192,16 @@ def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int,
     return drawn if whole else central_block(mask, shape)
 
 
+def undersampled(transform: Transform, pattern: SamplingPattern | None) -> Transform:
+    """Return a transform after which nothing but the samples of a pattern is left; None keeps all.
+
+    Args:
+        transform: Preprocessing that follows.
+        pattern: What is kept of the measured samples.
+    """
+    return transform if pattern is None else Compose([Undersample(pattern), transform])
+
+
 @dataclass(frozen=True)
 class Normalize:
     """Divide k-space, target and peak by a percentile of the zero-filled image; keep the factor.
