@@ -9,6 +9,7 @@ from jaxtyping import Float64
 from matplotlib.figure import Figure
 
 from mrirecon.errors import ConfigError
+from mrirecon.files import refuse_existing
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers import WRITERS
 from mrirecon.writers.png import overview
@@ -77,6 +78,9 @@ class ImageSeries(Reconstruction):
             raise ConfigError(f"formats: expected some of {', '.join(known)}, got {unknown[0]!r}")
         path.mkdir(parents=True, exist_ok=True)
         begin = Path(self.header.name).stem + self.suffix
+        for name in formats:  # all or nothing
+            for ending, kind in WRITERS[name].files(self.complex_volume is not None).items():
+                refuse_existing(path / f"{begin}{ending}", overwrite, kind)
         for name in formats:
             WRITERS[name].write(path / f"{begin}{WRITERS[name].suffix}", self, overwrite=overwrite)
         return path

@@ -153,6 +153,10 @@ def test_a_series_is_saved_into_a_folder(scan, tmp_path):
     series.save(tmp_path / "out", formats=("nifti", "png", "dicom"))
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [f"subject0000_t2{e}" for e in (".json", ".nii.gz", ".png", "_dicom")]
+    (tmp_path / "out" / "subject0000_t2.h5").write_bytes(b"mine")
+    with pytest.raises(OutputError, match=r"subject0000_t2\.h5"):
+        series.save(tmp_path / "out", formats=("mrd", "hdf5"), overwrite=True)
+    assert not (tmp_path / "out" / "subject0000_t2_images.h5").exists()  # all or nothing
     with pytest.raises(ConfigError, match="tells no format"):
         series.save(tmp_path / "image.tiff")
     with pytest.raises(ConfigError, match="formats: expected some of hdf5"):
