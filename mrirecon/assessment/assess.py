@@ -41,12 +41,12 @@ def assess(
     noise in them is not seen.
 
     Args:
-        scan: What was reconstructed.
-        reconstructor: With what; it is not changed.
-        transform: What every Sample goes through first.
+        scan: Scan that was reconstructed.
+        reconstructor: Method that reconstructed it; it is not changed.
+        transform: Preprocessing that every Sample goes through first.
         series: Suffix of the series.
-        selection: Which of its slices and frames were reconstructed; all of them when None.
-        device: Where to compute.
+        selection: Slices and frames that were reconstructed; None when all were.
+        device: Torch device that computes; None takes the CPU.
     """
     header = scan.header
     part = chosen_planes(header, series, selection or Selection())

@@ -28,8 +28,8 @@ class Plane:
     """What is known about the plane that is looked at.
 
     Attributes:
-        sample: As the method gets it, as a batch of one.
-        header: Of the scan.
+        sample: The plane as the method gets it, as a batch of one.
+        header: Header of the scan.
         maps: Sensitivities on the sample's grid, or None.
     """
 

@@ -14,7 +14,7 @@ class TimedScan(Scan):
     """A scan that sums up how long it takes to read.
 
     Attributes:
-        seconds: So far.
+        seconds: Seconds that reading took so far.
     """
 
     def __init__(self, scan: Scan) -> None:

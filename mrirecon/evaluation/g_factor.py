@@ -26,9 +26,9 @@ def sense_noise(maps: Maps, mask: Mask, regularization: float = 0.0) -> Float32[
     that the small systems are solved exactly (Pruessmann et al., Magn Reson Med 42:952, 1999).
 
     Args:
-        maps: Whitened sensitivities.
+        maps: Sensitivities of whitened coils.
         mask: A pattern along one axis, or a lattice; calibration lines along one axis may be in it.
-        regularization: :math:`\lambda` as in :class:`CgSense`.
+        regularization: Weight :math:`\lambda` of the penalty, as in :class:`CgSense`.
 
     Returns:
         Zero where the maps are, infinite where the coils cannot tell the aliased pixels apart.

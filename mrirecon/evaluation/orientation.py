@@ -32,8 +32,8 @@ def misplaced(image: Volume, reference: Volume) -> str | None:
     orientations and at all circular shifts, whatever the scale of the intensities is.
 
     Args:
-        image: As it is scored.
-        reference: Of the same shape.
+        image: Volume as it is scored.
+        reference: Reference volume of the same shape.
 
     Returns:
         Words that follow "closest to the reference when"; None when it is in place.

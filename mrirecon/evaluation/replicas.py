@@ -64,11 +64,12 @@ def pseudo_replicas(
     noise of neighbouring slices adds, for a method that sees them, is not counted.
 
     Args:
-        reconstructor: Any; for a nonlinear one the result holds for this image and noise level.
-        sample: Whitened, noise of unit variance per real component before ``sample.scale``,
+        reconstructor: Reconstructor of any kind; for a nonlinear one the result holds for this
+            image and noise level.
+        sample: Whitened Sample, noise of unit variance per real component before ``sample.scale``,
             unless ``sample.noise`` tells.
-        replicas: How many noisy reconstructions.
-        seed: Of the noise.
+        replicas: Number of noisy reconstructions.
+        seed: Seed of the noise.
         calibrate: Whether the calibration sees the noise too, as another measurement's would. When
             False, k-space without additional noise is handed over as ``sample.calibration``, so
             that maps and kernels stay as they are.

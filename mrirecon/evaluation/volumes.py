@@ -23,7 +23,8 @@ class StoredVolume:
     """A volume and the data set that it was found in.
 
     Attributes:
-        values: In the units of the file; negative ones stay negative, as in fastMRI's evaluation.
+        values: Values in the units of the file; negative ones stay negative, as in fastMRI's
+            evaluation.
         dataset: Name of the data set.
     """
 
@@ -88,7 +89,7 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
     Complex volumes are compared by their magnitudes.
 
     Args:
-        path: The file.
+        path: Path of the file.
         dataset: Name of the data set; when None, that which the file's own k-space belongs to
             (``reconstruction_esc`` for a single coil), else the first of ``TARGETS`` it has.
 

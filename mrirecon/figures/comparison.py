@@ -28,10 +28,10 @@ def comparison(
     """Show a reference and reconstructions in one window, and below them their error maps.
 
     Args:
-        reference: What the others should look like.
-        panels: The reconstructions.
-        title: Written above.
-        gain: The error maps' window is the image window divided by this.
+        reference: Panel with what the others should look like.
+        panels: Panels with the reconstructions.
+        title: Title of the figure; empty for none.
+        gain: Factor by which the window of the error maps is narrower than that of the images.
     """
     high = top_of_grey(reference.image)
     columns = len(panels) + 1

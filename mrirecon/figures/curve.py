@@ -17,9 +17,9 @@ class Point:
     """A number at some time of a training.
 
     Attributes:
-        epoch: Epochs that had passed, with fractions.
-        updates: Updates of the weights that had been made.
-        value: The number.
+        epoch: Number of epochs that had passed, with fractions.
+        updates: Number of updates of the weights that had been made.
+        value: Number that was told at that time.
     """
 
     epoch: float
@@ -31,8 +31,8 @@ def learning_curve(curves: Mapping[str, Sequence[Point]], *, title: str = "") ->
     """Draw one panel for each quantity, training and validation in one.
 
     Args:
-        curves: The points of ``train/loss``, ``val/ssim`` and so on.
-        title: Written above.
+        curves: Points of ``train/loss``, ``val/ssim`` and so on.
+        title: Title of the figure; empty for none.
     """
     quantities = sorted({name.rpartition("/")[2] for name in curves}, key=_place)
     with style():

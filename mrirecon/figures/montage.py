@@ -30,8 +30,8 @@ def montage(
     columns. An even choice is made of more than there is room for.
 
     Args:
-        volume: Magnitude images.
-        title: Written above.
+        volume: Magnitude images of one frame or several.
+        title: Title of the figure; empty for none.
         voxel: Pixel spacing along y and x in mm, so that rectangular pixels are shown as such.
         edges: What the left, right, top and bottom edge of a slice is called, written on the
             first one.

@@ -17,8 +17,8 @@ def save_figure(
     """Write a figure as PNG.
 
     Args:
-        path: The file.
-        figure: Any figure.
+        path: Path of the file.
+        figure: Figure to write.
         overwrite: Replace an older picture of ours.
         resolution: Pixels per inch.
     """

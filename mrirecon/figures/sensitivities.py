@@ -24,9 +24,9 @@ def sensitivities_figure(
     """Show magnitude and phase of each coil, and ESPIRiT's eigenvalue below where there is one.
 
     Args:
-        maps: Of one slice; zero outside of the object, where the phase is left blank.
+        maps: Sensitivities of one slice; zero outside of the object, where the phase is left blank.
         eigenvalue: 1 where the sensitivities explain the calibration data.
-        title: Written above.
+        title: Title of the figure; empty for none.
         crop: Contour drawn into the eigenvalue.
         aspect: Height of a pixel divided by its width.
     """

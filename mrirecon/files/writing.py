@@ -32,11 +32,11 @@ def refuse_existing(
     """Raise OutputError when there is something at ``path`` that may not be replaced.
 
     Args:
-        path: Of an output.
+        path: Path of an output.
         overwrite: Whether an output of the same kind may be replaced.
-        kind: Of the output; None when nothing may be replaced whatever ``overwrite`` says.
-        advice: What else can be done.
-        choice: How the user says that it may be replaced.
+        kind: Kind of the output; None when nothing may be replaced whatever ``overwrite`` says.
+        advice: Sentence about what else can be done.
+        choice: Words for how the user says that it may be replaced.
     """
     if not os.path.lexists(path):
         return
@@ -50,8 +50,8 @@ def atomic(path: Path, kind: Kind | None = None, *, overwrite: bool = False) -> 
     """Yield a temporary path that becomes ``path`` when the block succeeds.
 
     Args:
-        path: Of the output.
-        kind: The mark that the block leaves in the file, so that it can be replaced later.
+        path: Path of the output.
+        kind: Mark that the block leaves in the file, so that it can be replaced later.
         overwrite: Replace an output of the same kind.
 
     Raises:

@@ -71,8 +71,8 @@ class StateInitializer(nn.Module):
     Args:
         channels: Features of the state.
         layers: Number of recurrent layers.
-        hidden: Features of the convolutions.
-        dilations: Of the same convolutions.
+        hidden: Number of features of each convolution.
+        dilations: Dilation of each of these convolutions.
     """
 
     def __init__(

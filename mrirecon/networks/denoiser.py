@@ -17,7 +17,7 @@ class ImageNetwork(nn.Module):
     Images are zero-padded to the size that the network needs, and cropped again.
 
     Args:
-        body: The network.
+        body: Network between the two convolutions.
         inputs: Complex images that it sees together.
         outputs: Complex images that it makes of them.
     """

@@ -18,7 +18,7 @@ class DilatedCnn(nn.Module):
 
     Args:
         hidden: Features of each dilated convolution.
-        dilations: Of the same convolutions.
+        dilations: Dilation of each of these convolutions.
     """
 
     def __init__(

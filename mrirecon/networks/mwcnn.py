@@ -26,9 +26,10 @@ class Mwcnn(JointNetwork):
         images: Number of complex images in the input.
         outputs: Number of complex images in the output.
         channels: Features of each level, and so the number of levels.
-        convolutions: Of each level, on the way down and again on the way up.
+        convolutions: Number of convolutions of each level, on the way down and again on the way up.
         first_channels: Features at full size.
-        first_convolutions: At full size, before the levels and again after them.
+        first_convolutions: Number of convolutions at full size, before the levels and again after
+            them.
     """
 
     def __init__(
@@ -75,10 +76,10 @@ class ResidualMwcnn(nn.Module):
     r"""Adds a correction to a single image, :math:`D(x) = x + N(x)`, by a :class:`Mwcnn`.
 
     Args:
-        channels: As for :class:`Mwcnn`.
-        convolutions: As for :class:`Mwcnn`.
-        first_channels: As for :class:`Mwcnn`.
-        first_convolutions: As for :class:`Mwcnn`.
+        channels: Features of each level, as in :class:`Mwcnn`.
+        convolutions: Number of convolutions of each level, as in :class:`Mwcnn`.
+        first_channels: Features at full size, as in :class:`Mwcnn`.
+        first_convolutions: Number of convolutions at full size, as in :class:`Mwcnn`.
     """
 
     images = 1

@@ -101,7 +101,7 @@ class PromptUnet(FeatureNetwork):
         prompt_size: Height and width of the prompts of the second level; each level below halves.
         encoder: Channel-attention blocks of each level, the last those of the bottom.
         decoder: Channel-attention blocks that take each level below the first up.
-        history: Of how many earlier cascades the features are seen.
+        history: Number of earlier cascades whose features are seen; 0 for none.
         condition: Length of the embedding that modulates the features; 0 for none.
     """
 

@@ -34,7 +34,7 @@ class TransposedAttention(nn.Module):
     queries and keys are normalized first.
 
     Args:
-        channels: Features.
+        channels: Number of features.
         heads: Groups of features that attend among themselves.
     """
 
@@ -66,7 +66,7 @@ class GatedFeedForward(nn.Module):
     r"""Two branches of features, one of which gates the other (GDFN), :math:`\phi(a) \odot b`.
 
     Args:
-        channels: Features.
+        channels: Number of features.
         expansion: Hidden features of a branch for each of them.
     """
 
@@ -89,9 +89,9 @@ class TransformerBlock(nn.Module):
     """Adds attention and then the feed-forward network, each of normalized features.
 
     Args:
-        channels: Features.
-        heads: As for :class:`TransposedAttention`.
-        expansion: As for :class:`GatedFeedForward`.
+        channels: Number of features.
+        heads: Groups of features that attend among themselves, as in :class:`TransposedAttention`.
+        expansion: Hidden features of a branch for each feature, as in :class:`GatedFeedForward`.
     """
 
     def __init__(self, channels: int, heads: int, expansion: float) -> None:
@@ -119,7 +119,7 @@ class Restormer(FeatureNetwork):
         heads: Attention heads of each level.
         refinement: Transformer blocks after the decoder.
         expansion: Hidden features of the feed-forward networks for each of theirs.
-        history: Of how many earlier cascades the features are seen (not in Restormer).
+        history: Number of earlier cascades whose features are seen (not in Restormer); 0 for none.
         condition: Length of the embedding that modulates the features; 0 for none.
     """
 

@@ -70,13 +70,13 @@ class LinePlan:
 
     Attributes:
         first: First phase encoding of the measured interval, on the grid of the image.
-        last: Last one, included.
+        last: Last phase encoding of that interval, included.
         center: The line of k = 0, counted from ``first``.
         skipped: Samples left out at the beginning of each readout.
         samples: Samples of a full readout, oversampling included.
-        kept: Which phase encodings of the grid are measured.
-        calibration: Which of them lie in the fully sampled centre.
-        raster: Which of them the image would have had without a fully sampled centre.
+        kept: Whether each phase encoding of the grid is measured.
+        calibration: Whether each phase encoding lies in the fully sampled centre.
+        raster: Whether the image would have had each phase encoding without a fully sampled centre.
         drawn: The undersampling, or None.
     """
 

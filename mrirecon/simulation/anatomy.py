@@ -95,9 +95,9 @@ class Anatomy:
     """One subject's head; :meth:`fractions` tells what is where.
 
     Attributes:
-        shape: Sizes.
-        fields: Random functions.
-        rotation: Turns head into LPS coordinates.
+        shape: Sizes of the head and its parts.
+        fields: Random functions of position, which give the individual detail.
+        rotation: Matrix that turns head into LPS coordinates.
         shift: Position of the brain's centre in LPS mm.
         lesions: Pathology, possibly none.
     """

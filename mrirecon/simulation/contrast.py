@@ -39,8 +39,8 @@ class SpinEcho(Contrast):
     (Hendrick et al., Magn Reson Imaging 2:193, 1984).
 
     Attributes:
-        repetition_time: ms.
-        echo_time: ms.
+        repetition_time: Repetition time in ms.
+        echo_time: Echo time in ms.
         label: Short lower-case name used in file names, for instance ``t2``.
     """
 
@@ -73,9 +73,9 @@ class InversionRecovery(Contrast):
     reconstruction would show it.
 
     Attributes:
-        repetition_time: ms.
-        echo_time: ms.
-        inversion_time: ms.
+        repetition_time: Repetition time in ms.
+        echo_time: Echo time in ms.
+        inversion_time: Inversion time in ms.
         label: Short lower-case name used in file names.
     """
 
@@ -118,9 +118,9 @@ class GradientEcho(Contrast):
     :math:`\cos\alpha = E_1`.
 
     Attributes:
-        repetition_time: ms.
-        echo_time: ms.
-        flip_angle: Degrees.
+        repetition_time: Repetition time in ms.
+        echo_time: Echo time in ms.
+        flip_angle: Flip angle in degrees.
         label: Short lower-case name used in file names.
     """
 

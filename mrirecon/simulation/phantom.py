@@ -64,7 +64,7 @@ class PlaneWaveCoils:
 
     Attributes:
         coefficients: Weight of every wave in every coil.
-        frequencies: In cycles per mm.
+        frequencies: Frequency of every wave along both axes, in cycles per mm.
     """
 
     coefficients: Complex128[np.ndarray, "coil wave"]
@@ -89,7 +89,7 @@ class EllipsePhantom:
     """Ellipses, seen by one uniform coil or by ``coils``.
 
     Attributes:
-        ellipses: Their intensities add.
+        ellipses: Ellipses of the object, whose intensities add.
         fov: Field of view ``(h, w)`` in mm.
         coils: Sensitivities; None for a single uniform coil.
     """

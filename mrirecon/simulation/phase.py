@@ -14,7 +14,7 @@ class ObjectPhase:
     off-resonance :math:`\Delta f` has bumps above the sinuses and the ear canals, which hold air.
 
     Attributes:
-        coefficients: Of 1, x, y, z and the six products of second order.
+        coefficients: Coefficients of 1, x, y, z and the six products of second order.
         sources: Centres of off-resonance in LPS mm.
         strengths: Phase that off-resonance has made there, in rad.
         reach: Width of each bump in mm.

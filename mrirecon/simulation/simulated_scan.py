@@ -225,9 +225,10 @@ def simulated_scans(
     Ranges that do not overlap share no subject, whatever the protocol.
 
     Args:
-        first: First subject.
+        first: Number of the first subject.
         count: Number of subjects.
-        protocol: What is scanned and how.
+        protocol: Protocol of all scans, which tells what is scanned and how; None takes the default
+            one.
         contrasts: Labels from ``CONTRASTS`` that take turns by the subject's number; empty to give
             every subject the protocol's contrast.
         with_maps: Whether Samples carry the true sensitivities.

@@ -103,11 +103,11 @@ class SimulationProtocol:
 
     Attributes:
         contrast: Pulse sequence; :data:`mrirecon.simulation.contrast.CONTRASTS` has examples.
-        prescription: Slices.
+        prescription: Stack of slices to measure.
         coils: Number of receive loops, 1 to 32.
         snr: Mean signal of the brain in the fully sampled root-sum-of-squares image, in units of
             the noise's standard deviation per real component.
-        field_strength: 1.5 or 3 T.
+        field_strength: Field strength in T, 1.5 or 3.
         lesions: Whether some subjects have pathology.
     """
 

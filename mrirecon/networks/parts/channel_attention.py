@@ -15,7 +15,7 @@ class ChannelAttention(nn.Module):
     Hu, Shen and Sun, CVPR 2018; Zhang et al., ECCV 2018.
 
     Args:
-        channels: Features.
+        channels: Number of features.
         reduction: Features for each hidden one.
     """
 
@@ -37,7 +37,7 @@ class ChannelAttentionBlock(nn.Module):
     Zhang et al., ECCV 2018 (RCAN), in the variant of Xin et al., arXiv:2309.13839.
 
     Args:
-        channels: Features.
+        channels: Number of features.
     """
 
     def __init__(self, channels: int) -> None:

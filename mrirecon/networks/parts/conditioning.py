@@ -46,7 +46,7 @@ class Conditioning(nn.Module):
         """Return the embedding of every member.
 
         Args:
-            sample: A batch.
+            sample: A batch of slices.
             step: Number of the step, from zero; of no effect when steps are not told apart.
 
         Raises:

@@ -23,11 +23,11 @@ class FeatureNetwork(nn.Module, ABC):
         inputs: Features it takes.
         outputs: Features it gives.
         multiple: What the height and the width must be a multiple of.
-        history: Of how many earlier cascades it takes the features.
+        history: Number of earlier cascades whose features it takes; 0 when it takes none.
         condition: Length of the embedding it takes; 0 when it takes none.
         entries: A :class:`LevelEntry` for each level.
-        encoder: What follows it on each level.
-        down: What leads from each level to the next.
+        encoder: Blocks that follow the entry on each level.
+        down: Layers that lead from each level to the next.
     """
 
     inputs: int

@@ -20,8 +20,8 @@ def normalized_leaky_relu(
     float32 whatever the type of ``x``; twice differentiable it is not.
 
     Args:
-        x: Feature maps.
-        slope: Of the negative part, positive.
+        x: Feature maps to normalize.
+        slope: Slope of the negative part, positive.
     """
     result: Tensor = _NormalizedLeakyRelu.apply(x, slope)
     return result
