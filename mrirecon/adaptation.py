@@ -33,8 +33,8 @@ class AdaptationRecord:
     """What an adaptation did.
 
     Attributes:
-        steps: Updates that were made.
-        best: After how many of them the weights were kept.
+        steps: Number of updates that were made.
+        best: Number of updates after which the weights were kept.
         losses: Self-validation loss by the number of updates.
     """
 
@@ -74,15 +74,15 @@ class Adaptation:
     trained weights it is test-time adaptation (Darestani, Liu and Heckel, ICML 2022).
 
     Args:
-        objective: Self-supervised; :class:`Ssdu` when None.
+        objective: Self-supervised objective; None takes :class:`Ssdu`.
         validation: Share :math:`|\Gamma| / |\Omega|`, as far as the centre leaves as many.
         center: Central samples ``(h, w)`` that are never set aside; None keeps the whole
             calibration region.
-        steps: Most updates; in each, one slice in turn.
-        interval: Updates between two validations.
-        patience: Validations without improvement after which it stops.
+        steps: Largest number of updates; in each, one slice in turn.
+        interval: Number of updates between two validations.
+        patience: Number of validations without improvement after which it stops.
         lr: Learning rate of Adam.
-        seed: Of everything that is random.
+        seed: Seed of everything that is random.
     """
 
     def __init__(
@@ -125,10 +125,10 @@ class Adaptation:
         All of the scan's k-space is held in memory.
 
         Args:
-            scan: Its targets, if it has any, are not used.
-            reconstructor: With the weights to start from.
-            transform: Applied to every slice first.
-            device: Where to compute; where the parameters are when None.
+            scan: Scan to fit to; targets, if it has any, are not used.
+            reconstructor: Reconstructor with the weights to start from.
+            transform: Preprocessing, applied to every slice first.
+            device: Torch device that computes; None takes that of the parameters.
             progress: Whether to show a progress bar.
 
         Raises:

@@ -32,7 +32,7 @@ def build_node(tree: Any, role: type[T], key: str, **given: Any) -> T:
     Args:
         tree: Plain containers; a dict with a ``_target_``.
         role: The type that the result must have, for instance ``Reconstructor``.
-        key: Where the node sits, for the error message (``model``, ``data.train`` ...).
+        key: Place of the node, for the error message (``model``, ``data.train`` ...).
         given: Arguments that no configuration can hold, such as objects built before.
 
     Raises:

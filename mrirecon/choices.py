@@ -30,9 +30,9 @@ class Group:
     """A group of configuration files, one of which is chosen.
 
     Attributes:
-        name: Its folder.
-        default: What is chosen when nobody chooses; ``null`` for nothing, empty for a part.
-        comment: What the YAML says about it.
+        name: Name of the group, which is that of its folder.
+        default: Choice when nobody chooses; ``null`` for nothing, empty for a part.
+        comment: Comment of the YAML about it.
     """
 
     name: str

@@ -19,10 +19,10 @@ def complete(line: str, commands: Sequence[str], plain: Sequence[str], conf: Pat
     """Return what may stand at the end of a line.
 
     Args:
-        line: Up to the cursor, with the name of the program.
-        commands: All commands.
-        plain: Those without a configuration.
-        conf: Where the configuration lies.
+        line: Line up to the cursor, with the name of the program.
+        commands: Names of all commands.
+        plain: Names of the commands without a configuration.
+        conf: Folder of the configuration.
     """
     words = line.split(" ")
     typed = words[-1]

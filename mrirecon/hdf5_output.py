@@ -79,8 +79,8 @@ class NewFile(h5py.File):
     """An HDF5 file that is being written; what its disk refuses is told when asked, and at the end.
 
     Args:
-        disk: Where it goes.
-        **options: Of :class:`h5py.File`.
+        disk: File that is written to, as :mod:`h5py` sees it.
+        **options: Options of :class:`h5py.File`.
     """
 
     def __init__(self, disk: _Disk, **options: Any) -> None:
@@ -98,8 +98,8 @@ def created_hdf5(path: Path, **options: Any) -> Iterator[NewFile]:
     """Yield a new HDF5 file at ``path``, which is complete and closed after the block.
 
     Args:
-        path: Of the file; replaced when it exists.
-        **options: Of :class:`h5py.File`.
+        path: Path of the file; replaced when it exists.
+        **options: Options of :class:`h5py.File`.
 
     Raises:
         OSError: When it cannot be written; also when only its last part cannot.

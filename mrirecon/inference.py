@@ -31,15 +31,16 @@ def reconstruct_scan(
     """Reconstruct every slice of every frame of ``scan``, or some of them.
 
     Args:
-        scan: Read slice by slice, each once; only one batch of k-space is held, and the slices
-            around it for a method that wants to see them (``context``).
-        reconstructor: In evaluation mode afterwards. One that is ``joint`` gets all frames of a
-            slice as one batch.
-        transform: Applied to every slice first; normalisation is undone here.
-        batch_size: Slices computed at once; of no effect on a ``joint`` reconstructor.
-        device: Where to compute; where the reconstructor's parameters are when None.
+        scan: Scan that is read slice by slice, each once; only one batch of k-space is held, and
+            the slices around it for a method that wants to see them (``context``).
+        reconstructor: Method that makes the images; it is in evaluation mode afterwards. One that
+            is ``joint`` gets all frames of a slice as one batch.
+        transform: Preprocessing, applied to every slice first; normalisation is undone here.
+        batch_size: Number of slices computed at once; of no effect on a ``joint`` reconstructor.
+        device: Torch device that computes; None takes that of the reconstructor's parameters.
         progress: Whether to show a progress bar.
-        planes: The wanted ones, when not all are; each equals that of the whole scan.
+        planes: Numbers of the wanted planes, each of which equals that of the whole scan; None
+            takes all.
 
     Returns:
         Magnitude images on ``scan.header.matrix``, in the units of the raw file and the order of
@@ -156,8 +157,8 @@ def slices_with_neighbors(
     Each slice is read once and held for as long as a later one has it in its neighbors.
 
     Args:
-        scan: As a reader or the simulation made it.
-        indices: In the order in which the slices are wanted.
+        scan: Scan as a reader or the simulation made it.
+        indices: Numbers of the slices in the order in which they are wanted.
         neighbors: What the method declares; see :meth:`Neighbors.of`.
     """
     header = scan.header

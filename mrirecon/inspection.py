@@ -28,12 +28,12 @@ class Inspection:
     """The report on one file.
 
     Attributes:
-        path: The file.
+        path: Path of the file.
         header: What reconstruction will go by.
         sampling: How it was sampled.
         content: What else the format tells, as ``(what, value)``.
         memory: MB that CG-SENSE needs per slice, about.
-        seconds: That CG-SENSE takes for the scan on this machine's CPU, about.
+        seconds: Seconds that CG-SENSE takes for the scan on this machine's CPU, about.
         command: The line that reconstructs the file.
     """
 
@@ -55,8 +55,8 @@ def inspect_file(path: str | Path, reading: ReadOptions | None = None) -> Inspec
     """Read the headers and every slice: how a scan was sampled shows in all of them only.
 
     Args:
-        path: The file.
-        reading: What to override of what it says.
+        path: Path of the file.
+        reading: Read options, which override what the file says; None overrides nothing.
 
     Raises:
         RawDataError: When the file cannot be read.

@@ -30,7 +30,7 @@ class Interrupted(SystemExit):
     """A signal asked this process to stop; uncaught, it ends it with the right exit status.
 
     Args:
-        number: Of the signal.
+        number: Number of the signal.
         note: What the user should know, for instance how to go on.
 
     Attributes:

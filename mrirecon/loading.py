@@ -100,9 +100,9 @@ def check_size(node: dict[str, Any], checkpoint: Checkpoint, path: str) -> None:
     packages' classes need not support: those are as large as their authors want.
 
     Args:
-        node: Of the Reconstructor, checked.
-        checkpoint: That it came with.
-        path: Of the file, for the message.
+        node: Node of the Reconstructor, checked.
+        checkpoint: Checkpoint that it came with.
+        path: Path of the file, for the message.
 
     Raises:
         ConfigError: When it is too large, or cannot be built.

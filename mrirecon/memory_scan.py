@@ -15,11 +15,11 @@ class MemoryScan(Scan):
     """A Scan of an array: centred k-space of an orthonormal Fourier transform.
 
     Args:
-        kspace: Complex, of shape ``(coil, h, w)`` or ``(slice, coil, h, w)``: readout ``h``, phase
-            encoding ``w``, k = 0 at ``n // 2``. Samples that are zero in all coils are taken for
-            not measured, unless the whole slice is zero, which is taken to be sampled as the others
-            are; lines that were measured completely become a line pattern.
-        name: Of the scan; seeds masks.
+        kspace: Complex array of shape ``(coil, h, w)`` or ``(slice, coil, h, w)``: readout ``h``,
+            phase encoding ``w``, k = 0 at ``n // 2``. Samples that are zero in all coils are taken
+            for not measured, unless the whole slice is zero, which is taken to be sampled as the
+            others are; lines that were measured completely become a line pattern.
+        name: Name of the scan; seeds masks.
 
     Raises:
         ShapeError: When the array has another shape, or is not complex.
@@ -49,7 +49,7 @@ class SampleScan(Scan):
     """A Scan of one Sample, which stays as it is.
 
     Args:
-        sample: One slice.
+        sample: Sample of one slice.
     """
 
     def __init__(self, sample: Sample) -> None:

@@ -55,8 +55,8 @@ def structural_similarity(
     (Wang et al., IEEE Trans Image Process 13:600, 2004; skimage's defaults, fastMRI's SSIMLoss).
 
     Args:
-        image: Magnitude images.
-        reference: What they should be.
+        image: Magnitude images to compare.
+        reference: Magnitude images that they should be.
         peak: Data range :math:`L` of each image.
 
     Raises:

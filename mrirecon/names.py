@@ -44,7 +44,7 @@ def public_name(path: str) -> str:
     """Return the name under which a part is exported; the path itself where it is not.
 
     Args:
-        path: Of a ``_target_``: the public name, or where a version of mrirecon defined it.
+        path: Path of a ``_target_``: the public name, or where a version of mrirecon defined it.
     """
     path = RENAMED.get(path, path)
     module, _, name = path.rpartition(".")

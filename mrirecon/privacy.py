@@ -48,8 +48,8 @@ def recorded(
     """Return header and provenance as outputs tell them.
 
     Args:
-        header: Of the scan.
-        raw: One of its planes, with signal if there is one.
+        header: Header of the scan.
+        raw: One plane of the scan, with signal if there is one.
         made: How; its command tells no more than it may. Source, versions, fingerprint and the
             checksum of the weights are filled in here.
         file: What was reconstructed.
@@ -79,9 +79,9 @@ def disclosed(
     """Return what outputs may tell, in text that every format can hold.
 
     Args:
-        header: Of the scan.
-        provenance: In full, except for its command and configuration (see :func:`private_command`,
-            :func:`private_tree`).
+        header: Header of the scan.
+        provenance: Full provenance, except for its command and configuration (see
+            :func:`private_command`, :func:`private_tree`).
         file: The raw file.
         disclosure: What may be told.
     """
@@ -120,7 +120,7 @@ def private_command(words: Sequence[str], file: str = "") -> list[str]:
     """Return a command line without the names of folders.
 
     Args:
-        words: As they were typed.
+        words: Words of the command line as they were typed.
         file: Name of the raw file that stands for what ``input`` found.
     """
     result: list[str] = []

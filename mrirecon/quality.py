@@ -15,7 +15,7 @@ class MeasuredMask:
     """How one plane was sampled.
 
     Attributes:
-        name: Which plane, in words.
+        name: Name of the plane, in words.
         mask: True where k-space was used.
         acs: Size ``(h, w)`` of the fully sampled centre.
         acceleration: All positions divided by the used ones.
@@ -33,12 +33,12 @@ class CoilPictures:
 
     Attributes:
         magnitude: One picture per coil.
-        of: What they show, in words.
-        spacing: Of the pixels along both axes, in mm.
+        of: Contents of the pictures, in words.
+        spacing: Distance of the pixels along both axes in mm.
         eigenvalue: Largest ESPIRiT eigenvalue at every pixel: 1 where the sensitivity model
             explains the calibration data. None for other estimators.
-        crop: Below this eigenvalue the maps are zero.
-        unit: Of the magnitude.
+        crop: Eigenvalue below which the maps are zero.
+        unit: Unit of the magnitude.
     """
 
     magnitude: Float32[np.ndarray, "coil h w"]
@@ -59,8 +59,8 @@ class NoiseMaps:
         signal: Magnitude image, in units of the noise of a fully sampled image.
         deviation: Standard deviation of the image's noise in the same units, so 1 where nothing
             is amplified.
-        replicas: From how many reconstructions.
-        spacing: Of the pixels along both axes, in mm.
+        replicas: Number of reconstructions that it was estimated from.
+        spacing: Distance of the pixels along both axes in mm.
     """
 
     signal: Float32[np.ndarray, "y x"]
@@ -90,8 +90,8 @@ class Residual:
         relative: Norm of the difference, divided by that of the measured k-space.
         noise: Root-mean-square of the difference in units of the noise's standard deviation: about
             1 when noise is all that is left over. None when the noise is not known.
-        misfit: As ``relative``, without the part that noise explains; where the noise is not known
-            it is estimated as for every method.
+        misfit: Norm of the difference without the part that noise explains, divided like
+            ``relative``; where the noise is not known it is estimated as for every method.
     """
 
     maps: str
@@ -113,16 +113,16 @@ class Quality:
 
     Attributes:
         plane: The plane, in words.
-        masks: Of the first plane and of this one; a single entry when they agree.
+        masks: Masks of the first plane and of this one; a single entry when they agree.
         kspace: Root-sum-of-squares over coils of what the method was given.
         peak: Position of its largest value, which should be ``(h // 2, w // 2)`` or beside it.
         coils: Sensitivities or coil images.
         noise: SNR and noise amplification.
         correlation: Magnitude of the noise correlation between coils, before whitening.
-        residual: Of the image and the maps of record, ESPIRiT's of the same data, which are the
-            same for every method, so that methods compare.
-        own_residual: Of the image and the maps that the method itself has used; None when it has
-            none, or its image has no phase.
+        residual: Residual of the image and the maps of record, ESPIRiT's of the same data, which
+            are the same for every method, so that methods compare.
+        own_residual: Residual of the image and the maps that the method itself has used; None when
+            it has none, or its image has no phase.
         missing: What was not measured, and why.
         seconds: Durations by what was done.
         memory: Peak memory in MB by where.

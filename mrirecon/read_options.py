@@ -11,9 +11,9 @@ class ReadOptions:
     """Choices that override what a file says; every one may be left alone.
 
     Attributes:
-        measurement: Which of several measurements in one file: the name of an HDF5 group, or a
-            number that counts from 0 and from the end when negative. Otherwise the last one with
-            imaging lines is read.
+        measurement: Choice of one of several measurements in one file: the name of an HDF5 group,
+            or a number that counts from 0 and from the end when negative. None takes the last one
+            with imaging lines.
         noise: Path of another file with the noise scan; coils are matched by name.
         center: Value of the phase-encoding counter that encodes k = 0.
         fourier_sign: Sign of the vendor's Fourier transform: 1 as in mrirecon, -1 the opposite.

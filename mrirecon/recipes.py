@@ -42,8 +42,8 @@ def plain_node(value: Any, key: str) -> dict[str, Any]:
     """Copy a node of a recipe into plain containers of plain values.
 
     Args:
-        value: As it was read.
-        key: Where it sits, with the file, for the error message.
+        value: Node as it was read.
+        key: Place of the node, with the file, for the error message.
 
     Raises:
         ConfigError: When it holds anything but numbers, words, lists and dicts; when it is too
@@ -65,8 +65,8 @@ def check_targets(
 
     Args:
         node: Plain containers, as :func:`plain_node` returns them.
-        key: Where it sits, for the error message.
-        packages: The user trusts all functions and classes that these packages define.
+        key: Place of the node, for the error message.
+        packages: Packages of which the user trusts all functions and classes that they define.
         named: Classes that the user has named without regard to the file.
 
     Raises:

@@ -28,8 +28,9 @@ class Provenance:
         config: The resolved configuration, as YAML.
         checkpoint: Path of the weights; empty for a classical method.
         acceleration: All positions of the k-space grid divided by the sampled ones.
-        fingerprint: Of the raw data, the same for whatever is made of one scan; empty if unknown.
-        versions: Of mrirecon and of what computes for it, as ``name version``.
+        fingerprint: Fingerprint of the raw data, the same for whatever is made of one scan; empty
+            if unknown.
+        versions: Versions of mrirecon and of what computes for it, as ``name version``.
         adaptation: How the network was fitted to this very scan: a summary, then its
             self-validation loss step by step. Empty when it was not.
     """
@@ -50,11 +51,11 @@ class Reconstruction:
     """Magnitude volumes that belong together: the phases or repetitions of one contrast.
 
     Attributes:
-        volume: On the header's matrix, in the units of the raw file, one frame or several.
-        header: Of these frames.
+        volume: Images of one frame or several on the header's matrix, in the units of the raw file.
+        header: Header of these frames.
         provenance: How they were made.
         suffix: What tells this series from the others of the same scan: empty, or ``_echo-2``.
-        number: Of this series within the scan, from 1.
+        number: Number of this series within the scan, from 1.
         volumetric: The scan was 3-D, whatever the header says about the volume's planes.
         quality: What was measured about it, or None.
         complex_volume: The images with their phase, of which ``volume`` is the magnitude; None

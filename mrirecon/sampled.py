@@ -18,13 +18,15 @@ class Sampling:
 
     Attributes:
         acceleration: All positions of the k-space grid divided by the measured ones.
-        pattern: In words; of each kind of plane when they differ, first planes counted from 1.
+        pattern: Pattern in words; of each kind of plane when they differ, first planes counted from
+            1.
         acs: Fully sampled centre ``(h, w)``, the smallest of a plane.
-        reference: The same of a separate reference scan; None when a plane has none.
+        reference: Size ``(h, w)`` of a separate reference scan, the smallest of a plane; None when
+            a plane has none.
         partial_fourier: Measured share of readout and phase encoding, from end to end, the
             smallest of a plane.
-        one_sided: In some plane one side of the centre reaches further than the other.
-        accelerations: The smallest and the largest of a plane.
+        one_sided: Whether in some plane one side of the centre reaches further than the other.
+        accelerations: Smallest and largest acceleration of a plane.
         empty: Numbers of the planes that hold no signal, from 0.
         told: Acceleration, its range and empty planes in words.
     """

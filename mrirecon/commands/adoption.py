@@ -27,8 +27,8 @@ def adopted(
     Choosing the same class once more is allowed, and tells that the user knows it.
 
     Args:
-        recipe: From the checkpoint.
-        path: Of the checkpoint.
+        recipe: Recipe from the checkpoint.
+        path: Path of the checkpoint.
         chosen: The user's own nodes by group, as plain containers.
         trust: Packages that the recipe may name.
 
@@ -62,8 +62,8 @@ class StartingWeights:
     """The checkpoint that a training starts from, with a new optimizer.
 
     Attributes:
-        path: Of the file.
-        checkpoint: Its content.
+        path: Path of the checkpoint.
+        checkpoint: Content of the checkpoint.
     """
 
     path: str

@@ -117,7 +117,8 @@ class Sweep:
     """The jobs of ``--multirun``, of which one that is refused must not stop the others.
 
     Args:
-        process: That runs the sweep; a launcher such as Slurm's may run the jobs elsewhere.
+        process: Id of the process that runs the sweep; a launcher such as Slurm's may run the jobs
+            elsewhere.
     """
 
     def __init__(self, process: int) -> None:
@@ -163,7 +164,7 @@ def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
     """A choice that nothing uses must not be made in silence.
 
     Args:
-        config: Before interpolations are resolved.
+        config: Configuration before interpolations are resolved.
         key: A group that others refer to, for instance ``sensitivity``.
         users: The groups that may.
 

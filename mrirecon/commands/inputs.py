@@ -16,8 +16,9 @@ def input_files(inputs: str | Sequence[str], pattern: str = "*") -> tuple[list[P
     common when file names alone would not tell them apart, else None: they go by their file names.
 
     Args:
-        inputs: Each a file, a folder, or a shell pattern such as ``scans/P*/cine_lax.mat``.
-        pattern: Which files of folders belong; see :func:`raw_files`.
+        inputs: One path or several, each a file, a folder, or a shell pattern such as
+            ``scans/P*/cine_lax.mat``.
+        pattern: Shell pattern of the files of folders that belong; see :func:`raw_files`.
 
     Raises:
         RawDataError: When one of them names no file.

@@ -34,8 +34,8 @@ def build_method(
 
     Args:
         config: The composed configuration.
-        checkpoint_path: Of the weights, which may bring the model along.
-        device: Where to compute.
+        checkpoint_path: Path of the weights, which may bring the model along; None for none.
+        device: Torch device that computes.
         trust: Packages whose classes the checkpoint may name.
 
     Raises:

@@ -20,7 +20,7 @@ class Outputs:
     """The files that a run writes, from the names of its inputs.
 
     Args:
-        folder: Where they go.
+        folder: Folder of the outputs.
         formats: Keys of :data:`~mrirecon.writers.WRITERS`.
         inputs: The raw files, none of which may be replaced.
         existing: What happens to older outputs.

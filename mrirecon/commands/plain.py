@@ -12,7 +12,7 @@ def plain_parser(name: str, text: str | None) -> argparse.ArgumentParser:
     """Return a parser whose help is the text of the command's module.
 
     Args:
-        name: Of the command.
+        name: Name of the command.
         text: Docstring of its module.
     """
     return argparse.ArgumentParser(

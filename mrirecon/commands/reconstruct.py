@@ -161,8 +161,8 @@ class QualityPage:
     """What became of a quality page.
 
     Attributes:
-        path: Where it is; None when it could not be made.
-        warnings: What it warns of.
+        path: Path of the page; None when it could not be made.
+        warnings: Sentences about what it warns of.
     """
 
     path: Path | None

@@ -55,10 +55,10 @@ def check_resume(path: str, facts: RunFacts, data: DataModule, trainer: pl.Train
     """Refuse a checkpoint of another run, and hand one of this run over to the Trainer.
 
     Args:
-        path: The checkpoint.
-        facts: Of the run that is about to resume it.
-        data: Of that run.
-        trainer: Of that run.
+        path: Path of the checkpoint.
+        facts: Settings and scans of the run that is about to resume it.
+        data: Data of that run.
+        trainer: Trainer of that run.
 
     Raises:
         ConfigError: Naming every setting that differs, with both values; or when it is damaged.

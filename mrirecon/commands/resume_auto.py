@@ -20,9 +20,9 @@ def checkpoint_to_resume(config: DictConfig, resume: str | None, folder: Path) -
     with ``resume=auto`` this begins the run or goes on with it.
 
     Args:
-        config: Of the command, with its interpolations.
-        resume: What was asked for: a file, ``auto``, or None.
-        folder: Of the run.
+        config: Configuration of the command, with its interpolations.
+        resume: Choice of the user: a file, ``auto``, or None.
+        folder: Folder of the run.
 
     Raises:
         ConfigError: When ``auto`` would look into another folder each time.

@@ -114,9 +114,10 @@ class RunLength:
     """How long a run is at the most.
 
     Attributes:
-        batches: Of an epoch, in each process.
-        together: Batches of an update.
-        updates: Of the weights; infinite when only time or a callback ends the run.
+        batches: Number of batches of an epoch, in each process.
+        together: Number of batches of an update.
+        updates: Number of updates of the weights; infinite when only time or a callback ends the
+            run.
         by_steps: Whether ``trainer.max_steps`` ends it.
     """
 
