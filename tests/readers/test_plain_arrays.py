@@ -140,6 +140,99 @@ def test_kspace_of_a_plain_transform_gives_the_image_where_it_was(tmp_path, h, w
     assert not noted(open_scan(path, ReadOptions(image_centered=True)), "object")
 
 
+@pytest.mark.parametrize(("h", "w", "lines"), [(48, 40, 8), (47, 41, 12), (48, 41, 0)])
+def test_the_origin_of_undersampled_kspace_is_found_in_its_complete_centre(tmp_path, h, w, lines):
+    kspace = stack((h, w), slices=1)
+    kept = np.arange(w) % 2 == w // 2 % 2
+    kept[w // 2 - lines // 2 : w // 2 + lines // 2] = True
+    plain = np.fft.fft2(ifft(torch.from_numpy(kspace)).numpy(), norm="ortho").astype(np.complex64)
+    path = saved(tmp_path / "plain.npy", plain * np.fft.ifftshift(kept))
+    opened = open_scan(path)
+    expected = torch.from_numpy(kspace[0] * kept)
+    torch.testing.assert_close(opened[0].kspace, expected, rtol=1e-4, atol=1e-5)
+    assert noted(opened, "along h and w: its origin was moved from the first pixel")
+
+
+@pytest.mark.parametrize("corner", [False, True])
+@pytest.mark.parametrize("slices", [13, 16])
+def test_kspace_along_three_axes_is_no_stack_of_slices(tmp_path, corner, slices):
+    planes = torch.from_numpy(stack((48, 40), slices=slices, coils=2))
+    volume = fft(planes, (0,)).numpy()
+    path = saved(tmp_path / "a.npy", np.fft.ifftshift(volume, 0) if corner else volume)
+    refused(path, r"along axis 0 \(slice, .*\), too: this looks like 3-D k-space")
+    assert open_scan(path, ReadOptions(axes="slice coil h w")).header.slices == slices
+    opened = open_scan(saved(tmp_path / "stack.npy", planes.numpy()))
+    assert right(opened, planes.numpy())
+
+
+@pytest.mark.parametrize("corner", [(), (0, 1, 2)])
+@pytest.mark.parametrize("partitions", [3, 8])
+def test_few_partitions_are_told_from_coils_and_slices(tmp_path, partitions, corner):
+    planes = torch.from_numpy(stack((48, 40), slices=partitions, coils=2))  # z, coil, x, y
+    volume = fft(planes, (0,)).numpy().transpose(2, 3, 0, 1)
+    opened = open_scan(bart(tmp_path, np.fft.ifftshift(volume, corner)))
+    expected = ifft(torch.from_numpy(volume), (0,))[24].permute(2, 0, 1)
+    torch.testing.assert_close(opened[24].kspace, expected, rtol=1e-4, atol=1e-5)
+    stored = np.fft.ifftshift(planes.numpy().transpose(2, 3, 0, 1), corner[:2])
+    path = bart(tmp_path, stored)
+    refused(path, f"no peak along PHS2 .{partitions}.*dimension 13")
+    assert open_scan(path, ReadOptions(centered=True)).header.slices == 48
+
+
+def test_coils_around_the_object_of_which_neighbours_are_alike_are_coils(tmp_path):
+    h, w, coils = 64, 56, 12
+    image = ifft(torch.from_numpy(stack((h, w), slices=1, coils=1)[0, 0])).numpy()
+    y, x = np.meshgrid(np.arange(h) / h - 0.5, np.arange(w) / w - 0.5, indexing="ij")
+    angles = 2 * np.pi * np.arange(coils)[:, None, None] / coils
+    distance = (y - 0.6 * np.sin(angles)) ** 2 + (x - 0.6 * np.cos(angles)) ** 2
+    maps = np.exp(-distance / 0.4 + 1j * (angles + y * np.cos(angles)))
+    kspace = fft(torch.from_numpy((maps * image).astype(np.complex64))).numpy()
+    refused(saved(tmp_path / "coils.npy", kspace), "looks like coils.*reading.axes='coil h w'")
+
+
+def test_one_slice_of_a_mat_file(tmp_path):
+    kspace = stack((64, 56), 3, slices=1)
+    savemat(tmp_path / "a.mat", {"kspace": kspace[0].transpose(1, 2, 0)})
+    assert right(open_scan(tmp_path / "a.mat"), kspace)
+
+
+@pytest.mark.parametrize("value", [np.nan, -1, np.inf])
+@pytest.mark.parametrize("suffix", [".h5", ".npz", ".mat"])
+def test_a_mask_that_may_mean_either_is_refused(tmp_path, suffix, value):
+    kspace, kept = stack((48, 41), slices=1), np.arange(41) % 2 == 0
+    path, mask = tmp_path / f"a{suffix}", np.where(kept, 1.0, value)
+    if suffix == ".h5":
+        write_hdf5(path, kspace=kspace, mask=mask)
+    elif suffix == ".npz":
+        np.savez(path, kspace=kspace, mask=mask)
+    else:
+        savemat(path, {"kspace": kspace.transpose(2, 3, 1, 0), "mask": mask[:, None].T})
+    refused(path, f"'mask' holds {value}.* in 20 of 41 places, expected 0")
+
+
+def test_a_mask_that_is_stored_otherwise_than_its_kspace_is_refused(tmp_path):
+    kspace = stack((48, 48), slices=1)
+    kept = np.arange(48) % 3 == 0
+    kept[18:30] = True
+    path = write_hdf5(tmp_path / "a.h5", kspace=kspace * kept[:, None], mask=kept)
+    refused(path, "fits exactly transposed")
+    mask = np.repeat(kept[:, None], 48, 1)
+    path = write_hdf5(tmp_path / "b.h5", kspace=kspace * kept[:, None], mask=mask)
+    assert np.array_equal(open_scan(path)[0].mask.numpy(), mask)
+    path = write_hdf5(tmp_path / "c.h5", kspace=kspace * kept, mask=np.fft.ifftshift(kept))
+    refused(path, "fits exactly after fftshift")
+    path = write_hdf5(tmp_path / "d.h5", kspace=kspace, mask=kept)
+    assert open_scan(path)[0].mask.tolist() == [kept.tolist()]
+
+
+def test_values_beyond_single_precision_are_told(tmp_path):
+    kspace = stack((48, 40), slices=1).astype(np.complex128)
+    path = saved(tmp_path / "large.npy", kspace * 1e45)
+    with pytest.raises(RawDataError, match="larger than single precision holds"):
+        open_scan(path)[0]
+    refused(saved(tmp_path / "small.npy", kspace * 1e-60), "smaller than single precision holds")
+
+
 def test_a_known_layout_is_never_turned_around(tmp_path):
     stored = np.fft.ifftshift(stack((48, 40), slices=1), -1)
     header = xml(full=48, w=40, maximum=39, center=20).encode()

@@ -129,7 +129,7 @@ def check_order(
 
 def _check_slices(array: KSpaceArray, stored: Stored, signal: Signal) -> list[str]:
     """Find coils that are taken for slices."""
-    if not looks_like_coils(array, stored, signal, "slice"):
+    if "slice" not in array.axes or not looks_like_coils(array, stored, signal, "slice"):
         return []
     if array.coils > 1 and looks_like_coils(array, stored, signal, "coil"):
         return []
@@ -188,3 +188,29 @@ def refuse_order(array: KSpaceArray, reasons: list[str]) -> None:
             f"{reason}; say what the axes are: reading.axes='{order}' fits the signal, "
             f"reading.axes='{' '.join(array.axes)}' keeps what was assumed"
         )
+
+
+def refuse_volume(
+    array: KSpaceArray, stored: Stored, signal: Signal, expected: tuple[str, ...]
+) -> None:
+    """Refuse k-space along three axes, the slices among them, where slices are expected.
+
+    Raises:
+        RawDataError: When the energy of slices is that of partitions: it has the peak of k-space,
+            and its Fourier transform has none, as a profile through an object has none.
+    """
+    if "slice" in expected or "slice" not in array.axes or not signal.is_kspace("slice"):
+        return
+    fixed = {word: index for word, index in signal.strongest.items() if word not in ("slice", "w")}
+    lines = array.peek(stored, ("slice", "w"), fixed)[:, signal.strongest["w"]]
+    shifted = np.fft.ifftshift(lines) if signal.peaks["slice"].place == "center" else lines
+    profile = np.abs(np.fft.ifft(shifted.astype(np.complex128)))
+    if find_peak(profile**2).place != "none":
+        return
+    order = " ".join(array.axes)
+    raise RawDataError(
+        f"'{array.name}' {array.shape} would be taken as ({', '.join(array.axes)}), but the signal "
+        f"peaks as k-space does along axis {_numbers(array, ['slice'])}, too: this looks like "
+        "3-D k-space, expected separate slices; apply an inverse Fourier transform along that "
+        f"axis first, or say reading.axes='{order}' if these are slices"
+    )

@@ -17,7 +17,11 @@ from jaxtyping import Complex64
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
-from mrirecon.readers.arrays.bart_contents import check_slices, refuse_trajectory
+from mrirecon.readers.arrays.bart_contents import (
+    check_slices,
+    refuse_few_partitions,
+    refuse_trajectory,
+)
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 
 SIGNATURE = b"# Dimensions"
@@ -102,6 +106,8 @@ class BartScan(ArrayScan):
     def describe(self, file: Contents, notes: list[str]) -> dict[str, Any]:
         notes.append("The file has no header: voxel sizes are unknown.")
         if self._split:
+            if self.reading.centered is None:
+                refuse_few_partitions(self.array, self._squeezed(file))
             notes.append("The 3-D k-space was transformed along its readout and split into planes.")
         elif not self._words[0]:
             notes.append(

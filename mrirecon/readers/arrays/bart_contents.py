@@ -1,13 +1,19 @@
 """BART files that are no Cartesian k-space of single slices, recognised by their contents."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.plausibility import SHORTEST
 from mrirecon.readers.arrays.array_words import Stored
+from mrirecon.readers.arrays.axis_order import find_signal
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 
 TRAJECTORY = (2, 3)
 """Coordinates of a sample, along READ."""
+MOST = 0.75
+"""Share of the energy along the partitions of 3-D k-space, through k = 0, that one of them has."""
 BRIGHT = 30.0
 """Energy of one slice, relative to every other, that looks like a sum of slices."""
 
@@ -23,6 +29,36 @@ def refuse_trajectory(stored: np.ndarray) -> None:
             f"{stored.shape[0]} real numbers along READ and no coils: this is a trajectory, "
             "expected k-space on a Cartesian grid. Non-Cartesian k-space is not supported"
         )
+
+
+def refuse_few_partitions(array: KSpaceArray, stored: Stored) -> None:
+    """Refuse a short PHS2 axis along which the signal has no peak: coils or slices lie there.
+
+    Args:
+        array: The layout of a 3-D scan, PHS2 as ``w``.
+        stored: The array.
+
+    Raises:
+        RawDataError: When READ and PHS1 have the peak of k-space, and no partition has most of the
+            energy of the line through k = 0.
+    """
+    partitions = array.count("w")
+    if not 1 < partitions < SHORTEST:
+        return
+    array = replace(array, corner=(), plain=())  # positions as they are stored
+    signal = find_signal(array, stored)
+    if not (signal.is_kspace("slice") and signal.is_kspace("h")):
+        return
+    fixed = {word: index for word, index in signal.strongest.items() if word != "w"}
+    energy = np.square(np.abs(array.peek(stored, ("w",), fixed)), dtype=np.float64)
+    if not energy.any() or energy.max() > MOST * energy.sum():
+        return
+    raise RawDataError(
+        f"the signal has no peak along PHS2 ({partitions}), as 3-D k-space has: these look like "
+        "coils, which belong into dimension 3 (COIL), or slices, into dimension 13 (SLICE), "
+        "expected partitions; 'bart transpose 2 3' or 'bart transpose 2 13' moves them there, "
+        "reading.centered=true says that they are partitions all the same"
+    )
 
 
 def check_slices(array: KSpaceArray, stored: Stored) -> list[str]:

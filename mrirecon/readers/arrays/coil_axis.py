@@ -5,8 +5,9 @@ between neighbouring samples (Uecker et al., Magn Reson Med 71:990, 2014), and y
 image in different places. Slices share no relations, or they are alike.
 """
 
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import combinations, pairwise
+from typing import TypeAlias
 
 import numpy as np
 from jaxtyping import Complex64, Float64
@@ -25,7 +26,12 @@ RELATED, CLOSELY = 0.35, 0.3
 ALIKE, IN_PHASE = 0.85, 0.6
 """Neighbouring coils are less alike than this, as magnitudes or as complex images. Measured: slices
 above 0.89 as magnitudes, but for phantoms with different content; coils 0.34 to 0.97."""
+SURELY, APART = 0.23, 0.7
+"""Further coils that add less than this, fine, are related even if neighbours are alike, as coils
+around the object are; but not all of them are alike, as are frames of one slice. Measured: coils
+of which neighbours are alike below 0.22 and 0.61, slices above 0.24 or 0.77."""
 Plane = Complex64[np.ndarray, "h w"]
+Pairs: TypeAlias = Callable[[list[np.ndarray]], Iterable[tuple[np.ndarray, np.ndarray]]]
 
 
 def are_coils(planes: Sequence[Plane], peaks: tuple[Peak, Peak]) -> bool:
@@ -41,15 +47,17 @@ def are_coils(planes: Sequence[Plane], peaks: tuple[Peak, Peak]) -> bool:
         return False
     blocks, noise = [], []
     for values in planes:
-        block = _around(values, peaks, 0, BLOCK)
-        edge = np.abs(_around(values, peaks, values.shape[0] // 2, 3)) ** 2
+        block = _around(values, peaks, 0, BLOCK).astype(np.complex128)  # squares may overflow
+        edge = np.abs(_around(values, peaks, values.shape[0] // 2, 3).astype(np.complex128)) ** 2
         norm = float(np.linalg.norm(block))
         if not block.all() or not edge.any():
             return False
-        blocks.append(block.astype(np.complex128) / norm)
+        blocks.append(block / norm)
         # half of the energies of noise are below log 2 of their mean
         noise.append(float(np.median(edge[edge > 0])) / np.log(2) / norm**2)
-    return _related(blocks, noise) and _different(blocks)
+    added = _added(blocks, noise)
+    surely = added(FINE) < SURELY and _magnitudes(blocks, _pairs) < APART
+    return surely or (_related(blocks, added) and _different(blocks))
 
 
 def _around(
@@ -64,7 +72,8 @@ def _around(
     return values
 
 
-def _related(blocks: list[np.ndarray], noise: list[float]) -> bool:
+def _added(blocks: list[np.ndarray], noise: list[float]) -> Callable[[float], float]:
+    """Return what a further coil adds to the components of one, above a share of the energy."""
     windows = [
         np.lib.stride_tricks.sliding_window_view(block, (KERNEL, KERNEL)).reshape(-1, KERNEL**2)
         for block in blocks
@@ -79,6 +88,10 @@ def _related(blocks: list[np.ndarray], noise: list[float]) -> bool:
         together = _count(joint, share, rows * float(np.mean(noise)))
         return float((together / alone - 1) / (len(windows) - 1))
 
+    return added
+
+
+def _related(blocks: list[np.ndarray], added: Callable[[float], float]) -> bool:
     return added(COARSE) < RELATED and (_magnitudes(blocks) < ALIKE or added(FINE) < CLOSELY)
 
 
@@ -100,8 +113,12 @@ def _in_phase(blocks: list[np.ndarray]) -> float:
     return float(min(abs(np.vdot(a, b)) for a, b in pairwise(blocks)))
 
 
-def _magnitudes(blocks: list[np.ndarray]) -> float:
-    """Return how alike the magnitudes of the two least alike neighbours are, at most 1."""
+def _pairs(blocks: list[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    return combinations(blocks, 2)
+
+
+def _magnitudes(blocks: list[np.ndarray], pairs: Pairs = pairwise) -> float:
+    """Return how alike the magnitudes of the least alike pair are, at most 1."""
     images = [np.abs(np.fft.ifft2(np.fft.ifftshift(block))) for block in blocks]
     images = [image / np.linalg.norm(image) for image in images]
-    return float(min((a * b).sum() for a, b in pairwise(images)))
+    return float(min((a * b).sum() for a, b in pairs(images)))

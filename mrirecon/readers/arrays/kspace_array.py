@@ -208,10 +208,16 @@ class KSpaceArray:
         if not all_finite(result.view(np.float32)):
             where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
             raise RawDataError(
-                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity), "
-                "expected numbers; copy or export the file again"
+                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity)"
+                f"{self._beyond(stored)}, expected numbers; copy or export the file again"
             )
         return self._in_the_middle(result, wanted)
+
+    def _beyond(self, stored: Stored) -> str:
+        double = self.kind == "fields" or stored.dtype.itemsize > (
+            8 if self.kind == "complex" else 4
+        )
+        return ", or larger than single precision holds, 3e38" if double else ""
 
     def peek(
         self, stored: Stored, wanted: Sequence[str], fixed: dict[str, int]
@@ -280,4 +286,9 @@ class KSpaceArray:
         result = np.empty(real.shape, np.complex64)
         with np.errstate(over="ignore", invalid="ignore"):  # found out by the caller
             result.real, result.imag = real, imaginary
+        if not result.any() and (np.any(real) or np.any(imaginary)):
+            raise RawDataError(
+                f"the values of '{self.name}' are smaller than single precision holds, 1e-45; "
+                "multiply them by a constant and save them again"
+            )
         return result, kept

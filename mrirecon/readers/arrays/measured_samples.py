@@ -81,7 +81,7 @@ def everything(array: KSpaceArray) -> Bool[Tensor, "1 1 w"]:
 def stored_mask(
     stored: object, array: KSpaceArray, name: str = "mask", transposed: bool = False
 ) -> Bool[Tensor, "frame #h w"]:
-    """Read a mask of shape (w), (h, w) or (frame, h, w); every value but 0 means sampled.
+    """Read a mask of shape (w), (h, w) or (frame, h, w); every positive value means sampled.
 
     Args:
         stored: The mask as it is stored.
@@ -90,7 +90,7 @@ def stored_mask(
         transposed: Whether the last two axes are ``w h``.
 
     Raises:
-        RawDataError: When it has another shape.
+        RawDataError: When it has another shape, or values that may mean either.
     """
     (h, w), frames = array.grid, len(array.frames)
     plain = isinstance(stored, Stored) and stored.dtype.kind in "biuf"
@@ -105,10 +105,18 @@ def stored_mask(
     ):  # fmt: skip
         order = f"({w}, {h})" if transposed else f"({h}, {w})"
         raise RawDataError(
-            f"'{name}' is {shape} {values.dtype}, but k-space is (h, w) = {array.grid}: expected "
+            f"'{name}' is {getattr(stored, 'shape', '')} {getattr(stored, 'dtype', 'a group')}, "
+            f"but k-space is (h, w) = {array.grid}: expected "
             f"a mask of shape ({w},) or {order}, for {frames} frames; correct or delete it"
         )
-    mask = (values != 0).reshape(-1, *np.atleast_2d(values).shape[-2:])
+    unclear = ~(values >= 0) | np.isinf(values)
+    if unclear.any():
+        raise RawDataError(
+            f"'{name}' holds {values[unclear].flat[0]} in {int(unclear.sum())} of {values.size} "
+            "places, expected 0 where k-space was not sampled and 1 where it was; correct or "
+            "delete it"
+        )
+    mask = (values > 0).reshape(-1, *np.atleast_2d(values).shape[-2:])
     if "w" in array.corner:  # a mask is stored as its k-space is
         mask = np.fft.fftshift(mask, -1)
     if "h" in array.corner and mask.shape[-2] > 1:
@@ -146,6 +154,7 @@ def look_for_zeros(
             sampled = np.any(read_plane(plane, 0, average) != 0, axis=0)
             if not sampled[known].all() or not known.any():
                 sampled = np.any(read_plane(plane, None, average) != 0, axis=0)
+                _refuse_misplaced(known, sampled)
             nonempty |= bool(sampled.any())
             if (sampled & known).any():
                 seen.append((sampled & known, known))
@@ -178,6 +187,27 @@ def look_for_zeros(
     if len({column.tobytes() for _, column in lines}) > 1 and array.averages == 1:
         notes.append("Not all slices and frames have the same columns: each has its own mask.")
     return MeasuredSamples(told, "lines" if all(row.all() for row, _ in lines) else "rectangle")
+
+
+def _refuse_misplaced(known: Bool[np.ndarray, "h w"], sampled: Bool[np.ndarray, "h w"]) -> None:
+    """Refuse a mask that is stored in another way than its k-space.
+
+    Raises:
+        RawDataError: When it does not fit, and exactly fits transposed or shifted.
+    """
+    others = {
+        "transposed: it is along the other axis, or its axes are exchanged": known.T,
+        "after fftshift: its centre is in the corner, that of k-space is not, or the other way "
+        "round": np.fft.fftshift(known),
+        "after ifftshift: its centre is elsewhere than that of k-space": np.fft.ifftshift(known),
+    }
+    fitting = [how for how, other in others.items() if np.array_equal(other, sampled)]
+    if fitting and not np.array_equal(known, sampled):
+        raise RawDataError(
+            "'mask' leaves out samples that are there and keeps others that are zero; it fits "
+            f"exactly {fitting[0]}; save it as k-space is, (h, w), or delete it: zeros tell what "
+            "was not sampled"
+        )
 
 
 def _sampled_columns(

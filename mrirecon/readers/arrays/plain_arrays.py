@@ -13,7 +13,6 @@ from jaxtyping import Complex64, Float64
 
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import ifft
-from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.raw.content import Content, Numbers, content_notes
 from mrirecon.raw.plausibility import (
     SHORTEST,
@@ -25,14 +24,16 @@ from mrirecon.raw.plausibility import (
 )
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.array_words import Stored
-from mrirecon.readers.arrays.axis_order import Signal, check_order, find_signal, refuse_order
+from mrirecon.readers.arrays.axis_order import (
+    Signal,
+    check_order,
+    find_signal,
+    refuse_order,
+    refuse_volume,
+)
+from mrirecon.readers.arrays.image_origin import image_origin
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 
-LOW_RESOLUTION = 32
-"""Samples of the centre whose image shows where the object is."""
-EDGES, RATHER = 0.8, 0.65
-"""Energy in the outermost quarter of the field of view, relative to that in the outermost and the
-central one, of an object at the edges; and when k-space was in the corner already."""
 EVEN = 0.25
 """Spokes, and lines without phase encoding, differ less than this from one another in k = 0."""
 Plane = Complex64[np.ndarray, "coil h w"]
@@ -66,6 +67,7 @@ def check_array(
     if reading.centered is None:
         if reading.axes is None and choosable:
             refuse_order(array, check_order(array, stored, signal, words))
+            refuse_volume(array, stored, signal, words)
         if min(array.grid) < SHORTEST or any(peaks[word].place == "none" for word in words):
             plane = array.plane_at(stored, where)
             refuse_no_kspace(array, plane, (peaks["h"], peaks["w"]))
@@ -125,7 +127,12 @@ def centered(
     corner = tuple(word for word in words if signal.peaks[word].place == "corner")
     if not corner:
         return array
-    found = " and ".join(_where(signal.peaks[word], word) for word in corner)
+    # an axis that is too short to tell was transformed as the others
+    short = [w for w in words if signal.peaks[w].size < SHORTEST and not signal.peaks[w].index]
+    if len(corner) + len(short) == len(words):
+        corner = tuple(word for word in words if word in (*corner, *short))
+    places = " and ".join(_where(signal.peaks[word], word) for word in corner)
+    found = f"The signal peaks at {places}"
     if known:
         raise RawDataError(
             f"{found} of '{array.name}': its centre is in the corner, expected in the middle as in "
@@ -140,62 +147,12 @@ def centered(
 
 
 def _where(peak: Peak, word: str) -> str:
-    return f"The signal peaks at index {peak.index} of {peak.size} along {word}"
+    return f"index {peak.index} of {peak.size} along {word}"
 
 
 def _option(words: tuple[str, ...], corner: tuple[str, ...]) -> str:
     left = [word for word in words if word not in corner and word in ("h", "w")]
     return left[0] if len(left) == 1 else "false"
-
-
-def image_origin(array: KSpaceArray, plane: Plane, reading: ReadOptions) -> KSpaceArray:
-    """Return the layout with the axes along which the image's first pixel was its origin.
-
-    ``fft(image)`` without ``ifftshift`` makes such k-space; its image comes out with the object
-    at the edges.
-
-    Args:
-        array: The layout, with its axes in the corner.
-        plane: One plane, in the order of that layout.
-        reading: ``image_centered`` overrules what is seen.
-    """
-    if reading.image_centered is not None:
-        return array if reading.image_centered else replace(array, plain=("h", "w"))
-    edges = {word: _at_edges(plane, axis) for word, axis in (("h", -2), ("w", -1))}
-    moved = tuple(word for word in array.corner if edges.get(word, 0.0) > RATHER)
-    if moved and "slice" in array.corner:  # the readout of a 3-D scan, transformed alike
-        moved += ("slice",)
-    seen = [word for word, share in edges.items() if word not in moved and share > EDGES]
-    notes = list(array.notes)
-    if moved:
-        notes.append(
-            f"The object would lie at the edges of the image along {' and '.join(moved)}: its "
-            "origin was moved from the first pixel into the middle, too "
-            "(reading.image_centered=true prevents it)."
-        )
-    if seen:
-        notes.append(
-            f"The object lies at the edges of the image along {' and '.join(seen)}: if k-space was "
-            "computed by a Fourier transform without ifftshift, reading.image_centered=false moves "
-            "it into the middle."
-        )
-    return replace(array, plain=moved, notes=tuple(notes))
-
-
-def _at_edges(plane: Plane, axis: int) -> float:
-    """Compare the energy at the edges of the image with that in its middle; 0 when unknown."""
-    if min(plane.shape[-2:]) < SHORTEST:
-        return 0.0
-    sizes = [min(size, LOW_RESOLUTION) for size in plane.shape[-2:]]
-    block = center_fit(torch.from_numpy(plane), sizes)
-    if bool((block == 0).all(0).any()) or not bool(block.any()):
-        return 0.0  # undersampled: the image is folded
-    image = root_sum_of_squares(ifft(block)).double().square()
-    line = image.sum(-1 if axis == -2 else -2)
-    size = len(line)
-    edges = float(line[: size // 8].sum() + line[size - size // 8 :].sum())
-    middle = float(line[size // 2 - size // 8 : size // 2 + size // 8].sum())
-    return edges / (edges + middle)
 
 
 def refuse_no_kspace(array: KSpaceArray, plane: Plane, peaks: tuple[Peak, Peak]) -> None:
