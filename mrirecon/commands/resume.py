@@ -26,6 +26,7 @@ from mrirecon.training.continuity import (
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.open_update import GRADIENTS
 from mrirecon.training.position import position_in
+from mrirecon.training.storable import storable
 
 GROUPS = ("objective", "optimizer", "scheduler")
 FLAGS = (
@@ -43,7 +44,7 @@ def run_facts(
     """Return what a resumed run must share with this one."""
     nodes = {**vars(module.recipe), **{key: plain(config[key], key) for key in GROUPS}}
     settings = {k: v for name, node in nodes.items() for k, v in settings_of(name, node).items()}
-    settings |= {f"trainer.{name}": getattr(trainer, name) for name in FLAGS}
+    settings |= {f"trainer.{name}": storable(getattr(trainer, name)) for name in FLAGS}
     settings["trainer.devices"] = trainer.world_size
     if module.scheduled_to_the_end:
         settings |= {f"trainer.{name}": getattr(trainer, name) for name in ENDS}

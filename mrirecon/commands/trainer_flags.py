@@ -57,6 +57,9 @@ def check_flags(flags: dict[str, Any]) -> None:
         if _is_number(value) and (value < 0 or (value == 0 and name in POSITIVE)):
             lowest = "above" if name in POSITIVE else "at least"
             raise ConfigError(f"trainer.{name} must be {lowest} 0, got {value}")
+    for name, value in flags.items():
+        if _is_number(value) and not math.isfinite(value):
+            raise ConfigError(f"trainer.{name}={value}: expected a finite number")
     for name, value in EMPTY.items():
         if _is_number(flags.get(name)) and flags[name] == value:
             raise ConfigError(f"trainer.{name}={value} {NOTHING}")

@@ -1,16 +1,15 @@
 """Checkpoints on the disk: written as a whole, and read."""
 
-import io
 import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from pytorch_lightning.plugins.io import TorchCheckpointIO
 
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files.partials import NEW, partial_folder
 from mrirecon.training.checkpoint import read_state
+from mrirecon.training.storable import storable, written
 
 
 class AtomicCheckpoints(TorchCheckpointIO):
@@ -36,15 +35,16 @@ class AtomicCheckpoints(TorchCheckpointIO):
 
         Raises:
             OutputError: When it cannot be written, or when there is something else in its place.
+            ConfigError: When it could not be read without running code.
         """
+        checkpoint = storable(without_folders(checkpoint))
         if "://" in str(path):  # remote storage
             super().save_checkpoint(checkpoint, path, storage_options)
             return
         path = _absolute(path)
         if path not in self._own:
             refuse_replacing(path, checkpoint)
-        content = io.BytesIO()  # torch turns errors of a disk into others, which say little
-        torch.save(without_folders(checkpoint), content)
+        content = written(checkpoint)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with partial_folder(path.parent) as folder:

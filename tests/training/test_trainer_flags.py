@@ -36,6 +36,9 @@ REFUSED = [
     ({"check_val_every_n_epoch": 0}, "check_val_every_n_epoch must be above 0"),
     ({"log_every_n_steps": -1}, "log_every_n_steps must be at least 0"),
     ({"fast_dev_run": -1}, "fast_dev_run must be at least 0"),
+    ({"gradient_clip_val": float("nan")}, "gradient_clip_val=nan: expected a finite number"),
+    ({"limit_val_batches": float("nan")}, "limit_val_batches=nan: expected a finite"),
+    ({"val_check_interval": float("inf")}, "val_check_interval=inf: expected a finite"),
     ({"val_check_interval": "00:00:01:00"}, "validation by the clock repeats no run"),
     ({"val_check_interval": 0}, "val_check_interval=0: expected a number of batches"),
 ]
