@@ -12,6 +12,7 @@ from .image_series import ImageSeries as ImageSeries
 from .memory_scan import MemoryScan as MemoryScan
 from .metrics import nmse as nmse, psnr as psnr, ssim as ssim
 from .pipeline import Method as Method
+from .read_options import ReadOptions as ReadOptions
 from .readers import open_scan as open_scan
 from .reconstructors.base import Reconstructor as Reconstructor
 from .reconstructors.classical.adaptive_combine import AdaptiveCombine as AdaptiveCombine

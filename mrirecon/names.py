@@ -35,7 +35,11 @@ FORMER_MODULES = {
     ),
 }
 """Where version 0.1 defined the exports of a package: modules that have another place by now."""
-RENAMED = {"mrirecon.reading.Reading": "mrirecon.read_options.ReadOptions"}
+RENAMED = {
+    "mrirecon.networks.JointUnet": "mrirecon.networks.FusionUnet",
+    "mrirecon.networks.joint_unet.JointUnet": "mrirecon.networks.FusionUnet",
+    "mrirecon.reading.Reading": "mrirecon.read_options.ReadOptions",
+}
 """Parts that version 0.1 called otherwise."""
 
 

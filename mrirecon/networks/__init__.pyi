@@ -1,7 +1,7 @@
 from .conv_ind_rnn import ConvIndRnn as ConvIndRnn
 from .denoiser import Denoiser as Denoiser, ImageNetwork as ImageNetwork
+from .fusion_unet import FusionUnet as FusionUnet
 from .joint_cnn import JointCnn as JointCnn
-from .joint_unet import JointUnet as JointUnet
 from .mwcnn import Mwcnn as Mwcnn, ResidualMwcnn as ResidualMwcnn
 from .norm_unet import NormUnet as NormUnet
 from .parts.conditioning import Conditioning as Conditioning

@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from mrirecon.config import build
 from mrirecon.errors import ShapeError
 from mrirecon.networks import PromptUnet, Restormer
-from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.operators import data_weights
 from mrirecon.reconstructors.base import Reconstructor
@@ -168,7 +168,7 @@ def test_empty_slices_are_empty_and_harmless(stack):
     edge = near.replace(kspace=0 * near.kspace, maps=0 * near.maps)
     nothing = sample.replace(kspace=0 * sample.kspace, maps=0 * sample.maps)
     network = model(
-        consistency=RefinedMaps(CorrectedMaps(JointUnet(2, 2, 2)), KspaceStep())
+        consistency=RefinedMaps(CorrectedMaps(FusionUnet(2, 2, 2)), KspaceStep())
     ).train()
     for dtype in (torch.float32, torch.bfloat16):
         network.zero_grad()
@@ -255,7 +255,7 @@ def test_recomputed_activations_give_the_same_gradients(stack, tied, lists):
 
     def make():
         torch.manual_seed(0)
-        step = RefinedMaps(CorrectedMaps(JointUnet(2, 2, 2)), KspaceStep())
+        step = RefinedMaps(CorrectedMaps(FusionUnet(2, 2, 2)), KspaceStep())
         body = prompts(condition=2)
         return model(1, body, consistency=step, conditioning=Told(), iterations=3, tied=tied)
 
@@ -310,7 +310,7 @@ def test_maps_are_corrected_by_what_the_image_does_not_explain():
     outside[:, :3] = 0
     sample = sample.replace(maps=sample.maps * outside)
     data = DataTerm.of(sample, sample.maps)
-    update = CorrectedMaps(JointUnet(2, 2, 2))
+    update = CorrectedMaps(FusionUnet(2, 2, 2))
     torch.testing.assert_close(update(x, data), sample.maps)
     nn.init.constant_(update.step, 0.4)
     expected = []

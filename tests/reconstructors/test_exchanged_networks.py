@@ -9,8 +9,8 @@ from mrirecon.errors import ConfigError
 from mrirecon.networks import Denoiser, NormUnet, ResidualCnn, Restormer
 from mrirecon.networks.conv_gru import ConvGru
 from mrirecon.networks.conv_ind_rnn import ConvIndRnn
+from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.networks.joint_cnn import JointCnn
-from mrirecon.networks.joint_unet import JointUnet
 from mrirecon.networks.mwcnn import Mwcnn, ResidualMwcnn
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.cascade_net import CascadeNet
@@ -154,16 +154,19 @@ def channels(image):
         (lambda: RecurrentVarNet(GIVEN, regularizer=ConvIndRnn(4)), "images must be 1 .* got 2"),
         (lambda: MoDL(GIVEN, JointCnn(6, 5)), "regularizer must be a network from one image"),
         (lambda: MoDL(GIVEN, ConvIndRnn(4)), "ConvIndRnn with these settings is none; choose res"),
-        (lambda: MoDL(GIVEN, JointUnet(3, 4, 1)), "regularizer must be a network from one image"),
+        (lambda: MoDL(GIVEN, FusionUnet(3, 4, 1)), "regularizer must be a network from one image"),
         (lambda: MoDL(GIVEN, Denoiser(tiny(), 3, 1)), "regularizer must be a network from one"),
         (lambda: MoDL(GIVEN, tiny()), "and Restormer with these settings is none"),
         (lambda: CascadeNet(GIVEN, None, Mwcnn(1, 1)), "kspace_regularizer must be a network from"),
         (lambda: FiVarNet(GIVEN, Mwcnn(6, 5)), "regularizer must be a network from one image to"),
         (lambda: VarNet(regularizer=Mwcnn(6, 5)), "regularizer must be a network from one image"),
         (lambda: VSharp(GIVEN, NormUnet(4, 1)), "a stack of 3 images to one image, and NormUnet"),
-        (lambda: VSharp(GIVEN, ResidualMwcnn([4])), "choose a JointUnet of 3 images, or prompt_un"),
+        (
+            lambda: VSharp(GIVEN, ResidualMwcnn([4])),
+            "choose a FusionUnet of 3 images, or prompt",
+        ),
         (lambda: VSharp(GIVEN, JointCnn(3, 1)), "a stack of 3 images to one image, and JointCnn"),
-        (lambda: VSharp(GIVEN, JointUnet(2, 4, 1)), "and JointUnet with these settings is none"),
+        (lambda: VSharp(GIVEN, FusionUnet(2, 4, 1)), "and FusionUnet with these settings is none"),
         (lambda: VSharp(GIVEN, Denoiser(tiny(), 3)), "and Denoiser with these settings is none"),
         (lambda: FiVarNet(GIVEN, cascades=0), "cascades must be at least 1, got 0"),
     ],

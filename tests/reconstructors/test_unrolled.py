@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from mrirecon.config import build
 from mrirecon.networks import NormUnet, PromptUnet, ResidualCnn, Restormer
 from mrirecon.networks.conv_gru import ConvGru
-from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.networks.mwcnn import Mwcnn
 from mrirecon.operators import data_weights, penalty_share
 from mrirecon.reconstructors.base import Reconstructor
@@ -47,7 +47,7 @@ METHODS = {
     "recurrent_varnet": lambda: RecurrentVarNet(GIVEN, 2, 4, 3),
     "lpd_net": lambda: LpdNet(GIVEN, 2, 8, 3, 3),
     "rim": lambda: Rim(GIVEN, 4, 8, 2),
-    "vsharp": lambda: VSharp(GIVEN, JointUnet(3, 4, 2), 2, 2),
+    "vsharp": lambda: VSharp(GIVEN, FusionUnet(3, 4, 2), 2, 2),
     "cascade_net": lambda: CascadeNet(GIVEN, ResidualCnn(4, 3), iterations=2),
     "kiki_net": lambda: CascadeNet(GIVEN, ResidualCnn(4, 3), ResidualCnn(4, 2), iterations=2),
     "fi_varnet": lambda: FiVarNet(GIVEN, None, 2, 4, 2, 3),
@@ -58,7 +58,7 @@ METHODS = {
     "sdum": lambda: DeepUnrolled(
         GIVEN,
         Restormer(4, (1, 1), (1, 2), 1, history=1),
-        RefinedMaps(CorrectedMaps(JointUnet(2, 4, 2)), KspaceStep()),
+        RefinedMaps(CorrectedMaps(FusionUnet(2, 4, 2)), KspaceStep()),
         iterations=2,
     ),
 }

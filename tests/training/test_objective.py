@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
-from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.modl import MoDL
 from mrirecon.reconstructors.learned.rim import Rim
@@ -72,7 +72,7 @@ def test_all_iterates_are_compared_and_later_ones_weigh_more(method):
     model = (
         Rim(GivenMaps(), 3, channels=4)
         if method == "rim"
-        else VSharp(GivenMaps(), JointUnet(3, 4, 1), iterations=3, steps=2)
+        else VSharp(GivenMaps(), FusionUnet(3, 4, 1), iterations=3, steps=2)
     )
     images = list(model.iterates(sample))
     assert len(images) == 3 and torch.equal(images[-1], model(sample))

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from mrirecon.networks.dilated_cnn import DilatedCnn
-from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.reconstructors.parts.data_consistency import SplittingStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.unrolled import (
@@ -36,7 +36,7 @@ class VSharp(Iterating):
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper refines them with a U-Net.
         regularizer: :math:`D`, from three complex images to one; None takes a
-            :class:`~mrirecon.networks.JointUnet` of 32 channels and 4 pools.
+            :class:`~mrirecon.networks.FusionUnet` of 32 channels and 4 pools.
         iterations: Number of ADMM iterations.
         steps: Gradient steps in each.
         penalty: :math:`\rho` before training.
@@ -55,7 +55,7 @@ class VSharp(Iterating):
         super().__init__()
         self.sensitivity = sensitivity
         self.iterations = iterations
-        denoiser = JointUnet() if regularizer is None else regularizer
+        denoiser = FusionUnet() if regularizer is None else regularizer
         check_makes_one("regularizer", denoiser, images=3)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         self.splitting = SplittingStep(iterations, steps, penalty)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
-from mrirecon.networks.joint_unet import JointUnet
+from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.operators import data_weights
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.parts.data_term import DataTerm
@@ -58,12 +58,12 @@ class CorrectedMaps(MapUpdate):
 
     Args:
         network: :math:`U`, from two complex images to one; None takes a small
-            :class:`~mrirecon.networks.JointUnet`.
+            :class:`~mrirecon.networks.FusionUnet`.
     """
 
     def __init__(self, network: nn.Module | None = None) -> None:
         super().__init__()
-        self.network = JointUnet(2, 8, 3) if network is None else network
+        self.network = FusionUnet(2, 8, 3) if network is None else network
         self.step = nn.Parameter(torch.empty(()))
         self.reset_parameters()
 

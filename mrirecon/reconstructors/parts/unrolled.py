@@ -85,7 +85,7 @@ def check_makes_one(name: str, network: nn.Module, images: int = 1) -> None:
     others = (
         "residual_cnn, norm_unet, mwcnn, prompt_unet or restormer"
         if images == 1
-        else f"a JointUnet of {images} images, or prompt_unet or restormer with images={images} "
+        else f"a FusionUnet of {images} images, or prompt_unet or restormer with images={images} "
         "and outputs=1"
     )
     wanted = "one image" if images == 1 else f"a stack of {images} images"

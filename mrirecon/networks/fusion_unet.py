@@ -7,7 +7,7 @@ from mrirecon.networks.parts.channels import from_channels, stacked_channels
 from mrirecon.networks.unet import Unet
 
 
-class JointUnet(nn.Module):
+class FusionUnet(nn.Module):
     """U-Net from the real and imaginary channels of several images to those of one.
 
     Its instance normalization forgets the scale of the input, so images should come scaled.
