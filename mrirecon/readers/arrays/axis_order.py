@@ -29,7 +29,7 @@ class Signal:
 
     Attributes:
         strongest: Position of the strongest sample that was found, by what the axes mean.
-        peaks: Along each axis, through that sample.
+        peaks: Peak of the energy along each axis, through that sample.
     """
 
     strongest: dict[str, int]
