@@ -21,7 +21,7 @@ def storable(value: Any, place: str = "checkpoint") -> Any:
 
     Args:
         value: A part of a checkpoint.
-        place: Where it stands in it, for messages.
+        place: Place of the value in the checkpoint, for messages.
 
     Raises:
         ConfigError: When something in it could be read only by running code.

@@ -36,7 +36,7 @@ def refuse_few_partitions(array: KSpaceArray, stored: Stored) -> None:
 
     Args:
         array: The layout of a 3-D scan, PHS2 as ``w``.
-        stored: The array.
+        stored: The array as it is stored.
 
     Raises:
         RawDataError: When READ and PHS1 have the peak of k-space, and no partition has most of the
