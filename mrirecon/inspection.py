@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.fourier import fft
+from mrirecon.privacy import patient_pseudonym
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import as_slices
@@ -96,8 +97,16 @@ def _command(path: str | Path, reading: ReadOptions, header: ScanHeader, samplin
     return shlex.join(words)
 
 
-def as_dict(inspection: Inspection) -> dict[str, object]:
-    """For programs: everything, as numbers where they are numbers."""
+def as_dict(inspection: Inspection, patient: bool = False) -> dict[str, object]:
+    """For programs: everything, as numbers where they are numbers.
+
+    Args:
+        inspection: Report on one file.
+        patient: Whether the patient's id is told as the file tells it, not by a pseudonym.
+    """
+    if inspection.header.subject and not patient:
+        subject = patient_pseudonym(inspection.header.subject)
+        inspection = replace(inspection, header=replace(inspection.header, subject=subject))
     header = inspection.header
     stacks = [
         replace(header, geometry=stack, stacks=(), slices=len(part)).affine().tolist()

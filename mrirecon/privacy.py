@@ -8,7 +8,7 @@ gets a pseudonym that is made of the fingerprint.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from enum import StrEnum
 from functools import lru_cache
@@ -33,6 +33,7 @@ _PLACES = (
     "dicom_template",
 )  # fmt: skip
 _SEPARATORS = re.compile(r"[/\\]")
+_PATIENT = re.compile(r"patient-[0-9a-f]{16}")
 
 
 class Disclosure(StrEnum):
@@ -114,6 +115,24 @@ def fingerprint(raw: Sample, header: ScanHeader) -> str:
 def pseudonym(fingerprint: str) -> str:
     """Return a name that tells one scan's patient from another's, and nothing else."""
     return f"anonymous-{fingerprint[:12] or 'unknown'}"
+
+
+def patient_pseudonym(subject: str) -> str:
+    """Return a pseudonym of a patient that is the same in every file, for files to be kept.
+
+    A pseudonym stays what it is, so that packed and unpacked scans of one patient are known to be.
+    It is a digest of the id: who has a list of ids can find the one it was made of.
+    """
+    if _PATIENT.fullmatch(subject):
+        return subject
+    digest = hashlib.sha256(subject.encode("utf-8", "surrogateescape"))
+    return f"patient-{digest.hexdigest()[:16]}"
+
+
+def patients(subjects: Iterable[str | None]) -> dict[str, str]:
+    """Return what files call their patients, by pseudonym; an id rather than a pseudonym."""
+    told = sorted({one for one in subjects if one}, key=lambda one: not _PATIENT.fullmatch(one))
+    return {patient_pseudonym(subject): subject for subject in told}
 
 
 def private_command(words: Sequence[str], file: str = "") -> list[str]:

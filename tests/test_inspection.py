@@ -39,7 +39,9 @@ def test_an_undersampled_raw_file(tmp_path):
         assert part in shown
     assert any("Partial Fourier" in warning for warning in report.warnings)
     assert f"input={path}" in report.command and "model=cg_sense" in report.command
-    assert json.loads(json.dumps(as_dict(report)))["header"]["coils"] == 4
+    told = json.loads(json.dumps(as_dict(report)))
+    assert told["header"]["coils"] == 4 and "subject0000" not in json.dumps(told["header"])
+    assert as_dict(report, patient=True)["header"]["subject"] == "subject0000"
 
 
 def scan_mask(path):

@@ -22,9 +22,13 @@ from mrirecon.commands.plain import plain_parser
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.evaluation.volumes import read_volume
+from mrirecon.privacy import patients
 from mrirecon.readers import open_scan
 from mrirecon.scan import ScanHeader
 from mrirecon.terminal import draws_bars
+
+Patients = dict[Path, dict[str, str]]
+"""What files call the patients of each split, by pseudonym."""
 
 
 def main() -> None:
@@ -48,10 +52,10 @@ def main() -> None:
     images = [file for file in damaged if _is_image(file)]
     for file in images:
         del damaged[file]
-    patients = _report(headers, splits)
+    found = _report(headers, splits)
     for file, reason in damaged.items():
         print(f"DAMAGED {reason if str(file) in reason else f'{file}: {reason}'}")
-    leaks = _leaks(patients)
+    leaks = _leaks(found)
     for leak in leaks:
         print(f"LEAK {leak}")
     left_out = f", {len(images)} without k-space that hold images" if images else ""
@@ -97,35 +101,37 @@ def _read(
     return headers, damaged
 
 
-def _report(headers: dict[Path, ScanHeader], splits: dict[Path, Path]) -> dict[Path, set[str]]:
+def _report(
+    headers: dict[Path, ScanHeader], splits: dict[Path, Path]
+) -> dict[Path, dict[str, str]]:
     """Print a line per split; return the patients of each."""
     contents: dict[Path, list[ScanHeader]] = defaultdict(list)
     for file, header in headers.items():
         contents[splits[file]].append(header)
-    patients = {}
+    found = {}
     for split, members in sorted(contents.items()):
-        patients[split] = {h.subject for h in members if h.subject}
+        found[split] = patients(h.subject for h in members)
         contrasts = Counter(h.acquisition or "unknown" for h in members)
         coils = sorted({h.coils for h in members})
         grids = Counter(h.grid for h in members).most_common(3)
         print(f"{split}: {len(members)} volumes, {sum(h.slices for h in members)} slices, "
-              f"{len(patients[split])} patients")  # fmt: skip
+              f"{len(found[split])} patients")  # fmt: skip
         print(f"  contrasts: {', '.join(f'{name} {n}' for name, n in contrasts.most_common())}")
         print(f"  coils: {coils[0]} to {coils[-1]}; most frequent k-space: "
               f"{', '.join(f'{h} x {w} ({n})' for (h, w), n in grids)}")  # fmt: skip
         without = sum(not h.subject for h in members)
         if without:
             print(f"  {without} volumes have no patient_id")
-    return patients
+    return found
 
 
-def _leaks(patients: dict[Path, set[str]]) -> list[str]:
+def _leaks(found: Patients) -> list[str]:
     """Compare the splits of one collection; single- and multicoil data show the same people."""
     return [
         f"{a} and {b} share {len(shared)} patients, for instance {min(shared)}"
-        for a, b in combinations(sorted(patients), 2)
+        for a, b in combinations(sorted(found), 2)
         if (a.parent, _collection(a)) == (b.parent, _collection(b))
-        and (shared := patients[a] & patients[b])
+        and (shared := [name for key, name in found[a].items() if key in found[b]])
     ]
 
 

@@ -21,6 +21,9 @@ def main() -> None:
         "path", nargs="+", help="raw files, folders of them, or - for standard input"
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
+    parser.add_argument(
+        "--patient", action="store_true", help="tell the patient's id in --json, not a pseudonym"
+    )
     parser.add_argument("--pattern", default="*", help="which files; '**/*.mat' looks below")
     choices = parser.add_argument_group("how to read", "as reading.… of mrirecon reconstruct")
     choices.add_argument("--measurement", help="of several: an HDF5 group or a number")
@@ -49,7 +52,7 @@ def main() -> None:
                     files = raw_files(path, arguments.pattern)
             except MriReconError as error:
                 sys.exit(f"mrirecon inspect: {error}")
-            failed += _inspect(files, reading, arguments.json)
+            failed += _inspect(files, reading, arguments)
     sys.exit(1 if failed else 0)
 
 
@@ -57,7 +60,7 @@ def _centered(text: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
 
 
-def _inspect(files: list[Path], reading: ReadOptions, as_json: bool) -> int:
+def _inspect(files: list[Path], reading: ReadOptions, arguments: argparse.Namespace) -> int:
     """Report on files; returns how many failed."""
     failed = 0
     for file in files:
@@ -67,5 +70,6 @@ def _inspect(files: list[Path], reading: ReadOptions, as_json: bool) -> int:
             failed += 1
             print(f"FAILED {error}", file=sys.stderr)
             continue
-        print(json.dumps(as_dict(report)) if as_json else as_text(report))
+        told = as_dict(report, arguments.patient) if arguments.json else {}
+        print(json.dumps(told) if told else as_text(report))
     return failed

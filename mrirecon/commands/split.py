@@ -6,7 +6,7 @@
 
 All scans of a patient go to one split. A file that tells no patient counts as a patient of its own,
 which is said; with a pattern that finds files in folders below, the first folder is the patient,
-and folders are kept. The split depends on nothing but the patients' names and the seed, so it is
+and folders are kept. The split depends on nothing but the patients' ids and the seed, so it is
 the same on every machine. Train with
 ``data.train.scans.path=splits/train data.val.scans.path=splits/val``, and with such a pattern as
 ``data.train.scans.pattern`` and ``data.val.scans.pattern``.
@@ -24,6 +24,7 @@ from mrirecon.data.folder import Folder, files_of_scan
 from mrirecon.data.index import IndexedScan
 from mrirecon.errors import OutputError
 from mrirecon.files import atomic_folder, output_folder
+from mrirecon.privacy import patient_pseudonym
 from mrirecon.readers.naming import scan_name
 
 NAMES = ("train", "val", "test")
@@ -55,7 +56,9 @@ def _link(scans: Folder, folder: Path, arguments: argparse.Namespace) -> None:
     """Make the folders of links, and say who went where."""
     patients: dict[str, list[IndexedScan]] = defaultdict(list)
     for scan in scans:
-        patients[scan.header.subject or f"file {scan.header.name}"].append(scan)
+        subject = scan.header.subject
+        name = patient_pseudonym(subject) if subject else f"file {scan.header.name}"
+        patients[name].append(scan)
     unknown = sum(name.startswith("file ") for name in patients)
     if unknown:
         print(f"{unknown} files tell no patient: each counts as one of its own")

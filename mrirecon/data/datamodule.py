@@ -16,6 +16,7 @@ from mrirecon.data.neighbors import Neighbors
 from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.interruption import left_to_the_parent
+from mrirecon.privacy import patients
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Sample
 
@@ -51,9 +52,11 @@ class DataModule(pl.LightningDataModule):
         self.sets = {"train": train, "val": val} | ({"test": test} if test else {})
         signatures = Signatures()
         for (a, first), (b, second) in combinations(self.sets.items(), 2):
-            if shared := first.subjects & second.subjects:
+            if shared := patients(first.subjects).keys() & patients(second.subjects).keys():
+                names = patients(first.subjects | second.subjects)
+                shown = ", ".join(sorted(names[one] for one in shared)[:5])
                 raise ConfigError(
-                    f"data.{a} and data.{b} share the subjects {', '.join(sorted(shared)[:5])}"
+                    f"data.{a} and data.{b} share the subjects {shown}"
                     f"{' ...' if len(shared) > 5 else ''}: scores on known patients are too good; "
                     "split by patient (files that tell none are named after their folder)"
                 )

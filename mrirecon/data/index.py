@@ -30,7 +30,7 @@ from mrirecon.scan import Scan, ScanHeader, header_from_json
 from mrirecon.terminal import draws_bars
 from mrirecon.types import Sample
 
-CONTENT = 3
+CONTENT = 4
 """Raised when readers understand files differently within one version of mrirecon."""
 OPENED = 64
 """Scans kept open per process; one of single readouts holds their headers. Small ones all stay."""

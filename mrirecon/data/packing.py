@@ -17,6 +17,7 @@ from mrirecon.fourier import fft, ifft
 from mrirecon.half_precision import narrowed
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.image import center_crop, center_fit
+from mrirecon.privacy import patient_pseudonym
 from mrirecon.readers.packed import VERSION, as_array, checksum, header_checksum
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -56,7 +57,9 @@ class Packing:
         return narrowed(sample) if self.half else sample
 
     def header(self, header: ScanHeader) -> ScanHeader:
-        """Return the header of the packed scan."""
+        """Return the header of the packed scan, which tells a pseudonym of the patient."""
+        if header.subject:
+            header = replace(header, subject=patient_pseudonym(header.subject))
         if self.half:
             note = "k-space was rounded to half precision in packing."
             header = replace(header, notes=(*header.notes, note))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.commands import check
 from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
@@ -17,6 +18,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop
+from mrirecon.privacy import patient_pseudonym, patients
 from mrirecon.readers import open_scan
 from mrirecon.readers.packed import PackedScan
 from mrirecon.sensitivity import Espirit
@@ -46,6 +48,11 @@ def same(found, expected):
         assert getattr(found, name).dtype == value.dtype, name
 
 
+def as_packed(header):
+    subject = patient_pseudonym(header.subject) if header.subject else None
+    return dataclasses.replace(header, subject=subject)
+
+
 def everything_set(scan):
     """A scan whose Samples have every field that a file may bring."""
 
@@ -68,7 +75,7 @@ def everything_set(scan):
 
 def test_every_field_of_every_slice_comes_back(source, packed, tmp_path):
     scan = open_scan(packed)
-    assert isinstance(scan, PackedScan) and scan.header == source.header
+    assert isinstance(scan, PackedScan) and scan.header == as_packed(source.header)
     for index in range(3):
         same(scan[index], source[index])
     same(pickle.loads(pickle.dumps(scan))[2], source[2])
@@ -95,7 +102,7 @@ def test_other_formats_are_packed_too(kind, tmp_path):
     scan = open_scan(path)
     pack(scan, tmp_path / "packed.h5")
     found = open_scan(tmp_path / "packed.h5")
-    assert found.header == scan.header and len(found) == len(scan)
+    assert found.header == as_packed(scan.header) and len(found) == len(scan)
     for index in range(len(scan)):
         same(found[index], scan[index])
 
@@ -123,9 +130,43 @@ def test_a_folder_of_packed_scans_trains_like_the_source(packed, tmp_path):
         )
         for index in range(3):
             same(one[index], other[index])
-        assert one.subjects == {"subject0000"}
+        assert one.subjects == {patient_pseudonym("subject0000")}
+        assert other.subjects == {"subject0000"}
     with pytest.raises(ConfigError, match="share the subjects subject0000"):
         DataModule(one, other)
+
+
+def test_the_patients_id_is_not_packed(tmp_path, monkeypatch, capsys):
+    for folder, patient, name in (("a", "Muster^Max 4711", "x"), ("b", "Other^One 4712", "y")):
+        write_fastmri(tmp_path / folder / f"{name}.h5", scenes.scan())
+        with h5py.File(tmp_path / folder / f"{name}.h5", "a") as file:
+            file.attrs["patient_id"] = patient
+    pack(open_scan(tmp_path / "a" / "x.h5"), tmp_path / "b" / "packed.h5")
+    again = pack(open_scan(tmp_path / "b" / "packed.h5"), tmp_path / "b" / "again.h5")
+    assert again.subject == patient_pseudonym("Muster^Max 4711")
+    for name in ("packed.h5", "again.h5"):
+        stored = (tmp_path / "b" / name).read_bytes()
+        assert b"Muster" not in stored and b"4711" not in stored
+    first, second = (SliceDataset(Folder(tmp_path / name, "*.h5"), Compose([])) for name in "ab")
+    for one, other in ((first, second), (second, first)):
+        with pytest.raises(ConfigError, match=r"share the subjects Muster\^Max 4711:"):
+            DataModule(one, other)
+    for folder, split in (("a", "multicoil_train"), ("b", "multicoil_val")):
+        (tmp_path / folder).rename(tmp_path / split)
+    monkeypatch.setattr("sys.argv", ["check", str(tmp_path), "--pattern", "*/*.h5"])
+    with pytest.raises(SystemExit, match="1"):
+        check.main()
+    assert "2 patients" in (told := capsys.readouterr().out) and "share 1 patients" in told
+
+
+def test_packed_files_that_hold_the_id_are_known_again(source, tmp_path, monkeypatch):
+    monkeypatch.setattr("mrirecon.data.packing.patient_pseudonym", str)  # as files of before
+    pack(source, tmp_path / "old.h5")
+    opened = open_scan(tmp_path / "old.h5")
+    assert opened.header.subject == "subject0000"
+    assert patients([opened.header.subject, patient_pseudonym("subject0000")]) == {
+        patient_pseudonym("subject0000"): "subject0000"
+    }
 
 
 def test_cropping_the_readout_keeps_the_image(source, tmp_path):
