@@ -42,7 +42,7 @@ class Method:
         config: The configuration that all were built from, as YAML; empty when there was none.
         checkpoint: Path of the weights; empty for a classical method, and for one that starts from
             random ones.
-        adaptation: Fits the reconstructor to each scan, or None.
+        adaptation: Adaptation that fits the reconstructor to each scan; None for none.
     """
 
     reconstructor: Reconstructor

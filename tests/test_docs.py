@@ -37,6 +37,8 @@ class Entry:
         word = re.match(r"\W*([\w']*)", self.text)
         if word and word[1].lower() in FRAGMENTS:
             return f"begins with '{word[1]}'"
+        if self.text.startswith(":math:"):
+            return "begins with a formula"
         return "has less than three words" if len(self.text.split()) < FEWEST else ""
 
 
@@ -90,7 +92,8 @@ def faults(listed: Iterable[Entry]) -> list[tuple[int, str, str]]:
         ("Its standard deviation per real component.", "begins with 'Its'"),
         ("Where k-space begins.", "begins with 'Where'"),
         ("ms.", "has less than three words"),
-        (r":math:`\lambda`.", "has less than three words"),
+        (r":math:`\lambda`, as in CG-SENSE.", "begins with a formula"),
+        (r"Weight :math:`\lambda` of the penalty.", ""),
         ("Place of the\n            first byte.", ""),
         ("Number of coils.", ""),
     ],

@@ -97,7 +97,8 @@ class Augment:
     Attributes:
         epochs: Length of the run, :math:`T`.
         strength: Probability in the end, :math:`p_{\max}`.
-        growth: :math:`c`; large values come close to it early.
+        growth: Rate :math:`c` at which the probability grows; large values come close
+            to :math:`p_{\max}` early.
         translation: Largest shift, as a share of each axis.
         rotation: Largest angle in degrees.
         shear: Largest angle in degrees, along each axis.

@@ -30,7 +30,7 @@ class Whiten:
     normalized again, so images change their shading; a target keeps its own units.
 
     Attributes:
-        covariance: :math:`\Psi = E[n n^H]` of complex noise, in the units of k-space.
+        covariance: Covariance :math:`\Psi = E[n n^H]` of complex noise, in the units of k-space.
     """
 
     covariance: Complex[Tensor, "coil coil"]

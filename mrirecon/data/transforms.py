@@ -116,7 +116,7 @@ class Undersample:
     Neighbouring slices get the mask of their slice, each within what was acquired of it.
 
     Attributes:
-        pattern: Draws the masks.
+        pattern: Pattern that draws the masks.
         seed: ``"scan"`` gives all slices of a scan the same mask, seeded by the scan's name, in
             every epoch and on every machine (validation, test); ``"random"`` draws anew each time
             (training): in a batch from ``Sample.seed``, else from torch's generator.

@@ -25,7 +25,8 @@ def sensitivities_figure(
 
     Args:
         maps: Sensitivities of one slice; zero outside of the object, where the phase is left blank.
-        eigenvalue: 1 where the sensitivities explain the calibration data.
+        eigenvalue: Eigenvalue of ESPIRiT, 1 where the sensitivities explain the calibration data;
+            None for none.
         title: Title of the figure; empty for none.
         crop: Contour drawn into the eigenvalue.
         aspect: Height of a pixel divided by its width.

@@ -29,7 +29,8 @@ class LearnedShrinkage(Penalized):
 
     Args:
         channels: Features of the transforms.
-        threshold: :math:`\theta` before training; its softplus is applied, so it stays positive.
+        threshold: Threshold :math:`\theta` before training; its softplus is applied, so it stays
+            positive.
     """
 
     def __init__(self, channels: int = 32, threshold: float = 0.01) -> None:

@@ -27,7 +27,7 @@ class MultiscaleShrinkage(nn.Module):
         images: Number of complex images in the input.
         scales: Number of scales; 1 does not halve the image.
         channels: Features of the first scale.
-        threshold: :math:`\lambda` before training; its softplus is applied.
+        threshold: Threshold :math:`\lambda` before training; its softplus is applied.
         outputs: Number of complex images in the output.
     """
 

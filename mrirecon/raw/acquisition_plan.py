@@ -70,10 +70,11 @@ def plan_acquisition(
     Args:
         header: What is known about the measurement as a whole.
         heads: Headers of all readouts.
-        fetch: Returns readouts by number.
+        fetch: Function that returns readouts by number.
         noise: Used instead of the noise readouts among ``heads``.
         center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
-        fourier_sign: 1 as here, -1 the opposite; the vendor's when None.
+        fourier_sign: Sign of the Fourier transform: 1 as here, -1 the opposite; None takes the
+            vendor's.
 
     Raises:
         RawDataError: When there are no imaging lines, or something varies that is not supported.

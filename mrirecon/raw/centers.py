@@ -21,7 +21,7 @@ def lines_through_center(
     Args:
         grid: Grid that the lines are sorted onto.
         heads: Headers of the imaging lines.
-        axis: 0 for the phase encoding, 1 for the partitions.
+        axis: Number of the axis, 0 for the phase encoding, 1 for the partitions.
         frame: Lines to choose from, for instance those of one frame and one slice.
     """
     if grid.partition is not None:

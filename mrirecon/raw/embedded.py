@@ -23,7 +23,7 @@ def truly_embedded(heads: Heads, kinds: LineKinds, fetch: Fetch) -> tuple[LineKi
     Args:
         heads: Headers of all readouts.
         kinds: Numbers of the readouts of each kind, calibration lines merged into the image.
-        fetch: Returns readouts by number.
+        fetch: Function that returns readouts by number.
     """
     if not kinds.merged:
         return kinds, []

@@ -33,7 +33,7 @@ def signal_notes(
         imaging: Numbers of the imaging lines.
         plane: ``frame * slices + slice`` of each of them, slices in anatomical order.
         shape: Frames and slices; a 3-D volume counts as one slice.
-        fetch: Returns readouts by number.
+        fetch: Function that returns readouts by number.
 
     Raises:
         RawDataError: When readouts are damaged.

@@ -27,7 +27,7 @@ def turned_centers(
     Args:
         heads: Headers of all readouts.
         imaging: Numbers of the imaging lines.
-        fetch: Returns readouts by number.
+        fetch: Function that returns readouts by number.
         size: Samples of the header's readout; decides when the data do not.
     """
     reverse = flagged(heads, AcquisitionFlag.REVERSE)

@@ -38,7 +38,7 @@ class CachedMaps(SensitivityEstimator):
     ones; damaged ones are made anew. Any number of processes may share a folder.
 
     Args:
-        sensitivity: Estimates what is not known yet; has nothing to train.
+        sensitivity: Estimator of the maps that are not known yet; it has nothing to train.
         folder: Folder of the entries: new, empty, or made by this class; any other is refused. None
             takes the user's cache folder (``XDG_CACHE_HOME``, else ``~/.cache``). It may be removed
             at any time.

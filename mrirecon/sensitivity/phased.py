@@ -22,7 +22,7 @@ class PhasedMaps(SensitivityEstimator):
     parts need not learn every edge at every angle, and train much faster.
 
     Args:
-        sensitivity: Estimates the maps.
+        sensitivity: Estimator of the maps.
         calibration: Largest width of the window, in lines.
     """
 

@@ -19,9 +19,9 @@ class CalibrationFit:
     r"""Quality of maps, per member of a batch.
 
     Attributes:
-        residual: :math:`\|(I - S S^H)\,m\| / \|m\|` over the object, for the low-resolution coil
-            images :math:`m` of the calibration data: what no image times the maps can explain.
-            Includes the noise of the calibration data.
+        residual: Relative error :math:`\|(I - S S^H)\,m\| / \|m\|` over the object, for the
+            low-resolution coil images :math:`m` of the calibration data: what no image times the
+            maps can explain. Includes the noise of the calibration data.
         null_energy: Part of the energy of :math:`m`, over the whole field of view, that lies where
             the maps are zero and so is lost whatever the reconstruction.
     """

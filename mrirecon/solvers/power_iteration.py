@@ -25,7 +25,8 @@ def power_iteration(
         gram: The operator :math:`G`, applied to a tensor like ``like``.
         like: A tensor of the shape, dtype and device that ``gram`` takes; its values do not matter.
         iterations: Largest number of steps.
-        tolerance: Stop once no eigenvalue changes by more than this part of itself.
+        tolerance: Relative change of the eigenvalues in a step at which it stops; 0 takes every
+            step.
         axes: Axes of one vector; every other axis is batch.
         seed: Seed of the random start.
     """

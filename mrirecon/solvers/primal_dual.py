@@ -21,7 +21,7 @@ class SplitProblem:
         prox_dual: ``prox_dual(p, sigma)`` is the proximal map of :math:`\sigma g^*`.
         norm: An upper bound of :math:`\|K\|`.
         lipschitz: An upper bound of the Lipschitz constant :math:`L` of the gradient.
-        objective: :math:`f(x) + g(Kx)`, one number per member; needed to record it.
+        objective: The function :math:`f(x) + g(Kx)`, one number per member; needed to record it.
         axes: Axes of one vector; every other axis is batch.
     """
 
@@ -56,7 +56,7 @@ def primal_dual(
     converged is left as it is.
 
     Args:
-        problem: What to minimize.
+        problem: Problem to solve.
         x0: First guess of the minimizer :math:`x`.
         balance: Larger favors the dual step, smaller the primal one.
         iterations: Largest number of steps.

@@ -28,7 +28,7 @@ def recomputed_cg(
     condition 1000.
 
     Args:
-        gram: Applies :math:`G`, and may refer to tensors that a gradient has to reach.
+        gram: The operator :math:`G`, which may refer to tensors that a gradient has to reach.
         b: Right-hand side :math:`b` of the equation.
         iterations: Largest number of steps.
         tolerance: Part of the norm of ``b`` at which a member stops, as in

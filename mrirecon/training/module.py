@@ -40,10 +40,10 @@ class ReconstructionModule(pl.LightningModule):
 
     Args:
         reconstructor: The method to train.
-        objective: What to minimise.
-        optimizer: Builds the optimizer from the parameters.
-        scheduler: Builds the learning-rate schedule from the optimizer, stepped every epoch, or
-            after every update if it takes ``steps``, the updates of the run, and
+        objective: Objective to minimise.
+        optimizer: Function that builds the optimizer from the parameters.
+        scheduler: Function that builds the learning-rate schedule from the optimizer, stepped every
+            epoch, or after every update if it takes ``steps``, the updates of the run, and
             ``steps_per_epoch``; None keeps the rate constant.
         recipe: How to rebuild the reconstructor; stored in the checkpoint, so that a checkpoint
             alone is enough to reconstruct.

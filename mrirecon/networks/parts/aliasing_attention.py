@@ -21,7 +21,7 @@ class AliasingAttention(nn.Module):
 
     Args:
         channels: Features of the input and of the output.
-        acceleration: :math:`R`, the size of a group.
+        acceleration: Acceleration :math:`R`, which is the size of a group.
     """
 
     def __init__(self, channels: int, acceleration: int = 4) -> None:

@@ -43,9 +43,9 @@ class CgSense(IterativeReconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: :math:`\lambda`. As :math:`\|A\| \le 1` for maps of unit norm, it needs no
-            adaptation to the scale of the data or the size of the image. ``"auto"`` finds the one
-            of least expected error for the noise and the sampling
+        regularization: Weight :math:`\lambda` of the penalty. As :math:`\|A\| \le 1` for maps of
+            unit norm, it needs no adaptation to the scale of the data or the size of the image.
+            ``"auto"`` finds the one of least expected error for the noise and the sampling
             (:func:`~mrirecon.reconstructors.parts.automatic_weight.wiener_weight`); the noise is
             that of whitened data, else it is estimated
             (:func:`~mrirecon.reconstructors.parts.estimated_noise.estimated_noise`).

@@ -29,11 +29,12 @@ class L1Wavelet(IterativeReconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: :math:`\lambda`, with the meaning that it has in BART; 0.001 to 0.02 are
-            usual. ``"auto"`` takes the threshold of least estimated risk (SURE) for the noise in
-            the wavelet coefficients, which is estimated where the data is not whitened.
+        regularization: Weight :math:`\lambda` of the wavelet term, with the meaning that it has in
+            BART; 0.001 to 0.02 are usual. ``"auto"`` takes the threshold of least estimated risk
+            (SURE) for the noise in the wavelet coefficients, which is estimated where the data is
+            not whitened.
         iterations: Largest number of steps.
-        tolerance: Stop once a step changes the image by no more than this part; 0 takes every step.
+        tolerance: Relative change of the image in a step at which it stops; 0 takes every step.
             Cycle spinning itself changes noisy images by a few thousandths in every step; they take
             all steps and are reported as not converged, although nothing would improve any more.
         wavelet: Daubechies wavelet with 1, 2 or 4 vanishing moments.

@@ -28,14 +28,13 @@ class LocallyLowRank(IterativeReconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: :math:`\lambda`; 0.001 to 0.05 are usual. It is the threshold of singular
-            values itself; BART multiplies its own with the norm of a block of noise.
-            ``"auto"`` takes the largest singular value of a block of noise, of which the level is
-            estimated where the data is not whitened.
+        regularization: Weight :math:`\lambda` of the singular values; 0.001 to 0.05 are usual. It
+            is the threshold of singular values itself; BART multiplies its own with the norm of a
+            block of noise. ``"auto"`` takes the largest singular value of a block of noise, of
+            which the level is estimated where the data is not whitened.
         block: Width of a block.
         iterations: Largest number of steps.
-        tolerance: Stop once a step changes the images by no more than this part; 0 takes every
-            step.
+        tolerance: Relative change of the images in a step at which it stops; 0 takes every step.
         shifting: Whether to move the blocks. Without it, the objective is the one above.
         seed: Seed of the random shifts.
     """

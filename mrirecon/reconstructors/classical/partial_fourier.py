@@ -23,7 +23,7 @@ class PartialFourier(Reconstructor):
     """Common to both: the measured interval of each axis and the phase of its symmetric part.
 
     Args:
-        reconstructor: Makes the image whose k-space has a side missing.
+        reconstructor: Reconstructor of the image whose k-space has a side missing.
 
     Attributes:
         label: Name of the method, for messages.
@@ -121,9 +121,9 @@ class Pocs(PartialFourier):
     .. math:: k \leftarrow m\,k_0 + (1 - m)\, F\big(e^{i\varphi}\,\Re(e^{-i\varphi} F^H k)\big)
 
     Args:
-        reconstructor: Makes the image whose k-space has a side missing.
+        reconstructor: Reconstructor of the image whose k-space has a side missing.
         iterations: Largest number of rounds.
-        tolerance: Stop once the image changes by less than this part of its norm.
+        tolerance: Relative change of the image, in norm, below which it stops.
     """
 
     label, most = "POCS", 0.95

@@ -32,8 +32,8 @@ class SigpyApp(Reconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: :math:`\lambda`, with the meaning that it has in the method of the same name
-            of mrirecon.
+        regularization: Weight :math:`\lambda` of the penalty, with the meaning that it has in the
+            method of the same name of mrirecon.
         iterations: Number of steps; sigpy takes them all.
     """
 

@@ -63,7 +63,7 @@ class SoftSense(IterativeReconstructor):
 
     Args:
         sensitivity: Estimator whose ``map_sets`` has several sets, such as Espirit with sets=2.
-        regularization: :math:`\lambda`, as in CgSense.
+        regularization: Weight :math:`\lambda` of the penalty, as in CgSense.
         iterations: Largest number of conjugate-gradient steps.
         tolerance: Largest error of the image relative to the exact solution, as in CgSense.
         combine: ``"rss"`` shows all layers: magnitude root-sum-of-squares over sets, phase of the

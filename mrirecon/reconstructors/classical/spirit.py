@@ -37,7 +37,7 @@ class Spirit(KSpaceFilling):
             calibration data could not determine as many weights.
         regularization: Tikhonov weight of the kernel's fit relative to the norm of the Gram matrix.
         iterations: Largest number of conjugate-gradient steps; few leave less noise.
-        tolerance: Stop once the residual is this part of the right-hand side.
+        tolerance: Ratio of the residual to the right-hand side at which it stops.
         combination: How the coils are combined without ``sensitivity``.
         sensitivity: Estimator of coil sensitivities to combine the coils with.
     """

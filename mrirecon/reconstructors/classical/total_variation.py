@@ -29,9 +29,9 @@ class TotalVariation(IterativeReconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularization: :math:`\lambda`; 0.001 to 0.01 are usual.
+        regularization: Weight :math:`\lambda` of the penalty; 0.001 to 0.01 are usual.
         iterations: Largest number of steps.
-        tolerance: Stop once a step changes the image by no more than this part; 0 takes every step.
+        tolerance: Relative change of the image in a step at which it stops; 0 takes every step.
         isotropic: Whether the two differences of a pixel are one vector; else each counts for
             itself, as in sigpy.
     """

@@ -45,7 +45,8 @@ class AdaptiveCsNet(Reconstructor):
         channels: Features of the first scale.
         priors: Names of the inputs :math:`e` that every block sees beside the image; all three by
             default.
-        threshold: :math:`\lambda` before training, relative to the brightness of the object.
+        threshold: Threshold :math:`\lambda` before training, relative to the brightness of the
+            object.
         final: A last step of data consistency, which the paper lacks: one gradient step, or
             conjugate gradients.
         context: Adjacent slices on each side, to be found in ``sample.neighbors``.

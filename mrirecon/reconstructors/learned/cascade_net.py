@@ -24,11 +24,13 @@ class CascadeNet(Reconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularizer: :math:`I`, from complex images to complex images; None takes the deep cascade's
-            five layers of 64 features.
-        kspace_regularizer: :math:`K`, from the complex k-space of a coil to another, or None.
-        consistency: :math:`P`, from :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None
-            takes the hard projection.
+        regularizer: Network :math:`I` from complex images to complex images; None takes the deep
+            cascade's five layers of 64 features.
+        kspace_regularizer: Network :math:`K` from the complex k-space of a coil to another, or
+            None.
+        consistency: Step :math:`P` towards the data, from
+            :mod:`~mrirecon.reconstructors.parts.kspace_consistency`; None takes the hard
+            projection.
         iterations: Number of cascades.
         tied: Whether all cascades share their parameters.
     """

@@ -54,11 +54,11 @@ class DeepUnrolled(Reconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities, of each slice.
-        body: What :math:`N` is made of.
-        consistency: :math:`C`, from :mod:`~mrirecon.reconstructors.parts.data_consistency`; None
-            takes a ``GradientStep``.
-        conditioning: Called with the Sample and the number of the cascade, returns the embedding
-            ``[*b, e]``; ``body.condition`` must be its length. None for none.
+        body: Network that :math:`N` is made of.
+        consistency: Step :math:`C` towards the data, from
+            :mod:`~mrirecon.reconstructors.parts.data_consistency`; None takes a ``GradientStep``.
+        conditioning: Module that, called with the Sample and the number of the cascade, returns the
+            embedding ``[*b, e]``; ``body.condition`` must be its length. None for none.
         iterations: Number of cascades.
         context: Adjacent slices on each side, to be found in ``sample.neighbors``.
         context_along: Whether they are adjacent slices or adjacent frames of the same slice.

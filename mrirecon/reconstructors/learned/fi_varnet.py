@@ -41,7 +41,7 @@ class FiVarNet(CoilwiseReconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper learns them as VarNet does.
-        regularizer: :math:`R`, from complex images to complex images; None takes a
+        regularizer: Network :math:`R` from complex images to complex images; None takes a
             :class:`~mrirecon.networks.NormUnet` of ``channels`` and ``pools``.
         cascades: Number of steps on feature maps, and of those on k-space.
         channels: Number of feature maps, and features of the first level of each U-Net.

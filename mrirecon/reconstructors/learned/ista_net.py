@@ -27,8 +27,9 @@ class IstaNet(Reconstructor):
         sensitivity: Estimator of the coil sensitivities.
         iterations: Number of phases.
         channels: Features of the transforms.
-        step: :math:`\eta` before training.
-        threshold: :math:`\theta` before training, relative to the brightness of the object.
+        step: Step length :math:`\eta` before training.
+        threshold: Threshold :math:`\theta` before training, relative to the brightness of the
+            object.
         tied: Whether all phases share their parameters.
     """
 

@@ -28,10 +28,10 @@ class LpdNet(Reconstructor):
         layers: Convolutions of the networks that are not given.
         memory: Number of images in the primal and of k-spaces in the dual stack, at least 2.
         tied: Whether all iterations share their parameters.
-        regularizer: :math:`\Lambda`, from ``memory + 1`` complex images to ``memory``; None takes
-            the paper's :class:`~mrirecon.networks.JointCnn`.
-        dual_regularizer: :math:`\Gamma`, from ``memory + 2`` k-spaces of a coil to ``memory``; None
-            takes another of them.
+        regularizer: Network :math:`\Lambda` from ``memory + 1`` complex images to ``memory``; None
+            takes the paper's :class:`~mrirecon.networks.JointCnn`.
+        dual_regularizer: Network :math:`\Gamma` from ``memory + 2`` k-spaces of a coil to
+            ``memory``; None takes another of them.
     """
 
     def __init__(

@@ -28,8 +28,8 @@ class MoDL(Reconstructor):
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
-        regularizer: :math:`D`, from complex images to complex images; None takes the paper's five
-            layers of 64 features.
+        regularizer: Network :math:`D` from complex images to complex images; None takes the paper's
+            five layers of 64 features.
         consistency: The second line; None takes a
             :class:`~mrirecon.reconstructors.ProximalStep` with
             :math:`\lambda = 0.05` before training. With a ``GradientStep`` this is unrolled

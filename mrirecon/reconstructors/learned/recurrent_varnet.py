@@ -34,7 +34,7 @@ class RecurrentVarNet(CoilwiseReconstructor):
         tied: Whether all steps share their parameters.
         combination: How coil images become the result, as in
             :class:`~mrirecon.reconstructors.VarNet`.
-        regularizer: :math:`H`, of one image; None takes the paper's
+        regularizer: Recurrent network :math:`H` of one image; None takes the paper's
             :class:`~mrirecon.networks.conv_gru.ConvGru`.
     """
 

@@ -34,7 +34,7 @@ class Rim(Iterating):
         channels: Features of the recurrent units, if no network is given.
         layers: Number of recurrent units, if no network is given.
         tied: Whether all steps share their parameters.
-        regularizer: :math:`H`, of two images; None takes the paper's
+        regularizer: Recurrent network :math:`H` of two images; None takes the paper's
             :class:`~mrirecon.networks.conv_gru.ConvGru`.
     """
 

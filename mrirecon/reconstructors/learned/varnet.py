@@ -34,7 +34,7 @@ class VarNet(CoilwiseReconstructor):
             together with the steps.
         combination: ``"rss"`` suits references that are root-sum-of-squares of noisy coils,
             ``"sense"`` suits noise-free or coil-combined ones.
-        regularizer: :math:`D`, from complex images to complex images, instead of a
+        regularizer: Network :math:`D` from complex images to complex images; None takes a
             :class:`~mrirecon.networks.NormUnet` of ``channels`` and ``pools``.
         tied: Whether all steps share their parameters.
         consistency: Another step than :math:`k_t - \eta_t M (k_t - y)`, from
@@ -83,7 +83,7 @@ class Cascade(nn.Module):
     r"""One unrolled step, :math:`k - \eta M (k - y) - E\,D(E^H k)`; its keys are fastMRI's.
 
     Args:
-        model: :math:`D`, from a complex image to a correction of it.
+        model: Network :math:`D` from a complex image to a correction of it.
         consistency: Another step towards the data, from a k-space and the Sample to the next
             k-space.
     """

@@ -35,11 +35,11 @@ class VSharp(Iterating):
 
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper refines them with a U-Net.
-        regularizer: :math:`D`, from three complex images to one; None takes a
+        regularizer: Network :math:`D` from three complex images to one; None takes a
             :class:`~mrirecon.networks.FusionUnet` of 32 channels and 4 pools.
         iterations: Number of ADMM iterations.
         steps: Gradient steps in each.
-        penalty: :math:`\rho` before training.
+        penalty: Penalty weight :math:`\rho` before training.
         tied: Whether all iterations share the denoiser.
     """
 

@@ -29,8 +29,8 @@ class XpdNet(Reconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities; the paper refines low-resolution ones
             with a U-Net.
-        regularizer: :math:`\Lambda`, from ``memory + 1`` complex images to ``memory``; None takes
-            the paper's :class:`~mrirecon.networks.Mwcnn`.
+        regularizer: Network :math:`\Lambda` from ``memory + 1`` complex images to ``memory``; None
+            takes the paper's :class:`~mrirecon.networks.Mwcnn`.
         iterations: Number of unrolled iterations.
         memory: Number of images in the stack.
         tied: Whether all iterations share their parameters.

@@ -51,7 +51,7 @@ class GradientStep(LearnedStep, ImageConsistency):
     As :math:`\|A\| \le 1`, it does not increase the misfit for :math:`0 \le \eta \le 2`.
 
     Args:
-        step: :math:`\eta` before training.
+        step: Step length :math:`\eta` before training.
     """
 
     def forward(self, x: Image, data: DataTerm) -> Image:
@@ -71,9 +71,10 @@ class ProximalStep(ImageConsistency):
     :func:`~mrirecon.solvers.recomputed.recomputed_cg`.
 
     Args:
-        weight: :math:`\lambda` before training; its logarithm is learned, so it stays positive.
+        weight: Weight :math:`\lambda` before training; its logarithm is learned, so it stays
+            positive.
         iterations: Largest number of conjugate-gradient steps.
-        tolerance: Stop once the residual is this part of the right-hand side; 0 takes every
+        tolerance: Ratio of the residual to the right-hand side at which it stops; 0 takes every
             step, without the synchronisation that the test costs on a GPU.
     """
 
@@ -143,7 +144,7 @@ class SplittingStep(nn.Module):
     Args:
         iterations: Number of penalties.
         steps: Number of gradient steps :math:`J` in one update.
-        penalty: :math:`\rho_t` before training.
+        penalty: Penalty weight :math:`\rho_t` before training.
     """
 
     def __init__(self, iterations: int, steps: int = 8, penalty: float = 0.1) -> None:

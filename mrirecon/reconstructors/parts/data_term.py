@@ -26,11 +26,11 @@ class DataTerm:
     r""":math:`\tfrac12\|Ax - y\|^2` of k-space divided by :func:`data_scale`.
 
     Attributes:
-        normal: :math:`A^HA`; its norm is at most one.
+        normal: The normal operator :math:`A^HA`, whose norm is at most one.
         adjoint: Image :math:`A^Hy` of the data.
-        energy: :math:`\|y\|^2` of each member.
-        scale: What k-space was divided by, and the image has to be multiplied with.
-        sample: What it was made of, before the division.
+        energy: Energy :math:`\|y\|^2` of each member.
+        scale: Divisor of k-space, which the image has to be multiplied with.
+        sample: Sample that it was made of, before the division.
     """
 
     normal: SenseNormal

@@ -30,8 +30,8 @@ def interpolation_weights(
     of pygrappa, whose default is 0.01 too.
 
     Args:
-        gram: :math:`X X^H` of the sources.
-        cross: :math:`X Y^H` of sources and targets.
+        gram: Gram matrix :math:`X X^H` of the sources.
+        cross: Products :math:`X Y^H` of sources and targets.
         regularization: Relative weight :math:`\lambda` of the penalty, positive.
     """
     gram, cross = gram.to(torch.complex128), cross.to(torch.complex128)

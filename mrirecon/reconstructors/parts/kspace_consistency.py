@@ -46,7 +46,7 @@ class SoftStep(LearnedStep, KspaceConsistency):
     r"""A step with a learned length, :math:`k - \alpha M(k - y)`, as in VarNet.
 
     Args:
-        step: :math:`\alpha` before training.
+        step: Step length :math:`\alpha` before training.
     """
 
     def forward(self, kspace: KSpace, sample: Sample) -> KSpace:
@@ -101,7 +101,7 @@ class KspaceStep(ImageConsistency):
     is the weighted gradient step :math:`x - A^H\Lambda(Ax - y)`.
 
     Args:
-        step: :math:`C`; None takes a :class:`SamplingAwareStep`.
+        step: Step :math:`C` towards the data; None takes a :class:`SamplingAwareStep`.
     """
 
     def __init__(self, step: KspaceConsistency | None = None) -> None:

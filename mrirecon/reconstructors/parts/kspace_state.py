@@ -35,7 +35,7 @@ class KspaceState(ABC):
         """Begin at the measured k-space.
 
         Args:
-            sample: What was measured.
+            sample: Sample with the measured k-space.
             maps: Coil sensitivities :math:`S` of :math:`E`.
             explicit: Whether a step will need the k-space itself, and not only a length.
         """
@@ -154,7 +154,7 @@ class Weighted(KspaceState):
 
     Attributes:
         measured: The measured data, where the steps begin.
-        added: :math:`F^H (k - y)`; None is zero.
+        added: Coil images :math:`F^H (k - y)` of what was added; None is zero.
     """
 
     measured: Measured
@@ -187,7 +187,7 @@ class Explicit(KspaceState):
 
     Attributes:
         kspace: The k-space :math:`k` itself.
-        sample: What was measured.
+        sample: Sample with the measured k-space.
         maps: Coil sensitivities :math:`S` of :math:`E`.
     """
 
@@ -210,7 +210,7 @@ class StateStep(LearnedStep):
     r"""One step with a learned length :math:`\eta`.
 
     Args:
-        step: :math:`\eta` before training.
+        step: Step length :math:`\eta` before training.
     """
 
     def forward(self, state: KspaceState, correction: Image) -> KspaceState:

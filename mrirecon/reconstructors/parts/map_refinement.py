@@ -57,7 +57,7 @@ class CorrectedMaps(MapUpdate):
     al. (MICCAI 2021) and Jun et al. (CVPR 2021) alternate between image and maps as well.
 
     Args:
-        network: :math:`U`, from two complex images to one; None takes a small
+        network: Network :math:`U` from two complex images to one; None takes a small
             :class:`~mrirecon.networks.FusionUnet`.
     """
 

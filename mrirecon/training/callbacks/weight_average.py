@@ -18,7 +18,7 @@ class WeightAverage(pl.Callback):
     run. While few updates have been made :math:`d` is smaller, :math:`\min(d, (1+n)/(10+n))`.
 
     Args:
-        decay: :math:`d` per update of the weights.
+        decay: Decay :math:`d` per update of the weights.
     """
 
     keeps = TRAINED

@@ -32,7 +32,7 @@ class Consistency(Objective):
 
     Args:
         objective: The objective :math:`\mathcal{L}`.
-        perturbations: Applied one after the other.
+        perturbations: Perturbations that are applied one after the other.
         weight: Weight :math:`\lambda` of the second term.
     """
 

@@ -34,7 +34,8 @@ class MaskPartition:
 
     Args:
         sampling: How the scans were undersampled.
-        partition: Draws what the method sees; of the same kind, and sparse outside of its centre.
+        partition: Pattern that draws what the method sees; of the same kind, and sparse outside of
+            its centre.
         draws: Masks from which the densities are estimated, once for every size of k-space.
     """
 

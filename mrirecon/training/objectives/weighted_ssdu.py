@@ -34,9 +34,9 @@ class WeightedSsdu(Objective):
 
     Args:
         sampling: How the scans were undersampled, in YAML ``${sampling}``.
-        partition: Draws :math:`\Lambda`, the part that the method sees.
-        consistency: :math:`\beta`. Zero is the paper's loss, which suits methods that end by
-            enforcing consistency with the data.
+        partition: Pattern that draws :math:`\Lambda`, the part that the method sees.
+        consistency: Weight :math:`\beta` of the second term. Zero is the paper's loss, which suits
+            methods that end by enforcing consistency with the data.
         draws: Masks from which the densities are estimated.
     """
 
@@ -79,7 +79,7 @@ class RobustSsdu(Objective):
 
     Args:
         sampling: How the scans were undersampled, in YAML ``${sampling}``.
-        partition: Draws :math:`\Lambda`, the part that the method sees.
+        partition: Pattern that draws :math:`\Lambda`, the part that the method sees.
         alpha: Standard deviation of the added noise, relative to that of the data.
         draws: Masks from which the densities are estimated.
     """
