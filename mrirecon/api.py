@@ -80,7 +80,7 @@ def reconstruct(
         source: A raw file of any supported format, a Scan, one slice as a Sample, or centred
             k-space ``(coil, h, w)`` or ``(slice, coil, h, w)``; see :class:`MemoryScan`. A file
             that tells something wrongly is opened by ``open_scan(path, ReadOptions(...))`` first.
-        method: What :func:`load` returns or takes, or a reconstructor such as
+        method: Method as :func:`load` returns or takes it, or a reconstructor such as
             ``CgSense(Espirit())``, which gets normalised slices.
         sampling: Pattern whose positions alone are kept of what was measured; None takes that of
             the method, if it has one.

@@ -53,7 +53,7 @@ class ImageSeries(Reconstruction):
             path: A file that ends in ``.nii.gz``, ``.h5`` or ``.png``, or a folder, which is made.
             formats: Formats of a folder's files, which are called after the scan: any of ``hdf5``,
                 ``nifti``, ``dicom``, ``mrd`` and ``png``; HDF5, NIfTI and PNG by default.
-            overwrite: Replace older outputs of mrirecon; nothing else is ever replaced.
+            overwrite: Whether to replace older outputs of mrirecon; nothing else is ever replaced.
 
         Returns:
             The path that was given.

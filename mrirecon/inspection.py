@@ -30,8 +30,8 @@ class Inspection:
 
     Attributes:
         path: Path of the file.
-        header: What reconstruction will go by.
-        sampling: How it was sampled.
+        header: Header that reconstruction will go by.
+        sampling: Sampling of the scan.
         content: What else the format tells, as ``(what, value)``.
         memory: MB that CG-SENSE needs per slice, about.
         seconds: Seconds that CG-SENSE takes for the scan on this machine's CPU, about.

@@ -31,7 +31,7 @@ class Interrupted(SystemExit):
 
     Args:
         number: Number of the signal.
-        note: What the user should know, for instance how to go on.
+        note: Note for the user, for instance how to go on.
 
     Attributes:
         code: Exit status, 128 plus the number.

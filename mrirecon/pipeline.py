@@ -76,7 +76,7 @@ class Request:
         selection: Slices and frames that are wanted; all of them by default.
         phase: Whether the images keep their phase.
         batch_size: Slices computed at once.
-        disclosure: What the images tell about where they come from.
+        disclosure: Choice of what the images tell about where they come from.
         command: The command line, as far as it may be told.
         progress: Whether to show progress bars.
     """
@@ -98,7 +98,7 @@ class Made:
         method: The method that made them; its network is fitted to the scan, if that was asked for.
         seconds: Name and duration in seconds of every step, in the order in which they came.
         notes: Sentences for people.
-        sampling: How much of k-space was used, in words.
+        sampling: Acceleration of the samples that were used, in words.
         warnings: Sentences about what makes the images doubtful; empty when nothing does.
     """
 

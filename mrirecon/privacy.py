@@ -53,8 +53,8 @@ def recorded(
         raw: One plane of the scan, with signal if there is one.
         made: How; its command tells no more than it may. Source, versions, fingerprint and the
             checksum of the weights are filled in here.
-        file: What was reconstructed.
-        disclosure: What may be told.
+        file: Path of the raw file that was reconstructed.
+        disclosure: Choice of what may be told.
     """
     config = made.config
     if disclosure is Disclosure.PRIVATE and config:
@@ -84,7 +84,7 @@ def disclosed(
         provenance: Full provenance, except for its command and configuration (see
             :func:`private_command`, :func:`private_tree`).
         file: The raw file.
-        disclosure: What may be told.
+        disclosure: Choice of what may be told.
     """
     if disclosure is Disclosure.FULL:
         return _cleaned(header, {}), _cleaned(provenance, {})

@@ -123,7 +123,7 @@ class Quality:
             are the same for every method, so that methods compare.
         own_residual: Residual of the image and the maps that the method itself has used; None when
             it has none, or its image has no phase.
-        missing: What was not measured, and why.
+        missing: Names of what was not measured, each with the reason.
         seconds: Durations by what was done.
         memory: Peak memory in MB by where.
     """

@@ -53,11 +53,11 @@ class Reconstruction:
     Attributes:
         volume: Images of one frame or several on the header's matrix, in the units of the raw file.
         header: Header of these frames.
-        provenance: How they were made.
+        provenance: Provenance of the images: how they were made.
         suffix: What tells this series from the others of the same scan: empty, or ``_echo-2``.
         number: Number of this series within the scan, from 1.
         volumetric: The scan was 3-D, whatever the header says about the volume's planes.
-        quality: What was measured about it, or None.
+        quality: Quality that was measured, or None.
         complex_volume: The images with their phase, of which ``volume`` is the magnitude; None
             when only that was asked for.
         quantity: What ``volume`` holds: magnitudes, or phases in radians.

@@ -114,7 +114,7 @@ class ScanHeader:
     Attributes:
         name: File name with its suffix, after the folders between it and that of its data set, as
             in ``P001/cine_lax.mat``; seeds masks and is the key of Samples.
-        format: What the file was recognised as, for instance ``ISMRMRD``.
+        format: Format that the file was recognised as, for instance ``ISMRMRD``.
         slices: Number of planes of one frame: slices, or cuts through a 3-D scan.
         coils: Number of receive channels.
         grid: Size ``(h, w)`` of the Samples' k-space, readout oversampling removed.
@@ -137,7 +137,7 @@ class ScanHeader:
         volumetric: The planes are cuts perpendicular to the readout of a 3-D scan, their axes
             ``h w`` its two phase encodings; :func:`as_slices` turns such volumes around.
         whitened: Whether the coils' noise is white with unit variance per real component.
-        notes: What a user should know about how this file was read, one sentence each.
+        notes: Notes for the user about how this file was read, one sentence each.
     """
 
     name: str

@@ -37,7 +37,7 @@ def residuals(
     Args:
         sample: One slice, as read and prepared.
         plane: The same with the maps of the method.
-        image: What the method made of it.
+        image: Image that the method made of it.
 
     Returns:
         The residual with the maps of record, with those of the method, and why one is missing.

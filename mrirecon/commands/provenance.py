@@ -21,7 +21,7 @@ def told_command(disclosure: Disclosure, file: str = "") -> str:
     """Return the command line as it was typed, or without folders.
 
     Args:
-        disclosure: What may be told.
+        disclosure: Choice of what may be told.
         file: Name of the raw file that stands for what ``input`` found.
     """
     words = command_words()

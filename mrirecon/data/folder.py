@@ -126,7 +126,7 @@ class Folder(Sequence[IndexedScan]):
         pattern: Shell pattern of the files that belong; one with a slash finds files in folders
             below, as :func:`raw_files` does.
         skip_unreadable: Report and leave out files that cannot be read, instead of refusing.
-        reading: What to override of what the files say.
+        reading: Read options, which override what the files say; None overrides nothing.
 
     Raises:
         RawDataError: Naming every unreadable file with its reason.

@@ -42,7 +42,7 @@ class IndexedScan(Scan):
     Attributes:
         path: Path of the file.
         folder: Folder of the data set, in or below which the file lies.
-        reading: What to override of what the file says.
+        reading: Read options, which override what the file says.
     """
 
     def __init__(self, path: Path, folder: Path, reading: ReadOptions, header: ScanHeader) -> None:
@@ -96,7 +96,7 @@ def read_folder(files: Sequence[Path], folder: Path, reading: ReadOptions) -> Co
     Args:
         files: Paths of files in ``folder`` or below it.
         folder: Folder of the data set.
-        reading: What to override of what the files say.
+        reading: Read options, which override what the files say.
     """
     place = index_path(folder, reading)
     known = _load(place)

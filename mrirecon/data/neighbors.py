@@ -15,7 +15,7 @@ class Neighbors:
     """Which slices a method sees beside the one that it reconstructs.
 
     Attributes:
-        reach: How many on either side; 0 for none.
+        reach: Number of neighbours on either side; 0 for none.
         along: Adjacent ``"slices"`` of the same frame, or adjacent ``"frames"`` of the same slice:
             the cardiac phases of one repetition, else the repetitions, of one contrast and set.
     """

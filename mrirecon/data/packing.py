@@ -128,8 +128,8 @@ def pack(
     Args:
         scan: Scan of any format.
         path: Path of the file to write.
-        packing: What is done to each slice.
-        overwrite: Replace an existing file.
+        packing: Settings of what is done to each slice; None takes the default ones.
+        overwrite: Whether to replace an existing file.
 
     Raises:
         OutputError: When the file exists already, or cannot be written.

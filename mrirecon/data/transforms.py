@@ -197,7 +197,7 @@ def undersampled(transform: Transform, pattern: SamplingPattern | None) -> Trans
 
     Args:
         transform: Preprocessing that follows.
-        pattern: What is kept of the measured samples.
+        pattern: Pattern of what is kept of the measured samples.
     """
     return transform if pattern is None else Compose([Undersample(pattern), transform])
 

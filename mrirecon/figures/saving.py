@@ -19,7 +19,7 @@ def save_figure(
     Args:
         path: Path of the file.
         figure: Figure to write.
-        overwrite: Replace an older picture of ours.
+        overwrite: Whether to replace an older picture of ours.
         resolution: Pixels per inch.
     """
     stream, nothing = io.BytesIO(), {"Software": None}

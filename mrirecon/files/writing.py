@@ -52,7 +52,7 @@ def atomic(path: Path, kind: Kind | None = None, *, overwrite: bool = False) -> 
     Args:
         path: Path of the output.
         kind: Mark that the block leaves in the file, so that it can be replaced later.
-        overwrite: Replace an output of the same kind.
+        overwrite: Whether to replace an output of the same kind.
 
     Raises:
         OutputError: When ``path`` may not be replaced, or its folder cannot be written.

@@ -68,10 +68,10 @@ def plan_acquisition(
     """Decide how readouts make images; only noise and the lines of one slice are fetched.
 
     Args:
-        header: What is known about the measurement as a whole.
+        header: Header of the measurement as a whole.
         heads: Headers of all readouts.
         fetch: Function that returns readouts by number.
-        noise: Used instead of the noise readouts among ``heads``.
+        noise: Noise scan that is used instead of the noise readouts among ``heads``.
         center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
         fourier_sign: Sign of the Fourier transform: 1 as here, -1 the opposite; None takes the
             vendor's.

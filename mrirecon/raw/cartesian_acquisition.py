@@ -48,7 +48,7 @@ class Planes:
 
     Attributes:
         kspace: One plane of phase encodings for each pixel along the readout.
-        counts: How many readouts went into each place.
+        counts: Number of readouts that went into each place.
         calibration: The fully sampled centre of a separate reference scan, if any.
     """
 
@@ -76,7 +76,7 @@ class CartesianAcquisition:
         averages: Largest number of readouts at one place when the numbers differ, else None.
         time_average: Frames have too small a centre of their own, but together a larger one: their
             mean over time is the calibration data.
-        notes: What was noticed, one sentence each.
+        notes: Notes about what was noticed, one sentence each.
         reference: The grid of separate reference lines, when it is not the image's.
     """
 

@@ -35,7 +35,7 @@ def refuse_unsupported(encoding: Encoding, heads: Heads, navigators: bool = Fals
     """Refuse imaging lines that this version would sort wrongly.
 
     Args:
-        encoding: What the header says about them.
+        encoding: Encoding of the imaging lines, as the header tells it.
         heads: Headers of the imaging lines.
         navigators: Whether there are phase-correction readouts besides.
 

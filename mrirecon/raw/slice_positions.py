@@ -27,7 +27,7 @@ class SliceStack:
         order: Value of the slice counter of each slice, stack by stack, sorted by position.
         geometry: Positions in that order; None when the headers do not tell, or ``stacks`` does.
         stacks: The same of each stack when the slices are several, else empty.
-        notes: What was noticed, one sentence each.
+        notes: Notes about what was noticed, one sentence each.
     """
 
     order: tuple[int, ...]

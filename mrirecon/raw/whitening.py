@@ -52,7 +52,7 @@ class Whitening:
     Attributes:
         matrix: Channels that are dead or broken have zeros in their row and column.
         white: Whether the noise becomes white; otherwise its variance is one, but coils correlate.
-        notes: What was noticed, one sentence each.
+        notes: Notes about what was noticed, one sentence each.
     """
 
     matrix: Complex64[np.ndarray, "coil coil"]

@@ -112,7 +112,7 @@ def fitting_kernel(kernel: int, block: Sequence[int], windows: int = 2) -> int:
     """Return the widest kernel, up to ``kernel``, that fits a calibration region.
 
     Args:
-        kernel: What was asked for.
+        kernel: Width of the kernel that was asked for.
         block: Size of the region.
         windows: How many kernels wide it must be, a sample less where that is an odd number: five
             lines give a kernel of three as many places along them as it is wide.

@@ -55,7 +55,7 @@ def eigenmaps(
         nodes: The matrices, see :mod:`mrirecon.sensitivity.subspace`.
         shape: Size of the grid.
         reference: Coil combination in which every vector is real and positive.
-        sets: How many eigenvectors.
+        sets: Number of eigenvectors at every pixel.
         smallest: Vectors of smaller eigenvalues need not be accurate.
     """
     batch, coils = nodes.shape[0], nodes.shape[-1]

@@ -38,7 +38,7 @@ class AcquisitionOptions:
         phase_resolution: Share of phase encodings around the centre that is acquired at all; the
             rest is zero-filled.
         echo_fraction: Share of the readout that is acquired, above 0.5; its beginning is left out.
-        averages: How often every line is measured.
+        averages: Number of times that every line is measured.
     """
 
     sampling: SamplingPattern | None = None

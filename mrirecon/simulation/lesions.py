@@ -16,7 +16,7 @@ class Lesion:
     Attributes:
         center: Head coordinates in mm.
         axes: Semi-axes in mm.
-        tissue: What it is made of.
+        tissue: Tissue that it is made of.
         roughness: How far its border wanders, in mm.
     """
 

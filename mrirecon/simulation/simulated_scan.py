@@ -57,7 +57,7 @@ class SimulatedScan(Scan):
 
     Args:
         subject: Number of the subject, from zero; seeds everything.
-        protocol: What is scanned and how.
+        protocol: Protocol, which tells what is scanned and how.
         with_maps: Whether Samples carry the true sensitivities, unit root-sum-of-squares.
     """
 

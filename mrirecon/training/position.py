@@ -21,7 +21,7 @@ class Position:
 
     Attributes:
         epoch: Number of the epoch, from zero.
-        batches: How many batches of it have been trained on.
+        batches: Number of batches of it that have been trained on.
         last: Whether these are all of them and only the end of the epoch is missing.
         due: Whether a validation belongs after the last of these batches.
         validated: Whether there has been one, due or not.

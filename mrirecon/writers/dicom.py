@@ -54,7 +54,7 @@ def write_dicom(
     Args:
         path: Path of the folder.
         result: Reconstruction to write.
-        overwrite: Replace an existing folder.
+        overwrite: Whether to replace an existing folder.
         template: A DICOM file of the same study; patient and study tags are copied from it.
 
     Raises:

@@ -30,7 +30,7 @@ class Step:
     Attributes:
         keys: Keys of the slices of the batch, scan and number.
         epoch: Number of the epoch, from 0.
-        update: How many updates came before.
+        update: Number of updates that came before.
     """
 
     keys: tuple[Any, ...]

@@ -61,7 +61,7 @@ def steps(model: nn.Module, modules: Sequence[str] | None, key: str) -> list[nn.
     Args:
         model: The method whose steps are looked for.
         modules: Names of the lists whose members are steps; None takes those of the method itself.
-        key: What asks for them, for the message.
+        key: Name of what asks for them, for the message.
 
     Raises:
         ConfigError: When the model has no such list.

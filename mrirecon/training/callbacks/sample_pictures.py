@@ -26,7 +26,7 @@ class SamplePictures(pl.Callback):
 
     Args:
         folder: Folder of the pictures; ``epoch0003_0.png`` is the first of the third epoch.
-        slices: How many validation batches to draw, spread over the set.
+        slices: Number of validation batches to draw, spread over the set.
     """
 
     def __init__(self, folder: str, slices: int = 2) -> None:

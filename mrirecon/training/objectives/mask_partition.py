@@ -33,7 +33,7 @@ class MaskPartition:
     are those that change over the epochs.
 
     Args:
-        sampling: How the scans were undersampled.
+        sampling: Pattern by which the scans were undersampled.
         partition: Pattern that draws what the method sees; of the same kind, and sparse outside of
             its centre.
         draws: Masks from which the densities are estimated, once for every size of k-space.

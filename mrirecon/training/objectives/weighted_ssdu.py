@@ -33,7 +33,7 @@ class WeightedSsdu(Objective):
     drawn to zero.
 
     Args:
-        sampling: How the scans were undersampled, in YAML ``${sampling}``.
+        sampling: Pattern by which the scans were undersampled, in YAML ``${sampling}``.
         partition: Pattern that draws :math:`\Lambda`, the part that the method sees.
         consistency: Weight :math:`\beta` of the second term. Zero is the paper's loss, which suits
             methods that end by enforcing consistency with the data.
@@ -78,7 +78,7 @@ class RobustSsdu(Objective):
     the data cannot profit.
 
     Args:
-        sampling: How the scans were undersampled, in YAML ``${sampling}``.
+        sampling: Pattern by which the scans were undersampled, in YAML ``${sampling}``.
         partition: Pattern that draws :math:`\Lambda`, the part that the method sees.
         alpha: Standard deviation of the added noise, relative to that of the data.
         draws: Masks from which the densities are estimated.
