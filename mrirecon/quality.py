@@ -8,6 +8,9 @@ from jaxtyping import Bool, Float32, Float64
 Spacing = tuple[float, float]
 LARGEST_MISFIT = 0.1
 """Part of the measured k-space that an image may leave unexplained, noise apart."""
+LEAST_SIGNAL = 0.05
+"""Part of the energy of the measured k-space that noise does not explain, below which there is no
+signal to judge an image by."""
 
 
 @dataclass(frozen=True)
@@ -92,17 +95,31 @@ class Residual:
             1 when noise is all that is left over. None when the noise is not known.
         misfit: Norm of the difference without the part that noise explains, divided like
             ``relative``; where the noise is not known it is estimated as for every method.
+        signal: Part of the energy of the measured k-space that noise does not explain.
     """
 
     maps: str
     relative: float
     noise: float | None
     misfit: float
+    signal: float = 1.0
 
     @property
     def fits(self) -> bool:
         """Whether the image explains the measured data."""
         return self.misfit <= LARGEST_MISFIT
+
+    @property
+    def empty(self) -> bool:
+        """Whether the measured data are noise, or zero: any image explains them, and none does."""
+        return self.signal < LEAST_SIGNAL
+
+    @property
+    def verdict(self) -> str:
+        """What the misfit means, in a few words."""
+        if self.empty:
+            return "NO SIGNAL in the data"
+        return "fits the data" if self.fits else "DOES NOT FIT the data"
 
 
 @dataclass(frozen=True)
@@ -145,6 +162,12 @@ class Quality:
     def warnings(self) -> tuple[str, ...]:
         """What a user must know before the image is trusted, one sentence each."""
         found = self.residual or self.own_residual
+        if found is not None and found.empty:
+            return (
+                f"The measured k-space is noise or zero: {found.signal:.1%} of its energy are "
+                f"signal, where at least {LEAST_SIGNAL:.0%} are needed to judge an image. What the image "
+                "shows is not the object.",
+            )
         if found is None or found.fits:
             return ()
         return (

@@ -300,3 +300,17 @@ def test_reading_is_timed_and_memory_measured(scan):
     assert len(timed) == 3 and timed.seconds == 0
     assert timed[1].key == scan[1].key and timed.seconds > 0
     assert dict(peak_memory(torch.device("cpu")))["process"] > 50
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0])
+@pytest.mark.parametrize("method", [CgSense(Espirit()), ZeroFilled()])
+def test_data_without_signal_fit_no_image(method, level):
+    source = scenes.scan(matrix=(48, 40))
+    parts = torch.randn((*source[0].kspace.shape, 2), generator=torch.manual_seed(0))
+    noise = level * torch.view_as_complex(parts)
+    scan = Changed(source, replace(source.header, whitened=False),
+                   lambda sample: sample.replace(kspace=noise, noise=None))  # fmt: skip
+    found = assess(scan, method, NORMALIZE)
+    assert found.residual.empty and found.residual.signal < 0.05
+    assert len(found.warnings) == 1 and "k-space is noise or zero" in found.warnings[0]
+    assert not assess(Changed(source, source.header), method, NORMALIZE).residual.empty

@@ -97,4 +97,5 @@ def _residual(plane: Plane, image: Complex64[Tensor, "b h w"], maps: Maps, name:
         (left / max(energy, 1e-30)) ** 0.5,
         (left / max(2 * count, 1.0)) ** 0.5 / level if known else None,
         (max(left - explained, 0.0) / max(energy - explained, 1e-3 * energy, 1e-30)) ** 0.5,
+        max(energy - explained, 0.0) / max(energy, 1e-30),
     )

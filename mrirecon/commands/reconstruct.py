@@ -145,8 +145,8 @@ def _write_files(
             doubtful += any(page.warnings for page in pages)
     if doubtful:
         print(
-            f"WARNING: {doubtful} of {len(files)} files have images that do not fit their data; "
-            "look at the quality pages before you trust them",
+            f"WARNING: {doubtful} of {len(files)} files have images that do not fit their data, or "
+            "data without signal; look at the quality pages before you trust them",
             file=sys.stderr,
         )
     problems = list(filter(None, [failures.problem(len(files))]))

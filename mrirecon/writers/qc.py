@@ -120,8 +120,8 @@ def _key_numbers(quality: Quality) -> str:
             numbers.append(("residual / noise", f"{residual.noise:.2f}"))
         else:
             numbers.append(("residual / data", f"{residual.relative:.1%}"))
-        fits = "fits the data" if residual.fits else "DOES NOT FIT the data"
-        numbers.append((f"misfit, {fits}", f"{residual.misfit:.1%}"))
+        shown = "none" if residual.empty else f"{residual.misfit:.1%}"
+        numbers.append((f"misfit, {residual.verdict}", shown))
     cells = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for label, value in numbers)
     return f'<section class="numbers">{cells}</section>'
 

@@ -94,6 +94,11 @@ def test_an_image_that_does_not_fit_is_warned_of_and_one_that_fits_is_not(result
     check(text)
     assert '<section class="warnings">' in text and "misfit, DOES NOT FIT the data" in text
     assert "41% of the measured k-space is not explained" in text.replace("&#x27;", "'")
+    noise = quality(residual=Residual("ESPIRiT's maps", 0.94, None, 0.0, signal=0.002))
+    assert noise.warnings == (
+        "The measured k-space is noise or zero: 0.2% of its energy are signal, where at least 5% "
+        "are needed to judge an image. What the image shows is not the object.",
+    )
     only_own = quality(residual=None, own_residual=Residual("own", 0.3, None, 0.3))
     assert len(only_own.warnings) == 1 and quality().warnings == ()
 
