@@ -165,8 +165,8 @@ class Quality:
         if found is not None and found.empty:
             return (
                 f"The measured k-space is noise or zero: {found.signal:.1%} of its energy are "
-                f"signal, where at least {LEAST_SIGNAL:.0%} are needed to judge an image. What the image "
-                "shows is not the object.",
+                f"signal, where at least {LEAST_SIGNAL:.0%} are needed to judge an image. What "
+                "the image shows is not the object.",
             )
         if found is None or found.fits:
             return ()
