@@ -93,6 +93,8 @@ def refuse_unknown(override: str, groups: Iterable[str], folders: Sequence[Path]
     if not equals or group not in set(groups):
         return
     known = choices(group, folders)
+    if value.startswith("[") and not re.search(r"[A-Za-z]", value):
+        raise ConfigError(f"{key}={value}: expected a name; choose one of {', '.join(known)}")
     for choice in value.strip("'\"").split(","):
         plain = re.fullmatch(r"[\w-]+", choice) and choice != "null"
         if plain and choice not in known:

@@ -5,6 +5,7 @@ Only the standard library is imported until a command is known, so that help is 
 
 import difflib
 import importlib
+import os
 import re
 import sys
 from collections.abc import Collection
@@ -111,7 +112,9 @@ def _run(command: str, overrides: list[str]) -> None:
         print(*complete(" ".join(overrides), list(COMMANDS), PLAIN, conf_folder()), sep="\n")
         return
     if command not in COMMANDS:
-        sys.exit(f"mrirecon: unknown command {command!r}\n\n{_usage()}")
+        close = difflib.get_close_matches(command.lower(), [*COMMANDS, "completion"], n=1)
+        hint = f"; did you mean {close[0]}?" if close else ""
+        sys.exit(f"mrirecon: unknown command {command!r}{hint}\n\n{_usage()}")
     if command in PLAIN:
         sys.argv = [f"mrirecon {command}", *overrides]
         importlib.import_module(f"mrirecon.commands.{command}").main()
@@ -138,7 +141,9 @@ def _run(command: str, overrides: list[str]) -> None:
             )
     _refuse_unknown(command, overrides, groups)
     options, changes = _separated(overrides)
-    sys.argv = [f"mrirecon {command}", *options, *(adapt(change, groups) for change in changes)]
+    sweep = "-m" in options or "--multirun" in options
+    adapted = [adapt(change, groups, sweep) for change in changes]
+    sys.argv = [f"mrirecon {command}", *options, *adapted]
     importlib.import_module(f"mrirecon.commands.{command}").main()
 
 
@@ -185,7 +190,7 @@ def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> Non
             sys.exit(f"mrirecon {command}: {error}")
 
 
-def adapt(override: str, groups: Collection[str]) -> str:
+def adapt(override: str, groups: Collection[str], sweep: bool = False) -> str:
     """Translate what a user types to Hydra's grammar.
 
     ``a.b=c`` may set an argument that the YAML leaves at its default, because the signature is the
@@ -194,6 +199,7 @@ def adapt(override: str, groups: Collection[str]) -> str:
     Args:
         override: One argument of the command line.
         groups: Keys that choose a YAML file.
+        sweep: Whether several values, separated by commas, are a job each.
     """
     key, equals, value = override.partition("=")
     if not equals:
@@ -201,17 +207,23 @@ def adapt(override: str, groups: Collection[str]) -> str:
     is_path = key in PATHS or key.endswith((".path", ".folder"))
     quoted_already = "'\"" if key == "pattern" else "'\"[{"
     if is_path and value not in ("", "null") and value[0] not in quoted_already:
-        quoted = value.replace("'", "\\'")
-        if key == "output":  # may name what was chosen: output='out/${model._target_}'
-            quoted = re.sub(r"\$\{(?![\w.:@,-]+\})", r"\\${", quoted)
-        else:
-            quoted = quoted.replace("${", "\\${")
-        override = f"{key}='{quoted}'"
+        several = sweep and key not in ("output", "pattern") and not os.path.lexists(value)
+        paths = value.split(",") if several else [value]
+        override = f"{key}={','.join(_quoted(key, path) for path in paths)}"
     if key in groups:
         return f"~{key}" if value == "null" else override
     if re.fullmatch(r"\w+(\.\w+)*", key) and not key.startswith("hydra."):
         return f"++{override}"
     return override
+
+
+def _quoted(key: str, path: str) -> str:
+    quoted = path.replace("'", "\\'")
+    if key == "output":  # may name what was chosen: output='out/${model._target_}'
+        quoted = re.sub(r"\$\{(?![\w.:@,-]+\})", r"\\${", quoted)
+    else:
+        quoted = quoted.replace("${", "\\${")
+    return f"'{quoted}'"
 
 
 def _usage() -> str:

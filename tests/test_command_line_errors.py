@@ -7,9 +7,11 @@ import sys
 import pytest
 
 from mrirecon import cli
-from mrirecon.errors import OutputError, RawDataError
+from mrirecon.commands.trainer_flags import check_flags
+from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.readers import open_scan
 from mrirecon.writers.dicom import read_template
+from tests.test_config import composed
 
 BARE = ("input=nowhere.h5", "output=out", "model=zero_filled")
 
@@ -35,6 +37,8 @@ def told(monkeypatch, *words):
         ("hydra.foo=1", "'hydra.foo'; Key 'foo' is not in struct|Key 'foo' not in"),
         ("model=", "model=: there is no such choice; choose one of adaptive_combine"),
         ("model={a:1}", "Could not override 'model'"),
+        ("model=[1]", r"model=\[1\]: expected a name; choose one of adaptive_combine"),
+        ("sampling=[]", r"sampling=\[\]: expected a name"),
         ("model.iterations=[1", r"cannot read model.iterations=\[1; "),
         ("trust={a:1}", "Error merging override trust={a:1}; Cannot merge"),
         ("~seed", "'seed' does not exist"),
@@ -52,6 +56,32 @@ def test_one_line(monkeypatch, tmp_path, word, message):
     text = told(monkeypatch, "reconstruct", *BARE, word)
     assert text.startswith("mrirecon reconstruct: ")
     assert re.search(message, text), text
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("trainer=null", "trainer=null: this command needs one"),
+        ("preprocessing=null", "preprocessing=null: this command needs one"),
+        ("callbacks.early_stoping=null", "callbacks.early_stoping=null has no effect: there is no "
+         "such part; there are average, best, compilation, curve, early_stopping, last"),
+        ("logger.cvs=null", "there is no such part; there are csv, mlflow, tensorboard, wandb"),
+        ("output=null", "output"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_taken_away(monkeypatch, tmp_path, word, message):
+    monkeypatch.chdir(tmp_path)
+    text = told(monkeypatch, "train", "output=out", word)
+    assert text.startswith("mrirecon train: ") and message in text
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_command_that_is_not_there(monkeypatch):
+    for typed, meant in (("trian", "train"), ("Reconstruct", "reconstruct"), ("chek", "check")):
+        monkeypatch.setattr(sys, "argv", ["mrirecon", typed, "--help"])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        assert f"unknown command {typed!r}; did you mean {meant}?\n" in str(end.value.code)
 
 
 def test_settings_that_are_no_nodes(monkeypatch, tmp_path):
@@ -92,7 +122,7 @@ COMMANDS = (
 @pytest.mark.parametrize("words", COMMANDS, ids=" ".join)
 def test_paths_that_lead_nowhere(monkeypatch, capfd, paths, tmp_path, words):
     """Which error a system call gives differs between versions of Python."""
-    for path in paths:
+    for path in paths if words[0] != "train" else paths[::2]:
         monkeypatch.setattr(sys, "argv", ["mrirecon", *(word.format(path) for word in words)])
         with pytest.raises(SystemExit) as end:
             cli.main()
@@ -116,13 +146,16 @@ def test_what_needs_a_gpu_says_what_to_do_without(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "a.h5").write_bytes(b"x")
-    told_of = ("trainer=all_gpus", "trainer=fsdp", "trainer.accelerator=cuda")
+    text = told(monkeypatch, "train", "trainer=fsdp", "output=o")
+    assert "trainer=default takes a GPU" in text
+    assert composed("train", "trainer=all_gpus").trainer.accelerator == "gpu"
     reasons = {None: "installed without support of GPUs", "12.6": "check that nvidia-smi lists it"}
     for version, reason in reasons.items():
         monkeypatch.setattr("torch.version.cuda", version)
-        for word in told_of:
-            text = told(monkeypatch, "train", word, "output=o")
-            assert reason in text and "trainer=default takes a GPU" in text
+        for accelerator in ("gpu", "cuda"):
+            with pytest.raises(ConfigError, match="trainer=default takes a GPU") as error:
+                check_flags({"accelerator": accelerator})
+            assert reason in str(error.value)
         text = told(monkeypatch, "reconstruct", "input=a.h5", "output=o", "device=cuda:1")
         assert reason in text and "device=auto" in text
 

@@ -182,6 +182,18 @@ def refuse_idle(config: DictConfig, key: str, *users: str) -> None:
         )
 
 
+def refuse_taken_away(config: DictConfig, *groups: str) -> None:
+    """Refuse to do without what a command cannot do without.
+
+    Raises:
+        ConfigError: Naming the first of ``groups`` of which nothing is left that could be built.
+    """
+    for group in groups:
+        node = config[group]
+        if not (OmegaConf.is_dict(node) and node.get("_target_")):
+            raise ConfigError(f"{group}=null: this command needs one; leave it out for the default")
+
+
 def overrides() -> list[str]:
     """Return what the command line chooses, as it was typed: nothing in it is resolved."""
     typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task)

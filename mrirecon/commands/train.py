@@ -13,12 +13,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.commands.adoption import StartingWeights
-from mrirecon.commands.base import command, command_line, refuse_idle
+from mrirecon.commands.base import command, command_line, refuse_idle, refuse_taken_away
 from mrirecon.commands.fitting import fit
 from mrirecon.commands.outcome import best_score, report
 from mrirecon.commands.resume import check_resume, run_facts
 from mrirecon.commands.resume_auto import AUTO, checkpoint_to_resume, refuse_unchecked
-from mrirecon.commands.trainer import build_trainer
+from mrirecon.commands.trainer import build_trainer, refuse_unknown_parts
 from mrirecon.commands.trainer_flags import check_flags, check_trainer
 from mrirecon.config import build, build_function, plain
 from mrirecon.data.datamodule import DataModule
@@ -66,7 +66,9 @@ class Settings:
 def train(config: DictConfig, settings: Settings) -> float | None:
     """Build everything, fit, and say where the checkpoints lie; returns the best score."""
     folder = output_folder(HydraConfig.get().runtime.output_dir)
+    refuse_taken_away(config, "trainer", "preprocessing")
     check_flags(plain(config.trainer, "trainer"))
+    refuse_unknown_parts(config, "callbacks", "logger")
     start = StartingWeights.read(settings.checkpoint)
     if start:
         start.adopt(config, settings.trust)

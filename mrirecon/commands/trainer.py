@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 import pytorch_lightning as pl
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from pytorch_lightning.callbacks import LearningRateMonitor
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.plugins.environments import SLURMEnvironment
@@ -14,6 +14,7 @@ from pytorch_lightning.utilities.exceptions import MisconfigurationException
 from mrirecon.commands.fitting import last_checkpoint
 from mrirecon.config import build, build_all, plain
 from mrirecon.errors import ConfigError
+from mrirecon.files import conf_folder
 from mrirecon.terminal import draws_bars
 from mrirecon.training.callbacks.forgiving import forgiving
 from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
@@ -44,6 +45,24 @@ def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
         f"`torchrun --nproc-per-node {trainer.num_devices} -m mrirecon.cli train ...` (or srun), "
         "or leave the strategy out"
     )
+
+
+def refuse_unknown_parts(config: DictConfig, *groups: str) -> None:
+    """Refuse to leave out what there is not: a wrong name would leave everything in.
+
+    Raises:
+        ConfigError: When a part that is null stands in none of the group's YAML files.
+    """
+    for group in groups:
+        parts = config[group] or {}
+        files = (conf_folder() / group).glob("*.yaml")
+        known = {str(name) for file in files for name in OmegaConf.load(file)} - {"defaults"}
+        known |= {name for name, node in parts.items() if node is not None}
+        if unknown := sorted(set(parts) - known):
+            raise ConfigError(
+                f"{group}.{unknown[0]}=null has no effect: there is no such part; there are "
+                f"{', '.join(sorted(known))}"
+            )
 
 
 def _callbacks(config: DictConfig, folder: Path, logged: bool, bar: bool) -> list[pl.Callback]:

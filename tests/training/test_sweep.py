@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mrirecon.cli import main
+from mrirecon.cli import adapt, main
 from tests.test_cli import TINY
 
 pytestmark = [
@@ -79,3 +79,14 @@ def test_a_sweep_goes_on_after_a_bad_file(monkeypatch, tmp_path):
     monkeypatch.setattr(sys, "argv", ["mrirecon", *command.split()])
     with pytest.raises(SystemExit, match="2 of 2 jobs were refused"):
         main()
+
+
+def test_several_files_are_a_job_each(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a,b.h5").touch()
+    assert adapt("input=a.h5,it's.h5", (), sweep=True) == r"++input='a.h5','it\'s.h5'"
+    assert adapt("checkpoint=a,${b}", (), sweep=True) == r"++checkpoint='a','\${b}'"
+    assert adapt("input=a,b.h5", (), sweep=True) == "++input='a,b.h5'"  # there is this file
+    assert adapt("input=c,d.h5", ()) == "++input='c,d.h5'"
+    for whole in ("output=o/${f:a,b}", "pattern={a,b}.h5"):
+        assert "','" not in adapt(whole, (), sweep=True)
