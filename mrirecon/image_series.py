@@ -37,7 +37,7 @@ class ImageSeries(Reconstruction):
 
     @property
     def affine(self) -> Float64[np.ndarray, "4 4"]:
-        """From voxel ``(x, y, slice)`` to RAS mm; see :meth:`ScanHeader.affine`."""
+        """From voxel ``(x, y, slice)`` to RAS mm; see :meth:`mrirecon.scan.ScanHeader.affine`."""
         return self.header.affine()
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:

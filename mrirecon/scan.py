@@ -135,7 +135,8 @@ class ScanHeader:
         patient_position: How the patient lay, for instance ``HFS``.
         frames: The volumes of the scan, in the order in which its Samples come.
         volumetric: The planes are cuts perpendicular to the readout of a 3-D scan, their axes
-            ``h w`` its two phase encodings; :func:`as_slices` turns such volumes around.
+            ``h w`` its two phase encodings; :func:`mrirecon.reconstruction.as_slices` turns such
+            volumes around.
         whitened: Whether the coils' noise is white with unit variance per real component.
         notes: Notes for the user about how this file was read, one sentence each.
     """

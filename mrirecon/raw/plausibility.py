@@ -81,13 +81,6 @@ def _place(index: int, size: int, tolerance: int) -> Place:
     return "corner" if min(index, size - index) <= tolerance else "aside"
 
 
-def plane_peaks(kspace: Plane) -> tuple[Peak, Peak]:
-    """Find the peaks along ``h`` and ``w``, of the lines through the strongest sample."""
-    energy = coil_energy(kspace)
-    y, x = np.unravel_index(int(energy.argmax()), energy.shape)
-    return find_peak(_band(energy, int(x))), find_peak(_band(energy.T, int(y)))
-
-
 def coil_energy(kspace: Plane) -> Float64[np.ndarray, "h w"]:
     """Return the energy of each sample, of all coils together."""
     energy = np.zeros(kspace.shape[-2:])
@@ -100,17 +93,6 @@ def energy_of(samples: Complex64[np.ndarray, "..."]) -> float:
     """Return the energy of all samples together, in float64."""
     parts = (np.square(part, dtype=np.float64).sum() for part in (samples.real, samples.imag))
     return float(sum(parts))
-
-
-def _band(energy: Float64[np.ndarray, "n m"], index: int) -> Float64[np.ndarray, " n"]:
-    """Return the energy along the first axis close to an index of the second."""
-    band: np.ndarray = energy[:, max(0, index - 1) : index + 2].sum(1)
-    return band
-
-
-def peak_notes(kspace: Plane) -> list[str]:
-    """Say where the peak of a plane misses the centre, or that it has none."""
-    return place_notes(plane_peaks(kspace)) if kspace.any() else []
 
 
 def place_notes(peaks: tuple[Peak, Peak]) -> list[str]:

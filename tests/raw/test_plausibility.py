@@ -6,8 +6,9 @@ import torch
 
 from mrirecon.fourier import ifft
 from mrirecon.raw.plausibility import (
-    peak_notes,
-    plane_peaks,
+    coil_energy,
+    find_peak,
+    place_notes,
     plausible_voxel,
 )
 from tests.scenes import scan
@@ -15,6 +16,18 @@ from tests.scenes import scan
 
 def plane(matrix=(48, 40)):
     return scan(matrix=matrix)[0].kspace.numpy()
+
+
+def plane_peaks(kspace):
+    """The peaks along h and w, of the lines through the strongest sample."""
+    energy = coil_energy(kspace)
+    y, x = np.unravel_index(energy.argmax(), energy.shape)
+    near = slice(max(0, x - 1), x + 2), slice(max(0, y - 1), y + 2)
+    return find_peak(energy[:, near[0]].sum(1)), find_peak(energy[near[1]].sum(0))
+
+
+def peak_notes(kspace):
+    return place_notes(plane_peaks(kspace)) if kspace.any() else []
 
 
 def undersampled(kspace, step, acs):

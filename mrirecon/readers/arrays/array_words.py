@@ -12,7 +12,7 @@ Stored: TypeAlias = h5py.Dataset | np.ndarray
 """An array on disk: an HDF5 dataset, or a NumPy array that is usually memory-mapped."""
 Kind = Literal["complex", "pairs", "fields", "interleaved"]
 COUNTERS = ("contrast", "set", "phase", "repetition")
-"""Axes that tell frames from one another, the slowest first; as in :class:`Frame`."""
+"""Axes that tell frames from one another, the slowest first; as in :class:`mrirecon.scan.Frame`."""
 WORDS = ("slice", "coil", "h", "w", *COUNTERS, "average")
 DEFAULTS = {3: ("slice", "h", "w"), 4: ("slice", "coil", "h", "w")}
 """What the axes mean when nobody tells."""

@@ -23,8 +23,9 @@ class Grappa(KSpaceFilling):
     of its own, so any pattern works: regular ones with any offset and wherever they meet the
     centre, lattices along two axes (also CAIPIRINHA), Poisson discs (slower). Wide gaps, as random
     lines leave them, amplify noise until the image is worse than zero-filled: take
-    :class:`Spirit` or :class:`CgSense` for those. What was measured is kept; what lies outside of
-    the measured region, such as the side left out by partial Fourier, stays zero.
+    :class:`~mrirecon.reconstructors.Spirit` or :class:`~mrirecon.reconstructors.CgSense` for
+    those. What was measured is kept; what lies outside of the measured region, such as the side
+    left out by partial Fourier, stays zero.
 
     Args:
         kernel: How many measured samples along the readout and lines along the phase encoding

@@ -91,7 +91,7 @@ class SigpyApp(Reconstructor):
 
 
 class SigpySense(SigpyApp):
-    """``sigpy.mri.app.SenseRecon``: conjugate gradients, as :class:`CgSense` does."""
+    """``sigpy.mri.app.SenseRecon``: conjugate gradients for the problem of CG-SENSE."""
 
     def __init__(
         self, sensitivity: SensitivityEstimator, regularization: float = 3e-3, iterations: int = 30
@@ -104,12 +104,12 @@ class SigpySense(SigpyApp):
 
 
 class SigpyL1Wavelet(SigpyApp):
-    """``sigpy.mri.app.L1WaveletRecon``: FISTA, as :class:`L1Wavelet` without cycle spinning.
+    """``sigpy.mri.app.L1WaveletRecon``: FISTA, without cycle spinning.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
         regularization: Weight of the wavelet term, with the meaning that it has in
-            :class:`L1Wavelet`.
+            :class:`~mrirecon.reconstructors.L1Wavelet`.
         iterations: Number of steps.
         wavelet: Name that PyWavelets knows.
     """

@@ -13,7 +13,7 @@ UNET = ("down_sample_layers.", "conv.", "up_conv.", "up_transpose_conv.")
 
 
 def strip_prefixes(state: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the parameters under the names of :class:`VarNet` or :class:`UNet`.
+    """Return the parameters under the names of :class:`~mrirecon.reconstructors.VarNet` or U-Net.
 
     Takes a plain state dict as fastMRI publishes it, or the whole of a Lightning checkpoint
     (``state_dict`` in it, prefixes ``varnet.`` or ``unet.``); the loss window and the states of
