@@ -15,6 +15,7 @@ SOURCES = [
     path.relative_to(ROOT)
     for folder in ("mrirecon", "tests", "benchmarks", "data_scripts")
     for path in sorted((ROOT / folder).rglob("*.py"))
+    if path.name != "test_docs.py"  # holds docstrings of classes that do not exist
 ]
 PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
 EXAMPLES = {"reconstructors/classical/landweber.py"}

@@ -28,7 +28,8 @@ def sense_noise(maps: Maps, mask: Mask, regularization: float = 0.0) -> Float32[
     Args:
         maps: Sensitivities of whitened coils.
         mask: A pattern along one axis, or a lattice; calibration lines along one axis may be in it.
-        regularization: Weight :math:`\lambda` of the penalty, as in :class:`~mrirecon.reconstructors.CgSense`.
+        regularization: Weight :math:`\lambda` of the penalty, as in
+            :class:`~mrirecon.reconstructors.CgSense`.
 
     Returns:
         Zero where the maps are, infinite where the coils cannot tell the aliased pixels apart.
