@@ -24,8 +24,7 @@ from mrirecon.types import Sample
 
 OLD = Path(__file__).parent / "golden" / "version_0_1"
 """A short training of version 0.1: its last checkpoint and its configuration, the image of
-:func:`object_of_four_coils` that it made of them, and all that its configurations could name. The
-image is that of the mended window of low-resolution maps, which changed it by 1.8e-4."""
+:func:`object_of_four_coils` that it made of them, and all that its configurations could name."""
 TARGETS = (OLD / "targets.txt").read_text().split()
 
 

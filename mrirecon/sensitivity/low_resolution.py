@@ -66,5 +66,5 @@ def _hann(size: int, width: Int64[Tensor, "*b"]) -> Float[Tensor, "*b n"]:
     """
     distance = (torch.arange(size, device=width.device) - size // 2).abs()
     width = width.unsqueeze(-1)
-    window = torch.cos(math.pi * distance / (width + width % 2)).square()
+    window = torch.cos(math.pi * distance / (width + 1)).square()
     return window * (2 * distance < width)

@@ -115,7 +115,7 @@ def test_the_window_has_two_equal_sides(n, lines):
     around, windows = (torch.arange(n) - n // 2).abs(), []
     for count in (min(n, 24), lines):
         reach = (count - 1) // 2  # on either side of the centre
-        window = torch.cos(torch.pi * around / (2 * reach + 2)).square()
+        window = torch.cos(torch.pi * around / (count + 1)).square()
         windows.append(window * (around <= reach))
     blurred = ifft(kspace * windows[0][:, None] * windows[1])
     torch.testing.assert_close(maps, blurred / blurred.abs().square().sum(0).sqrt())
