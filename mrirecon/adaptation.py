@@ -107,7 +107,7 @@ class Adaptation:
         check_at_least(1, steps=steps, interval=interval, patience=patience)
         if lr <= 0:
             raise ValueError(f"lr must be positive, got {lr}")
-        self.division = Ssdu(validation, center=center, density="uniform")
+        self.partition = Ssdu(validation, center=center, density="uniform")
         self.steps, self.interval, self.patience = steps, interval, patience
         self.lr, self.seed = lr, seed
 
@@ -150,7 +150,7 @@ class Adaptation:
 
     def _set_aside(self, sample: Sample, count: int) -> _Part:
         whole = sample.replace(target=None, peak=None)
-        seen, unseen = self.division.split(whole)
+        seen, unseen = self.partition.split(whole)
         if not unseen.any() and whole.kspace.any():
             raise ConfigError(
                 f"adaptation: no sample of {sample.key[0]} can be set aside for validation: all "

@@ -121,7 +121,7 @@ def test_the_self_validation_loss_is_the_error_at_what_was_set_aside():
     adapt = Adaptation(steps=1, lr=1e-9)
     torch.manual_seed(0)
     sample = TRANSFORM(scan[0]).map(lambda t: t.unsqueeze(0))
-    unseen = adapt.division.split(sample)[1][0]
+    unseen = adapt.partition.split(sample)[1][0]
     share = unseen.sum() / (sample.mask.sum() * 40)
     assert share.item() == pytest.approx(0.2, abs=0.01)
     y, e = sample.kspace[0, 0][unseen], (fft(image) - sample.kspace[0, 0])[unseen]
@@ -147,7 +147,7 @@ def test_what_cannot_work_is_refused():
     for options, message in (
         ({"objective": Supervised()}, "Supervised needs a reference image"),
         ({"validation": 0.0}, "validation must lie between 0 and 1"),
-        ({"steps": 0}, "must be at least 1, got 0, 10 and 10"),
+        ({"steps": 0}, "steps must be at least 1, got 0"),
         ({"lr": 0.0}, "lr must be positive"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -28,7 +28,7 @@ from tests.training import runs
 NEVER_WAITING = (
     "fi_varnet", "promptmr", "recurrent_varnet", "sdum", "unet", "varnet", "vsharp", "xpdnet",
 )  # fmt: skip
-WAITING_FOR_SIZES = {"unet": ["tolist at reconstructors/unet.py"]}
+WAITING_FOR_SIZES = {"unet": ["tolist at reconstructors/learned/unet.py"]}
 """Its input is cropped to the field of view, of which a Sample tells the size."""
 
 # What a test can afford, of methods without parameters.

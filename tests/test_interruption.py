@@ -23,6 +23,8 @@ def start(folder, *arguments):
         [sys.executable, "-m", "mrirecon.cli", *map(str, arguments)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, bufsize=1,
         start_new_session=True,
+        # the tests may run under nohup, which children inherit
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
     )  # fmt: skip
 
 
@@ -108,6 +110,7 @@ def test_a_lost_terminal_raises_no_error_and_nohup_is_respected():
     script = """
 import os, pty, signal, time
 from mrirecon import interruption
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
 main, terminal = pty.openpty()
 kept = os.dup(2)
 os.dup2(terminal, 1), os.dup2(terminal, 2), os.close(terminal)

@@ -240,7 +240,7 @@ def test_no_part_of_a_method_takes_a_place_on_the_disk():
         module = import_module(part)
         names = [part]
         if hasattr(module, "__path__"):
-            names += [f"{part}.{m.name}" for m in pkgutil.iter_modules(module.__path__)]
+            names += [m.name for m in pkgutil.walk_packages(module.__path__, f"{part}.")]
         for name in names:
             for cls in vars(import_module(name)).values():
                 if not inspect.isclass(cls) or cls.__module__ != name:

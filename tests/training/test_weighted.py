@@ -64,7 +64,7 @@ def test_the_loss_is_what_the_paper_writes():
     sample, method, objective = scans().map(lambda t: t[:3]), Fixed(), WeightedSsdu(FIRST, SECOND)
     loss = objective(method, sample)
     y, seen, measured = sample.kspace[:, 0], method.seen.mask, sample.mask
-    p, q = objective.division._densities[H, W]
+    p, q = objective.partition._densities[H, W]
     k = (1 - p) / (1 - p * q)
     error = (fft(method.image.detach()) - y).abs() ** 2
     total = 0.0
@@ -149,13 +149,13 @@ def best_scale(objective, sample):
 @pytest.mark.parametrize("name", ["weighted_ssdu", "robust_ssdu"])
 def test_the_partition_is_chosen_like_the_sampling(name):
     config = composed("train", f"objective={name}", "sampling=random")
-    first = build(config.objective, Objective, "objective").division
+    first = build(config.objective, Objective, "objective").partition
     assert (type(first.partition), first.partition.acceleration) == (RandomLines, 2)
     config = composed(
         "train", f"objective={name}", "sampling=gaussian_2d", "sampling.acceleration=6",
         "sampling@objective.partition=gaussian_2d",
     )  # fmt: skip
-    second = build(config.objective, Objective, "objective").division
+    second = build(config.objective, Objective, "objective").partition
     assert isinstance(second.sampling, Gaussian2d) and second.sampling.acceleration == 6
     assert isinstance(second.partition, Gaussian2d) and second.partition.acceleration == 2
 
