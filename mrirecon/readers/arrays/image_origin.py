@@ -82,4 +82,4 @@ def _at_edges(plane: Plane, axis: int) -> float | None:
     size = len(line)
     edges = float(line[: size // 8].sum() + line[size - size // 8 :].sum())
     middle = float(line[size // 2 - size // 8 : size // 2 + size // 8].sum())
-    return edges / (edges + middle)
+    return edges / (edges + middle) if edges + middle > 0 else None
