@@ -21,6 +21,7 @@ from mrirecon.image_series import ImageSeries
 from mrirecon.loading import load_reconstructor
 from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
 from mrirecon.pipeline import Method, Request, run
+from mrirecon.privacy import identified
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.base import Reconstructor
@@ -59,7 +60,7 @@ def load(name: str | Path, trust: Collection[str] = ()) -> Method:
     if not file and Path(name).suffix == "":
         known = ", ".join(choices("model", [conf_folder()]))
         raise ConfigError(f"{name}: no such file, nor a shipped method; found {known}")
-    return Method(*load_reconstructor(name, trust), checkpoint=str(name))
+    return Method(*load_reconstructor(name, trust), checkpoint=identified(name))
 
 
 def reconstruct(

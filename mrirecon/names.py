@@ -25,10 +25,10 @@ FORMER_MODULES = {
         "map_refinement modl partial_fourier recurrent_varnet rim sigpy_apps soft_sense "
         "spirit total_variation unet varnet vsharp xpdnet zero_filled"
     ),
-    "mrirecon.data": ("coils"),
-    "mrirecon.sampling": ("grid"),
-    "mrirecon.simulation": ("acquisition protocol scan"),
-    "mrirecon.networks": ("conditioning features joint_network"),
+    "mrirecon.data": "coils",
+    "mrirecon.sampling": "grid",
+    "mrirecon.simulation": "acquisition protocol scan",
+    "mrirecon.networks": "conditioning features joint_network",
     "mrirecon.training": (
         "averaging callbacks compilation consistency equivariant iterates last_checkpoint "
         "memory objective penalty perturbations progress self_supervised weighted"

@@ -40,8 +40,8 @@ class Method:
         sampling: Pattern that takes measured samples away before that; None takes none.
         device: Torch device that computes; the CPU by default.
         config: The configuration that all were built from, as YAML; empty when there was none.
-        checkpoint: Path of the weights; empty for a classical method, and for one that starts from
-            random ones.
+        checkpoint: Path and checksum of the weights, see :func:`~mrirecon.privacy.identified`;
+            empty for a classical method, and for one that starts from random ones.
         adaptation: Adaptation that fits the reconstructor to each scan; None for none.
     """
 

@@ -11,7 +11,6 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from enum import StrEnum
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +50,8 @@ def recorded(
     Args:
         header: Header of the scan.
         raw: One plane of the scan, with signal if there is one.
-        made: How; its command tells no more than it may. Source, versions, fingerprint and the
-            checksum of the weights are filled in here.
+        made: How; its command tells no more than it may. Source, versions and fingerprint are
+            filled in here.
         file: Path of the raw file that was reconstructed.
         disclosure: Choice of what may be told.
     """
@@ -60,14 +59,10 @@ def recorded(
     if disclosure is Disclosure.PRIVATE and config:
         tree = private_tree(yaml.safe_load(config), file.name)
         config = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
-    weights = made.checkpoint
-    if weights:
-        weights = f"{weights} (SHA-256 {_file_digest(weights)[:16]})"
     full = replace(
         made,
         source=str(file.resolve()),
         config=config,
-        checkpoint=weights,
         versions=versions(),
         fingerprint=fingerprint(raw, header),
     )
@@ -179,10 +174,13 @@ def private_value(key: str, value: str, file: str = "") -> str:
     return name if Path(name).suffix else FOLDER
 
 
-@lru_cache(maxsize=4)
-def _file_digest(path: str) -> str:
-    with Path(path).expanduser().open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def identified(weights: str | Path) -> str:
+    """Return the path of a file of weights with its checksum, for the record of what they make.
+
+    To be called when they are loaded: later there may be other weights, or none, of that name.
+    """
+    with Path(weights).expanduser().open("rb") as file:
+        return f"{weights} (SHA-256 {hashlib.file_digest(file, 'sha256').hexdigest()[:16]})"
 
 
 def clean(text: str) -> str:

@@ -26,7 +26,7 @@ class Provenance:
         method: Name of the reconstructor.
         command: The command line.
         config: The resolved configuration, as YAML.
-        checkpoint: Path of the weights; empty for a classical method.
+        checkpoint: Path of the weights, with their checksum; empty for a classical method.
         acceleration: All positions of the k-space grid divided by the sampled ones.
         fingerprint: Fingerprint of the raw data, the same for whatever is made of one scan; empty
             if unknown.

@@ -14,6 +14,7 @@ from mrirecon.errors import ConfigError, OutputError, ShapeError
 from mrirecon.fourier import fft
 from mrirecon.inference import reconstruct_scan
 from mrirecon.memory_scan import as_kspace
+from mrirecon.privacy import identified
 from mrirecon.scan import Frame
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
@@ -71,6 +72,18 @@ def test_methods_are_known_by_name_and_by_checkpoint(raw):
         mr.load("varnet")
     with pytest.raises(ConfigError, match=r"nor a shipped method; found .*cg_sense"):
         mr.load("cg_sens")
+
+
+def test_images_tell_the_weights_that_made_them(raw, tmp_path):
+    """Not those that lie there by now, if any do."""
+    file = tmp_path / "last.ckpt"
+    file.write_bytes((OLD / "last.ckpt").read_bytes())
+    expected = identified(file).rpartition("/")[2]
+    method = mr.load(file)
+    file.write_bytes(b"other weights")
+    assert mr.reconstruct(raw, method).provenance.checkpoint == expected
+    file.unlink()
+    assert mr.reconstruct(raw, method).provenance.checkpoint == expected
 
 
 @pytest.mark.parametrize("kind", [np.asarray, torch.as_tensor, lambda x: np.asarray(x)[None]])

@@ -17,7 +17,7 @@ from mrirecon.commands.outputs import Outputs
 from mrirecon.commands.provenance import told_command
 from mrirecon.data.transforms import Normalize
 from mrirecon.pipeline import Method, Request, assessed, run
-from mrirecon.privacy import Disclosure, clean, private_command, private_tree
+from mrirecon.privacy import Disclosure, clean, identified, private_command, private_tree
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.reconstructors.classical.cg_sense import CgSense
@@ -74,7 +74,7 @@ def outputs_of(path, folder, disclosure, monkeypatch):
     checkpoint = path.with_name(f"{NAME}.ckpt").parent / "best.ckpt"
     checkpoint.write_bytes(b"weights")
     method = Method(
-        CgSense(Walsh()), Normalize(), checkpoint=str(checkpoint),
+        CgSense(Walsh()), Normalize(), checkpoint=identified(checkpoint),
         config=f"input: {path.parent}\noutput: {NAME}\nmodel: {{a: 1, file: '/x/{NAME}/y.txt'}}\n",
     )  # fmt: skip
     outputs = Outputs(folder, list(WRITERS), [path], source=path.parents[1])

@@ -24,6 +24,7 @@ from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.evaluation.volumes import read_volume
 from mrirecon.privacy import patients
 from mrirecon.readers import open_scan
+from mrirecon.readers.hdf5.opening import hdf5_holds
 from mrirecon.scan import ScanHeader
 from mrirecon.terminal import draws_bars
 
@@ -76,10 +77,13 @@ def _is_image(file: Path) -> bool:
     """
     try:
         read_volume(file)
-        with h5py.File(file, "r") as content:
-            return not any("kspace" in name or name in ("kus", "dataset") for name in content)
+        return not hdf5_holds(file, _holds_raw_data)
     except (RawDataError, OSError):
         return False
+
+
+def _holds_raw_data(content: h5py.File) -> bool:
+    return any("kspace" in name or name in ("kus", "dataset") for name in content)
 
 
 def _read(

@@ -16,6 +16,7 @@ from mrirecon.config import plain
 from mrirecon.errors import ConfigError
 from mrirecon.loading import check_size, load_weights
 from mrirecon.pipeline import Method
+from mrirecon.privacy import identified
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.sampling import SamplingPattern
@@ -78,7 +79,7 @@ def build_method(
         sampling,
         device,
         yaml.safe_dump(tree, sort_keys=False, allow_unicode=True),
-        checkpoint_path or "",
+        identified(checkpoint_path) if checkpoint_path else "",
         adaptation,
     )
 

@@ -4,18 +4,16 @@ import torch
 from torch import Tensor
 
 from mrirecon.operators import SymmetrizedGradient
-from mrirecon.reconstructors.base import IterativeReconstructor
-from mrirecon.reconstructors.classical.total_variation import (
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.variation import (
     BALANCE,
     D,
-    check,
+    VariationMethod,
     field_weight,
     lengths,
     rescaled,
     shortened,
 )
-from mrirecon.reconstructors.parts.data_term import DataTerm
-from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, SplitProblem, primal_dual
 from mrirecon.types import Sample
 
@@ -23,7 +21,7 @@ E = SymmetrizedGradient()
 NORM = 12**0.5  # of (x, v) -> (D x - v, E v); Knoll et al. 2011
 
 
-class Tgv(IterativeReconstructor):
+class Tgv(VariationMethod):
     r"""Second-order total generalized variation: prefers piecewise linear images.
 
     .. math:: \hat x = \arg\min_{x, v} \tfrac12\|Ax - y / s\|^2
@@ -39,20 +37,6 @@ class Tgv(IterativeReconstructor):
         iterations: Largest number of steps.
         tolerance: Relative change of the image in a step at which it stops; 0 takes every step.
     """
-
-    def __init__(
-        self,
-        sensitivity: SensitivityEstimator,
-        regularization: float = 1e-3,
-        iterations: int = 300,
-        tolerance: float = 1e-4,
-    ) -> None:
-        super().__init__()
-        check(regularization, iterations, tolerance)
-        self.sensitivity = sensitivity
-        self.regularization = regularization
-        self.iterations = iterations
-        self.tolerance = tolerance
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image and what is known about the iteration."""

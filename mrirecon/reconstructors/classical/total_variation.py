@@ -1,22 +1,25 @@
 """Total variation (Rudin, Osher and Fatemi, 1992), by the primal-dual iteration."""
 
-import torch
 from torch import Tensor
 
-from mrirecon.arguments import check_at_least, check_not_negative
-from mrirecon.operators import FiniteDifference
-from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.variation import (
+    BALANCE,
+    D,
+    VariationMethod,
+    field_weight,
+    lengths,
+    rescaled,
+    shortened,
+)
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, SplitProblem, primal_dual
 from mrirecon.types import Sample
 
-D = FiniteDifference()
 NORM_D = 8**0.5
-BALANCE = 1.0  # of the primal and the dual step, for images of brightness one
 
 
-class TotalVariation(IterativeReconstructor):
+class TotalVariation(VariationMethod):
     r"""Solves a least-squares problem whose image has few edges.
 
     .. math:: \hat x = \arg\min_x \tfrac12\|Ax - y / s\|^2 + \lambda\sum_r|(\nabla x)_r|, \qquad
@@ -44,13 +47,8 @@ class TotalVariation(IterativeReconstructor):
         tolerance: float = 1e-4,
         isotropic: bool = True,
     ) -> None:
-        super().__init__()
-        check(regularization, iterations, tolerance)
+        super().__init__(sensitivity, regularization, iterations, tolerance)
         self.isotropic = isotropic
-        self.sensitivity = sensitivity
-        self.regularization = regularization
-        self.iterations = iterations
-        self.tolerance = tolerance
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image and what is known about the iteration."""
@@ -76,29 +74,3 @@ class TotalVariation(IterativeReconstructor):
             tolerance=self.tolerance, trace=trace,
         )  # fmt: skip
         return rescaled(solution, solution.x, data)
-
-
-def check(regularization: float, iterations: int, tolerance: float) -> None:
-    check_not_negative(regularization=regularization, tolerance=tolerance)
-    check_at_least(1, iterations=iterations)
-
-
-def lengths(field: Tensor) -> Tensor:
-    """The norm of the vector at each pixel; the axis -3 keeps size one."""
-    squares = torch.view_as_real(field).square().sum((-4, -1)).unsqueeze(-3)
-    return squares.sqrt()
-
-
-def field_weight(regularization: float, data: DataTerm) -> float | Tensor:
-    """Return the weight for fields of vectors, which lie along the axis -3."""
-    weight = regularization * data.penalty_share
-    return weight.unsqueeze(-3) if isinstance(weight, Tensor) else weight
-
-
-def shortened(field: Tensor, radius: float | Tensor) -> Tensor:
-    """Shorten the vectors that are longer than ``radius``: the proximal map of the dual norm."""
-    return field * (radius / lengths(field).clamp_min(1e-30)).clamp(max=1)
-
-
-def rescaled(solution: Solution, x: Tensor, data: DataTerm) -> Solution:
-    return Solution(x * data.scale, solution.iterations, solution.converged, solution.objective)

@@ -7,11 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.arguments import check_at_least
-from mrirecon.fourier import ifft
 from mrirecon.networks import NormUnet
 from mrirecon.networks.feature_space import FeatureCoder, Statistics
 from mrirecon.operators import adjoint_image, sense_normal
-from mrirecon.operators.normal import combine
 from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.reconstructors.parts.feature_cascade import FeatureCascade
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceConsistency
@@ -92,15 +90,15 @@ class FiVarNet(CoilwiseReconstructor):
     def _last(self, sample: Sample) -> KspaceState:
         """Return the k-space after all steps."""
         maps = coil_maps(self.sensitivity, sample)
-        k = KspaceState.of_image(self._in_features(sample, maps), sample, maps, self.explicit)
+        k = KspaceState.of_data(sample, maps, self.explicit)
+        k = k.at(self._in_features(k.image(), sample, maps))
         for denoiser, consistency in zip(self.denoisers, self.consistency, strict=True):
             k = consistency(k, denoiser(k.image()))
         return k
 
-    def _in_features(self, sample: Sample, maps: Maps) -> Image:
+    def _in_features(self, x: Image, sample: Sample, maps: Maps) -> Image:
         """Return the image after the steps on feature maps, from the zero-filled one."""
-        x, normal = combine(maps, ifft(sample.kspace)), sense_normal(sample, maps)
-        adjoint = adjoint_image(sample, maps)
+        normal, adjoint = sense_normal(sample, maps), adjoint_image(sample, maps)
         flat = x.reshape(-1, *x.shape[-2:])
         statistics = Statistics.of(flat)
 

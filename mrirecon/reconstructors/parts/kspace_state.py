@@ -5,8 +5,8 @@ With :math:`E = FS`, measured data :math:`y`, step lengths :math:`\eta` and corr
 .. math:: k \leftarrow k - \eta W (k - y) - E D, \qquad k_0 = y \text{ or } E x_0
 
 Only :math:`E^H k` enters the next step, and the coil images :math:`F^H k` the result. A method
-begins with :meth:`KspaceState.of_data` or :meth:`KspaceState.of_image` and makes steps; how much
-of the k-space has to be held for them is the matter of this file.
+begins with :meth:`KspaceState.of_data`, or goes :meth:`~KspaceState.at` an image from there, and
+makes steps; how much of the k-space has to be held for them is the matter of this file.
 """
 
 from abc import ABC, abstractmethod
@@ -44,13 +44,9 @@ class KspaceState(ABC):
         known = Measured.of(sample.kspace, sense_normal(sample, maps))
         return (Projected if sample.weights is None else Weighted)(known)
 
-    @staticmethod
-    def of_image(x: Image, sample: Sample, maps: Maps, explicit: bool = False) -> "KspaceState":
-        """Begin at the k-space :math:`E x` of an image; otherwise like :meth:`of_data`."""
-        if explicit:
-            return Explicit(fft(maps * x.unsqueeze(-3)), sample, maps)
-        known = Measured.of(sample.kspace, sense_normal(sample, maps))
-        return (Projected if sample.weights is None else Weighted).at(known, x)
+    @abstractmethod
+    def at(self, x: Image) -> "KspaceState":
+        """Return the state whose k-space is that of an image, :math:`E x`."""
 
     @abstractmethod
     def image(self) -> Image:
@@ -115,10 +111,8 @@ class Projected(KspaceState):
     q: Image | None = None
     c: Float32[Tensor, "..."] | None = None
 
-    @classmethod
-    def at(cls, measured: Measured, x: Image) -> "Projected":
-        """Begin at the k-space of an image, :math:`c = 0`."""
-        return cls(measured, p=x, c=measured.energy.new_zeros(()))
+    def at(self, x: Image) -> "Projected":
+        return Projected(self.measured, p=x, c=self.measured.energy.new_zeros(()))
 
     def image(self) -> Image:
         image = self.measured.image if self.c is None else self.c * self.measured.image
@@ -160,10 +154,9 @@ class Weighted(KspaceState):
     measured: Measured
     added: CoilImages | None = None
 
-    @classmethod
-    def at(cls, measured: Measured, x: Image) -> "Weighted":
-        """Begin at the k-space of an image."""
-        return cls(measured, measured.normal.maps * x.unsqueeze(-3) - measured.coil_images)
+    def at(self, x: Image) -> "Weighted":
+        known = self.measured
+        return Weighted(known, known.normal.maps * x.unsqueeze(-3) - known.coil_images)
 
     def image(self) -> Image:
         if self.added is None:
@@ -194,6 +187,9 @@ class Explicit(KspaceState):
     kspace: KSpace
     sample: Sample
     maps: Maps
+
+    def at(self, x: Image) -> "Explicit":
+        return replace(self, kspace=fft(self.maps * x.unsqueeze(-3)))
 
     def image(self) -> Image:
         return combine(self.maps, self.coil_images())

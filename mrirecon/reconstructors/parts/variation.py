@@ -1,0 +1,61 @@
+"""Common parts of the methods whose penalty sums up differences between neighbouring pixels."""
+
+import torch
+from torch import Tensor
+
+from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.operators import FiniteDifference
+from mrirecon.reconstructors.base import IterativeReconstructor
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.solvers import Solution
+
+D = FiniteDifference()
+BALANCE = 1.0  # of the primal and the dual step, for images of brightness one
+
+
+class VariationMethod(IterativeReconstructor):
+    """The settings of a method that is solved by the primal-dual iteration.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        regularization: Weight of the penalty; 0.001 to 0.01 are usual.
+        iterations: Largest number of steps.
+        tolerance: Relative change of the image in a step at which it stops; 0 takes every step.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        regularization: float = 1e-3,
+        iterations: int = 300,
+        tolerance: float = 1e-4,
+    ) -> None:
+        super().__init__()
+        check_not_negative(regularization=regularization, tolerance=tolerance)
+        check_at_least(1, iterations=iterations)
+        self.sensitivity = sensitivity
+        self.regularization = regularization
+        self.iterations = iterations
+        self.tolerance = tolerance
+
+
+def lengths(field: Tensor) -> Tensor:
+    """The norm of the vector at each pixel; the axis -3 keeps size one."""
+    squares = torch.view_as_real(field).square().sum((-4, -1)).unsqueeze(-3)
+    return squares.sqrt()
+
+
+def field_weight(regularization: float, data: DataTerm) -> float | Tensor:
+    """Return the weight for fields of vectors, which lie along the axis -3."""
+    weight = regularization * data.penalty_share
+    return weight.unsqueeze(-3) if isinstance(weight, Tensor) else weight
+
+
+def shortened(field: Tensor, radius: float | Tensor) -> Tensor:
+    """Shorten the vectors that are longer than ``radius``: the proximal map of the dual norm."""
+    return field * (radius / lengths(field).clamp_min(1e-30)).clamp(max=1)
+
+
+def rescaled(solution: Solution, x: Tensor, data: DataTerm) -> Solution:
+    return Solution(x * data.scale, solution.iterations, solution.converged, solution.objective)
