@@ -72,7 +72,7 @@ def images_alone(steps, combination="rss"):
     model = FiVarNet(
         GivenMaps(), ResidualCnn(2, 2), steps, 2, 1, 2, combination=combination
     )  # fmt: skip
-    model._in_features = lambda x, sample, *_: sample.maps[:, 0]
+    model._in_features = lambda _, sample, *__: sample.maps[:, 0]
     for number, step in enumerate(model.consistency):
         torch.nn.init.constant_(step.step, 0.3 + 0.4 * number)
     return model
