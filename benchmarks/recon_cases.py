@@ -16,7 +16,8 @@ import torch
 from mrirecon.fourier import fft
 from mrirecon.types import Sample
 
-CASES = {"a8": (8, 320, 320), "b16": (16, 640, 372)}
+CASES = {"a8": (8, 320, 320), "b16": (16, 640, 372), "small": (4, 64, 64)}
+USUAL = ("a8", "b16")
 ACCELERATION, ACS = 4, 24
 NOISE = 0.01
 
@@ -59,15 +60,30 @@ def case(name: str, mask: torch.Tensor | None = None) -> Case:
     return Case(name, sample, image)
 
 
-def interleaved(functions: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Return the median time in ms of each, taking turns so that load hits all alike."""
+def interleaved(
+    functions: dict[str, Callable[[], object]], repeats: int, device: str = "cpu"
+) -> dict[str, float]:
+    """Return the median time in ms of each, taking turns so that load hits all alike.
+
+    On a GPU each runs once before, to choose its algorithms, and is waited for.
+    """
     times: dict[str, list[float]] = {name: [] for name in functions}
+    for function in functions.values() if device != "cpu" else ():
+        function()
     for _ in range(repeats):
         for name, function in functions.items():
+            finished(device)
             started = time.perf_counter()
             function()
+            finished(device)
             times[name].append(1000 * (time.perf_counter() - started))
     return {name: statistics.median(values) for name, values in times.items()}
+
+
+def finished(device: str) -> None:
+    """Wait for what a GPU was told to do."""
+    if device != "cpu":
+        torch.cuda.synchronize(device)
 
 
 class Bart:
@@ -127,6 +143,6 @@ def error(image: np.ndarray, reference: np.ndarray) -> float:
 def arguments() -> tuple[int, list[str], list[int]]:
     """Repeats, cases and numbers of threads from the arguments ``[repeats [case [threads]]]``."""
     repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 5
-    cases = [sys.argv[2]] if len(sys.argv) > 2 else list(CASES)
+    cases = [sys.argv[2]] if len(sys.argv) > 2 else list(USUAL)
     threads = [int(sys.argv[3])] if len(sys.argv) > 3 else [1, 2]
     return repeats, cases, threads

@@ -1,15 +1,17 @@
 """The variational network beside fastMRI's: python benchmarks/varnet.py [repeats [case [threads]]].
 
-Twelve cascades of 18 channels, the same weights, the same k-space (normal random numbers, R = 4, 24
-central lines), single slices. ``forward`` is inference, ``step`` forward, L1 loss, backward and
-Adam. ``memory`` is the peak of a training step, ``inference memory`` that of a forward pass, each
-over what model, optimizer and data hold, in a process of its own. Variants: ``bf16`` is autocast on
-our side only, ``recomputed`` our activation recomputation (callbacks=low_memory), ``cropped`` our
-network after the oversampling of the readout was removed: the same task, but another input.
+On the CPU; ``gpu.py`` does the same on a GPU. Twelve cascades of 18 channels, the same weights, the
+same k-space (normal random numbers, R = 4, 24 central lines), single slices. ``forward`` is
+inference, ``step`` forward, L1 loss, backward and Adam. ``memory`` is the peak of a training step,
+``inference memory`` that of a forward pass, each over what model, optimizer and data hold: on the
+CPU in a process of its own, on a GPU all that PyTorch had allocated. Variants: ``bf16`` is autocast
+on our side only, ``recomputed`` our activation recomputation (callbacks=low_memory), ``cropped``
+our network after the oversampling of the readout was removed: the same task, but another input.
 
 Needs fastMRI: pip install --no-deps fastmri==0.3.0 && pip install pandas requests
 """
 
+import importlib.util
 import subprocess
 import sys
 from collections.abc import Callable
@@ -44,16 +46,17 @@ def sample_of(case: str, cropped: bool = False) -> Sample:
 class Ours:
     """Our network; ``variant`` may name bf16, recomputed and cropped."""
 
-    def __init__(self, case: str, variant: str) -> None:
+    def __init__(self, case: str, variant: str, device: str = "cpu") -> None:
         torch.manual_seed(0)
-        self.model: nn.Module = VarNet()
-        self.sample = sample_of(case, "cropped" in variant)
+        self.model: nn.Module = VarNet().to(device)
+        self.sample = sample_of(case, "cropped" in variant).to(device)
         self.bf16 = "bf16" in variant
         if "recomputed" in variant:
             recompute(self.model)
 
     def __call__(self) -> Tensor:
-        with torch.autocast("cpu", torch.bfloat16, enabled=self.bf16):
+        device = self.sample.kspace.device
+        with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
             image: Tensor = self.model(self.sample)
         return image.real
 
@@ -61,19 +64,24 @@ class Ours:
 class Peer:
     """fastMRI's network with the same weights."""
 
-    def __init__(self, case: str, variant: str) -> None:  # noqa: ARG002
+    def __init__(self, case: str, variant: str, device: str = "cpu") -> None:  # noqa: ARG002
         from fastmri.models import VarNet as FastmriVarNet
 
-        self.model: nn.Module = FastmriVarNet()
+        self.model: nn.Module = FastmriVarNet().to(device)
         torch.manual_seed(0)  # the weights of Ours
         self.model.load_state_dict(VarNet().state_dict())
-        sample = sample_of(case)
+        sample = sample_of(case).to(device)
         self.kspace = torch.view_as_real(sample.kspace)
         self.mask = sample.mask[:, None, :, :, None]
 
     def __call__(self) -> Tensor:
         image: Tensor = self.model(self.kspace, self.mask, num_low_frequencies=ACS)
         return image
+
+
+def installed() -> bool:
+    """Whether fastMRI is there."""
+    return importlib.util.find_spec(PEER) is not None
 
 
 def forward(network: Ours | Peer) -> Callable[[], Tensor]:
@@ -102,46 +110,55 @@ def step(network: Ours | Peer) -> Callable[[], None]:
     return run
 
 
-def times(case: str, repeats: int, label: str) -> list[Row]:
-    """Time all variants in turns, forward and in training."""
-    rows = []
-    for name, kind in (("forward", forward), ("step", step)):
-        variants = ["", " bf16"]
-        if name == "step":
-            variants.append(" recomputed")
-        if CASES[case][1] > READOUT:
-            variants += [" cropped", " cropped bf16"]
-        networks = {variant: Ours(case, variant) for variant in variants}
-        peer = Peer(case, "")
-        with torch.inference_mode():
-            expected = peer()
-            errors = {
-                v: None if "cropped" in v else float((n() - expected).norm() / expected.norm())
-                for v, n in networks.items()
-            }
-        runs: dict[str, Callable[[], object]] = {v: kind(n) for v, n in networks.items()}
-        result = interleaved(runs | {PEER: kind(peer)}, repeats)
-        rows += [
-            Row(f"{case} {name}{v}{label}", result[v], PEER, result[PEER],
-                result[PEER] / result[v], errors[v])
-            for v in variants
-        ]  # fmt: skip
-    return rows
+KINDS = {"forward": forward, "step": step}
 
 
-def memories(case: str) -> list[MemoryRow]:
-    """Measure the peaks, each in a process of its own."""
+def variants(case: str, kind: str) -> list[str]:
+    """Return which of ours are timed."""
+    found = ["", " bf16", *([" recomputed"] if kind == "step" else [])]
+    return found + ([" cropped", " cropped bf16"] if CASES[case][1] > READOUT else [])
+
+
+def times(case: str, repeats: int, label: str, kind: str, device: str = "cpu") -> list[Row]:
+    """Time all variants in turns, beside fastMRI's network."""
+    networks = {variant: Ours(case, variant, device) for variant in variants(case, kind)}
+    peer = Peer(case, "", device)
+    with torch.inference_mode():
+        expected = peer()
+        errors = {
+            v: None if "cropped" in v else float((n() - expected).norm() / expected.norm())
+            for v, n in networks.items()
+        }
+    runs: dict[str, Callable[[], object]] = {v: KINDS[kind](n) for v, n in networks.items()}
+    result = interleaved(runs | {PEER: KINDS[kind](peer)}, repeats, device)
+    return [
+        Row(f"{case} {kind}{v}{label}", result[v], PEER, result[PEER],
+            result[PEER] / result[v], errors[v])
+        for v in networks
+    ]  # fmt: skip
+
+
+def own_times(case: str, repeats: int, kind: str, device: str) -> dict[str, float]:
+    """Time our variants alone, in ms, for where there is no fastMRI."""
+    networks = {variant: Ours(case, variant, device) for variant in variants(case, kind)}
+    return interleaved({v: KINDS[kind](n) for v, n in networks.items()}, repeats, device)
+
+
+def memories(case: str, device: str = "cpu") -> list[MemoryRow]:
+    """Measure the peaks, each in a process of its own or on the GPU."""
     rows = []
     for name, kind in (("memory", "step"), ("inference memory", "forward")):
-        theirs = measured(PEER, case, kind, "")
+        theirs = measured(PEER, case, kind, "", device)
         for variant in ["", " bf16", *([" recomputed"] if kind == "step" else [])]:
-            ours = measured("ours", case, kind, variant)
+            ours = measured("ours", case, kind, variant, device)
             rows.append(MemoryRow(f"{case} {name}{variant}", ours, PEER, theirs, theirs / ours))
     return rows
 
 
-def measured(who: str, case: str, kind: str, variant: str) -> float:
+def measured(who: str, case: str, kind: str, variant: str, device: str = "cpu") -> float:
     """Return the peak memory over the base in MB."""
+    if device != "cpu":
+        return peak_on_gpu(who, case, kind, variant, device)
     arguments = [sys.executable, __file__, "peak", who, case, kind, variant]
     result = subprocess.run(arguments, capture_output=True, text=True, check=True)
     return float(result.stdout)
@@ -149,12 +166,22 @@ def measured(who: str, case: str, kind: str, variant: str) -> float:
 
 def peak(who: str, case: str, kind: str, variant: str) -> float:
     network = Ours(case, variant) if who == "ours" else Peer(case, variant)
-    run = (step if kind == "step" else forward)(network)
+    run = KINDS[kind](network)
     torch.set_num_threads(1)
     base = status("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
     run()
     return status("VmHWM") - base
+
+
+def peak_on_gpu(who: str, case: str, kind: str, variant: str, device: str) -> float:
+    network = (Ours if who == "ours" else Peer)(case, variant, device)
+    run = KINDS[kind](network)
+    run()  # chooses algorithms, which takes memory once
+    torch.cuda.reset_peak_memory_stats(device)
+    base = torch.cuda.memory_allocated(device)
+    run()
+    return (torch.cuda.max_memory_allocated(device) - base) / 2**20
 
 
 def status(field: str) -> float:
@@ -173,7 +200,9 @@ def main() -> None:
     for case in cases:
         for count in threads:
             torch.set_num_threads(count)
-            rows += times(case, repeats, "" if count == 1 else f" {count} threads")
+            label = "" if count == 1 else f" {count} threads"
+            for kind in KINDS:
+                rows += times(case, repeats, label, kind)
         rows += memories(case)
     publish("varnet", rows)
 

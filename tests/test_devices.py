@@ -1,25 +1,34 @@
 """What runs on a GPU, on a machine without one: see :mod:`tests.accelerator`."""
 
+from unittest import mock
+
 import pytest
 import torch
 
+from mrirecon import pipeline
+from mrirecon.adaptation import Adaptation
+from mrirecon.assessment.assess import assess
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
+from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.evaluation.g_factor import sense_g_factor
 from mrirecon.evaluation.replicas import pseudo_replicas
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.operators import adjoint_image, sense_normal
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.grappa import Grappa
+from mrirecon.reconstructors.classical.partial_fourier import Homodyne, Pocs
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.reconstructors.learned.ista_net import IstaNet
 from mrirecon.reconstructors.learned.rim import Rim
 from mrirecon.sensitivity import GivenMaps, LearnedMaps
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.training.objectives.base import Objective, Supervised
+from mrirecon.training.objectives.ssdu import Ssdu
 from mrirecon.training.validation_scores import VolumeScores
 from tests import scenes
 from tests.accelerator import DEVICE, Accelerator, WrongDeviceError
+from tests.test_assessment import Changed
 from tests.test_config import choices, composed
 from tests.test_contract import make
 from tests.training import runs
@@ -209,6 +218,40 @@ def test_bf16(sample):
     model = make("sdum")
     with torch.autocast(DEVICE.type, torch.bfloat16):
         train(model, Supervised(), sample)
+
+
+@pytest.mark.usefixtures("device")
+@pytest.mark.parametrize("name", ["cg_sense", "varnet", "homodyne", "pocs"])
+def test_from_a_scan_to_images_and_their_quality(name):
+    scan, fills = scenes.scan(), {"homodyne": Homodyne, "pocs": Pocs}
+    model = make("cg_sense" if name in fills else name)
+    model = fills[name](model) if name in fills else model
+
+    def prepare(sample):
+        mask = sample.mask.clone()
+        mask[..., : 13 if name in fills else 0] = False  # a part of one side
+        return Normalize()(sample.replace(kspace=sample.kspace * mask, mask=mask))
+
+    expected = pipeline.run(scan, pipeline.Method(model, prepare))
+    made = pipeline.run(scan, pipeline.Method(model.to(DEVICE), prepare, device=DEVICE))
+    torch.testing.assert_close(made.results[0].volume, expected.results[0].volume)
+    file = Changed(scan, scan.header)
+    assert assess(file, model, prepare, device=DEVICE).coils.magnitude.any()
+
+
+@pytest.mark.usefixtures("device")
+def test_adaptation_to_a_scan():
+    fork = torch.random.fork_rng
+    with mock.patch("torch.random.fork_rng", lambda *_, **__: fork([])):  # wants a driver
+        adapt = Adaptation(Ssdu(), steps=2, interval=1)
+        network, record = adapt(
+            scenes.scan(),
+            make("modl"),
+            Compose([Undersample(scenes.PATTERN), Normalize()]),
+            device=DEVICE,
+        )
+    assert_there(*network.parameters())
+    assert record.steps == 2
 
 
 class Forgets(Reconstructor):
