@@ -4,14 +4,15 @@ FILE is fully sampled, of any format that mrirecon reads. Each slice is undersam
 fourth and sixth line with 24 of calibration (also 16 on narrow grids), and Poisson discs of R = 4,
 6 and 8. CG-SENSE, L1-wavelet and TV of mrirecon, sigpy and BART (where it is on the PATH) each take
 the weight that is best for this very image, with maps that end at the object and such that do not:
-no user can do as well. ``--also`` names others as ``mrirecon reconstruct`` does.
+no user can do as well. ``--also`` builds others as ``mrirecon reconstruct`` does; a name for the
+tables may come first.
 
 Magnitudes are compared with the coil combination by ESPIRiT maps of the full data and with the
 root-sum-of-squares, in all of the image and where the object is, after the factor of least squares
 has been removed from all alike (``unscaled``: without that).
 
-    python benchmarks/measured.py brain.h5 --slices 3 --also "model=pnp" \
-        --also "model=modl checkpoint=run/checkpoints/best.ckpt" --pictures outputs/pictures
+    python benchmarks/measured.py brain.h5 --slices 3 --also "model=tgv" \
+        --also "MoDL: model=modl checkpoint=run/checkpoints/best.ckpt" --pictures outputs/pictures
 
 Results of classical methods are kept in ``cache.json`` of ``--output`` by the content of file and
 mask and by version, those of ``--also`` are computed every time. Tables go to ``table.md`` and
@@ -74,12 +75,12 @@ def outcome(
     for other in others:
         made = other.make(case)
         for warning in made.warnings:
-            print(f"  {case.name}, {other.words}: WARNING: {warning}", flush=True)
-        also[other.words] = Result(
-            case.name, case.acceleration, other.words, "", "", None, made.seconds,
+            print(f"  {case.name}, {other.name}: WARNING: {warning}", flush=True)
+        also[other.name] = Result(
+            case.name, case.acceleration, other.name, "", "", None, made.seconds,
             case.scores(made.image),
         )  # fmt: skip
-        images[other.words] = made.image
+        images[other.name] = made.image
     result = Outcome(found, also)
     if folder is not None:
         draw(case, result, known, images, folder)
@@ -117,15 +118,19 @@ def draw(
     save_figure(folder / f"{words}_{tag}.png", figure, overwrite=True)
 
 
-def publish(outcomes: Sequence[Outcome], folder: Path) -> None:
-    """Print the tables, and write them as Markdown and JSON."""
-    tables = {measure: table(outcomes, measure) for measure in MEASURES}
+def printed(outcomes: Sequence[Outcome]) -> None:
+    """Print the tables."""
+    for measure in MEASURES:
+        print(f"\n{measure}: PSNR in dB / SSIM, each with its best weight")
+        print(text(table(outcomes, measure)))
+    print("", *summary(outcomes), sep="\n", flush=True)
+
+
+def written(outcomes: Sequence[Outcome], folder: Path) -> None:
+    """Write the tables as Markdown and JSON."""
     lines = summary(outcomes)
-    for measure, cells in tables.items():
-        print(f"\n{measure}: PSNR in dB / SSIM, each with its best weight\n{text(cells)}")
-    print("", *lines, sep="\n", flush=True)
     folder.mkdir(parents=True, exist_ok=True)
-    parts = [f"### {measure}\n\n{markdown(cells)}" for measure, cells in tables.items()]
+    parts = [f"### {measure}\n\n{markdown(table(outcomes, measure))}" for measure in MEASURES]
     parts += ["\n".join(f"- {line}" for line in lines)] if lines else []
     (folder / "table.md").write_text("\n\n".join(parts) + "\n")
     rows = [
@@ -161,7 +166,8 @@ def measure(options: argparse.Namespace) -> None:
             said = f"{case.name}, R = {case.acceleration:.2f}: {top.setting} "
             print(f"{said}{top.scores[SHOWN]['psnr']:.2f} dB", flush=True)
             outcomes.append(done)
-    publish(outcomes, options.output)
+            written(outcomes, options.output)  # a long run may be stopped
+    printed(outcomes)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Methods of the measured benchmark: ours, sigpy's and BART's classical ones, and any other."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -188,14 +189,18 @@ class Also:
     """A method as ``mrirecon reconstruct`` builds it.
 
     Args:
-        words: Overrides of that command, separated by spaces; ``checkpoint=`` and ``device=``, too.
+        text: Overrides of that command, separated as in a shell; ``checkpoint=`` and ``device=``,
+            too. A name for the tables may come first: ``NAME: model=pnp``.
     """
 
-    def __init__(self, words: str) -> None:
-        self.words = words
+    def __init__(self, text: str) -> None:
+        label, colon, words = text.partition(": ")
+        if not colon or "=" in label:
+            label, words = text, text
+        self.name = label
         folder, hydra = conf_folder(), HydraConfig.instance()
         groups = {path.name for path in folder.iterdir() if path.is_dir()}
-        typed = [adapt(word, groups) for word in (*words.split(), "input=case", "output=case")]
+        typed = [adapt(word, groups) for word in (*shlex.split(words), "input=case", "output=case")]
         before = hydra.cfg
         try:
             with told(), initialize_config_dir(str(folder), version_base="1.3"):

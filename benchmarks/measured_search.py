@@ -107,7 +107,7 @@ def searched(case: Case, program: Program, kind: str, maps: str, cache: Cache) -
             program.version(), blank, case.key, lambda: program.image(kind, maps, weight), case
         )
 
-    found = {step: at(CENTERS[kind] * COARSE**step) for step in range(-2, 3)}
+    found = {step: at(CENTERS[kind] * COARSE**step) for step in (-1, 0, 1)}
     for side in (-1, 1):
         for _ in range(WIDEST):
             end = max(found, key=lambda step: side * step)
