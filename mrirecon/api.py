@@ -30,6 +30,7 @@ from mrirecon.scan import Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
 from mrirecon.types import Sample
+from mrirecon.weights import weights_file
 
 Source = str | Path | Scan | Sample | np.ndarray | Tensor
 
@@ -38,14 +39,16 @@ def load(name: str | Path, trust: Collection[str] = ()) -> Method:
     """Load a method: a checkpoint, or one of the shipped classical methods by its name.
 
     Args:
-        name: Path of a checkpoint of ``mrirecon train`` or of public weights, or what ``model=`` of
-            ``mrirecon reconstruct`` chooses, such as ``"cg_sense"``.
+        name: Path of a checkpoint of ``mrirecon train`` or of public weights, ``zoo:`` and the name
+            of weights that ``mrirecon models`` lists, or what ``model=`` of ``mrirecon
+            reconstruct`` chooses, such as ``"cg_sense"``.
         trust: Packages whose classes the checkpoint may name.
 
     Raises:
         ConfigError: When there is neither such a file nor such a method, the checkpoint does not
             fit, or a learned method is named without weights.
     """
+    name = weights_file(name)
     file = Path(name).is_file()
     if not file and (config := composed("reconstruct", str(name))) is not None:
         reconstructor = build_node(config["model"], Reconstructor, "model")

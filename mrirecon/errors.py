@@ -22,3 +22,7 @@ class RawDataError(MriReconError, ValueError):
 
 class OutputError(MriReconError, OSError):
     """An output cannot be written, for instance because it exists already."""
+
+
+class DownloadError(MriReconError, RuntimeError):
+    """A file cannot be fetched, or is another one than the one that was meant."""

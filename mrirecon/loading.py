@@ -16,6 +16,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 from mrirecon.types import Transform
+from mrirecon.weights import weights_file
 
 PREPROCESSING = {"_target_": "mrirecon.data.Normalize"}
 """Of public weights: their networks normalize by themselves; this keeps numbers of raw units, which
@@ -31,7 +32,8 @@ def load_reconstructor(
     """Load a checkpoint of ``mrirecon train``, or public weights of fastMRI's VarNet or U-Net.
 
     Args:
-        path: The file. Loading it runs nothing but constructors of this package's methods.
+        path: The file, or ``zoo:`` and the name of weights that ``mrirecon models`` lists and that
+            are there already. Loading it runs nothing but constructors of this package's methods.
         trust: Names of packages whose classes the checkpoint may name, too, because you know what
             they do: those that hold your own model, for instance.
 
@@ -48,6 +50,7 @@ def load_reconstructor(
         reconstructor, transform = load_reconstructor("run/checkpoints/best.ckpt")
         volume = reconstruct_scan(open_scan("scan.h5"), reconstructor, transform)
     """
+    path = weights_file(path)
     checkpoint = read_checkpoint(path)
     recipe = checkpoint.recipe or Recipe(public_model(strip_prefixes(checkpoint.weights)),
                                          PREPROCESSING)  # fmt: skip

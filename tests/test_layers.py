@@ -34,6 +34,7 @@ LAYERS = [
         "recipes",
         "selection",
         "hdf5_output",
+        "weights",
     },
     {
         "completion",

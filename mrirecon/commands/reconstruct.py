@@ -26,6 +26,7 @@ from mrirecon.readers.naming import scan_name
 from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
 from mrirecon.selection import Selection
 from mrirecon.terminal import draws_bars
+from mrirecon.weights import weights_file
 from mrirecon.writers import WRITERS, send_mrd
 
 QUALITY = "qc"
@@ -62,6 +63,8 @@ class Settings:
             raise ValueError("dicom_template is given, but formats lacks dicom; add it")
         chosen_existing(self.existing, self.overwrite)
         chosen_disclosure(self.provenance)
+        if self.checkpoint:
+            object.__setattr__(self, "checkpoint", str(weights_file(self.checkpoint)))
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
         if self.image not in ("magnitude", "complex"):

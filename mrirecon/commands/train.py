@@ -32,6 +32,7 @@ from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objectives.base import Objective, no_reference
 from mrirecon.versions import versions
+from mrirecon.weights import weights_file
 
 # Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
@@ -69,7 +70,7 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     refuse_taken_away(config, "trainer", "preprocessing")
     check_flags(plain(config.trainer, "trainer"))
     refuse_unknown_parts(config, "callbacks", "logger")
-    start = StartingWeights.read(settings.checkpoint)
+    start = StartingWeights.read(settings.checkpoint and str(weights_file(settings.checkpoint)))
     if start:
         start.adopt(config, settings.trust)
     refuse_idle(config, "sensitivity", "model", "preprocessing", "data")
