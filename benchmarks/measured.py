@@ -29,7 +29,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from measured_cases import MEASURES, Case, cases
+from measured_cases import MEASURES, Case, Planes, cases
 from measured_methods import CG, L1, TGV, TV, Also, Program, programs, zero_filled
 from measured_search import Cache, Result, best, classical
 from measured_tables import Outcome, markdown, summary, table, text
@@ -159,9 +159,10 @@ def measure(options: argparse.Namespace) -> None:
     torch.set_num_threads(options.threads)
     others = [Also(words) for words in options.also]
     cache = Cache(options.cache or options.output / "cache.json", options.again)
+    files = [Planes(path, options.slices) for path in options.files]  # before anything takes long
     outcomes = []
-    for path in options.files:
-        for case in cases(path, options.slices, options.uniform, options.poisson, options.acs):
+    for planes in files:
+        for case in cases(planes, options.uniform, options.poisson, options.acs):
             done = outcome(case, others, cache, options.only, options.pictures)
             top = best(done.judged, SHOWN)
             assert top is not None

@@ -17,6 +17,7 @@ from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.metrics import psnr, ssim
 from mrirecon.readers import open_scan
 from mrirecon.sampling import EquispacedLines, PoissonDisc, SamplingPattern
+from mrirecon.scan import Scan
 from mrirecon.sensitivity import Espirit
 from mrirecon.types import Sample
 
@@ -147,9 +148,56 @@ class Case:
         return found
 
 
+@dataclass(frozen=True)
+class Planes:
+    """The chosen planes of a fully sampled file.
+
+    Args:
+        path: Path of the file.
+        chosen: Numbers of the planes; None takes all.
+
+    Raises:
+        RawDataError: When there is no such file or plane, or the first one is not fully sampled.
+    """
+
+    path: Path
+    chosen: Sequence[int] | None = None
+
+    def __post_init__(self) -> None:
+        for number in self.numbers:
+            if not 0 <= number < len(self.scan):
+                raise RawDataError(
+                    f"{self.path}: has planes 0 to {len(self.scan) - 1}, not {number}"
+                )
+        self.full(self.numbers[0])
+
+    @cached_property
+    def scan(self) -> Scan:
+        return open_scan(self.path)
+
+    @property
+    def numbers(self) -> list[int]:
+        return list(range(len(self.scan)) if self.chosen is None else self.chosen)
+
+    def full(self, number: int) -> Sample:
+        """Read a plane.
+
+        Raises:
+            RawDataError: When it is not fully sampled, or empty.
+        """
+        sample = self.scan[number]
+        if bool(has_gaps(sample)):
+            raise RawDataError(
+                f"{self.path}: plane {number} is undersampled, so there is nothing to compare "
+                "with; give a fully sampled file"
+            )
+        if not sample.kspace.any():
+            raise RawDataError(f"{self.path}: plane {number} is empty; leave it out with --slices")
+        return sample
+
+
 def cases(
-    path: Path,
-    slices: Sequence[int] | None,
+    planes: Planes,
     uniform: Sequence[int],
     poisson: Sequence[float],
     acs: Sequence[int] | None,
@@ -157,25 +205,17 @@ def cases(
     """Yield the cases of a file; masks are those of ``mrirecon reconstruct sampling=...``.
 
     Args:
-        path: Path of a fully sampled raw file.
-        slices: Numbers of planes; None takes all.
+        planes: The planes.
         uniform: Spacings of lines.
         poisson: Accelerations of Poisson discs.
         acs: Numbers of central lines; None chooses.
 
     Raises:
-        RawDataError: When there is no such plane, or it is not fully sampled.
+        RawDataError: When a plane is not fully sampled.
     """
-    scan, checksum = open_scan(path), hashlib.sha256(path.read_bytes()).hexdigest()
-    for number in range(len(scan)) if slices is None else slices:
-        if not 0 <= number < len(scan):
-            raise RawDataError(f"{path}: has planes 0 to {len(scan) - 1}, not {number}")
-        full = scan[number]
-        if bool(has_gaps(full)):
-            raise RawDataError(
-                f"{path}: plane {number} is undersampled, so there is nothing to compare with; "
-                "give a fully sampled file"
-            )
+    checksum = hashlib.sha256(planes.path.read_bytes()).hexdigest()
+    for number in planes.numbers:
+        full = planes.full(number)
         for pattern in patterns(full.kspace.shape[-1], uniform, poisson, acs):
             kept = full if pattern.sampling is None else Undersample(pattern.sampling)(full)
-            yield Case(path.name, checksum, number, pattern.name, full, kept)
+            yield Case(planes.path.name, checksum, number, pattern.name, full, kept)

@@ -35,7 +35,7 @@ def file(tmp_path_factory):
 
 
 def case_of(path, pattern="uniform 2, 12 ACS"):
-    found = measured_cases.cases(path, None, [1, 2], [3.0], [12, 24])
+    found = measured_cases.cases(measured_cases.Planes(path), [1, 2], [3.0], [12, 24])
     return next(case for case in found if case.pattern == pattern)
 
 
@@ -46,7 +46,7 @@ def result(psnr, kind="CG-SENSE", program="ours", weight=0.1, ssim=0.9, rate=4.0
 
 
 def test_cases_have_all_patterns_and_their_true_acceleration(file):
-    found = list(measured_cases.cases(file, [0], [1, 2], [3.0], [12, 24]))
+    found = list(measured_cases.cases(measured_cases.Planes(file, [0]), [1, 2], [3.0], [12, 24]))
     names = [case.pattern for case in found]
     assert names == ["uniform 2, 12 ACS", "uniform 2, 24 ACS", "full", "Poisson 3"]
     for case in found:
@@ -259,9 +259,13 @@ def test_undersampled_files_are_refused(file, tmp_path, monkeypatch):
     case, path = case_of(file), tmp_path / "under.h5"
     variants.write(path, [case.undersampled.kspace], "a", "b")
     with pytest.raises(SystemExit, match=r"under.h5.*undersampled.*fully sampled"):
-        run(monkeypatch, path)
+        run(monkeypatch, file, path)
     with pytest.raises(SystemExit, match="has planes 0 to 0, not 3"):
         run(monkeypatch, file, "--slices", 3)
+    path = tmp_path / "empty.h5"
+    variants.write(path, [torch.zeros_like(case.full.kspace)], "a", "b")
+    with pytest.raises(SystemExit, match=r"empty.h5: plane 0 is empty"):
+        run(monkeypatch, path)
 
 
 def test_variants(file):
