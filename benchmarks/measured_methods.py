@@ -135,7 +135,7 @@ class Bart(Program):
         return shutil.which("bart") is not None
 
     def version(self) -> str:
-        return self._bart("version").strip()
+        return f"{self._bart('version').strip()} {self._region()}".removesuffix(" 24")
 
     def image(self, kind: str, maps: str, weight: float) -> Tensor:
         options = self.options[kind].format(f"{weight:.6g}").split()
@@ -148,11 +148,15 @@ class Bart(Program):
         if not (self._path / "kspace.cfl").exists():
             write_cfl(self._path / "kspace", sample.kspace[0].numpy())
         if not (self._path / f"{maps}.cfl").exists():
-            assert sample.acs is not None
-            width = min(24, *sample.acs[0].tolist())
             crop = ("-c", "0") if maps == "whole" else ()
-            self._bart("ecalib", "-m1", "-r", f"{width}", *crop, "kspace", maps)
+            self._bart("ecalib", "-m1", "-r", self._region(), *crop, "kspace", maps)
         return maps
+
+    def _region(self) -> str:
+        """Return the size of the calibration data, as ours takes it."""
+        assert self.case.sample.acs is not None
+        h, w = (min(24, size) for size in self.case.sample.acs[0].tolist())
+        return f"{h}" if h == w else f"{h}:{w}:1"
 
     def _bart(self, *words: str) -> str:
         threads = {"OMP_NUM_THREADS": str(torch.get_num_threads())}
