@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 from quality_study import TRAINED_AT
 
+from mrirecon.evaluation.intervals import bootstrap_interval
+
 Values = Float64[np.ndarray, " patient"]
 Scores = dict[str, dict[str, list[float]]]  # condition, metric: a value per patient, in order
 
@@ -66,16 +68,17 @@ def estimate(values: Values) -> Estimate:
     The test is two-sided and exact up to 14 patients: if the mean of paired differences is zero and
     they are symmetric about it, every assignment of signs is as likely.
     """
-    n, rng = len(values), np.random.default_rng(0)
-    means = values[rng.integers(0, n, (RESAMPLES, n))].mean(1)
-    low, high = np.quantile(means, (0.025, 0.975))
+    n, interval = len(values), bootstrap_interval(values, fewest=1)
+    assert interval is not None
+    low, high = interval
     if n <= ALL_SIGNS:
         signs = np.array(list(product((1.0, -1.0), repeat=n)))
     else:
-        signs = np.vstack([np.ones(n), rng.choice((1.0, -1.0), (RESAMPLES, n))])
+        drawn = np.random.default_rng(0).choice((1.0, -1.0), (RESAMPLES, n))
+        signs = np.vstack([np.ones(n), drawn])
     sums = np.abs(signs @ values)
     p = float((sums >= sums[0] * (1 - 1e-9)).mean())
-    return Estimate(float(values.mean()), float(low), float(high), p)
+    return Estimate(float(values.mean()), low, high, p)
 
 
 @dataclass(frozen=True)

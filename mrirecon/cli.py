@@ -30,6 +30,7 @@ COMMANDS = {
     "pack": "pack raw files for fast training; mrirecon pack DIR OUTPUT",
     "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
     "compare": "compare the classical methods on a full scan; mrirecon compare FILE",
+    "card": "write a model card; mrirecon card WEIGHTS DESCRIPTION OUTPUT --results FILE ...",
     "models": "learned weights that are known by name; mrirecon models [NAME | fetch NAME]",
 }
 EXAMPLES = {
@@ -60,7 +61,7 @@ EXAMPLES = {
     ),
 }
 # Nothing to configure: plain arguments.
-PLAIN = ("inspect", "check", "split", "pack", "convert", "compare", "models")
+PLAIN = ("inspect", "check", "split", "pack", "convert", "compare", "card", "models")
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
 PATHS = (
     "input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern",

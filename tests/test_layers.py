@@ -24,7 +24,7 @@ LAYERS = [
         "versions",
         "arguments",
     },
-    {"types", "fourier", "files", "building"},
+    {"types", "fourier", "files", "building", "records"},
     {
         "choices",
         "defaults",

@@ -8,22 +8,25 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 
+from mrirecon.evaluation.intervals import bootstrap_interval
 from mrirecon.evaluation.protocol import Score
 from mrirecon.metrics import METRICS
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and standard deviation of each metric over the volumes of one method.
+    """Mean, standard deviation and interval of each metric over the volumes of one method.
 
     The standard deviation is the sample's (n - 1); None for a single volume, or when the PSNR of a
-    perfect volume is infinite.
+    perfect volume is infinite. The interval is that of
+    :func:`~mrirecon.evaluation.intervals.bootstrap_interval`.
     """
 
     method: str
     volumes: int
     mean: dict[str, float]
     std: dict[str, float | None]
+    interval: dict[str, tuple[float, float] | None]
 
 
 def summarize(scores: Sequence[Score]) -> list[Summary]:
@@ -38,6 +41,7 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
                 len(own),
                 {name: statistics.fmean(values) for name, values in columns.items()},
                 {name: _stdev(values) for name, values in columns.items()},
+                {name: bootstrap_interval(values) for name, values in columns.items()},
             )
         )
     return summaries

@@ -4,7 +4,16 @@ An existing path is replaced only when that was asked for *and* it is an output 
 same kind, told by the mark that every writer leaves in its content (:mod:`mrirecon.files.marks`).
 """
 
-from mrirecon.files.marks import REPORT, Kind, mark, mark_hdf5, mark_png, stamped, tables_mark
+from mrirecon.files.marks import (
+    REPORT,
+    Kind,
+    found_kind,
+    mark,
+    mark_hdf5,
+    mark_png,
+    stamped,
+    tables_mark,
+)
 from mrirecon.files.partials import remove_leftovers
 from mrirecon.files.places import Untouchable, conf_folder, output_folder, real_path
 from mrirecon.files.writing import Existing, atomic, atomic_folder, refuse_existing
@@ -17,6 +26,7 @@ __all__ = [
     "atomic",
     "atomic_folder",
     "conf_folder",
+    "found_kind",
     "mark",
     "mark_hdf5",
     "mark_png",

@@ -52,6 +52,7 @@ class Kind(StrEnum):
     TABLE = "table of scores"
     CHECKPOINT = "converted checkpoint"
     CACHE = "cache entry"
+    CARD = "model card"
 
 
 def mark(kind: Kind, *, checked: bool = True) -> str:

@@ -2,16 +2,15 @@
 
 import difflib
 import re
-from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
 
 import yaml
 
 from mrirecon.errors import ConfigError
+from mrirecon.records import record
 
 ENTRIES = Path(__file__).parent / "entries"
 PACKAGED = Path(__file__).parent
@@ -159,32 +158,6 @@ def entry_named(name: str, folder: Path | None = None) -> Entry:
 def _read(file: Path) -> Entry:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
-        return _made(Entry, {"name": file.stem, **content})
+        return record(Entry, {"name": file.stem, **content})
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(f"{file} is no entry of weights: {error}") from error
-
-
-def _made(kind: type[Any], content: Mapping[str, Any]) -> Any:
-    """Make a dataclass of what a file holds, with its lists of other dataclasses."""
-    known = {field.name: field for field in fields(kind)}
-    required = [name for name, field in known.items() if field.default is MISSING]
-    wrong = [f"{name} is no key of it" for name in content if name not in known]
-    wrong += [f"{name} is missing" for name in required if name not in content]
-    if wrong:
-        raise ValueError(", ".join(wrong))
-    parts = {"files": WeightsFile, "scores": Score}
-    values: dict[str, Any] = {}
-    for name, value in content.items():
-        if isinstance(value, list):
-            made = parts.get(name)
-            value = tuple(_made(made, one) if made else _word(name, one) for one in value)
-        elif value is not None or known[name].default is not None:
-            _word(name, value)
-        values[name] = value
-    return kind(**values)
-
-
-def _word(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value.strip():
-        raise ValueError(f"{name}: expected words, got {value!r}")
-    return value

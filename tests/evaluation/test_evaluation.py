@@ -6,10 +6,12 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mrirecon import cli
 from mrirecon.errors import RawDataError, ShapeError
+from mrirecon.evaluation.intervals import bootstrap_interval
 from mrirecon.evaluation.observed import Observed, error_in_background
 from mrirecon.evaluation.orientation import misplaced
 from mrirecon.evaluation.protocol import Protocol, fitted_factor, region, score
@@ -81,8 +83,19 @@ def test_reports_agree():
     report = json.loads(report_json(scores, summaries, command="c"))
     assert report["command"] == "c" and report["summary"][0]["volumes"] == 3
     assert "±" in table(summaries)
+    assert tuple(report["summary"][1]["interval"]["psnr"]) == bootstrap_interval(values)
     single = summarize(scores[:1])[0]
-    assert single.std["ssim"] is None and "±" not in table([single])
+    assert single.std["ssim"] is single.interval["ssim"] is None and "±" not in table([single])
+
+
+def test_intervals_of_means_are_those_of_scipy():
+    values = np.random.default_rng(3).normal(0.05, 0.1, 9)
+    low, high = bootstrap_interval(values)
+    other = stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20_000)
+    np.testing.assert_allclose((low, high), tuple(other.confidence_interval), atol=0.004)
+    assert bootstrap_interval(values) == (low, high)
+    assert bootstrap_interval([1.0, 1.0, 1.0]) == (1.0, 1.0)
+    assert bootstrap_interval([0.1, 0.2]) is None and bootstrap_interval([1, 2, np.inf]) is None
 
 
 def test_volumes_are_found_and_read(tmp_path):

@@ -1,0 +1,54 @@
+"""Dataclasses of what a YAML file holds: every key and every kind of value is checked."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+T = TypeVar("T")
+
+
+def record(kind: type[T], tree: Any, place: str = "it") -> T:
+    """Make a dataclass of plain containers; lists of dataclasses in it, too.
+
+    Args:
+        kind: Dataclass whose fields are words, numbers, dataclasses, tuples of these, or None.
+        tree: Containers as YAML has them.
+        place: Name of what they are, for the message.
+
+    Raises:
+        ValueError: When keys are missing or unknown, or a value is of another kind.
+    """
+    if not isinstance(tree, Mapping):
+        raise ValueError(f"{place}: expected keys, got {tree!r}")
+    known: dict[str, Any] = {field.name: field for field in fields(kind)}  # type: ignore[arg-type]
+    wrong = [f"{name} is no key of {place}" for name in tree if name not in known]
+    wrong += [
+        f"{place} lacks {name}"
+        for name, field in known.items()
+        if field.default is MISSING and name not in tree
+    ]
+    if wrong:
+        raise ValueError(", ".join(wrong))
+    hints = get_type_hints(kind)
+    return kind(**{name: _value(hints[name], value, name) for name, value in tree.items()})
+
+
+def _value(hint: Any, value: Any, name: str) -> Any:
+    if get_origin(hint) in (Union, types.UnionType):
+        if value is None:
+            return None
+        (hint,) = (one for one in get_args(hint) if one is not types.NoneType)
+    if get_origin(hint) is tuple:
+        if not isinstance(value, list):
+            raise ValueError(f"{name}: expected a list, got {value!r}")
+        return tuple(_value(get_args(hint)[0], one, name) for one in value)
+    if is_dataclass(hint):
+        return record(hint, value, name)  # type: ignore[arg-type]
+    if hint is float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError(f"{name}: expected a number, got {value!r}")
+        return float(value)
+    if not isinstance(value, str) or not value.strip():
+        raise ValueError(f"{name}: expected words, got {value!r}")
+    return " ".join(value.split())
