@@ -61,7 +61,7 @@ class Description:
         purpose: What they are for, a sentence each.
         limits: What they are not for, a sentence each.
         experiments: Names of the recipes in ``conf/experiment``, in the order of the training.
-        failures: Known failures.
+        failures: Failures that are known, with pictures where there are some.
     """
 
     title: str
