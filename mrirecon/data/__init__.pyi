@@ -4,6 +4,7 @@ from .coil_compression import (
     CompressCoilsGeometrically as CompressCoilsGeometrically,
     Whiten as Whiten,
 )
+from .combined_target import CombinedTarget as CombinedTarget
 from .datamodule import DataModule as DataModule
 from .dataset import SliceDataset as SliceDataset
 from .folder import Folder as Folder

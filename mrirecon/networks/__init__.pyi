@@ -3,6 +3,7 @@ from .denoiser import Denoiser as Denoiser, ImageNetwork as ImageNetwork
 from .fusion_unet import FusionUnet as FusionUnet
 from .joint_cnn import JointCnn as JointCnn
 from .mwcnn import Mwcnn as Mwcnn, ResidualMwcnn as ResidualMwcnn
+from .noise_level_unet import NoiseLevelUnet as NoiseLevelUnet
 from .norm_unet import NormUnet as NormUnet
 from .parts.conditioning import Conditioning as Conditioning
 from .parts.features import FeatureNetwork as FeatureNetwork

@@ -23,9 +23,11 @@ from .learned.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet
 from .learned.cascade_net import CascadeNet as CascadeNet
 from .learned.deep_unrolled import DeepUnrolled as DeepUnrolled
 from .learned.fi_varnet import FiVarNet as FiVarNet
+from .learned.hqs_net import HqsNet as HqsNet
 from .learned.ista_net import IstaNet as IstaNet
 from .learned.lpd_net import LpdNet as LpdNet
 from .learned.modl import MoDL as MoDL
+from .learned.plug_and_play import PlugAndPlay as PlugAndPlay
 from .learned.recurrent_varnet import RecurrentVarNet as RecurrentVarNet
 from .learned.rim import Rim as Rim
 from .learned.unet import UNet as UNet

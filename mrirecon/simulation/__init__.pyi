@@ -5,6 +5,7 @@ from .contrast import (
     InversionRecovery as InversionRecovery,
     SpinEcho as SpinEcho,
 )
+from .random_scan import RandomScans as RandomScans, random_scans as random_scans
 from .simulated_scan import SimulatedScan as SimulatedScan, simulated_scans as simulated_scans
 from .simulation_protocol import (
     Prescription as Prescription,

@@ -13,6 +13,7 @@ from .module import ReconstructionModule as ReconstructionModule
 from .muon import Muon as Muon
 from .objectives.base import Objective as Objective, Supervised as Supervised
 from .objectives.consistency_training import Consistency as Consistency
+from .objectives.denoising import Denoising as Denoising
 from .objectives.equivariant import EquivariantImaging as EquivariantImaging
 from .objectives.iterates import OverIterates as OverIterates
 from .objectives.penalty import WithPenalty as WithPenalty

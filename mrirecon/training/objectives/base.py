@@ -14,6 +14,9 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.objectives.multi_scale_ssim import multi_scale_similarity
 from mrirecon.types import Image, Sample
 
+EXACT = 1e-12
+"""Squared error, relative to the brightest pixel squared, that is not told from none."""
+
 
 class Objective(nn.Module, ABC):
     """Maps a reconstructor and a batched Sample to a scalar loss.
@@ -46,6 +49,7 @@ class Supervised(Objective):
     .. math:: w_s\,(1 - \mathrm{SSIM}(x, r)) + w_m\,(1 - \mathrm{MSSIM}(x, r))
               + w_1\,\|x - r\|_1 / (N L) + w_2\,\|x - r\|_2^2 / (N L^2)
               + w_k\,\|F(x - r)\|_1 / \|F r\|_1
+              + w_p\,\log_{10}\big(\|x - r\|_2^2 / (N L^2)\big)
 
     :math:`L` is ``sample.peak``, the maximum of the reference volume (of the slice where nobody
     has told it), so no term depends on units. Where it is zero there is nothing to compare with:
@@ -62,6 +66,8 @@ class Supervised(Objective):
         multi_scale: Weight :math:`w_m` of the multi-scale structural dissimilarity.
         kspace: Weight :math:`w_k` of the relative error in k-space.
         l2: Weight :math:`w_2` of the mean squared error.
+        psnr: Weight :math:`w_p` of the logarithm of the mean squared error, a tenth of the negative
+            PSNR: an error counts relative to what there is, in clean scans as in noisy ones.
     """
 
     needs_target = True
@@ -73,16 +79,18 @@ class Supervised(Objective):
         multi_scale: float = 0.0,
         kspace: float = 0.0,
         l2: float = 0.0,
+        psnr: float = 0.0,
     ) -> None:
         super().__init__()
-        weights = {"ssim": ssim, "l1": l1, "multi_scale": multi_scale, "kspace": kspace, "l2": l2}
+        weights = {"ssim": ssim, "l1": l1, "multi_scale": multi_scale, "kspace": kspace}
+        weights |= {"l2": l2, "psnr": psnr}
         if min(weights.values()) < 0 or sum(weights.values()) == 0:
             raise ValueError(
                 f"{', '.join(weights)} must be weights of which one is positive, got "
                 f"{', '.join(map(str, weights.values()))}"
             )
         self.ssim, self.l1, self.l2 = ssim, l1, l2
-        self.multi_scale, self.kspace = multi_scale, kspace
+        self.multi_scale, self.kspace, self.psnr = multi_scale, kspace, psnr
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         if sample.target is None:
@@ -116,6 +124,9 @@ class Supervised(Objective):
             loss = loss + self.l1 * (image - target).abs().mean((-2, -1))
         if self.l2:
             loss = loss + self.l2 * (image - target).square().mean((-2, -1))
+        if self.psnr:
+            error = (image - target).square().mean((-2, -1))
+            loss = loss + self.psnr * torch.log10(error.clamp_min(EXACT))
         if self.multi_scale:
             loss = loss + self.multi_scale * (1 - multi_scale_similarity(image, target, peak))
         if self.kspace:

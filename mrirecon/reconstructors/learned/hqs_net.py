@@ -1,0 +1,81 @@
+"""Unrolled half-quadratic splitting that follows the level of the noise."""
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Complex64, Float32
+from torch import Tensor, nn
+
+from mrirecon.arguments import check_at_least
+from mrirecon.networks.noise_level_unet import NoiseLevelUnet
+from mrirecon.reconstructors.parts.automatic_weight import density
+from mrirecon.reconstructors.parts.data_consistency import proximal_image
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.denoising import (
+    DenoisingReconstructor,
+    error_level,
+    with_others,
+)
+from mrirecon.reconstructors.parts.noise_schedule import NoiseSchedule
+from mrirecon.reconstructors.parts.unrolled import Iterating, coil_maps, restore_scale
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Sample
+
+
+class HqsNet(Iterating, DenoisingReconstructor):
+    r"""Alternates a denoiser with the data, both as strong as the noise of the scan asks for.
+
+    .. math:: z_k &= D(x_k,\ x_k - z_{k-1};\ \sigma_k) \\
+              x_{k+1} &= \arg\min_x \|Ax - y\|^2 + \lambda_k\|x - z_k\|^2
+
+    Half-quadratic splitting (Geman and Yang, IEEE Trans Image Process 4:932, 1995), as in
+    plug-and-play methods (Zhang et al., IEEE Trans Pattern Anal Mach Intell 44:6360, 2022), with
+    :math:`\sigma_k` and :math:`\lambda_k` from a
+    :class:`~mrirecon.reconstructors.parts.noise_schedule.NoiseSchedule` of the noise level and the
+    sampling density of the scan. The denoiser also sees what the data changed of its last image.
+    It knows neither coils nor masks, and :math:`x_1` is a few steps of conjugate gradients.
+
+    As the noise vanishes so does :math:`\sigma_K`, which bounds the denoiser's change of the image.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        denoiser: Network :math:`D` of two images; None takes the default one.
+        iterations: Number of unrolled iterations.
+        steps: Conjugate-gradient steps of each.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        denoiser: NoiseLevelUnet | None = None,
+        iterations: int = 8,
+        steps: int = 5,
+    ) -> None:
+        super().__init__()
+        check_at_least(1, iterations=iterations, steps=steps)
+        self.sensitivity = sensitivity
+        self.denoiser: nn.Module = NoiseLevelUnet(images=2) if denoiser is None else denoiser
+        if (images := self.denoiser.images) != 2:
+            raise ValueError(f"denoiser.images must be 2 in this method, got {images}")
+        self.iterations, self.steps = iterations, steps
+        self.schedule = NoiseSchedule(iterations)
+
+    def denoised(
+        self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]
+    ) -> Complex64[Tensor, "b h w"]:
+        result: Tensor = self.denoiser(with_others(images, 2), level)
+        return result
+
+    def iterates(self, sample: Sample) -> Iterator[Image]:
+        """Yield the coil-combined image after each step."""
+        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        levels, weights = self.schedule(error_level(data), density(sample))
+        x = data.warm_start()
+        change = torch.zeros_like(x)
+        for k in range(self.iterations):
+            seen = torch.stack([x, change], -3).reshape(-1, 2, *x.shape[-2:])
+            z = self.denoiser(seen, levels[..., k].reshape(-1)).reshape(x.shape)
+            weight = weights[..., k, None, None] * data.penalty_share
+            x = proximal_image(data.normal, data.adjoint, z, weight, self.steps)
+            change = x - z
+            yield restore_scale(x, data)

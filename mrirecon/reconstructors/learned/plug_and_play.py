@@ -1,0 +1,117 @@
+"""Plug-and-play: a denoiser as a regularizer (Venkatakrishnan et al., GlobalSIP 2013)."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Complex64, Float32
+from torch import Tensor, nn
+
+from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.networks.noise_level_unet import NoiseLevelUnet
+from mrirecon.reconstructors.base import IterativeReconstructor
+from mrirecon.reconstructors.parts.data_consistency import proximal_image
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.denoising import (
+    DenoisingReconstructor,
+    error_level,
+    with_others,
+)
+from mrirecon.reconstructors.parts.noise_schedule import falling_levels
+from mrirecon.reconstructors.parts.unrolled import coil_maps, restore_scale
+from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.solvers import Solution
+from mrirecon.solvers.base import Progress
+from mrirecon.types import Sample
+
+AXES = (-2, -1)
+
+
+class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
+    r"""Alternates the data with a denoiser that knows nothing of the acquisition.
+
+    With :math:`P_\lambda(v) = \arg\min_x \|Ax - y\|^2 + \lambda\|x - v\|^2`, for ``"hqs"``,
+    ``"admm"`` and ``"red"``:
+
+    .. math:: z &\leftarrow D(x; \sigma_k), && x \leftarrow P_{\lambda_k}(z) \\
+              z &\leftarrow D(x + u; \sigma_k), \quad u \leftarrow u + x - z,
+              && x \leftarrow P_{\lambda_k}(z - u) \\
+              z &\leftarrow D(x; \sigma_K), && x \leftarrow P_{\lambda_K}(z)
+
+    The levels fall geometrically (Zhang et al., IEEE Trans Pattern Anal Mach Intell 44:6360, 2022)
+    to ``strength`` times the noise :math:`\sigma` of a fully sampled image, which is known for
+    whitened data and estimated else, and :math:`\lambda_k = w\,\sigma^2/\sigma_k^2`. The last of
+    the three, the fixed-point iteration of regularization by denoising (Romano, Elad and Milanfar,
+    SIAM J Imaging Sci 10:1804, 2017), keeps the last level; where it ends,
+    :math:`A^H(Ax - y) + \lambda(x - D(x)) = 0`. The image is the last :math:`x`, which has just met
+    the data.
+
+    A ``trace`` records :math:`\tfrac12\|Ax - y\|^2`: there is no function that is minimized.
+
+    Args:
+        sensitivity: Estimator of the coil sensitivities.
+        denoiser: Network :math:`D`; None takes one that is not trained.
+        splitting: Which of the three.
+        iterations: Largest number of iterations.
+        strength: Last level in units of the noise.
+        weight: Weight :math:`w` of the denoised image against the data.
+        steps: Largest number of conjugate-gradient steps in each iteration.
+        tolerance: Relative change of the image in an iteration at which it stops; 0 takes all
+            iterations.
+    """
+
+    def __init__(
+        self,
+        sensitivity: SensitivityEstimator,
+        denoiser: NoiseLevelUnet | None = None,
+        splitting: Literal["hqs", "admm", "red"] = "hqs",
+        iterations: int = 12,
+        strength: float = 1.0,
+        weight: float = 0.3,
+        steps: int = 8,
+        tolerance: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_at_least(1, iterations=iterations, steps=steps)
+        check_not_negative(tolerance=tolerance, strength=strength)
+        if weight <= 0:
+            raise ValueError(f"weight must be positive, got {weight}")
+        self.sensitivity = sensitivity
+        self.denoiser: nn.Module = NoiseLevelUnet() if denoiser is None else denoiser
+        self.splitting, self.iterations, self.steps = splitting, iterations, steps
+        self.strength, self.weight, self.tolerance = strength, weight, tolerance
+
+    def denoised(
+        self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]
+    ) -> Complex64[Tensor, "b h w"]:
+        result: Tensor = self.denoiser(with_others(images, self.denoiser.images), level)
+        return result
+
+    def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
+        """Return the image; the objective is the misfit to the data."""
+        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        noise = error_level(data)
+        last = (self.strength * noise).clamp_min(1e-6)
+        levels = falling_levels(last, self.iterations)
+        if self.splitting == "red":
+            levels = last[..., 0].expand_as(levels)
+        weights = self.weight * (noise[..., 0] / levels).square()
+        x = data.warm_start()
+        u = torch.zeros_like(x)
+        progress = Progress(x, self.tolerance, AXES, data.value if trace else None)
+        for k in range(self.iterations):
+            z = self.denoised(_flat(x + u), levels[..., k].reshape(-1)).reshape(x.shape)
+            if self.splitting == "admm":
+                u = u + x - z
+            weight = weights[..., k, None, None] * data.penalty_share
+            found = proximal_image(data.normal, data.adjoint, z - u, weight, self.steps)
+            new = progress.next(x, found)
+            change, x = new - x, new
+            if progress.finished(x, change):
+                break
+        solution = progress.solution(x)
+        image = restore_scale(x, data)
+        return Solution(image, solution.iterations, solution.converged, solution.objective)
+
+
+def _flat(x: Tensor) -> Tensor:
+    return x.reshape(-1, *x.shape[-2:])
