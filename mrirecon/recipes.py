@@ -31,8 +31,9 @@ EXPORTING = ("torch.nn", "mrirecon.data")
 """Packages that export such classes beside others."""
 MODULES = ("mrirecon.reconstructors", "mrirecon.networks", "mrirecon.sensitivity", "torch.nn")
 """Where only modules are parts of methods; what else is there serves them."""
-LOCAL = ("folder", "gigabytes")
-"""Arguments of this package's classes that belong to a machine and its user, not to a method."""
+LOCAL = ("folder", "gigabytes", "weights")
+"""Arguments of this package's classes that belong to a machine and its user, not to a method; and
+the weights that a network began with, where the recipe comes with its own."""
 NOBODYS = ("mrirecon", "torch", "numpy", "scipy", "hydra", "omegaconf", "pytorch_lightning")
 """Packages that hold no methods of the user's own, which nobody needs to trust."""
 DEPTH, ENTRIES, LENGTH = 40, 20_000, 10_000  # far beyond any real recipe

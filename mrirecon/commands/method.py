@@ -21,6 +21,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.checkpoint import read_checkpoint
+from mrirecon.weights.safetensors_file import packaged_file
 
 GROUPS = (*CHOICES, "sampling", "partial_fourier", "reading", "adaptation")
 
@@ -61,6 +62,8 @@ def build_method(
         check_adaptable(reconstructor)
     if checkpoint:
         load_weights(reconstructor, checkpoint, str(checkpoint_path))
+    elif reconstructor.weights:
+        checkpoint_path = str(packaged_file(reconstructor.weights))
     elif reconstructor.trainable and not adaptation:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "

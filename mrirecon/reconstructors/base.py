@@ -26,11 +26,13 @@ class Reconstructor(nn.Module, ABC):
         context: How many slices on either side it wants to see as ``sample.neighbors``; whoever
             reads a scan for it, in training or not, provides them.
         context_along: Whether these are adjacent slices, or adjacent frames of the same slice.
+        weights: Name of the weights of this package that it began with; empty for none.
     """
 
     joint: bool = False
     context: int = 0
     context_along: Literal["slices", "frames"] = "slices"
+    weights: str = ""
 
     @abstractmethod
     def forward(self, sample: Sample) -> Image:

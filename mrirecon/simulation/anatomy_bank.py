@@ -25,7 +25,7 @@ class Source:
     Attributes:
         name: Name of the source.
         licence: Licence, by its SPDX identifier.
-        origin: Where it can be had.
+        origin: Place where it can be had.
         images: Number of images of it.
     """
 
@@ -40,7 +40,7 @@ class AnatomyImage:
     """A magnitude image, in units of its brightest thousandth.
 
     Attributes:
-        pixels: Brightness.
+        pixels: Brightness of each pixel.
         spacing: Distance of pixels in mm.
         source: Name of its source.
     """
@@ -57,8 +57,8 @@ def write_bank(
 
     Args:
         path: File to write.
-        images: The images.
-        sources: What they were taken of.
+        images: Images, one after the other.
+        sources: Everything that they were taken of.
         seed: Seed of what was random in choosing them.
     """
     with atomic(path) as temporary, created_hdf5(temporary) as file:

@@ -13,6 +13,7 @@ from mrirecon import __version__
 from mrirecon.defaults import renamed
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import plain_node, portable
+from mrirecon.weights.safetensors_file import SUFFIX, read_safetensors
 
 FORMAT = 2
 """Of the checkpoints that are written; 1 had no number, and recipes without defaults."""
@@ -84,7 +85,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     weights = state.get("state_dict", state)
     weights = weights if isinstance(weights, dict) else {}
     weights = {name: value for name, value in weights.items() if isinstance(value, Tensor)}
-    if recipe:
+    if recipe and path.suffix != SUFFIX:
         prefix = "reconstructor."
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not weights:
@@ -107,6 +108,10 @@ def read_state(path: str | Path) -> dict[str, Any]:
     if not is_file:
         raise ConfigError(f"checkpoint: {path} is not a file (in {Path.cwd()})")
     _refuse_compressed(path)
+    if path.suffix == SUFFIX:
+        tensors, facts = read_safetensors(path)
+        _refuse_newer(facts, path)
+        return {**facts, "state_dict": tensors}
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises a dozen unrelated types

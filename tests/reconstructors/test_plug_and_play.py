@@ -11,7 +11,7 @@ from mrirecon.networks import NoiseLevelUnet
 from mrirecon.operators import adjoint_image
 from mrirecon.reconstructors import CgSense, HqsNet, PlugAndPlay
 from mrirecon.reconstructors.parts.denoising import MODEL_ERROR
-from mrirecon.reconstructors.parts.noise_schedule import FIRST, NoiseSchedule
+from mrirecon.reconstructors.parts.noise_schedule import FIRST, PRIOR, NoiseSchedule
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.training import Denoising, Supervised
 from tests import scenes
@@ -110,8 +110,8 @@ def test_levels_fall_from_the_aliasing_to_the_noise():
     assert levels.shape == weights.shape == (2, 5)
     expected = [FIRST * (0.01 / FIRST) ** (k / 4) for k in range(5)]
     assert levels[0].tolist() == pytest.approx(expected)
-    assert weights[0, -1].item() == pytest.approx(1)
-    assert weights[0, 0].item() == pytest.approx((0.01 / FIRST) ** 2)
+    assert weights[0, -1].item() == pytest.approx(PRIOR)
+    assert weights[0, 0].item() == pytest.approx(PRIOR * (0.01 / FIRST) ** 2)
     assert noisy[0].tolist() == pytest.approx([0.4] * 5)
 
 
@@ -119,8 +119,8 @@ def test_a_learned_schedule_stays_at_the_end_of_its_range():
     schedule = NoiseSchedule(3)
     density = torch.full((1, 1, 1), 0.2)
     with torch.no_grad():
-        schedule.levels.normal_()
-        schedule.weights.normal_()
+        schedule.levels.normal_(std=0.1)
+        schedule.weights.normal_(std=0.1)
         ratio = [schedule(torch.full((1, 1, 1), n), density)[0] / n for n in (0.5, 5.0)]
     assert ratio[0][0].tolist() == pytest.approx(ratio[1][0].tolist(), rel=1e-4)
 

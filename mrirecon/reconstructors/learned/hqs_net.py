@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import torch
 from jaxtyping import Complex64, Float32
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrirecon.arguments import check_at_least
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
@@ -20,6 +20,7 @@ from mrirecon.reconstructors.parts.noise_schedule import NoiseSchedule
 from mrirecon.reconstructors.parts.unrolled import Iterating, coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Sample
+from mrirecon.weights.safetensors_file import load_packaged
 
 
 class HqsNet(Iterating, DenoisingReconstructor):
@@ -42,6 +43,7 @@ class HqsNet(Iterating, DenoisingReconstructor):
         denoiser: Network :math:`D` of two images; None takes the default one.
         iterations: Number of unrolled iterations.
         steps: Conjugate-gradient steps of each.
+        weights: Name of weights in this package to begin with; None begins with random ones.
     """
 
     def __init__(
@@ -50,15 +52,19 @@ class HqsNet(Iterating, DenoisingReconstructor):
         denoiser: NoiseLevelUnet | None = None,
         iterations: int = 8,
         steps: int = 5,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         check_at_least(1, iterations=iterations, steps=steps)
         self.sensitivity = sensitivity
-        self.denoiser: nn.Module = NoiseLevelUnet(images=2) if denoiser is None else denoiser
+        self.denoiser = NoiseLevelUnet(images=2) if denoiser is None else denoiser
         if (images := self.denoiser.images) != 2:
             raise ValueError(f"denoiser.images must be 2 in this method, got {images}")
         self.iterations, self.steps = iterations, steps
         self.schedule = NoiseSchedule(iterations)
+        if weights:
+            self.weights = weights
+            load_packaged(self, weights)
 
     def denoised(
         self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]

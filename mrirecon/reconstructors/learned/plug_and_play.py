@@ -4,7 +4,7 @@ from typing import Literal
 
 import torch
 from jaxtyping import Complex64, Float32
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
@@ -16,12 +16,13 @@ from mrirecon.reconstructors.parts.denoising import (
     error_level,
     with_others,
 )
-from mrirecon.reconstructors.parts.noise_schedule import falling_levels
+from mrirecon.reconstructors.parts.noise_schedule import PRIOR, falling_levels
 from mrirecon.reconstructors.parts.unrolled import coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
 from mrirecon.solvers.base import Progress
 from mrirecon.types import Sample
+from mrirecon.weights.safetensors_file import load_packaged
 
 AXES = (-2, -1)
 
@@ -50,13 +51,14 @@ class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
     Args:
         sensitivity: Estimator of the coil sensitivities.
         denoiser: Network :math:`D`; None takes one that is not trained.
-        splitting: Which of the three.
+        splitting: Name of one of the three iterations.
         iterations: Largest number of iterations.
         strength: Last level in units of the noise.
         weight: Weight :math:`w` of the denoised image against the data.
         steps: Largest number of conjugate-gradient steps in each iteration.
         tolerance: Relative change of the image in an iteration at which it stops; 0 takes all
             iterations.
+        weights: Name of weights in this package for the denoiser; None begins with random ones.
     """
 
     def __init__(
@@ -66,9 +68,10 @@ class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
         splitting: Literal["hqs", "admm", "red"] = "hqs",
         iterations: int = 12,
         strength: float = 1.0,
-        weight: float = 0.3,
+        weight: float = PRIOR,
         steps: int = 8,
         tolerance: float = 0.0,
+        weights: str | None = None,
     ) -> None:
         super().__init__()
         check_at_least(1, iterations=iterations, steps=steps)
@@ -76,9 +79,12 @@ class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
         if weight <= 0:
             raise ValueError(f"weight must be positive, got {weight}")
         self.sensitivity = sensitivity
-        self.denoiser: nn.Module = NoiseLevelUnet() if denoiser is None else denoiser
+        self.denoiser = NoiseLevelUnet() if denoiser is None else denoiser
         self.splitting, self.iterations, self.steps = splitting, iterations, steps
         self.strength, self.weight, self.tolerance = strength, weight, tolerance
+        if weights:
+            self.weights = weights
+            load_packaged(self.denoiser, weights, "denoiser.")
 
     def denoised(
         self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]

@@ -8,6 +8,10 @@ from torch import Tensor, nn
 
 FIRST = 0.12
 """Error of the first image, relative to the brightness of the object."""
+PRIOR = 0.3
+"""Weight of the denoised image against the data, in units of the ratio of their variances."""
+PACE = 10.0
+"""How much faster a schedule learns than the weights of a network."""
 NOISE_RANGE = (1e-3, 0.5)
 DENSITY_RANGE = (0.05, 1.0)
 
@@ -16,7 +20,7 @@ class NoiseSchedule(nn.Module):
     r"""Levels :math:`\sigma_k` that fall from the aliasing to the noise, and weights of the prior.
 
     .. math:: \sigma_k = \sigma_1^{1 - t_k}\,\sigma^{t_k}\,e^{a_k\cdot f}, \qquad
-              \lambda_k = \tfrac{\sigma^2}{\sigma_k^2}\,e^{b_k\cdot f}, \qquad
+              \lambda_k = 0.3\,\tfrac{\sigma^2}{\sigma_k^2}\,e^{b_k\cdot f}, \qquad
               t_k = \tfrac{k - 1}{K - 1}
 
     with :math:`\sigma_1 = \max(0.12, \sigma)` and :math:`f` made of 1, the logarithm of the noise
@@ -54,9 +58,9 @@ class NoiseSchedule(nn.Module):
         features = torch.stack(
             [torch.ones_like(noise), _place(noise, NOISE_RANGE), _place(density, DENSITY_RANGE)], -1
         )
-        levels = base + (features * self.levels).sum(-1)
-        weights = 2 * (noise.log() - levels) + (features * self.weights).sum(-1)
-        return levels.exp(), weights.exp()
+        levels = base + PACE * (features * self.levels).sum(-1)
+        weights = 2 * (noise.log() - levels) + PACE * (features * self.weights).sum(-1)
+        return levels.exp(), PRIOR * weights.exp()
 
 
 def falling_levels(last: Float32[Tensor, "*b 1 1"], iterations: int) -> Float32[Tensor, "*b k"]:
