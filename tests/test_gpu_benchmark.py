@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mrirecon.reconstructors.base import Reconstructor
+from tests.accelerator import DEVICE, Accelerator
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 sys.path.insert(0, str(BENCHMARKS))
@@ -54,6 +55,14 @@ def test_what_a_device_computes_wrongly_is_told(wrong, told):
     row = parity.compared("wrong", Wrong(**wrong), parity.scene((48, 40), 0), "cpu")
     assert row.failure.startswith(told) and bool(row.failure) is bool(told)
     assert json.loads(json.dumps(asdict(row)))["case"] == "wrong" and row.line()
+
+
+@pytest.mark.parametrize("case", ["modl", "cg_sense", "sensitivity=espirit"])
+def test_on_another_device(case):
+    with Accelerator():
+        (row,) = parity.measured(case, str(DEVICE), (48, 40), 1)
+    assert not row.failure and row.error < 1e-5
+    assert (row.tf32 is not None) is (case == "modl")
 
 
 def test_learned_models_are_shortened_and_all_are_looked_at():

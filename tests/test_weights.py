@@ -306,13 +306,18 @@ def test_weights_in_the_package(folder, varnet, capsys):
         weights_file(f"zoo:{NAME}")
 
 
-def test_names_that_do_not_exist(folder, tmp_path):
+def test_names_that_do_not_exist(folder, tmp_path, monkeypatch):
     add()
     assert not folder.exists()
     for name in ("zoo:smal", "zoo:"):
         with pytest.raises(ConfigError, match="checkpoint: no weights are called"):
             weights_file(name)
     assert weights_file(tmp_path / "a.pt") == tmp_path / "a.pt"
+    with pytest.raises(ConfigError, match=f"no file {NAME}; .* named zoo:{NAME}"):
+        weights_file(NAME)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / NAME).write_text("a file of this name")
+    assert weights_file(NAME) == NAME
 
 
 @pytest.mark.parametrize(

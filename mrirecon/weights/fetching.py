@@ -128,8 +128,8 @@ def _there(entry: Entry, folder: Path, commit: str, expected: dict[str, str]) ->
         entry.name, entry.origin, commit, {}, False
     ):
         raise OutputError(
-            f"{folder} exists already, and is not {entry.name} of {commit or entry.origin}; choose "
-            "another folder, or move it away yourself"
+            f"{folder} exists already, and is not {entry.name} of {commit or entry.origin}; give a "
+            f"new folder, such as {folder / entry.name}"
         )
     wrong = changed(folder, receipt)
     wrong += [

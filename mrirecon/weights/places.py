@@ -3,12 +3,13 @@
 import hashlib
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from mrirecon.errors import ConfigError
 from mrirecon.weights import registry
-from mrirecon.weights.registry import Entry, Origin, entry_named
+from mrirecon.weights.registry import Entry, Origin, entries, entry_named
 
 PREFIX = "zoo:"
 """What ``checkpoint=`` begins with when it names weights instead of a file."""
@@ -74,6 +75,7 @@ def weights_file(checkpoint: str | Path) -> str | Path:
             was fetched.
     """
     if not str(checkpoint).startswith(PREFIX):
+        _refuse_bare(str(checkpoint))
         return checkpoint
     try:
         entry = entry_named(str(checkpoint).removeprefix(PREFIX))
@@ -94,6 +96,19 @@ def weights_file(checkpoint: str | Path) -> str | Path:
             f"{folder} away and fetch it again: {fetching(entry)}"
         )
     return folder / entry.checkpoint
+
+
+def _refuse_bare(checkpoint: str) -> None:
+    """Tell how weights are named to those who left out ``zoo:``."""
+    if (
+        re.fullmatch(r"\w+", checkpoint)
+        and checkpoint in entries()
+        and not Path(checkpoint).exists()
+    ):
+        raise ConfigError(
+            f"checkpoint: there is no file {checkpoint}; weights that `mrirecon models` lists are "
+            f"named {PREFIX}{checkpoint}"
+        )
 
 
 def packaged(entry: Entry) -> Path:
