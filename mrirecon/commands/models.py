@@ -20,8 +20,9 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
+from mrirecon.choices import choices
 from mrirecon.commands.plain import plain_parser, told
-from mrirecon.files import output_folder
+from mrirecon.files import conf_folder, output_folder
 from mrirecon.weights import Entry, entries, entry_named, registry, weights_folder
 from mrirecon.weights.fetching import UNKNOWN, fetch
 from mrirecon.weights.places import PREFIX, Receipt, fetching, packaged
@@ -112,10 +113,14 @@ def _ready(entry: Entry) -> str:
 
 
 def _command(entry: Entry, checkpoint: str) -> str:
-    return (
-        f"mrirecon reconstruct input=SCAN output=FOLDER model={entry.method} "
-        f"checkpoint={checkpoint}"
-    )
+    """Return the command that reconstructs with these weights; our own bring their model."""
+    if entry.kind is not Origin.PACKAGE:
+        chosen = f"model={entry.method} checkpoint={checkpoint}"
+    elif entry.name in choices("model", [conf_folder()]):
+        chosen = f"model={entry.name}"
+    else:
+        chosen = f"checkpoint={checkpoint}"
+    return f"mrirecon reconstruct input=SCAN output=FOLDER {chosen}"
 
 
 def _fetch(options: argparse.Namespace) -> None:
