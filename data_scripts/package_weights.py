@@ -1,17 +1,51 @@
-"""Puts the weights of a training run into the package, in half precision, with their recipe.
+r"""Puts the weights of a training run into the package, in half precision, with their recipe.
 
-python data_scripts/package_weights.py outputs/pretrained/whole/checkpoints/best.ckpt pretrained
+python data_scripts/package_weights.py outputs/pretrained/whole/checkpoints/best.ckpt pretrained \
+    --bank outputs/anatomy/train.h5
 """
 
 import argparse
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
+import torch
+from hydra import compose, initialize_config_dir
+from tqdm import tqdm
+
+from mrirecon.config import build
+from mrirecon.data import Compose, Undersample
+from mrirecon.data.collate import collate
+from mrirecon.files.places import conf_folder
 from mrirecon.files.writing import atomic
+from mrirecon.loading import load_reconstructor
+from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
+from mrirecon.reconstructors.parts.domain import Domain, InputStatistics
+from mrirecon.reconstructors.parts.unrolled import coil_maps
+from mrirecon.sampling import SamplingPattern
+from mrirecon.simulation import RandomScans, random_scans
 from mrirecon.training.checkpoint import read_checkpoint, written_by
 from mrirecon.weights import registry
 from mrirecon.weights.places import digest
 from mrirecon.weights.safetensors_file import SUFFIX, write_safetensors
+
+
+@torch.no_grad()
+def measured_domain(checkpoint: Path, bank: str, count: int) -> Domain:
+    """Return the ranges of what the recipe `pretrained` draws, with the images of these weights."""
+    method, prepare = load_reconstructor(checkpoint)
+    assert isinstance(method, DenoisingReconstructor)
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        pattern = build(compose("train", ["sampling=any"]).sampling, SamplingPattern, "sampling")
+    prepare = Compose([Undersample(pattern), prepare])
+    found: list[InputStatistics] = []
+    for scan in tqdm(random_scans(2_000_000, count, RandomScans(bank=bank)), desc="domain"):
+        sample = collate([prepare(scan[0])])
+        maps = coil_maps(method.sensitivity, sample)
+        found.append(InputStatistics.of(sample, maps, method.combined(sample, maps)))
+    names = [field.name for field in fields(InputStatistics)]
+    return Domain.around(
+        InputStatistics(**{n: torch.cat([getattr(one, n) for one in found]) for n in names})
+    )
 
 
 def main() -> None:
@@ -19,12 +53,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--bank", help="anatomical images, to measure what was learned from")
+    parser.add_argument("--scans", type=int, default=400, help="number of random scans for that")
     given = parser.parse_args()
     checkpoint = read_checkpoint(given.checkpoint)
     if checkpoint.recipe is None:
         raise SystemExit(f"{given.checkpoint} tells no recipe; take a checkpoint of mrirecon train")
     path = registry.PACKAGED / f"{given.name}{SUFFIX}"
-    facts = {"mrirecon": written_by(), "recipe": asdict(checkpoint.recipe)}
+    facts = {"mrirecon": written_by(), "recipe": asdict(checkpoint.recipe), "domain": None}
+    if given.bank:
+        facts["domain"] = asdict(measured_domain(given.checkpoint, given.bank, given.scans))
+        print(facts["domain"])
     with atomic(path) as temporary:
         write_safetensors(temporary, checkpoint.weights, facts)
     numbers = sum(tensor.numel() for tensor in checkpoint.weights.values())

@@ -22,6 +22,7 @@ from mrirecon.readers import FileScan
 from mrirecon.reconstruction import Provenance, Reconstruction, planes_of, split_series
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
+from mrirecon.reconstructors.learned.guarded import Guarded
 from mrirecon.sampling import Coverage, SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection
@@ -58,6 +59,8 @@ class Method:
         """Class of the reconstructor, what fills partial Fourier, and whether it is fitted."""
         inner = self.reconstructor
         name = type(inner).__name__
+        if isinstance(inner, Guarded):
+            name = type(inner.reconstructor).__name__
         if isinstance(inner, PartialFourier):
             name = f"{type(inner.reconstructor).__name__} with {inner.label}"
         return f"{name} fitted to the scan" if self.adaptation else name

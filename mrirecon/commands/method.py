@@ -19,11 +19,14 @@ from mrirecon.pipeline import Method
 from mrirecon.privacy import identified
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
+from mrirecon.reconstructors.learned.guarded import Guarded
+from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
+from mrirecon.reconstructors.parts.domain import Domain
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.checkpoint import read_checkpoint
 from mrirecon.weights.safetensors_file import packaged_file
 
-GROUPS = (*CHOICES, "sampling", "partial_fourier", "reading", "adaptation")
+GROUPS = (*CHOICES, "sampling", "partial_fourier", "fallback", "reading", "adaptation")
 
 
 def build_method(
@@ -45,6 +48,7 @@ def build_method(
     """
     tree = {str(key): plain(config[key], str(key)) for key in config}
     checkpoint = read_checkpoint(checkpoint_path) if checkpoint_path else None
+    domain = checkpoint.domain if checkpoint else None
     if checkpoint and checkpoint.recipe:
         # never a part of the configuration, where its words could mean something
         tree |= adopted(checkpoint.recipe, str(checkpoint_path), tree, trust)
@@ -64,12 +68,14 @@ def build_method(
         load_weights(reconstructor, checkpoint, str(checkpoint_path))
     elif reconstructor.weights:
         checkpoint_path = str(packaged_file(reconstructor.weights))
+        domain = read_checkpoint(checkpoint_path).domain
     elif reconstructor.trainable and not adaptation:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
             "train one with `mrirecon train`, fit it to each scan with adaptation=zs_ssl, or "
             "choose model=cg_sense"
         )
+    reconstructor = _guarded(reconstructor, domain, tree["fallback"])
     if tree["partial_fourier"] is not None:
         reconstructor = _with_partial_fourier(tree["partial_fourier"], reconstructor)
     transform = build_callable(tree["preprocessing"], "preprocessing")
@@ -85,6 +91,23 @@ def build_method(
         identified(checkpoint_path) if checkpoint_path else "",
         adaptation,
     )
+
+
+def _guarded(
+    reconstructor: Reconstructor, domain: Any, fallback: dict[str, Any] | None
+) -> Reconstructor:
+    """Let a method that tells what it has learned from look at each slice."""
+    if isinstance(reconstructor, DenoisingReconstructor) and domain is not None:
+        other = None if fallback is None else build_node(fallback, Reconstructor, "fallback")
+        if other is not None and other.trainable:
+            raise ConfigError("fallback: choose a classical method, such as fallback=l1_wavelet")
+        return Guarded(reconstructor, Domain.of(domain), other)
+    if fallback is not None:
+        raise ConfigError(
+            f"fallback: nobody knows what {type(reconstructor).__name__} has learned from, so it "
+            "has no range to leave; use fallback with model=pretrained"
+        )
+    return reconstructor
 
 
 def find_device(name: str) -> torch.device:

@@ -66,10 +66,17 @@ def recipe_of(state: dict[str, Any], path: Path) -> Recipe | None:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """What a checkpoint file holds; ``recipe`` is None for weights from elsewhere."""
+    """What a checkpoint file holds.
+
+    Attributes:
+        weights: Tensors by name.
+        recipe: What they belong to; None for weights from elsewhere.
+        domain: Plain data of what they have learned from; None where nobody has measured it.
+    """
 
     weights: dict[str, Tensor]
     recipe: Recipe | None
+    domain: Any = None
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
@@ -90,7 +97,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not weights:
         raise ConfigError(f"checkpoint: {path} holds no weights")
-    return Checkpoint(weights, recipe)
+    return Checkpoint(weights, recipe, state.get("domain"))
 
 
 def read_state(path: str | Path) -> dict[str, Any]:

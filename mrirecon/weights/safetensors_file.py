@@ -34,8 +34,9 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any
     return {name: t.float() if t.dtype in half else t for name, t in tensors.items()}, facts
 
 
-FACTS = ("mrirecon", "recipe")
-"""What our files tell, as JSON, by the keys that it has in a checkpoint."""
+FACTS = ("mrirecon", "recipe", "domain")
+"""What our files tell, as JSON, by the keys that it has in a checkpoint; ``domain`` is that of
+:mod:`mrirecon.reconstructors.parts.domain`."""
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
@@ -75,7 +76,10 @@ def load_packaged(module: nn.Module, name: str, part: str = "") -> None:
     Raises:
         ConfigError: When there are no such weights, or they do not fit.
     """
-    tensors, _ = read_safetensors(packaged_file(name))
+    path = packaged_file(name)
+    if any(parameter.is_meta for parameter in module.parameters()):
+        return  # it is only looked at
+    tensors, _ = read_safetensors(path)
     wanted = {k.removeprefix(part): v for k, v in tensors.items() if k.startswith(part)}
     try:
         module.load_state_dict(wanted)

@@ -4,17 +4,20 @@ import pytest
 import torch
 from torch import nn
 
-from mrirecon.data import CombinedTarget
+from mrirecon.config import build
+from mrirecon.data import CombinedTarget, Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.operators import adjoint_image
-from mrirecon.reconstructors import CgSense, HqsNet, PlugAndPlay
-from mrirecon.reconstructors.parts.denoising import MODEL_ERROR
+from mrirecon.reconstructors import CgSense, HqsNet, PlugAndPlay, Reconstructor
+from mrirecon.reconstructors.parts.denoising import MODEL_ERROR, kept_samples
 from mrirecon.reconstructors.parts.noise_schedule import FIRST, PRIOR, NoiseSchedule
-from mrirecon.sensitivity import GivenMaps
+from mrirecon.sampling import EquispacedLines
+from mrirecon.sensitivity import Espirit, GivenMaps
 from mrirecon.training import Denoising, Supervised
 from tests import scenes
+from tests.test_config import composed
 
 SPLITTINGS = ["hqs", "admm", "red"]
 
@@ -75,12 +78,12 @@ def test_the_error_vanishes_with_the_noise_and_the_undersampling(method):
 
 def test_red_ends_where_its_gradient_vanishes():
     sample = scenes.batch()
-    method = PlugAndPlay(GivenMaps(), splitting="red", iterations=200, steps=30, weight=0.5)
+    method = PlugAndPlay(GivenMaps(), splitting="red", iterations=200, weight=0.5)
     method.denoiser = Smoothing()
     solution = method.solve(sample, trace=True)
     x = solution.x
     half = Smoothing()(x.unsqueeze(1), torch.ones(len(x)))
-    reached = PlugAndPlay(GivenMaps(), splitting="red", iterations=201, steps=30, weight=0.5)
+    reached = PlugAndPlay(GivenMaps(), splitting="red", iterations=201, weight=0.5)
     reached.denoiser = Smoothing()
     assert (reached(sample) - x).norm() < 1e-4 * x.norm()
     gradient = data_gradient(sample, x) + 0.5 * (x - half)
@@ -172,3 +175,41 @@ def test_a_combined_target_holds_the_noise_and_no_background():
     assert (CombinedTarget(GivenMaps())(cut).target == 0).float().mean() > 0.4
     with pytest.raises(ConfigError, match="is undersampled"):
         CombinedTarget(GivenMaps())(scenes.undersampled(scan))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_coil_images_keep_every_measured_sample(method):
+    sample = scenes.batch()
+    with torch.no_grad():
+        image = method.combined(sample, sample.maps)
+        kspace = fft(kept_samples(image, sample, sample.maps))
+        method.combine_by("rss")
+        found = method(sample)
+        method.combine_by("sense")
+        assert torch.equal(method(sample), image)
+    missing = ~sample.mask.unsqueeze(-3).expand_as(kspace)
+    expected = torch.where(missing, fft(sample.maps * image.unsqueeze(-3)), sample.kspace)
+    assert (kspace - expected).abs().max() < 1e-5 * kspace.abs().max()
+    norm = torch.view_as_real(kspace).square().sum((-1, -2, -3, -4))
+    assert torch.allclose(found.abs().square().sum((-1, -2)), norm, rtol=1e-4)
+
+
+@pytest.mark.parametrize("choice", ["pnp"])
+def test_weights_come_with_the_package(choice):
+    """Better than conjugate gradients on a brain that they have not seen."""
+    scan = scenes.scan(subject=77, matrix=(96, 96), slices=1, coils=8, snr=40.0)
+    pattern = EquispacedLines(4, acs=16)
+    sample = Compose([RssTarget(), Undersample(pattern), Normalize()])(scan[0])
+    method = build(composed("reconstruct", f"model={choice}").model, Reconstructor, "model").eval()
+    assert method.weights
+    with torch.no_grad():
+        found, usual = (m(sample).abs() for m in (method, CgSense(Espirit())))
+    error, other = ((image - sample.target).norm() for image in (found, usual))
+    assert error < 0.75 * other
+
+
+def test_weights_that_do_not_fit_are_refused():
+    with pytest.raises(ConfigError, match="no weights in this package are called 'brain'"):
+        HqsNet(GivenMaps(), weights="brain")
+    with pytest.raises(ConfigError, match="does not fit HqsNet"):
+        HqsNet(GivenMaps(), small(2), weights="denoiser")

@@ -3,8 +3,6 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Complex64, Float32
-from torch import Tensor
 
 from mrirecon.arguments import check_at_least
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
@@ -12,18 +10,18 @@ from mrirecon.reconstructors.parts.automatic_weight import density
 from mrirecon.reconstructors.parts.data_consistency import proximal_image
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.denoising import (
+    Combination,
     DenoisingReconstructor,
     error_level,
-    with_others,
 )
 from mrirecon.reconstructors.parts.noise_schedule import NoiseSchedule
 from mrirecon.reconstructors.parts.unrolled import Iterating, coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
-from mrirecon.types import Image, Sample
+from mrirecon.types import Image, Maps, Sample
 from mrirecon.weights.safetensors_file import load_packaged
 
 
-class HqsNet(Iterating, DenoisingReconstructor):
+class HqsNet(DenoisingReconstructor, Iterating):
     r"""Alternates a denoiser with the data, both as strong as the noise of the scan asks for.
 
     .. math:: z_k &= D(x_k,\ x_k - z_{k-1};\ \sigma_k) \\
@@ -43,6 +41,8 @@ class HqsNet(Iterating, DenoisingReconstructor):
         denoiser: Network :math:`D` of two images; None takes the default one.
         iterations: Number of unrolled iterations.
         steps: Conjugate-gradient steps of each.
+        combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
+            coil images with all measured samples. Training is for the first.
         weights: Name of weights in this package to begin with; None begins with random ones.
     """
 
@@ -52,6 +52,7 @@ class HqsNet(Iterating, DenoisingReconstructor):
         denoiser: NoiseLevelUnet | None = None,
         iterations: int = 8,
         steps: int = 5,
+        combination: Combination = "sense",
         weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -61,20 +62,23 @@ class HqsNet(Iterating, DenoisingReconstructor):
         if (images := self.denoiser.images) != 2:
             raise ValueError(f"denoiser.images must be 2 in this method, got {images}")
         self.iterations, self.steps = iterations, steps
+        self.combine_by(combination)
         self.schedule = NoiseSchedule(iterations)
         if weights:
             self.weights = weights
             load_packaged(self, weights)
 
-    def denoised(
-        self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]
-    ) -> Complex64[Tensor, "b h w"]:
-        result: Tensor = self.denoiser(with_others(images, 2), level)
-        return result
+    def combined(self, sample: Sample, maps: Maps) -> Image:
+        for image in self._iterates(sample, maps):  # noqa: B007 - only the last one is wanted
+            pass
+        return image
 
     def iterates(self, sample: Sample) -> Iterator[Image]:
         """Yield the coil-combined image after each step."""
-        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        return self._iterates(sample, coil_maps(self.sensitivity, sample))
+
+    def _iterates(self, sample: Sample, maps: Maps) -> Iterator[Image]:
+        data = DataTerm.of(sample, maps)
         levels, weights = self.schedule(error_level(data), density(sample))
         x = data.warm_start()
         change = torch.zeros_like(x)

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
@@ -12,22 +11,24 @@ from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.data_consistency import proximal_image
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.denoising import (
+    Combination,
     DenoisingReconstructor,
     error_level,
-    with_others,
 )
 from mrirecon.reconstructors.parts.noise_schedule import PRIOR, falling_levels
 from mrirecon.reconstructors.parts.unrolled import coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
 from mrirecon.solvers.base import Progress
-from mrirecon.types import Sample
+from mrirecon.types import Image, Maps, Sample
 from mrirecon.weights.safetensors_file import load_packaged
 
 AXES = (-2, -1)
+STEPS = 8
+"""Conjugate-gradient steps in each iteration."""
 
 
-class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
+class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
     r"""Alternates the data with a denoiser that knows nothing of the acquisition.
 
     With :math:`P_\lambda(v) = \arg\min_x \|Ax - y\|^2 + \lambda\|x - v\|^2`, for ``"hqs"``,
@@ -55,9 +56,10 @@ class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
         iterations: Largest number of iterations.
         strength: Last level in units of the noise.
         weight: Weight :math:`w` of the denoised image against the data.
-        steps: Largest number of conjugate-gradient steps in each iteration.
         tolerance: Relative change of the image in an iteration at which it stops; 0 takes all
             iterations.
+        combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
+            coil images with all measured samples.
         weights: Name of weights in this package for the denoiser; None begins with random ones.
     """
 
@@ -69,32 +71,33 @@ class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
         iterations: int = 12,
         strength: float = 1.0,
         weight: float = PRIOR,
-        steps: int = 8,
         tolerance: float = 0.0,
+        combination: Combination = "sense",
         weights: str | None = None,
     ) -> None:
         super().__init__()
-        check_at_least(1, iterations=iterations, steps=steps)
+        check_at_least(1, iterations=iterations)
         check_not_negative(tolerance=tolerance, strength=strength)
         if weight <= 0:
             raise ValueError(f"weight must be positive, got {weight}")
         self.sensitivity = sensitivity
         self.denoiser = NoiseLevelUnet() if denoiser is None else denoiser
-        self.splitting, self.iterations, self.steps = splitting, iterations, steps
+        self.splitting, self.iterations = splitting, iterations
         self.strength, self.weight, self.tolerance = strength, weight, tolerance
+        self.combine_by(combination)
         if weights:
             self.weights = weights
             load_packaged(self.denoiser, weights, "denoiser.")
 
-    def denoised(
-        self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]
-    ) -> Complex64[Tensor, "b h w"]:
-        result: Tensor = self.denoiser(with_others(images, self.denoiser.images), level)
-        return result
+    def combined(self, sample: Sample, maps: Maps) -> Image:
+        return self._solve(sample, maps, False).x
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
-        """Return the image; the objective is the misfit to the data."""
-        data = DataTerm.of(sample, coil_maps(self.sensitivity, sample))
+        """Return the coil-combined image; the objective is the misfit to the data."""
+        return self._solve(sample, coil_maps(self.sensitivity, sample), trace)
+
+    def _solve(self, sample: Sample, maps: Maps, trace: bool) -> Solution:
+        data = DataTerm.of(sample, maps)
         noise = error_level(data)
         last = (self.strength * noise).clamp_min(1e-6)
         levels = falling_levels(last, self.iterations)
@@ -109,7 +112,7 @@ class PlugAndPlay(IterativeReconstructor, DenoisingReconstructor):
             if self.splitting == "admm":
                 u = u + x - z
             weight = weights[..., k, None, None] * data.penalty_share
-            found = proximal_image(data.normal, data.adjoint, z - u, weight, self.steps)
+            found = proximal_image(data.normal, data.adjoint, z - u, weight, STEPS)
             new = progress.next(x, found)
             change, x = new - x, new
             if progress.finished(x, change):

@@ -1,30 +1,86 @@
 """What methods share whose prior is a denoiser that is told the level of the noise."""
 
 from abc import abstractmethod
+from typing import Literal
 
 import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.fourier import fft, ifft
+from mrirecon.image import complex_image, interpolate, interpolated_rss
+from mrirecon.networks.noise_level_unet import NoiseLevelUnet
+from mrirecon.reconstructors.base import CoilImages, Reconstructor
 from mrirecon.reconstructors.parts.automatic_weight import sample_noise_std
 from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.types import Image, Maps, Sample
 
+Combination = Literal["rss", "sense"]
 MODEL_ERROR = 1e-3
 """Errors of maps and model, relative to the brightness of the object: as if it were noise."""
 
 
 class DenoisingReconstructor(Reconstructor):
-    """A method with a denoiser of complex images.
+    r"""A method with a denoiser of complex images.
+
+    It finds a coil-combined image :math:`x`. With ``combination="rss"``, the samples that were not
+    measured are taken of it, :math:`y_c + (1 - M)\,F S_c x`, and the image is the
+    root-sum-of-squares of these coil images. So every measured sample is kept as it is, also what
+    the maps cannot explain and the noise of the background, as in a reference that is made of all
+    samples. With ``"sense"`` the image is :math:`x`, which is complex, and zero where the maps are.
 
     Attributes:
         sensitivity: Estimator of the coil sensitivities.
+        denoiser: Denoiser, with the number of ``images`` that it sees together.
+        rss: Whether coil images are combined by their root-sum-of-squares.
     """
 
     sensitivity: SensitivityEstimator
+    denoiser: NoiseLevelUnet
+    rss: bool = False
+
+    def combine_by(self, combination: Combination) -> None:
+        """Choose the image that :meth:`forward` returns."""
+        self.rss = combination == "rss"
 
     @abstractmethod
+    def combined(self, sample: Sample, maps: Maps) -> Image:
+        """Return the coil-combined image.
+
+        Args:
+            sample: One slice or a batch.
+            maps: Coil sensitivities of the same slices.
+        """
+
+    def finished(
+        self, image: Image, sample: Sample, maps: Maps, canvas: tuple[int, int] | None = None
+    ) -> Image:
+        """Return the image of the chosen combination.
+
+        Args:
+            image: The coil-combined image.
+            sample: Sample that it was made of.
+            maps: Coil sensitivities that it was made with.
+            canvas: Pixels to interpolate it to, coil by coil where coils are combined here; None
+                leaves the grid.
+        """
+        size = (image.shape[-2], image.shape[-1]) if canvas is None else canvas
+        if not self.rss:
+            return interpolate(image, size)
+        return complex_image(interpolated_rss(kept_samples(image, sample, maps), size))
+
+    def forward(self, sample: Sample) -> Image:
+        """Return the image of the chosen combination."""
+        maps = coil_maps(self.sensitivity, sample)
+        return self.finished(self.combined(sample, maps), sample, maps)
+
+    def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
+        """Return it with ``canvas`` pixels over the same field of view."""
+        maps = coil_maps(self.sensitivity, sample)
+        return self.finished(self.combined(sample, maps), sample, maps, canvas)
+
     def denoised(
         self, images: Complex64[Tensor, "b h w"], level: Float32[Tensor, "b"]
     ) -> Complex64[Tensor, "b h w"]:
@@ -34,6 +90,15 @@ class DenoisingReconstructor(Reconstructor):
             images: Images in units of the brightness of the object.
             level: Standard deviation of the errors in each real component.
         """
+        others = [torch.zeros_like(images)] * (self.denoiser.images - 1)
+        result: Tensor = self.denoiser(torch.stack([images, *others], 1), level)
+        return result
+
+
+def kept_samples(image: Image, sample: Sample, maps: Maps) -> CoilImages:
+    """Return coil images with every measured sample, and the other ones of the combined image."""
+    missing = fft(maps * image.unsqueeze(-3))
+    return ifft(torch.where(sample.mask.unsqueeze(-3), sample.kspace, missing))
 
 
 def error_level(data: DataTerm) -> Float32[Tensor, "*b 1 1"]:
@@ -43,8 +108,3 @@ def error_level(data: DataTerm) -> Float32[Tensor, "*b 1 1"]:
     """
     noise = sample_noise_std(data.sample) / data.scale
     return (noise.square() + MODEL_ERROR**2).sqrt()
-
-
-def with_others(images: Complex64[Tensor, "b h w"], count: int) -> Complex64[Tensor, "b n h w"]:
-    """Put empty images in the places of those that a denoiser sees beside the first one."""
-    return torch.stack([images, *[torch.zeros_like(images)] * (count - 1)], 1)
