@@ -191,9 +191,9 @@ def test_a_commit_is_fetched_whole_and_used_by_name(folder, library, repository,
 
 def test_into_a_folder_of_ones_own(folder, library, capsys, tmp_path):
     add()
-    target = tmp_path / "mine"
+    target = tmp_path / "my own"
     code, out, _ = models("fetch", NAME, str(target), "--revision", COMMIT, capsys=capsys)
-    assert code == 0 and out.splitlines()[-1].endswith(f"checkpoint={target}/net/weights.pt")
+    assert code == 0 and out.splitlines()[-1].endswith(f"'checkpoint={target}/net/weights.pt'")
     assert not folder.exists() and library.asked
     with pytest.raises(ConfigError, match=f"mrirecon models fetch {NAME} --revision COMMIT"):
         weights_file(f"zoo:{NAME}")

@@ -15,6 +15,7 @@ checkpoint=zoo:NAME finds them; it uses no network. Loading weights runs no code
 
 import argparse
 import json
+import shlex
 import sys
 import textwrap
 from dataclasses import asdict
@@ -115,7 +116,7 @@ def _ready(entry: Entry) -> str:
 def _command(entry: Entry, checkpoint: str) -> str:
     """Return the command that reconstructs with these weights; our own bring their model."""
     if entry.kind is not Origin.PACKAGE:
-        chosen = f"model={entry.method} checkpoint={checkpoint}"
+        chosen = f"model={entry.method} {shlex.quote(f'checkpoint={checkpoint}')}"
     elif entry.name in choices("model", [conf_folder()]):
         chosen = f"model={entry.name}"
     else:

@@ -93,7 +93,7 @@ def _information(entry: Entry, revision: str) -> Any:
 
 
 def _failed(entry: Entry, error: Exception) -> DownloadError:
-    reason = " ".join(str(error).split())[:300] or type(error).__name__
+    reason = " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__
     names = ", ".join(file.name for file in entry.files)
     return DownloadError(
         f"{entry.place} could not be read: {reason}. Without a network, copy {names} from "
