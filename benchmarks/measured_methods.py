@@ -122,8 +122,9 @@ class Bart(Program):
 
     name = "BART"
     options = {  # noqa: RUF012
-        CG: "-l2 -r {} -i 100", L1: "-R W:3:0:{} -i 100", TV: "-R T:3:0:{} -i 100",
+        CG: "-l2 -r {} -i 100", L1: "-R W:3:0:{} -i 100", TV: "-R T:3:0:{} -i 100 -u 0.01",
     }  # fmt: skip
+    """With its own rho of 0.5, TV misses the minimum by 2 dB after 100 steps."""
 
     def __init__(self, case: Case) -> None:
         super().__init__(case)

@@ -153,6 +153,27 @@ def test_l1_wavelet_reaches_the_optimum_of_sigpys_solver(sample):
     assert error(ours(sample), SigpyL1Wavelet(GIVEN, 0.01, 600)(sample)) < 2e-2
 
 
+@pytest.fixture(scope="module")
+def clear():
+    """A slice of little noise, for which small weights are best."""
+    scan = scenes.scan(matrix=(40, 40), slices=1, coils=4, snr=100.0, with_maps=True)
+    return collate([Compose([Undersample(EquispacedLines(3, acs=8)), Normalize()])(scan[0])])
+
+
+@pytest.mark.parametrize("weight", [3e-4, 1.6e-2])
+@pytest.mark.parametrize("kind", [TotalVariation, Tgv])
+def test_variation_is_near_its_minimum_whatever_the_weight(kind, weight, clear):
+    found = kind(GIVEN, weight).solve(clear, trace=True)
+    least = kind(GIVEN, weight, 900, 0.0).solve(clear, trace=True)
+    assert float(found.objective[-1] / least.objective.amin()) < 1.004
+
+
+def test_sigpys_variation_is_near_its_minimum_for_small_weights(clear):
+    ours = TotalVariation(GIVEN, 1e-3, 900, 0.0, isotropic=False)
+    least = objective_at(ours, clear, ours(clear))
+    assert objective_at(ours, clear, SigpyTotalVariation(GIVEN, 1e-3)(clear)) < 1.005 * least
+
+
 def objective_at(method, sample, image):
     """The objective of ``method`` at ``image``, from its definition."""
     A, y = least_squares(sample, sample.maps)

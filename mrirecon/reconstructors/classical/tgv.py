@@ -6,9 +6,9 @@ from torch import Tensor
 from mrirecon.operators import SymmetrizedGradient
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.variation import (
-    BALANCE,
     D,
     VariationMethod,
+    balance,
     field_weight,
     lengths,
     rescaled,
@@ -73,7 +73,7 @@ class Tgv(VariationMethod):
             norm=NORM, objective=objective, axes=(-3, -2, -1),
         )  # fmt: skip
         solution = primal_dual(
-            problem, start, balance=BALANCE, iterations=self.iterations,
+            problem, start, balance=balance(2 * self.regularization), iterations=self.iterations,
             tolerance=self.tolerance, trace=trace,
         )  # fmt: skip
         return rescaled(solution, solution.x[..., 0, :, :], data)

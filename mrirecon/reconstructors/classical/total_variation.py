@@ -4,9 +4,9 @@ from torch import Tensor
 
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.variation import (
-    BALANCE,
     D,
     VariationMethod,
+    balance,
     field_weight,
     lengths,
     rescaled,
@@ -70,7 +70,7 @@ class TotalVariation(VariationMethod):
             data.gradient, D, D.adjoint, prox_dual, norm=NORM_D, objective=objective
         )
         solution = primal_dual(
-            problem, data.warm_start(), balance=BALANCE, iterations=self.iterations,
-            tolerance=self.tolerance, trace=trace,
+            problem, data.warm_start(), balance=balance(self.regularization),
+            iterations=self.iterations, tolerance=self.tolerance, trace=trace,
         )  # fmt: skip
         return rescaled(solution, solution.x, data)
