@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from measured_cases import MEASURES, Case, Scores
-from measured_methods import CENTERS, MAPS, TGV, TV, Program, zero_filled
+from measured_methods import CENTERS, TGV, TRIED, TV, Program, zero_filled
 from torch import Tensor
 
 from mrirecon import __version__
@@ -140,6 +140,6 @@ def classical(case: Case, programs: list[Program], kinds: list[str], cache: Cach
     found = [cache.result(__version__, blank, case.key, lambda: zero_filled(case), case)]
     for program in programs:
         for kind in kinds:
-            for maps in MAPS if kind in program.kinds else ():
+            for maps in TRIED[kind] if kind in program.kinds else ():
                 found += searched(case, program, kind, maps, cache)
     return found
