@@ -13,6 +13,7 @@ from mrirecon.operators import adjoint_image
 from mrirecon.reconstructors import CgSense, HqsNet, PlugAndPlay, Reconstructor
 from mrirecon.reconstructors.parts.denoising import MODEL_ERROR, kept_samples
 from mrirecon.reconstructors.parts.noise_schedule import FIRST, PRIOR, NoiseSchedule
+from mrirecon.reconstructors.parts.turns import moved, moved_back, turned, turned_back
 from mrirecon.sampling import EquispacedLines
 from mrirecon.sensitivity import Espirit, GivenMaps
 from mrirecon.training import Denoising, Supervised
@@ -213,3 +214,11 @@ def test_weights_that_do_not_fit_are_refused():
         HqsNet(GivenMaps(), weights="brain")
     with pytest.raises(ConfigError, match="does not fit HqsNet"):
         HqsNet(GivenMaps(), small(2), weights="denoiser")
+
+
+@pytest.mark.parametrize(("there", "back"), [(moved, moved_back), (turned, turned_back)])
+def test_images_come_back_from_where_iterations_see_them(there, back):
+    image = torch.randn(2, 9, 12, dtype=torch.complex64)
+    seen = [there(image, number) for number in range(8)]
+    assert all(torch.equal(back(x, number), image) for number, x in enumerate(seen))
+    assert len({tuple(x.flatten()[:40].tolist()) for x in seen}) == 8

@@ -15,6 +15,7 @@ from mrirecon.reconstructors.parts.denoising import (
     error_level,
 )
 from mrirecon.reconstructors.parts.noise_schedule import NoiseSchedule
+from mrirecon.reconstructors.parts.turns import moved, moved_back
 from mrirecon.reconstructors.parts.unrolled import Iterating, coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
@@ -32,7 +33,9 @@ class HqsNet(DenoisingReconstructor, Iterating):
     :math:`\sigma_k` and :math:`\lambda_k` from a
     :class:`~mrirecon.reconstructors.parts.noise_schedule.NoiseSchedule` of the noise level and the
     sampling density of the scan. The denoiser also sees what the data changed of its last image.
-    It knows neither coils nor masks, and :math:`x_1` is a few steps of conjugate gradients.
+    The image is moved by some pixels in each iteration, so that the grid on which the denoiser
+    works leaves no traces. It knows neither coils nor masks, and :math:`x_1` is a few steps of
+    conjugate gradients.
 
     As the noise vanishes so does :math:`\sigma_K`, which bounds the denoiser's change of the image.
 
@@ -84,7 +87,8 @@ class HqsNet(DenoisingReconstructor, Iterating):
         change = torch.zeros_like(x)
         for k in range(self.iterations):
             seen = torch.stack([x, change], -3).reshape(-1, 2, *x.shape[-2:])
-            z = self.denoiser(seen, levels[..., k].reshape(-1)).reshape(x.shape)
+            level = levels[..., k].reshape(-1)
+            z = moved_back(self.denoiser(moved(seen, k), level), k).reshape(x.shape)
             weight = weights[..., k, None, None] * data.penalty_share
             x = proximal_image(data.normal, data.adjoint, z, weight, self.steps)
             change = x - z

@@ -3,7 +3,6 @@
 from typing import Literal
 
 import torch
-from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
@@ -16,6 +15,7 @@ from mrirecon.reconstructors.parts.denoising import (
     error_level,
 )
 from mrirecon.reconstructors.parts.noise_schedule import PRIOR, falling_levels
+from mrirecon.reconstructors.parts.turns import turned, turned_back
 from mrirecon.reconstructors.parts.unrolled import coil_maps, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
@@ -47,6 +47,9 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
     :math:`A^H(Ax - y) + \lambda(x - D(x)) = 0`. The image is the last :math:`x`, which has just met
     the data.
 
+    Each iteration of the first two sees the image another way round (Terris et al., CVPR 2024), so
+    that no trace of the network grows from one to the next.
+
     A ``trace`` records :math:`\tfrac12\|Ax - y\|^2`: there is no function that is minimized.
 
     Args:
@@ -68,7 +71,7 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         sensitivity: SensitivityEstimator,
         denoiser: NoiseLevelUnet | None = None,
         splitting: Literal["hqs", "admm", "red"] = "hqs",
-        iterations: int = 12,
+        iterations: int = 24,
         strength: float = 1.0,
         weight: float = PRIOR,
         tolerance: float = 0.0,
@@ -108,7 +111,10 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         u = torch.zeros_like(x)
         progress = Progress(x, self.tolerance, AXES, data.value if trace else None)
         for k in range(self.iterations):
-            z = self.denoised(_flat(x + u), levels[..., k].reshape(-1)).reshape(x.shape)
+            level = levels[..., k].reshape(-1)
+            way = 0 if self.splitting == "red" else k
+            seen = turned((x + u).reshape(-1, *x.shape[-2:]), way)
+            z = turned_back(self.denoised(seen, level), way).reshape(x.shape)
             if self.splitting == "admm":
                 u = u + x - z
             weight = weights[..., k, None, None] * data.penalty_share
@@ -120,7 +126,3 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         solution = progress.solution(x)
         image = restore_scale(x, data)
         return Solution(image, solution.iterations, solution.converged, solution.objective)
-
-
-def _flat(x: Tensor) -> Tensor:
-    return x.reshape(-1, *x.shape[-2:])
