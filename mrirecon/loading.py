@@ -13,14 +13,14 @@ from mrirecon.building import build_callable, build_node
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import check_targets
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
+from mrirecon.toolkits import direct
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 from mrirecon.types import Transform
 from mrirecon.weights import weights_file
 
 PREPROCESSING = {"_target_": "mrirecon.data.Normalize"}
-"""Of public weights: their networks normalize by themselves; this keeps numbers of raw units, which
-are small, out of half precision."""
+"""Of fastMRI's weights: their networks normalize by themselves; this keeps numbers of raw units,
+which are small, out of half precision."""
 NESTING = 25  # a parameter counts once for each module around it; real networks nest ten deep
 LARGEST = 10**6  # no network has as many features, layers or steps
 SPARE = 2**22  # numbers that a network may hold beside its weights, such as windows and grids
@@ -29,7 +29,10 @@ SPARE = 2**22  # numbers that a network may hold beside its weights, such as win
 def load_reconstructor(
     path: str | Path, trust: Collection[str] = ()
 ) -> tuple[Reconstructor, Transform]:
-    """Load a checkpoint of ``mrirecon train``, or public weights of fastMRI's VarNet or U-Net.
+    """Load a checkpoint of ``mrirecon train``, or public weights.
+
+    These are those of fastMRI's VarNet or U-Net and DIRECT's vSHARP or recurrent variational
+    network.
 
     Args:
         path: The file, or ``zoo:`` and the name of weights that ``mrirecon models`` lists and that
@@ -52,8 +55,7 @@ def load_reconstructor(
     """
     path = weights_file(path)
     checkpoint = read_checkpoint(path)
-    recipe = checkpoint.recipe or Recipe(public_model(strip_prefixes(checkpoint.weights)),
-                                         PREPROCESSING)  # fmt: skip
+    recipe = checkpoint.recipe or public_recipe(checkpoint)
     check_recipe(recipe, str(path), trust)
     check_size(recipe.model, checkpoint, str(path))
     try:
@@ -63,6 +65,16 @@ def load_reconstructor(
         raise ConfigError(f"checkpoint: {path}: {error}") from error
     load_weights(reconstructor, checkpoint, str(path))
     return reconstructor.eval(), transform
+
+
+def public_recipe(checkpoint: Checkpoint) -> Recipe:
+    """Return the model of public weights and its preprocessing.
+
+    Raises:
+        ConfigError: When the weights are not of a toolkit that is known, or of half a network.
+    """
+    preprocessing = direct.PREPROCESSING if checkpoint.adapted else PREPROCESSING
+    return Recipe(checkpoint.public_model(), preprocessing)
 
 
 def check_recipe(
@@ -86,8 +98,7 @@ def load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, path: str
         ConfigError: When they do not fit, with the names of those that are missing or unexpected.
     """
     try:
-        named = checkpoint.weights if checkpoint.recipe else strip_prefixes(checkpoint.weights)
-        reconstructor.load_state_dict(named)
+        reconstructor.load_state_dict(checkpoint.named())
     except (RuntimeError, ConfigError) as error:
         lines = "\n".join(line[:2000] for line in str(error).splitlines()[:6])
         raise ConfigError(

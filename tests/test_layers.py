@@ -49,7 +49,7 @@ LAYERS = [
     },
     {"sensitivity", "memory_scan", "raw", "reconstruction", "sampled"},
     {"readers", "simulation", "reconstructors", "privacy"},
-    {"data"},
+    {"data", "toolkits"},
     {"training", "inference", "inspection", "evaluation", "writers"},
     {"config", "assessment", "adaptation", "image_series", "loading"},
     {"pipeline"},

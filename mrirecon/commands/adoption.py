@@ -1,5 +1,6 @@
 """A checkpoint brings its model and preprocessing: what the user may still choose beside it."""
 
+import copy
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,6 @@ from mrirecon.errors import ConfigError
 from mrirecon.loading import check_recipe, check_size, load_weights
 from mrirecon.recipes import targets
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 
 CHOICES = ("model", "preprocessing", "sensitivity")
@@ -86,7 +86,7 @@ class StartingWeights:
                 config[key] = node
             check_size(plain(config.model, "model"), self.checkpoint, self.path)
         else:
-            config.model = sized(chosen["model"], self.checkpoint)
+            config.model = sized(chosen["model"], self.checkpoint, self.path)
 
     def load(self, reconstructor: Reconstructor) -> None:
         """Put the weights into the model and say so."""
@@ -94,13 +94,25 @@ class StartingWeights:
         print(f"starting from the weights of {self.path}")
 
 
-def sized(node: dict[str, Any], checkpoint: Checkpoint) -> dict[str, Any]:
-    """Give the user's model the sizes of fastMRI's public weights, when it is of their kind."""
+def sized(node: dict[str, Any], checkpoint: Checkpoint, path: str) -> dict[str, Any]:
+    """Give the user's model the sizes and settings of public weights, when it is of their kind.
+
+    Raises:
+        ConfigError: When the weights are those of another model.
+    """
     try:
-        public = public_model(strip_prefixes(checkpoint.weights))
+        public = checkpoint.public_model()
     except ConfigError:
         return node  # of another network: loading them will tell
-    return _resized(node, public)
+    if not checkpoint.adapted:
+        return _resized(node, public)
+    if node.get("_target_") != public["_target_"]:
+        found = str(node.get("_target_")).rpartition(".")[2]
+        raise ConfigError(
+            f"checkpoint: {path} holds the weights of a {checkpoint.adapted.choice}, but the model "
+            f"is {found}; choose model={checkpoint.adapted.choice}"
+        )
+    return _with_choices(public, node)
 
 
 def _resized(node: dict[str, Any], public: dict[str, Any]) -> dict[str, Any]:
@@ -111,3 +123,21 @@ def _resized(node: dict[str, Any], public: dict[str, Any]) -> dict[str, Any]:
         k: _resized(node[k], v) for k, v in public.items() if isinstance(v, dict) and k in node
     }
     return {**node, **sizes, **below}
+
+
+def _with_choices(public: dict[str, Any], node: dict[str, Any]) -> dict[str, Any]:
+    """Return a public model with what the command line has chosen of it."""
+    model = copy.deepcopy(public)
+    for override in overrides():
+        place = override.lstrip("+").partition("=")[0].partition("@")
+        first, *path = (place[2] or place[0]).split(".")
+        if first != "model" or not path:
+            continue
+        chosen: Any = node
+        for key in path:
+            chosen = chosen[key]
+        below = model
+        for key in path[:-1]:
+            below = below.setdefault(key, {})
+        below[path[-1]] = chosen
+    return model

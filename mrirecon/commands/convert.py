@@ -1,16 +1,16 @@
-"""Convert fastMRI's public VarNet or U-Net weights into a checkpoint of mrirecon.
+"""Convert public weights into a checkpoint of mrirecon.
 
     mrirecon convert knee_leaderboard_state_dict.pt varnet_knee.ckpt
     mrirecon reconstruct input=scan.h5 output=out checkpoint=varnet_knee.ckpt
 
-Takes the published state dicts and the checkpoints of fastMRI's training scripts. The number of
-cascades, features and levels is read off the weights; the result names the model, so nothing else
-has to be told.
+Takes fastMRI's VarNet and U-Net, as published state dicts or checkpoints of its training scripts,
+and DIRECT's vSHARP and recurrent variational network, with the configuration of the same name
+(.yaml) beside the file if there is one. Sizes are read off the weights; the result names the model,
+so nothing else has to be told.
 """
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -20,10 +20,9 @@ from mrirecon.commands.plain import plain_parser, told
 from mrirecon.defaults import completed
 from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, Untouchable, atomic, mark, refuse_existing
-from mrirecon.loading import PREPROCESSING
+from mrirecon.loading import public_recipe
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.parts.public_weights import public_model, strip_prefixes
-from mrirecon.training.checkpoint import Recipe, read_state, written_by
+from mrirecon.training.checkpoint import Recipe, read_checkpoint, written_by
 
 
 def main() -> None:
@@ -38,10 +37,17 @@ def main() -> None:
         refuse_existing(
             arguments.output, arguments.overwrite, Kind.CHECKPOINT, choice="give --overwrite"
         )
-        weights = strip_prefixes(read_state(arguments.weights))
-        node = public_model(weights)
-        checkpoint(weights, node, arguments.output, arguments.overwrite)
+        found = read_checkpoint(arguments.weights)
+        if found.recipe:
+            raise ConfigError(
+                f"{arguments.weights} is a checkpoint of mrirecon already; expected public weights"
+            )
+        weights, recipe = found.named(), public_recipe(found)
+        checkpoint(weights, recipe, arguments.output, arguments.overwrite)
+    if found.note:
+        print(f"note: {found.note}")
     count = sum(value.numel() for value in weights.values())
+    node = recipe.model
     options = ", ".join(f"{k}={v}" for k, v in node.items() if isinstance(v, int))
     print(
         f"{arguments.output}: {node['_target_'].rpartition('.')[2]} ({options}), {count:,} weights"
@@ -49,19 +55,19 @@ def main() -> None:
 
 
 def checkpoint(
-    weights: dict[str, Tensor], node: dict[str, Any], output: Path, overwrite: bool = False
+    weights: dict[str, Tensor], recipe: Recipe, output: Path, overwrite: bool = False
 ) -> None:
     """Write weights and recipe, after making sure that they fit.
 
     Raises:
         ConfigError: When some weights are missing, or belong to another network.
     """
-    model = build_node(node, Reconstructor, "model")
+    model = build_node(recipe.model, Reconstructor, "model")
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
         raise ConfigError(f"the weights fit no network of ours: {error}") from error
-    recipe = Recipe(completed(node), completed(PREPROCESSING))
+    recipe = Recipe(completed(recipe.model), completed(recipe.preprocessing))
     state = {f"reconstructor.{name}": value for name, value in weights.items()}
     contents = {
         "output": mark(Kind.CHECKPOINT, checked=False),  # first, where it is looked for

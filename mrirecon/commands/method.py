@@ -11,10 +11,10 @@ from omegaconf import DictConfig
 from mrirecon.adaptation import Adaptation, check_adaptable
 from mrirecon.building import build_callable, build_node
 from mrirecon.commands.adoption import CHOICES, adopted, sized
-from mrirecon.commands.base import refuse_idle
+from mrirecon.commands.base import overrides, refuse_idle
 from mrirecon.config import plain
 from mrirecon.errors import ConfigError
-from mrirecon.loading import check_size, load_weights
+from mrirecon.loading import check_size, load_weights, public_recipe
 from mrirecon.pipeline import Method
 from mrirecon.privacy import identified
 from mrirecon.reconstructors.base import Reconstructor
@@ -56,7 +56,11 @@ def build_method(
     else:
         refuse_idle(config, "sensitivity", "model")
     if checkpoint and not checkpoint.recipe:
-        tree["model"] = sized(tree["model"], checkpoint)
+        tree["model"] = sized(tree["model"], checkpoint, str(checkpoint_path))
+        if checkpoint.adapted and not any(re.match(r"\+*preprocessing\b", o) for o in overrides()):
+            tree["preprocessing"] = public_recipe(checkpoint).preprocessing
+        if checkpoint.note:
+            print(f"note: {checkpoint.note}")
     adaptation = None
     if tree["adaptation"] is not None:
         adaptation = build_node(tree["adaptation"], Adaptation, "adaptation")

@@ -1,5 +1,7 @@
+from .conv_gru import ConvGru as ConvGru
 from .conv_ind_rnn import ConvIndRnn as ConvIndRnn
 from .denoiser import Denoiser as Denoiser, ImageNetwork as ImageNetwork
+from .dilated_cnn import DilatedCnn as DilatedCnn
 from .fusion_unet import FusionUnet as FusionUnet
 from .joint_cnn import JointCnn as JointCnn
 from .mwcnn import Mwcnn as Mwcnn, ResidualMwcnn as ResidualMwcnn
@@ -11,4 +13,5 @@ from .parts.joint_network import JointNetwork as JointNetwork
 from .prompt_unet import PromptUnet as PromptUnet
 from .residual_cnn import ResidualCnn as ResidualCnn
 from .restormer import Restormer as Restormer
+from .series_unet import SeriesUnet as SeriesUnet
 from .unet import Unet as Unet

@@ -5,7 +5,13 @@ from jaxtyping import Complex64, Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.networks.dilated_cnn import DILATIONS, HIDDEN, dilated
+from mrirecon.networks.dilated_cnn import (
+    DILATIONS,
+    HIDDEN,
+    check_multiscale,
+    dilated,
+    last_scales,
+)
 from mrirecon.networks.parts.channels import to_channels
 from mrirecon.networks.recurrent import RecurrentNetwork, State
 
@@ -54,10 +60,14 @@ class ConvGru(RecurrentNetwork):
         channels: Features of each layer and of its state.
         layers: Number of recurrent layers.
         images: Number of complex images in the input.
+        normalized: Whether both halves of the channels are normalized, as in
+            :class:`~mrirecon.networks.NormUnet`.
     """
 
-    def __init__(self, channels: int = 64, layers: int = 4, images: int = 1) -> None:
-        super().__init__(channels, layers, images)
+    def __init__(
+        self, channels: int = 64, layers: int = 4, images: int = 1, normalized: bool = False
+    ) -> None:
+        super().__init__(channels, layers, images, normalized)
 
     @staticmethod
     def cell(channels: int) -> nn.Module:
@@ -73,6 +83,7 @@ class StateInitializer(nn.Module):
         layers: Number of recurrent layers.
         hidden: Number of features of each convolution.
         dilations: Dilation of each of these convolutions.
+        multiscale: How many of the last of them make the state.
     """
 
     def __init__(
@@ -81,12 +92,16 @@ class StateInitializer(nn.Module):
         layers: int = 4,
         hidden: tuple[int, ...] = HIDDEN,
         dilations: tuple[int, ...] = DILATIONS,
+        multiscale: int = 1,
     ) -> None:
         super().__init__()
+        check_multiscale(multiscale, hidden, dilations)
+        self.multiscale = multiscale
         self.convolutions = dilated(hidden, dilations)
-        self.outputs = nn.ModuleList(nn.Conv2d(hidden[-1], channels, 1) for _ in range(layers))
+        seen = sum(hidden[-multiscale:])
+        self.outputs = nn.ModuleList(nn.Conv2d(seen, channels, 1) for _ in range(layers))
 
     def forward(self, image: Complex64[Tensor, "b h w"]) -> State:
         """Return the state of every layer."""
-        features = self.convolutions(to_channels(image))
+        features = last_scales(self.convolutions, to_channels(image), self.multiscale)
         return tuple(F.relu(output(features)) for output in self.outputs)

@@ -1,14 +1,11 @@
 """A U-Net on complex images, normalized and padded as in fastMRI's VarNet."""
 
-import torch
-from jaxtyping import Complex64, Float
+from jaxtyping import Complex64
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from mrirecon.networks.parts.channels import from_channels, to_channels
+from mrirecon.networks.parts.normalized_halves import between_normalizations, between_paddings
 from mrirecon.networks.unet import Unet
-
-MULTIPLE = 16
 
 
 class NormUnet(nn.Module):
@@ -34,23 +31,6 @@ class NormUnet(nn.Module):
 
     def forward(self, image: Complex64[Tensor, "*b h w"]) -> Complex64[Tensor, "*b h w"]:
         """Return the processed images; every leading axis is batch."""
-        h, w = image.shape[-2:]
-        x = to_channels(image.reshape(-1, h, w))
-        mean, std = _statistics(x)
-        top, left = (-h % MULTIPLE) // 2, (-w % MULTIPLE) // 2
-        x = (x - mean) / torch.where(std == 0, 1.0, std)
-        x = F.pad(x, [left, -w % MULTIPLE - left, top, -h % MULTIPLE - top])
-        x = self.unet(x)[..., top : top + h, left : left + w]
-        return from_channels(x * std + mean).reshape(image.shape)
-
-
-def _statistics(
-    x: Float[Tensor, "b 2 h w"],
-) -> tuple[Float[Tensor, "b 2 1 1"], Float[Tensor, "b 2 1 1"]]:
-    mean = x.mean((-2, -1), keepdim=True)
-    pixels = x.shape[-2] * x.shape[-1]  # var_mean is several times slower where channels are last
-    variance = (x - mean).square().sum((-2, -1), keepdim=True) / (pixels - 1)
-    # the square root of zero has no gradient, so it is kept out of the graph
-    constant = variance == 0
-    std = torch.where(constant, 0.0, torch.where(constant, 1.0, variance).sqrt())
-    return mean, std
+        x = to_channels(image.reshape(-1, *image.shape[-2:]))
+        x = between_normalizations(lambda normal: between_paddings(self.unet, normal), x)
+        return from_channels(x).reshape(image.shape)

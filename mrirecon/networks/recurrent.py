@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from mrirecon.arguments import check_at_least
 from mrirecon.networks.dilated_cnn import replicating
 from mrirecon.networks.parts.channels import from_channels, stacked_channels
+from mrirecon.networks.parts.normalized_halves import between_normalizations
 
 State = tuple[Float[Tensor, "b c h w"], ...]
 
@@ -29,10 +30,13 @@ class RecurrentNetwork(nn.Module, ABC):
         channels: Features of each layer and of its state.
         layers: Number of recurrent layers.
         images: Number of complex images in the input.
+        normalized: Whether both halves of the channels are normalized first, and the result gets
+            back what was taken away.
     """
 
-    def __init__(self, channels: int, layers: int, images: int) -> None:
+    def __init__(self, channels: int, layers: int, images: int, normalized: bool = False) -> None:
         super().__init__()
+        self.normalized = normalized
         check_at_least(1, channels=channels, layers=layers, images=images)
         sizes = [2 * images, *[channels] * layers, 2]
         self.channels, self.layers, self.images = channels, layers, images
@@ -51,11 +55,17 @@ class RecurrentNetwork(nn.Module, ABC):
         self, images: Complex64[Tensor, "b n h w"], state: State | None = None
     ) -> tuple[Complex64[Tensor, "b h w"], State]:
         """Return one image and the next state; a missing state is zero."""
-        a = stacked_channels(images)
-        new = []
-        for i in range(self.layers):
-            v = F.relu(self.convolutions[i](a))
-            h = torch.zeros_like(v) if state is None else state[i]
-            new.append(self.cells[i](v, h))
-            a = F.relu(new[-1])
-        return from_channels(self.convolutions[-1](a)), tuple(new)
+        new: list[Tensor] = []
+
+        def layers(a: Tensor) -> Tensor:
+            for i in range(self.layers):
+                v = F.relu(self.convolutions[i](a))
+                h = torch.zeros_like(v) if state is None else state[i]
+                new.append(self.cells[i](v, h))
+                a = F.relu(new[-1])
+            result: Tensor = self.convolutions[-1](a)
+            return result
+
+        x = stacked_channels(images)
+        x = between_normalizations(layers, x) if self.normalized else layers(x)
+        return from_channels(x), tuple(new)

@@ -28,6 +28,7 @@ class Unet(nn.Module):
         channels: Features of the first level.
         pools: Number of halvings.
         dropout: Probability of zeroing a feature map.
+        bias: Whether the last convolution has a bias.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class Unet(nn.Module):
         channels: int = 32,
         pools: int = 4,
         dropout: float = 0.0,
+        bias: bool = True,
     ) -> None:
         super().__init__()
         check_at_least(1, inputs=inputs, outputs=outputs, channels=channels, pools=pools)
@@ -56,7 +58,7 @@ class Unet(nn.Module):
         for width in reversed(widths[:-1]):
             self.up_transpose_conv.append(_Up(2 * width, width))
             self.up_conv.append(_Block(2 * width, width, dropout))
-        self.up_conv[-1] = _Output(self.up_conv[-1], nn.Conv2d(channels, outputs, 1))
+        self.up_conv[-1] = _Output(self.up_conv[-1], nn.Conv2d(channels, outputs, 1, bias=bias))
 
     def forward(self, x: Float[Tensor, "b inputs h w"]) -> Float[Tensor, "b outputs h w"]:
         """Return an image of the same size.
@@ -142,10 +144,7 @@ def _of_several(convolution: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
     if len(inputs) == 1:
         return convolution(inputs[0])
     parts = convolution.weight.split([x.shape[1] for x in inputs], 1)
-    first, *others = (
-        F.conv2d(x, weight, padding=convolution.padding)
-        for x, weight in zip(inputs, parts, strict=True)
-    )
-    for other in others:
-        first = first.add_(other)
-    return first
+    sum_ = F.conv2d(inputs[0], parts[0], convolution.bias, padding=convolution.padding)
+    for x, weight in zip(inputs[1:], parts[1:], strict=True):
+        sum_ = sum_.add_(F.conv2d(x, weight, padding=convolution.padding))
+    return sum_

@@ -53,3 +53,6 @@ from .parts.map_refinement import (
     MapUpdate as MapUpdate,
     RefinedMaps as RefinedMaps,
 )
+from .parts.modulated_network import ModulatedNetwork as ModulatedNetwork
+from .parts.nominal_sampling import NominalSampling as NominalSampling
+from .parts.start import Start as Start, StateStart as StateStart

@@ -3,6 +3,7 @@
 from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator
 from mrirecon.sensitivity.cached import CachedMaps
 from mrirecon.sensitivity.espirit import Espirit
+from mrirecon.sensitivity.gaussian import GaussianMaps
 from mrirecon.sensitivity.given import GivenMaps
 from mrirecon.sensitivity.learned import LearnedMaps
 from mrirecon.sensitivity.low_resolution import LowResolutionMaps
@@ -10,6 +11,7 @@ from mrirecon.sensitivity.nlinv import Nlinv
 from mrirecon.sensitivity.phased import PhasedMaps
 from mrirecon.sensitivity.residual import CalibrationFit, calibration_fit
 from mrirecon.sensitivity.sigpy_maps import SigpyEspirit, SigpyJsense
+from mrirecon.sensitivity.unet_maps import UnetMaps
 from mrirecon.sensitivity.walsh import Walsh
 
 __all__ = [
@@ -17,6 +19,7 @@ __all__ = [
     "CalibrationError",
     "CalibrationFit",
     "Espirit",
+    "GaussianMaps",
     "GivenMaps",
     "LearnedMaps",
     "LowResolutionMaps",
@@ -25,6 +28,7 @@ __all__ = [
     "SensitivityEstimator",
     "SigpyEspirit",
     "SigpyJsense",
+    "UnetMaps",
     "Walsh",
     "calibration_fit",
 ]

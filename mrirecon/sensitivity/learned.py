@@ -12,11 +12,8 @@ from mrirecon.sensitivity.base import (
     in_center,
     unit_norm,
 )
+from mrirecon.sensitivity.coilwise import coil_by_coil
 from mrirecon.types import Extent, Maps, Sample
-
-# of the coil images that go through the network together: what a processor's cache holds, and what
-# keeps a GPU busy without filling its memory
-PIXELS, PIXELS_ON_GPU = 2**18, 2**22
 
 
 class LearnedMaps(SensitivityEstimator):
@@ -46,9 +43,7 @@ class LearnedMaps(SensitivityEstimator):
         rows = in_center(h, extent[..., 0])[..., None, :, None]
         columns = in_center(w, extent[..., 1])[..., None, None, :]
         images = ifft(sample.kspace * (rows & columns))
-        pixels = PIXELS_ON_GPU if images.is_cuda else PIXELS
-        parts = images.reshape(-1, h, w).split(max(1, pixels // (h * w)))
-        return unit_norm(torch.cat([self.norm_unet(part) for part in parts]).reshape(images.shape))
+        return unit_norm(coil_by_coil(self.norm_unet, images))
 
 
 def _center(sample: Sample) -> Extent:

@@ -13,6 +13,9 @@ from mrirecon import __version__
 from mrirecon.defaults import renamed
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import plain_node, portable
+from mrirecon.toolkits.direct import Adapted, adapted
+from mrirecon.toolkits.direct_layout import is_direct
+from mrirecon.toolkits.fastmri import public_model, strip_prefixes
 from mrirecon.weights.safetensors_file import SUFFIX, read_safetensors
 
 FORMAT = 2
@@ -72,22 +75,51 @@ class Checkpoint:
         weights: Tensors by name.
         recipe: What they belong to; None for weights from elsewhere.
         domain: Plain data of what they have learned from; None where nobody has measured it.
+        adapted: Model of ours for the weights, where they are those of DIRECT; else None.
     """
 
     weights: dict[str, Tensor]
     recipe: Recipe | None
     domain: Any = None
+    adapted: Adapted | None = None
+
+    def named(self) -> dict[str, Tensor]:
+        """Return the weights by the names of our models.
+
+        Raises:
+            ConfigError: When they come from elsewhere, and not from a toolkit that is known.
+        """
+        if self.recipe or self.adapted:
+            return self.weights
+        return strip_prefixes(self.weights)
+
+    def public_model(self) -> dict[str, Any]:
+        """Return the node of the model that public weights belong to.
+
+        Raises:
+            ConfigError: When they are not of a toolkit that is known, or not of a whole network.
+        """
+        return self.adapted.model if self.adapted else public_model(strip_prefixes(self.weights))
+
+    @property
+    def note(self) -> str:
+        """What a user should know about how the file was understood; mostly empty."""
+        return self.adapted.note if self.adapted else ""
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of ``mrirecon train``, or a bare state dict such as fastMRI's.
+    """Read a checkpoint of ``mrirecon train`` or of DIRECT, or a bare state dict, as fastMRI's.
 
     Reading executes nothing (``weights_only=True``).
 
     Raises:
         ConfigError: When the file is missing or holds no weights.
     """
-    state, path = read_state(path), Path(path)
+    state, path = read_state(path, mapped=True), Path(path).expanduser()
+    if "recipe" not in state and is_direct(state):
+        found = adapted(state, path)
+        return Checkpoint(found.weights, None, adapted=found)
+    state = read_state(path)  # a training may write such a file anew while its weights are in use
     recipe = recipe_of(state, path)
     weights = state.get("state_dict", state)
     weights = weights if isinstance(weights, dict) else {}
@@ -100,8 +132,13 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     return Checkpoint(weights, recipe, state.get("domain"))
 
 
-def read_state(path: str | Path) -> dict[str, Any]:
+def read_state(path: str | Path, mapped: bool = False) -> dict[str, Any]:
     """Read all that a checkpoint file holds.
+
+    Args:
+        path: Path of the file.
+        mapped: Whether tensors stay in the file until they are used, as far as its format allows:
+            nothing may write to the file meanwhile.
 
     Raises:
         ConfigError: When the file is missing or no checkpoint.
@@ -120,7 +157,8 @@ def read_state(path: str | Path) -> dict[str, Any]:
         _refuse_newer(facts, path)
         return {**facts, "state_dict": tensors}
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        mapped = mapped and zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
     except Exception as error:  # torch raises a dozen unrelated types
         raise ConfigError(
             f"checkpoint: {path} is not a readable PyTorch checkpoint: {_unreadable(path, error)}"

@@ -10,8 +10,8 @@ from mrirecon.loading import load_reconstructor
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors.learned.unet import UNet
 from mrirecon.reconstructors.learned.varnet import VarNet
-from mrirecon.reconstructors.parts.public_weights import strip_prefixes
 from mrirecon.sensitivity import LearnedMaps
+from mrirecon.toolkits.fastmri import strip_prefixes
 from tests.golden.formula import CROPS, SHAPES
 from tests.golden.reference import coil_images, filled, golden, sample
 

@@ -13,10 +13,10 @@ from mrirecon.config import build
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.unet import UNet
 from mrirecon.reconstructors.learned.varnet import VarNet
-from mrirecon.reconstructors.parts.public_weights import public_model
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
+from mrirecon.toolkits.fastmri import public_model
 from mrirecon.training.checkpoint import read_checkpoint
 from tests import scenes
 from tests.golden.reference import filled, golden, sample

@@ -17,4 +17,5 @@ def stacked_channels(images: Complex64[Tensor, "b n h w"]) -> Float[Tensor, "b c
 
 def from_channels(channels: Float[Tensor, "b 2 h w"]) -> Complex64[Tensor, "b h w"]:
     """Return the complex image of the channels (real, imaginary), also after autocast."""
-    return torch.view_as_complex(channels.movedim(-3, -1).float().contiguous())
+    wide = channels if channels.dtype is torch.float64 else channels.float()
+    return torch.view_as_complex(wide.movedim(-3, -1).contiguous())

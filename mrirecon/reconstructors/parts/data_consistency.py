@@ -138,34 +138,44 @@ class SplittingStep(nn.Module):
     .. math:: x &\leftarrow x - \eta_j\big(A^H(Ax - y) + \rho_t (x - z) + u\big), \quad j = 1..J \\
               u &\leftarrow u + \rho_t (x - z)
 
-    (Yiasemis et al., arXiv:2309.09954.) The penalties :math:`\rho_t` are positive and one per
-    iteration; all iterations have the same lengths :math:`\eta_j`.
+    (Yiasemis et al., arXiv:2309.09954.) There is one penalty :math:`\rho_t` per iteration; all
+    iterations have the same lengths :math:`\eta_j`.
 
     Args:
         iterations: Number of penalties.
         steps: Number of gradient steps :math:`J` in one update.
         penalty: Penalty weight :math:`\rho_t` before training.
+        positive: Whether training keeps the penalties positive, by learning their logarithms.
     """
 
-    def __init__(self, iterations: int, steps: int = 8, penalty: float = 0.1) -> None:
+    def __init__(
+        self, iterations: int, steps: int = 8, penalty: float = 0.1, positive: bool = True
+    ) -> None:
         super().__init__()
         check_at_least(1, iterations=iterations, steps=steps)
         if penalty <= 0:
             raise ValueError(f"penalty must be positive, got {penalty}")
         self.initial = float(penalty)
-        self.log_penalty = nn.Parameter(torch.empty(iterations))
+        self.positive = positive
+        if positive:
+            self.log_penalty = nn.Parameter(torch.empty(iterations))
+        else:
+            self.penalty = nn.Parameter(torch.empty(iterations))
         self.steps = nn.Parameter(torch.empty(steps))
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
         """Set penalties and lengths to their values before training."""
-        nn.init.constant_(self.log_penalty, math.log(self.initial))
+        if self.positive:
+            nn.init.constant_(self.log_penalty, math.log(self.initial))
+        else:
+            nn.init.constant_(self.penalty, self.initial)
         nn.init.ones_(self.steps)
 
     @property
     def penalties(self) -> Float[Tensor, "t"]:
         r""":math:`\rho_t`."""
-        return self.log_penalty.exp()
+        return self.log_penalty.exp() if self.positive else self.penalty
 
     def forward(
         self, x: Image, z: Image, u: Image, data: DataTerm, iteration: int

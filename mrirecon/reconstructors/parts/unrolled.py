@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Complex, Float32
 from torch import Tensor, nn
 
 from mrirecon.arguments import check_at_least
@@ -16,6 +16,7 @@ from mrirecon.networks.recurrent import RecurrentNetwork
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.modulated_network import ModulatedNetwork
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
 
@@ -95,6 +96,13 @@ def check_makes_one(name: str, network: nn.Module, images: int = 1) -> None:
     )
 
 
+def applied(network: nn.Module, images: Complex[Tensor, "..."], sample: Sample) -> Image:
+    """Apply a network to images, and tell it how they were sampled if it wants to know."""
+    told = isinstance(network, ModulatedNetwork)
+    result: Tensor = network(images, sample) if told else network(images)
+    return result
+
+
 def restore_scale(x: Image, data: DataTerm) -> Image:
     """Undo the scaling of a data term; where nothing was measured the image is zero.
 
@@ -103,14 +111,20 @@ def restore_scale(x: Image, data: DataTerm) -> Image:
     return x * torch.where(data.energy == 0, 0.0, data.scale[..., 0, 0])[..., None, None]
 
 
-def scaled(sample: Sample) -> tuple[Sample, Float32[Tensor, "*b 1 1"]]:
-    """Divide k-space by the brightness of the object; for methods that work on k-space.
+def scaled(
+    sample: Sample, scale: Float32[Tensor, "*b 1 1"] | None = None
+) -> tuple[Sample, Float32[Tensor, "*b 1 1"]]:
+    """Divide k-space by a scale; for methods that work on k-space.
+
+    Args:
+        sample: One slice or a batch.
+        scale: Divisor; None takes the brightness of the object.
 
     Returns:
         The Sample, and what to multiply its image with: zero where nothing was measured, as in
         :func:`restore_scale`.
     """
-    scale = data_scale(sample)
+    scale = data_scale(sample) if scale is None else scale
     anything = (sample.kspace != 0).flatten(-3).any(-1)[..., None, None]
     divided = sample.replace(kspace=sample.kspace / scale.unsqueeze(-3))
     return divided, torch.where(anything, scale, 0.0)

@@ -1,0 +1,1 @@
+"""Public weights of other toolkits: the names of their tensors, and the models they belong to."""
