@@ -22,6 +22,7 @@ from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.raw_files import write_fastmri
 from mrirecon.weights import entries, entry_named, registry, weights_file
 from mrirecon.weights.fetching import OnlySecure, fetch
+from mrirecon.weights.places import digest
 from mrirecon.weights.registry import Entry, Origin, WeightsFile
 from tests import scenes
 from tests.hub_server import COMMIT, FakeLibrary, Repository, serving
@@ -108,9 +109,18 @@ def test_every_entry_that_is_shipped_is_whole():
         assert entry.method in choices("model")
         assert all(score.source for score in entry.scores)
         if entry.kind is Origin.PACKAGE:
-            assert entry.pinned and Path(weights_file(f"zoo:{name}")).is_file()
+            here = digest(registry.PACKAGED / entry.checkpoint)
+            assert entry.files[0].sha256 == here, f"entries/{name}.yaml: the sha256 is {here} now"
+            assert Path(weights_file(f"zoo:{name}")).is_file()
         elif entry.kind is Origin.URL:
             assert entry.origin.startswith("https://")
+
+
+def test_weights_in_the_package_have_an_entry(capsys):
+    packaged = {e.checkpoint for e in entries().values() if e.kind is Origin.PACKAGE}
+    assert {file.name for file in registry.PACKAGED.glob("*.safetensors")} == packaged
+    _, out, _ = models("denoiser", capsys=capsys)
+    assert out.splitlines()[-1].endswith("output=FOLDER model=pnp")
 
 
 def test_the_list_tells_what_is_wanted_of_each(capsys):

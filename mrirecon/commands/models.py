@@ -21,7 +21,8 @@ import textwrap
 from dataclasses import asdict
 from pathlib import Path
 
-from mrirecon.choices import choices
+import yaml
+
 from mrirecon.commands.plain import plain_parser, told
 from mrirecon.files import conf_folder, output_folder
 from mrirecon.weights import Entry, entries, entry_named, registry, weights_folder
@@ -117,11 +118,17 @@ def _command(entry: Entry, checkpoint: str) -> str:
     """Return the command that reconstructs with these weights; our own bring their model."""
     if entry.kind is not Origin.PACKAGE:
         chosen = f"model={entry.method} {shlex.quote(f'checkpoint={checkpoint}')}"
-    elif entry.name in choices("model", [conf_folder()]):
-        chosen = f"model={entry.name}"
+    elif _begins_with(entry):
+        chosen = f"model={entry.method}"
     else:
         chosen = f"checkpoint={checkpoint}"
     return f"mrirecon reconstruct input=SCAN output=FOLDER {chosen}"
+
+
+def _begins_with(entry: Entry) -> bool:
+    """Tell whether a choice of ``model=`` begins with these weights without being told."""
+    file = conf_folder() / "model" / f"{entry.method}.yaml"
+    return bool(yaml.safe_load(file.read_text(encoding="utf-8")).get("weights") == entry.name)
 
 
 def _fetch(options: argparse.Namespace) -> None:

@@ -57,9 +57,10 @@ class Description:
         about: What they are, in a few sentences.
         licence: Licence of the weights.
         method: Name that they have in the results.
-        training: Data that they learned from; their shares sum to 100 percent.
         purpose: What they are for, a sentence each.
         limits: What they are not for, a sentence each.
+        training: Data that they learned from, whose shares sum to 100 percent; empty where a file
+            tells them.
         experiments: Names of the recipes in ``conf/experiment``, in the order of the training.
         failures: Failures that are known, with pictures where there are some.
     """
@@ -68,15 +69,15 @@ class Description:
     about: str
     licence: str
     method: str
-    training: tuple[TrainingData, ...]
     purpose: tuple[str, ...]
     limits: tuple[str, ...]
+    training: tuple[TrainingData, ...] = ()
     experiments: tuple[str, ...] = ()
     failures: tuple[Failure, ...] = ()
 
     def __post_init__(self) -> None:
         total = sum(one.share for one in self.training)
-        if not math.isclose(total, 100, abs_tol=ROUNDING):
+        if self.training and not math.isclose(total, 100, abs_tol=ROUNDING):
             raise ValueError(f"training: the shares sum to {total:g} percent, not to 100")
         if not (self.purpose and self.limits):
             raise ValueError("purpose and limits need a sentence each")
@@ -138,7 +139,9 @@ def model_card(
     parts = [_origin(facts, results), f"# {description.title}", f"> {NOT_CLINICAL}"]
     parts.append(description.about)
     parts += [_section("The weights", _facts(description, facts))]
-    rows = [(one.data, f"{one.share:g} %", one.licence, one.source) for one in description.training]
+    rows = [
+        (one.data, f"{one.share:.3g} %", one.licence, one.source) for one in description.training
+    ]
     parts += [_section("Training data", _table(("data", "share", "licence", "source"), rows))]
     parts += [_section("What they are for", _points(description.purpose))]
     parts += [_section("What they are not for", _points(description.limits))]

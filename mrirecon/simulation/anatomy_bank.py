@@ -100,6 +100,13 @@ def read_bank(path: str) -> tuple[AnatomyImage, ...]:
 
 
 def sources_of(path: str) -> tuple[Source, ...]:
-    """Return what the images of a file were taken of."""
-    with h5py.File(path) as file:
-        return tuple(Source(**source) for source in json.loads(file.attrs["sources"]))
+    """Return what the images of a file were taken of.
+
+    Raises:
+        RawDataError: When it is no such file.
+    """
+    try:
+        with h5py.File(path) as file:
+            return tuple(Source(**source) for source in json.loads(file.attrs["sources"]))
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise RawDataError(f"{path} is no file of anatomical images ({error})") from error

@@ -11,6 +11,7 @@ import torch
 import yaml
 
 from mrirecon import cli
+from mrirecon.defaults import default_of
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.intervals import bootstrap_interval
 from mrirecon.evaluation.model_card import NOT_CLINICAL, read_description
@@ -18,6 +19,7 @@ from mrirecon.evaluation.results import read_results
 from mrirecon.files import Kind, conf_folder, found_kind, stamped
 from mrirecon.reconstructors import VarNet
 from mrirecon.sensitivity import LearnedMaps
+from mrirecon.simulation.anatomy_bank import Source, write_bank
 
 DESCRIPTION = {
     "title": "A small network",
@@ -170,8 +172,7 @@ def test_without_results_it_says_so_and_a_checkpoint_brings_its_model(
     ("changes", "told"),
     [
         ({"training": DESCRIPTION["training"][:1]}, "sum to 62.5 percent"),
-        ({"training": None}, "lacks training"),
-        ({"training": []}, "sum to 0 percent"),
+        ({"about": None}, "lacks about"),
         ({"training": [{"data": "a", "share": 100}]}, "training lacks licence"),
         ({"training": [{**DESCRIPTION["training"][0], "share": "all"}]}, "expected a number"),
         ({"training": [{**DESCRIPTION["training"][0], "share": -1}]}, "above 0"),
@@ -215,6 +216,37 @@ def test_an_infinite_psnr_is_told(tmp_path):
     path = tmp_path / "scores.json"
     path.write_bytes(stamped(json.dumps(mark).encode(), Kind.SCORES))
     assert "40.00 (and 1 infinite)" in read_results(path, "ours").rows[0]
+
+
+def test_training_data_are_those_of_the_file_that_was_drawn_from(
+    describe, weights, tmp_path, monkeypatch
+):
+    bank, output = tmp_path / "bank.h5", tmp_path / "card.md"
+    sources = [Source("heads", "MIT", "here", 30), Source("Colin 27", "BSD-3-Clause", "Debian", 10)]
+    write_bank(bank, iter([]), sources, 0)
+    recipe = describe(training=None, experiments=["pretrained_denoiser", "pretrained"])
+    words = ["card", weights[0], recipe, output]
+    with pytest.raises(SystemExit, match="by the description or by --bank"):
+        command(*words, monkeypatch=monkeypatch)
+    command(*words, "--bank", bank, monkeypatch=monkeypatch)
+    shapes = default_of("mrirecon.simulation.RandomScans", "shapes")
+    card = output.read_text()
+    assert f"| heads | {75 * (1 - shapes):.3g} % | MIT | here |" in card
+    assert f"| Colin 27 | {25 * (1 - shapes):.3g} % | BSD-3-Clause | Debian |" in card
+    assert f"| random smooth shapes | {100 * shapes:.3g} % |" in card
+    assert card.count("conf/experiment/pretrained") == 2
+    for changes, told in (
+        ({}, "by the description or by --bank"),
+        ({"training": None}, "demo draws from no file"),
+        ({"training": None, "experiments": None}, "name the recipe"),
+    ):
+        with pytest.raises(SystemExit, match=told):
+            command("card", weights[0], describe(**changes), tmp_path / "other.md", "--bank", bank,
+                    monkeypatch=monkeypatch)  # fmt: skip
+    bank.write_bytes(b"no file of images")
+    with pytest.raises(SystemExit, match="is no file of anatomical images"):
+        command("card", weights[0], describe(training=None), tmp_path / "other.md", "--bank", bank,
+                monkeypatch=monkeypatch)  # fmt: skip
 
 
 def test_an_input_is_not_replaced(describe, weights, monkeypatch):
