@@ -47,6 +47,8 @@ class RandomScans:
         shapes: Share of the scans that show random shapes instead of anatomy.
         correlated: Share of the scans whose coils have correlated noise of different levels, which
             nobody knows.
+        forms: Number of different sizes and numbers of coils, so that scans of one form can share
+            a batch; None draws them for each scan.
     """
 
     bank: str | None = None
@@ -55,10 +57,12 @@ class RandomScans:
     snr: tuple[float, float] = (4.0, 400.0)
     shapes: float = 0.15
     correlated: float = 0.3
+    forms: int | None = None
 
     def __post_init__(self) -> None:
         check_at_least(1, coils=min(self.coils))
         check_at_least(32, matrix=min(self.matrix))
+        check_at_least(1, forms=self.forms or 1)
         if not 0 < self.snr[0] <= self.snr[1]:
             raise ConfigError(f"snr is {self.snr}; expected a lesser and a larger positive number")
 
@@ -76,7 +80,8 @@ class RandomScan(Scan):
 
     def __init__(self, number: int, ranges: RandomScans) -> None:
         self.number, self.ranges = number, ranges
-        rng = np.random.default_rng((number, 1))
+        form = number if ranges.forms is None else number % ranges.forms
+        rng = np.random.default_rng((form, 1))
         h, w = (
             int(4 * rng.integers(ranges.matrix[0] // 4, ranges.matrix[1] // 4 + 1)) for _ in "hw"
         )

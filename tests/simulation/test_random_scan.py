@@ -69,6 +69,13 @@ def test_what_is_drawn_lies_in_its_ranges(bank):
     assert 0 < sum(header.whitened for header in headers) < 60
 
 
+def test_scans_share_as_many_forms_as_are_asked_for(bank):
+    ranges = RandomScans(bank=str(bank), forms=3, **SMALL)
+    headers = [one.header for one in random_scans(0, 12, ranges)]
+    assert len({(header.coils, header.grid, header.whitened) for header in headers}) == 3
+    assert len({header.name for header in headers}) == 12
+
+
 def test_noise_has_the_level_that_the_sample_tells(bank):
     ranges = RandomScans(bank=str(bank), snr=(5.0, 5.0), correlated=0.0, shapes=0.0, **SMALL)
     sample = random_scans(0, 1, ranges)[0][0]

@@ -68,12 +68,16 @@ def configuration(experiment, folders, tmp_path):
             scans.path = str(folders / experiment.partition("_")[0] / split)
         else:
             scans.count = 1
+        if "ranges" in scans:  # of random scans
+            scans.ranges = {**scans.ranges, "bank": None, "matrix": [72, 72]}
     config.protocol = {**config.protocol, "coils": 3, "prescription": {
         **config.protocol.prescription, "matrix": [*MATRIX], "slices": 1}}  # fmt: skip
     arguments = inspect.signature(get_class(config.model._target_)).parameters
     config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
     if "body" in config.model:
         config.model.body = {**config.model.body, **BODY}
+    if "denoiser" in config.model:
+        config.model.denoiser = {**config.model.denoiser, "channels": [2, 3], "blocks": 1}
     config.trainer = {**config.trainer, "accelerator": "cpu", "devices": 1}
     config.data.workers = 0
     return config
