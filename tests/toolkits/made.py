@@ -14,10 +14,12 @@ class Maker:
     Args:
         told: Features of the layers that tell filters how a slice was sampled; empty for none.
         only: How many convolutions of each network have such layers; None for all.
+        series: Whether convolutions go over frames, too.
     """
 
-    def __init__(self, seed=0, told=(), only=None):
+    def __init__(self, seed=0, told=(), only=None, series=False):
         self.generator = torch.Generator().manual_seed(seed)
+        self.series = series
         self.told, self.only = told, only
         self.made = {}
 
@@ -34,7 +36,8 @@ class Maker:
                 self.put(f"{name}.{2 * i + 1}.weight", 1, mean=0.2, deviation=0.05)
 
     def convolution(self, name, *shape, bias=False, modulated=False):
-        self.put(f"{name}.weight", *shape, deviation=0.8 / shape[-1])
+        depth = shape[-1:] if self.series else ()
+        self.put(f"{name}.weight", *shape[:2], *depth, *shape[2:], deviation=0.8 / shape[-1])
         if modulated:
             self.layers(f"{name}.fc", shape[0] * shape[1])
         outputs = shape[1] if shape[-1] == 2 else shape[0]
@@ -116,6 +119,28 @@ def recurrent(blocks=2, channels=3, layers=3, learned=True, scales=1, norm=False
             name = f"initializer.out_blocks.{i}.0"
             maker.convolution(name, channels, sum(HIDDEN[-scales:]), 1, 1, bias=True)
     return maker.made
+
+
+def series(iterations=2, steps=2):
+    """A vSHARP of series."""
+    maker = Maker(series=True)
+    maker.put("learning_rate_eta", steps, mean=0.4, deviation=0.1)
+    maker.put("rho", iterations, mean=0.3, deviation=0.1)
+    for t in range(iterations):
+        maker.unet(f"denoiser_blocks.{t}.", 6, 2, 2, bias=True)
+    maker.dilated()
+    maker.convolution("initializer.out_block", 2, HIDDEN[-1], 1, 1, bias=True)
+    maker.put("initializer.activation.weight", 1, mean=0.25, deviation=0.05)
+    return maker.made
+
+
+def series_names(weights, pools=2):
+    """Return the names that the last block and the head of such a network have."""
+    last = f"up_conv.{pools - 1}."
+    return {
+        name.replace(last, f"{last}0.").replace("conv_out.", f"{last}1."): value
+        for name, value in weights.items()
+    }
 
 
 def legacy(weights, pools=2):

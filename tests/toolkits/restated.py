@@ -35,9 +35,11 @@ def convolved(w, name, x, padding=1, told=None):
         weight = weight * gain.reshape(*weight.shape[:2], 1, 1)
     if f"{name}.bias.0.weight" in w:
         bias = told_layers(w, f"{name}.bias", told)
+    volumes = weight.ndim == 5
     if weight.shape[-1] == 2:
-        return F.conv_transpose2d(x, weight, bias, stride=2)
-    return F.conv2d(x, weight, bias, padding=padding)
+        up = F.conv_transpose3d if volumes else F.conv_transpose2d
+        return up(x, weight, bias, stride=2)
+    return (F.conv3d if volumes else F.conv2d)(x, weight, bias, padding=padding)
 
 
 def told_layers(w, name, told):
@@ -60,18 +62,26 @@ def block(w, name, x, told):
 
 def unet(w, x, told=None):
     pools = len({key.split(".")[1] for key in w if key.startswith("down_sample_layers.")})
-    skips = []
+    skips, pool = [], F.avg_pool3d if x.ndim == 5 else F.avg_pool2d
     for level in range(pools):
         skips.append(block(w, f"down_sample_layers.{level}", x, told))
-        x = F.avg_pool2d(skips[-1], 2)
+        x = pool(skips[-1], 2)
     x = block(w, "conv", x, told)
     for level in range(pools):
         skip = skips.pop()
         x = activated(convolved(w, f"up_transpose_conv.{level}.conv", x, told=told))
-        missing = [skip.shape[-1] - x.shape[-1], skip.shape[-2] - x.shape[-2]]
-        x = F.pad(x, (0, missing[0], 0, missing[1]), "reflect")
+        ends = [a - b for a, b in zip(skip.shape[:1:-1], x.shape[:1:-1], strict=True)]
+        x = F.pad(x, [one for end in ends for one in (0, end)], "reflect")
         x = block(w, f"up_conv.{level}", torch.cat([x, skip], 1), told)
     return convolved(w, "conv_out", x, 0, told)
+
+
+def series_unet(w, x, pools):
+    """Frames (1, c, t, h, w), fewer of them than can be halved so often."""
+    missing = 2**pools - x.shape[2]
+    first = missing // 2
+    x = F.pad(x, (0, 0, 0, 0, first, missing - first))
+    return unet(w, x)[:, :, first : first + x.shape[2] - missing]
 
 
 def normalized(network, x):
@@ -100,8 +110,10 @@ def below(w, prefix):
 def replicated(w, name, x, dilation, told=None):
     size = w[f"{name}.weight"].shape[-1]
     pad = dilation * (size // 2)
-    x = F.pad(x, (pad,) * 4, "replicate")
     weight = w[f"{name}.weight"]
+    x = F.pad(x, (pad,) * (2 * (weight.ndim - 2)), "replicate")
+    if weight.ndim == 5:
+        return F.conv3d(x, weight, w[f"{name}.bias"], dilation=dilation)
     if f"{name}.fc.0.weight" in w:
         gain = F.softplus(told_layers(w, f"{name}.fc", told))
         weight = weight * gain.reshape(*weight.shape[:2], 1, 1)
@@ -126,7 +138,8 @@ def maps(w, kspace, center, centered=True):
 
 
 def scale(kspace, share):
-    values = kspace[kspace.real.sum((1, 2)) + kspace.imag.sum((1, 2)) != 0].abs().flatten()
+    sums = (kspace.real + kspace.imag).flatten(1).sum(1)
+    values = kspace[sums != 0].abs().flatten()
     return values.sort(descending=True).values[int((1 - share) * len(values))]
 
 
@@ -139,7 +152,10 @@ def vsharp(w, y, mask, S, *, start="sense", scales=1, last=None, told=None, norm
     for t, rho in enumerate(w["rho"]):
         weights = below(w, f"denoiser_blocks.{0 if shared else t}.{'unet2d.' if norm else ''}")
         seen = channels(z, x, u / rho)
-        z = complex_image(norm_unet(weights, seen) if norm else unet(weights, seen, told))
+        if seen.ndim == 5:
+            z = complex_image(series_unet(weights, seen, 2))
+        else:
+            z = complex_image(norm_unet(weights, seen) if norm else unet(weights, seen, told))
         for eta in w["learning_rate_eta"]:
             gradient = (S.conj() * ift(mask * (ft(S * x) - y))).sum(0)
             x = x - eta * (gradient + rho * (x - z) + u)

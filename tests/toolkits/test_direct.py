@@ -8,7 +8,9 @@ from torch.nn import functional as F
 from mrirecon.data.collate import collate
 from mrirecon.fourier import fft
 from mrirecon.loading import load_reconstructor
-from mrirecon.reconstructors import ModulatedNetwork
+from mrirecon.networks import DilatedCnn, SeriesUnet
+from mrirecon.reconstructors import ModulatedNetwork, VSharp
+from mrirecon.sensitivity import GivenMaps
 from mrirecon.types import Sample
 from tests.toolkits import made, restated
 
@@ -160,3 +162,33 @@ def test_modulated_networks_learn(tmp_path):
     gains = model.denoisers[0].gains["unet/down_sample_layers/0/layers/0"]
     assert all(one.grad.abs().max() > 0 for one in gains.parameters())
     assert model.initializer.network.layers[0].weight.grad.abs().max() > 0
+
+
+@pytest.mark.parametrize("old", [False, True], ids=["new", "old"])
+def test_vsharp_of_series_makes_the_images_of_direct(old, tmp_path):
+    """All frames together, which share the scale; fewer of them than the U-Net can halve."""
+    weights, maps = made.series(), made.sensitivity()
+    names = made.legacy(weights) if old else made.series_names(weights)
+    path = made.save(tmp_path / "w.pt", names, maps, made.settings("VSharpNet3D", share=0.99))
+    frames = [slice_of(seed=seed)[0] for seed in (3, 4, 5)]
+    _, center = slice_of()
+    y = torch.stack([one.kspace for one in frames], 1).to(torch.complex128)
+    y[:, 1] *= 0.1  # a dark frame
+    batch = collate(
+        [one.replace(kspace=y[:, t].to(torch.complex64)) for t, one in enumerate(frames)]
+    )
+    y = batch.kspace.transpose(0, 1).to(torch.complex128)
+    S = torch.stack([restated.maps(doubled(maps), y[:, t], center) for t in range(3)], 1)
+    divisor = restated.scale(y, 0.99)
+    expected = restated.vsharp(doubled(weights), y / divisor, frames[0].mask, S) * divisor
+    model, _ = load_reconstructor(path)
+    assert model.joint
+    with torch.no_grad():
+        assert_same(model(batch).abs(), expected.float())
+
+
+def test_networks_of_series_and_of_slices_do_not_mix():
+    with pytest.raises(ValueError, match="must both see all frames at once, or both one"):
+        VSharp(GivenMaps(), SeriesUnet(3, 2, 1), 2, 2)
+    with pytest.raises(ValueError, match="a stack of 3 images to one image, and SeriesUnet"):
+        VSharp(GivenMaps(), SeriesUnet(2, 2, 1), 2, 2, initializer=DilatedCnn(joint=True))
