@@ -1,7 +1,11 @@
 r"""Puts the weights of a training run into the package, in half precision, with their recipe.
 
-python data_scripts/package_weights.py outputs/pretrained/whole/checkpoints/best.ckpt pretrained \
-    --bank outputs/anatomy/train.h5
+    python data_scripts/package_weights.py outputs/pretrained/denoiser/checkpoints/best.ckpt \
+        denoiser --model pnp
+    python data_scripts/package_weights.py outputs/pretrained/whole/checkpoints/best.ckpt \
+        pretrained --model pretrained --bank outputs/anatomy/train.h5
+
+The recipe is that of the choice of `model=` that they are for.
 """
 
 import argparse
@@ -12,18 +16,20 @@ import torch
 from hydra import compose, initialize_config_dir
 from tqdm import tqdm
 
-from mrirecon.config import build
+from mrirecon.config import build, plain
 from mrirecon.data import Compose, Undersample
 from mrirecon.data.collate import collate
+from mrirecon.defaults import completed
 from mrirecon.files.places import conf_folder
 from mrirecon.files.writing import atomic
 from mrirecon.loading import load_reconstructor
+from mrirecon.recipes import portable
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.reconstructors.parts.domain import Domain, InputStatistics
 from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.sampling import SamplingPattern
 from mrirecon.simulation import RandomScans, random_scans
-from mrirecon.training.checkpoint import read_checkpoint, written_by
+from mrirecon.training.checkpoint import Recipe, read_checkpoint, written_by
 from mrirecon.weights import registry
 from mrirecon.weights.places import digest
 from mrirecon.weights.safetensors_file import SUFFIX, write_safetensors
@@ -53,14 +59,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("checkpoint", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--model", required=True, help="choice of model= that they are for")
     parser.add_argument("--bank", help="anatomical images, to measure what was learned from")
     parser.add_argument("--scans", type=int, default=400, help="number of random scans for that")
     given = parser.parse_args()
     checkpoint = read_checkpoint(given.checkpoint)
-    if checkpoint.recipe is None:
-        raise SystemExit(f"{given.checkpoint} tells no recipe; take a checkpoint of mrirecon train")
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        config = compose("reconstruct", [f"model={given.model}"])
+    recipe = Recipe(
+        *(portable(completed(plain(config[key], key))) for key in ("model", "preprocessing"))
+    )
     path = registry.PACKAGED / f"{given.name}{SUFFIX}"
-    facts = {"mrirecon": written_by(), "recipe": asdict(checkpoint.recipe), "domain": None}
+    facts = {"mrirecon": written_by(), "recipe": asdict(recipe), "domain": None}
     if given.bank:
         facts["domain"] = asdict(measured_domain(given.checkpoint, given.bank, given.scans))
         print(facts["domain"])

@@ -6,6 +6,7 @@ import torch
 
 from mrirecon.arguments import check_at_least
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.automatic_weight import density
 from mrirecon.reconstructors.parts.data_consistency import proximal_image
 from mrirecon.reconstructors.parts.data_term import DataTerm
@@ -46,6 +47,8 @@ class HqsNet(DenoisingReconstructor, Iterating):
         steps: Conjugate-gradient steps of each.
         combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
             coil images with all measured samples. Training is for the first.
+        partner: Classical method on given maps, whose image is averaged in by what held-out samples
+            ask for, see :func:`~mrirecon.reconstructors.parts.held_out.stacked`; None for none.
         weights: Name of weights in this package to begin with; None begins with random ones.
     """
 
@@ -56,6 +59,7 @@ class HqsNet(DenoisingReconstructor, Iterating):
         iterations: int = 8,
         steps: int = 5,
         combination: Combination = "sense",
+        partner: Reconstructor | None = None,
         weights: str | None = None,
     ) -> None:
         super().__init__()
@@ -66,12 +70,13 @@ class HqsNet(DenoisingReconstructor, Iterating):
             raise ValueError(f"denoiser.images must be 2 in this method, got {images}")
         self.iterations, self.steps = iterations, steps
         self.combine_by(combination)
+        self.partner = partner
         self.schedule = NoiseSchedule(iterations)
         if weights:
             self.weights = weights
             load_packaged(self, weights)
 
-    def combined(self, sample: Sample, maps: Maps) -> Image:
+    def alone(self, sample: Sample, maps: Maps) -> Image:
         for image in self._iterates(sample, maps):  # noqa: B007 - only the last one is wanted
             pass
         return image

@@ -6,7 +6,7 @@ import torch
 
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
-from mrirecon.reconstructors.base import IterativeReconstructor
+from mrirecon.reconstructors.base import IterativeReconstructor, Reconstructor
 from mrirecon.reconstructors.parts.data_consistency import proximal_image
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.denoising import (
@@ -24,6 +24,8 @@ from mrirecon.types import Image, Maps, Sample
 from mrirecon.weights.safetensors_file import load_packaged
 
 AXES = (-2, -1)
+TOLERANCE = 3e-4
+"""Relative change of the image in an iteration at which it stops."""
 STEPS = 8
 """Conjugate-gradient steps in each iteration."""
 
@@ -59,10 +61,10 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         iterations: Largest number of iterations.
         strength: Last level in units of the noise.
         weight: Weight :math:`w` of the denoised image against the data.
-        tolerance: Relative change of the image in an iteration at which it stops; 0 takes all
-            iterations.
         combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
             coil images with all measured samples.
+        partner: Classical method on given maps, whose image is averaged in by what held-out samples
+            ask for, see :func:`~mrirecon.reconstructors.parts.held_out.stacked`; None for none.
         weights: Name of weights in this package for the denoiser; None begins with random ones.
     """
 
@@ -74,25 +76,26 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         iterations: int = 24,
         strength: float = 1.0,
         weight: float = PRIOR,
-        tolerance: float = 0.0,
         combination: Combination = "sense",
+        partner: Reconstructor | None = None,
         weights: str | None = None,
     ) -> None:
         super().__init__()
         check_at_least(1, iterations=iterations)
-        check_not_negative(tolerance=tolerance, strength=strength)
+        check_not_negative(strength=strength)
         if weight <= 0:
             raise ValueError(f"weight must be positive, got {weight}")
         self.sensitivity = sensitivity
         self.denoiser = NoiseLevelUnet() if denoiser is None else denoiser
         self.splitting, self.iterations = splitting, iterations
-        self.strength, self.weight, self.tolerance = strength, weight, tolerance
+        self.strength, self.weight = strength, weight
         self.combine_by(combination)
+        self.partner = partner
         if weights:
             self.weights = weights
             load_packaged(self.denoiser, weights, "denoiser.")
 
-    def combined(self, sample: Sample, maps: Maps) -> Image:
+    def alone(self, sample: Sample, maps: Maps) -> Image:
         return self._solve(sample, maps, False).x
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
@@ -109,7 +112,7 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         weights = self.weight * (noise[..., 0] / levels).square()
         x = data.warm_start()
         u = torch.zeros_like(x)
-        progress = Progress(x, self.tolerance, AXES, data.value if trace else None)
+        progress = Progress(x, TOLERANCE, AXES, data.value if trace else None)
         for k in range(self.iterations):
             level = levels[..., k].reshape(-1)
             way = 0 if self.splitting == "red" else k

@@ -13,7 +13,9 @@ from mrirecon.networks.noise_level_unet import NoiseLevelUnet
 from mrirecon.reconstructors.base import CoilImages, Reconstructor
 from mrirecon.reconstructors.parts.automatic_weight import sample_noise_std
 from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.held_out import stacked
 from mrirecon.reconstructors.parts.unrolled import coil_maps
+from mrirecon.sensitivity import PhasedMaps
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
 
@@ -35,24 +37,43 @@ class DenoisingReconstructor(Reconstructor):
         sensitivity: Estimator of the coil sensitivities.
         denoiser: Denoiser, with the number of ``images`` that it sees together.
         rss: Whether coil images are combined by their root-sum-of-squares.
+        partner: Classical method on given maps, whose image is averaged in as held-out samples ask
+            for; not in training. None for none.
     """
 
     sensitivity: SensitivityEstimator
     denoiser: NoiseLevelUnet
     rss: bool = False
+    partner: Reconstructor | None
 
     def combine_by(self, combination: Combination) -> None:
         """Choose the image that :meth:`forward` returns."""
         self.rss = combination == "rss"
 
     @abstractmethod
-    def combined(self, sample: Sample, maps: Maps) -> Image:
-        """Return the coil-combined image.
+    def alone(self, sample: Sample, maps: Maps) -> Image:
+        """Return the coil-combined image without a partner.
 
         Args:
             sample: One slice or a batch.
             maps: Coil sensitivities of the same slices.
         """
+
+    def combined(self, sample: Sample, maps: Maps) -> Image:
+        """Return the coil-combined image, averaged with that of the partner where there is one."""
+        if self.partner is None or self.training:
+            return self.alone(sample, maps)
+        # A phase that is only known in part breaks up wavelets; it does networks good.
+        phased = self.sensitivity
+        plain = coil_maps(phased.sensitivity if isinstance(phased, PhasedMaps) else phased, sample)
+        turn = (maps.conj() * plain).sum(-3)
+        partner = self.partner
+
+        def beside(some: Sample, _maps: Maps) -> Image:
+            image: Image = turn * partner(some.replace(maps=plain))
+            return image
+
+        return stacked(self.alone, beside, sample, maps)
 
     def finished(
         self, image: Image, sample: Sample, maps: Maps, canvas: tuple[int, int] | None = None
