@@ -86,22 +86,24 @@ def test_the_first_is_taken_where_nothing_can_be_held_out():
     assert torch.equal(found, image)
 
 
-class Nothing(HqsNet):
-    """A network that finds nothing."""
+class Wrong(HqsNet):
+    """A network that finds something else."""
 
-    def alone(self, sample, maps):
-        return torch.zeros_like(sample.kspace[..., 0, :, :])
+    def alone(self, sample, maps):  # noqa: ARG002
+        generator = torch.Generator().manual_seed(0)
+        size = sample.kspace.shape[-2:]
+        return 1e3 * torch.randn(2, *size, dtype=torch.complex64, generator=generator)
 
 
 def test_a_partner_takes_over_where_a_network_fails_but_not_in_training():
     whole, _ = sample(EquispacedLines(2, acs=12))
     partner = CgSense(GivenMaps())
-    method = Nothing(PhasedMaps(GivenMaps()), partner=partner).eval()
+    method = Wrong(PhasedMaps(GivenMaps()), partner=partner).eval()
     expected = partner(whole)
     with torch.no_grad():
-        assert (method(whole).abs() - expected.abs()).norm() < 1e-4 * expected.norm()
-        assert not method.train()(whole).any()
+        assert (method(whole).abs() - expected.abs()).norm() < 2e-2 * expected.norm()
+        assert torch.equal(method.train()(whole), method.alone(whole, whole.maps))
         phase = method.eval()(whole) / expected
     maps = method.sensitivity(whole)
     turn = (maps.conj() * whole.maps).sum(-3)
-    assert ((phase - turn) * expected.abs()).norm() < 1e-3 * expected.norm()
+    assert ((phase - turn) * expected.abs()).norm() < 3e-2 * expected.norm()
