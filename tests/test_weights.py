@@ -193,6 +193,10 @@ def test_a_commit_is_fetched_whole_and_used_by_name(folder, library, repository,
         patch.setattr(sys, "argv", sys_argv)
         cli.main()
     assert list((tmp_path / "out").glob("*.h5"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["mrirecon", "convert", f"zoo:{NAME}", f"{tmp_path}/own.ckpt"])
+        cli.main()
+    assert len(load_reconstructor(tmp_path / "own.ckpt")[0].cascades) == 1
     # again: nothing is fetched twice
     library.asked.clear()
     code, out, _ = models("fetch", NAME, "--revision", COMMIT, capsys=capsys)

@@ -23,24 +23,28 @@ from mrirecon.files import Kind, Untouchable, atomic, mark, refuse_existing
 from mrirecon.loading import public_recipe
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe, read_checkpoint, written_by
+from mrirecon.weights import weights_file
 
 
 def main() -> None:
     """Read, recognize, check and write."""
     parser = plain_parser("convert", __doc__)
-    parser.add_argument("weights", type=Path, help="a state dict or a Lightning checkpoint")
+    parser.add_argument(
+        "weights", help="a state dict or a Lightning checkpoint, or zoo:NAME of `mrirecon models`"
+    )
     parser.add_argument("output", type=Path, help="the checkpoint to write, for instance NAME.ckpt")
     parser.add_argument("--overwrite", action="store_true")
     arguments = parser.parse_args()
     with told("convert"):
-        Untouchable([arguments.weights]).refuse([arguments.output])
+        source = Path(weights_file(arguments.weights))
+        Untouchable([source]).refuse([arguments.output])
         refuse_existing(
             arguments.output, arguments.overwrite, Kind.CHECKPOINT, choice="give --overwrite"
         )
-        found = read_checkpoint(arguments.weights)
+        found = read_checkpoint(source)
         if found.recipe:
             raise ConfigError(
-                f"{arguments.weights} is a checkpoint of mrirecon already; expected public weights"
+                f"{source} is a checkpoint of mrirecon already; expected public weights"
             )
         weights, recipe = found.named(), public_recipe(found)
         checkpoint(weights, recipe, arguments.output, arguments.overwrite)
