@@ -31,9 +31,10 @@ EXPORTING = ("torch.nn", "mrirecon.data")
 """Packages that export such classes beside others."""
 MODULES = ("mrirecon.reconstructors", "mrirecon.networks", "mrirecon.sensitivity", "torch.nn")
 """Where only modules are parts of methods; what else is there serves them."""
-LOCAL = ("folder", "gigabytes", "weights")
-"""Arguments of this package's classes that belong to a machine and its user, not to a method; and
-the weights that a network began with, where the recipe comes with its own."""
+LOCAL = ("folder", "gigabytes")
+"""Arguments of this package's classes that belong to a machine and its user, not to a method."""
+BEGINNING = ("weights",)
+"""Arguments that tell what a network began with: a recipe comes with weights of its own."""
 NOBODYS = ("mrirecon", "torch", "numpy", "scipy", "hydra", "omegaconf", "pytorch_lightning")
 """Packages that hold no methods of the user's own, which nobody needs to trust."""
 DEPTH, ENTRIES, LENGTH = 40, 20_000, 10_000  # far beyond any real recipe
@@ -97,13 +98,17 @@ def targets(node: Any) -> set[str]:
 
 
 def portable(node: Any) -> Any:
-    """Return a node without the arguments that belong to a machine, such as folders of caches."""
+    """Return a node without what belongs to a machine, such as folders of caches, or is past."""
     if isinstance(node, list):
         return [portable(child) for child in node]
     if not isinstance(node, dict):
         return node
     ours = str(node.get("_target_")).startswith("mrirecon.")
-    return {key: portable(child) for key, child in node.items() if not (ours and key in LOCAL)}
+    return {
+        key: portable(child)
+        for key, child in node.items()
+        if not (ours and key in (*LOCAL, *BEGINNING))
+    }
 
 
 def _copied(value: Any, key: str, depth: int, count: Counter[str]) -> Any:
