@@ -9,27 +9,32 @@ The recipe is that of the choice of `model=` that they are for.
 """
 
 import argparse
-from dataclasses import asdict, fields
+import sys
+from dataclasses import asdict, fields, replace
 from pathlib import Path
 
 import torch
 from hydra import compose, initialize_config_dir
+from torch import Tensor
 from tqdm import tqdm
 
+from mrirecon.building import build_node
 from mrirecon.config import build, plain
 from mrirecon.data import Compose, Undersample
 from mrirecon.data.collate import collate
 from mrirecon.defaults import completed
+from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files.places import conf_folder
 from mrirecon.files.writing import atomic
-from mrirecon.loading import load_reconstructor
+from mrirecon.loading import load_reconstructor, load_weights
 from mrirecon.recipes import portable
+from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.reconstructors.parts.domain import Domain, InputStatistics
 from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.sampling import SamplingPattern
 from mrirecon.simulation import RandomScans, random_scans
-from mrirecon.training.checkpoint import Recipe, read_checkpoint, written_by
+from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint, written_by
 from mrirecon.weights import registry
 from mrirecon.weights.places import digest
 from mrirecon.weights.safetensors_file import SUFFIX, write_safetensors
@@ -39,7 +44,11 @@ from mrirecon.weights.safetensors_file import SUFFIX, write_safetensors
 def measured_domain(checkpoint: Path, bank: str, count: int) -> Domain:
     """Return the ranges of what the recipe `pretrained` draws, with the images of these weights."""
     method, prepare = load_reconstructor(checkpoint)
-    assert isinstance(method, DenoisingReconstructor)
+    if not isinstance(method, DenoisingReconstructor):
+        raise ConfigError(
+            f"{checkpoint} holds a {type(method).__name__}, whose domain cannot be measured; leave "
+            "--bank out"
+        )
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         pattern = build(compose("train", ["sampling=any"]).sampling, SamplingPattern, "sampling")
     prepare = Compose([Undersample(pattern), prepare])
@@ -54,6 +63,19 @@ def measured_domain(checkpoint: Path, bank: str, count: int) -> Domain:
     )
 
 
+def fitting(recipe: Recipe, checkpoint: Checkpoint, path: Path) -> dict[str, Tensor]:
+    """Return those of the weights that belong to the model of a recipe, which must be all of its.
+
+    Raises:
+        ConfigError: When they do not fit.
+    """
+    model = build_node(recipe.model, Reconstructor, "model")
+    names = model.state_dict().keys()
+    kept = {name: value for name, value in checkpoint.weights.items() if name in names}
+    load_weights(model, replace(checkpoint, weights=kept, recipe=recipe), str(path))
+    return kept
+
+
 def main() -> None:
     """Write the file and print what its entry has to say."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -63,20 +85,33 @@ def main() -> None:
     parser.add_argument("--bank", help="anatomical images, to measure what was learned from")
     parser.add_argument("--scans", type=int, default=400, help="number of random scans for that")
     given = parser.parse_args()
+    try:
+        package(given)
+    except MriReconError as error:
+        sys.exit(f"package_weights.py: {error}")
+
+
+def package(given: argparse.Namespace) -> None:
+    """Write the file.
+
+    Raises:
+        MriReconError: When the checkpoint or the images cannot be used, or the file is there.
+    """
     checkpoint = read_checkpoint(given.checkpoint)
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose("reconstruct", [f"model={given.model}"])
     recipe = Recipe(
         *(portable(completed(plain(config[key], key))) for key in ("model", "preprocessing"))
     )
+    weights = fitting(recipe, checkpoint, given.checkpoint)
     path = registry.PACKAGED / f"{given.name}{SUFFIX}"
     facts = {"mrirecon": written_by(), "recipe": asdict(recipe), "domain": None}
     if given.bank:
         facts["domain"] = asdict(measured_domain(given.checkpoint, given.bank, given.scans))
         print(facts["domain"])
     with atomic(path) as temporary:
-        write_safetensors(temporary, checkpoint.weights, facts)
-    numbers = sum(tensor.numel() for tensor in checkpoint.weights.values())
+        write_safetensors(temporary, weights, facts)
+    numbers = sum(tensor.numel() for tensor in weights.values())
     print(f"{path}: {numbers:,} weights, {path.stat().st_size / 1e6:.1f} MB, {digest(path)}")
 
 

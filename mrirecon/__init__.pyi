@@ -35,9 +35,11 @@ from .reconstructors.learned.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsN
 from .reconstructors.learned.cascade_net import CascadeNet as CascadeNet
 from .reconstructors.learned.deep_unrolled import DeepUnrolled as DeepUnrolled
 from .reconstructors.learned.fi_varnet import FiVarNet as FiVarNet
+from .reconstructors.learned.hqs_net import HqsNet as HqsNet
 from .reconstructors.learned.ista_net import IstaNet as IstaNet
 from .reconstructors.learned.lpd_net import LpdNet as LpdNet
 from .reconstructors.learned.modl import MoDL as MoDL
+from .reconstructors.learned.plug_and_play import PlugAndPlay as PlugAndPlay
 from .reconstructors.learned.recurrent_varnet import RecurrentVarNet as RecurrentVarNet
 from .reconstructors.learned.rim import Rim as Rim
 from .reconstructors.learned.unet import UNet as UNet

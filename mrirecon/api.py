@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,52 +19,82 @@ from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.evaluation.protocol import Protocol, Score, score
 from mrirecon.files import conf_folder
 from mrirecon.image_series import ImageSeries
-from mrirecon.loading import load_reconstructor
+from mrirecon.loading import load_with_domain
 from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.privacy import identified
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import series_of
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.learned.guarded import guarded
 from mrirecon.sampling import SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
+from mrirecon.training.checkpoint import read_checkpoint
 from mrirecon.types import Sample
 from mrirecon.weights import weights_file
+from mrirecon.weights.safetensors_file import packaged_file
 
 Source = str | Path | Scan | Sample | np.ndarray | Tensor
 
 
-def load(name: str | Path, trust: Collection[str] = ()) -> Method:
-    """Load a method: a checkpoint, or one of the shipped classical methods by its name.
+def load(
+    name: str | Path, trust: Collection[str] = (), *, fallback: str | Reconstructor | None = None
+) -> Method:
+    """Load a method by its name, classical or with weights of this package, or a checkpoint.
 
     Args:
-        name: Path of a checkpoint of ``mrirecon train`` or of public weights, ``zoo:`` and the name
-            of weights that ``mrirecon models`` lists, or what ``model=`` of ``mrirecon
-            reconstruct`` chooses, such as ``"cg_sense"``.
+        name: What ``model=`` of ``mrirecon reconstruct`` chooses, such as ``"cg_sense"`` or
+            ``"pnp"``; or the path of a checkpoint of ``mrirecon train`` or of public weights, or
+            ``zoo:`` and the name of weights that ``mrirecon models`` lists.
         trust: Packages whose classes the checkpoint may name.
+        fallback: Classical method for planes that are unlike what the weights have learned from,
+            or what ``fallback=`` of ``mrirecon reconstruct`` chooses, such as ``"l1_wavelet"``;
+            None takes none.
 
     Raises:
         ConfigError: When there is neither such a file nor such a method, the checkpoint does not
-            fit, or a learned method is named without weights.
+            fit, a learned method is named without weights, or the weights do not tell what they
+            have learned from and there is a fallback.
     """
+    if not Path(name).is_file() and (config := composed("reconstruct", str(name))) is not None:
+        return _named(str(name), config, fallback)
     name = weights_file(name)
-    file = Path(name).is_file()
-    if not file and (config := composed("reconstruct", str(name))) is not None:
-        reconstructor = build_node(config["model"], Reconstructor, "model")
-        if reconstructor.trainable:
-            raise ConfigError(
-                f"{name} is a learned method; load a checkpoint of it, which `mrirecon train "
-                f"model={name}` makes"
-            )
-        transform = build_callable(config["preprocessing"], "preprocessing")
-        used = {key: config[key] for key in ("model", "preprocessing")}
-        return Method(reconstructor.eval(), transform, config=yaml.safe_dump(used))
-    if not file and Path(name).suffix == "":
+    if not Path(name).is_file() and Path(name).suffix == "":
         known = ", ".join(choices("model", [conf_folder()]))
         raise ConfigError(f"{name}: no such file, nor a shipped method; found {known}")
-    return Method(*load_reconstructor(name, trust), checkpoint=identified(name))
+    reconstructor, transform, domain = load_with_domain(name, trust)
+    reconstructor = guarded(reconstructor, domain, str(name), _fallback(fallback))
+    return Method(reconstructor.eval(), transform, checkpoint=identified(name))
+
+
+def _named(name: str, config: dict[str, Any], fallback: str | Reconstructor | None) -> Method:
+    reconstructor, path = build_node(config["model"], Reconstructor, "model"), ""
+    domain = None
+    if reconstructor.weights:
+        path = str(packaged_file(reconstructor.weights))
+        domain = read_checkpoint(path).domain
+    elif reconstructor.trainable:
+        raise ConfigError(
+            f"{name} is a learned method; load a checkpoint of it, which `mrirecon train "
+            f"model={name}` makes"
+        )
+    reconstructor = guarded(reconstructor, domain, path, _fallback(fallback))
+    transform = build_callable(config["preprocessing"], "preprocessing")
+    used = yaml.safe_dump(config)
+    return Method(
+        reconstructor.eval(), transform, config=used, checkpoint=identified(path) if path else ""
+    )
+
+
+def _fallback(method: str | Reconstructor | None) -> Reconstructor | None:
+    if not isinstance(method, str):
+        return method
+    if (config := composed("reconstruct", method, "fallback")) is None:
+        known = ", ".join(choices("fallback", [conf_folder()]))
+        raise ConfigError(f"fallback: {method} is not shipped; choose one of {known}")
+    return build_node(config["fallback"], Reconstructor, "fallback")
 
 
 def reconstruct(

@@ -102,11 +102,17 @@ def plain(config: Any, key: str) -> Any:
         raise ConfigError(f"{key}: {reason}") from error
 
 
-def composed(command: str, model: str) -> dict[str, Any] | None:
-    """Return the configuration of a command with this model; None when it ships no such model."""
+def composed(command: str, choice: str, group: str = "model") -> dict[str, Any] | None:
+    """Return the model and preprocessing of a command; None when no such choice is shipped.
+
+    Args:
+        command: Name of the command.
+        choice: What a group of its configuration is set to.
+        group: The group, which is returned, too.
+    """
     folder = conf_folder()
-    if model not in choices("model", [folder]):
+    if choice not in choices(group, [folder]):
         return None
     with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
-        config = compose(command, [f"model={model}"])
-    return {key: plain(config[key], key) for key in ("model", "preprocessing")}
+        config = compose(command, [f"{group}={choice}"])
+    return {key: plain(config[key], key) for key in {group, "model", "preprocessing"}}

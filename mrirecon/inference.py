@@ -14,6 +14,8 @@ from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.errors import ConfigError
 from mrirecon.image import center_fit
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.learned.guarded import unguarded
+from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.types import Sample, Transform, Volume
 
@@ -69,16 +71,24 @@ def reconstruct_complex(
 
     def with_phase(image: Tensor) -> Tensor:
         if image.any() and not image.imag.any():
+            name = type(unguarded(reconstructor)).__name__
             raise ConfigError(
-                f"image=complex: the images of {type(reconstructor).__name__} have no phase, for "
-                "it combines the coils by root-sum-of-squares or takes the phase away; choose "
-                "image=magnitude, or a method that combines coils with sensitivities (cg_sense)"
+                f"image=complex: the images of {name} have no phase, for it combines the coils by "
+                "root-sum-of-squares or takes the phase away; choose image=magnitude, "
+                f"{_with_phase(reconstructor)}or a method that combines coils with sensitivities "
+                "(cg_sense)"
             )
         return image
 
     return _reconstructed(
         scan, reconstructor, transform, batch_size, device, progress, planes, with_phase
     )
+
+
+def _with_phase(reconstructor: Reconstructor) -> str:
+    """Say how this method keeps the phase, if it can."""
+    able = isinstance(unguarded(reconstructor), DenoisingReconstructor)
+    return "model.combination=sense, " if able else ""
 
 
 def _reconstructed(

@@ -53,6 +53,17 @@ def load_reconstructor(
         reconstructor, transform = load_reconstructor("run/checkpoints/best.ckpt")
         volume = reconstruct_scan(open_scan("scan.h5"), reconstructor, transform)
     """
+    return load_with_domain(path, trust)[:2]
+
+
+def load_with_domain(
+    path: str | Path, trust: Collection[str] = ()
+) -> tuple[Reconstructor, Transform, Any]:
+    """Like :func:`load_reconstructor`, with the ``domain`` of the checkpoint.
+
+    Raises:
+        ConfigError: As there.
+    """
     path = weights_file(path)
     checkpoint = read_checkpoint(path)
     recipe = checkpoint.recipe or public_recipe(checkpoint)
@@ -64,7 +75,7 @@ def load_reconstructor(
     except ConfigError as error:
         raise ConfigError(f"checkpoint: {path}: {error}") from error
     load_weights(reconstructor, checkpoint, str(path))
-    return reconstructor.eval(), transform
+    return reconstructor.eval(), transform, checkpoint.domain
 
 
 def public_recipe(checkpoint: Checkpoint) -> Recipe:

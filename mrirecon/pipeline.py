@@ -22,13 +22,14 @@ from mrirecon.readers import FileScan
 from mrirecon.reconstruction import Provenance, Reconstruction, planes_of, split_series
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
-from mrirecon.reconstructors.learned.guarded import Guarded
+from mrirecon.reconstructors.learned.guarded import unguarded, watched
 from mrirecon.sampling import Coverage, SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection
 from mrirecon.types import Sample, Transform
 
 Seconds = tuple[tuple[str, float], ...]
+EMPTY = "the image is zero everywhere; is the k-space empty?"
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,8 @@ class Method:
     @property
     def name(self) -> str:
         """Class of the reconstructor, what fills partial Fourier, and whether it is fitted."""
-        inner = self.reconstructor
+        inner = unguarded(self.reconstructor)
         name = type(inner).__name__
-        if isinstance(inner, Guarded):
-            name = type(inner.reconstructor).__name__
         if isinstance(inner, PartialFourier):
             name = f"{type(inner.reconstructor).__name__} with {inner.label}"
         return f"{name} fitted to the scan" if self.adaptation else name
@@ -138,15 +137,16 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         used.add(sample)
         return sample
 
-    planes = (reconstruct_complex if request.phase else reconstruct_scan)(
-        timed,
-        method.reconstructor,
-        counted,
-        batch_size=request.batch_size,
-        device=method.device,
-        progress=request.progress,
-        planes=numbers,
-    )
+    with watched(method.reconstructor) as doubts:
+        planes = (reconstruct_complex if request.phase else reconstruct_scan)(
+            timed,
+            method.reconstructor,
+            counted,
+            batch_size=request.batch_size,
+            device=method.device,
+            progress=request.progress,
+            planes=numbers,
+        )
     file = scan.path if isinstance(scan, FileScan) else Path(scan.header.name)
     if not planes.isfinite().all():
         raise RawDataError(
@@ -163,7 +163,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         adaptation=adaptation,
     )
     header, made = recorded(scan.header, raw, made, file, request.disclosure)
-    header = replace(header, notes=(*header.notes, *remarks, *filter(None, [used.note()])))
+    header = replace(header, notes=(*header.notes, *remarks, *doubts, *filter(None, [used.note()])))
     notes = [*adaptation[:1], *remarks]
     if method.sampling is not None and measured.acceleration > 1:
         notes.append(f"The scan itself has {measured.text()}; sampling= takes away from that.")
@@ -179,7 +179,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         seconds,
         tuple(notes),
         used.text(),
-        () if planes.any() else ("the image is zero everywhere; is the k-space empty?",),
+        (*doubts, *(() if planes.any() else (EMPTY,))),
     )
 
 

@@ -19,9 +19,7 @@ from mrirecon.pipeline import Method
 from mrirecon.privacy import identified
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
-from mrirecon.reconstructors.learned.guarded import Guarded
-from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
-from mrirecon.reconstructors.parts.domain import Domain
+from mrirecon.reconstructors.learned.guarded import guarded, unguarded
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.checkpoint import read_checkpoint
 from mrirecon.weights.safetensors_file import packaged_file
@@ -79,7 +77,16 @@ def build_method(
             "train one with `mrirecon train`, fit it to each scan with adaptation=zs_ssl, or "
             "choose model=cg_sense"
         )
-    reconstructor = _guarded(reconstructor, domain, tree["fallback"])
+    fallback = None
+    if tree["fallback"] is not None:
+        fallback = build_node(tree["fallback"], Reconstructor, "fallback")
+    if adaptation and fallback:
+        raise ConfigError(
+            "fallback: a network that is fitted to the scan has learned from it and leaves no "
+            "range; use either fallback or adaptation"
+        )
+    if not adaptation:
+        reconstructor = guarded(reconstructor, domain, str(checkpoint_path), fallback)
     if tree["partial_fourier"] is not None:
         reconstructor = _with_partial_fourier(tree["partial_fourier"], reconstructor)
     transform = build_callable(tree["preprocessing"], "preprocessing")
@@ -95,23 +102,6 @@ def build_method(
         identified(checkpoint_path) if checkpoint_path else "",
         adaptation,
     )
-
-
-def _guarded(
-    reconstructor: Reconstructor, domain: Any, fallback: dict[str, Any] | None
-) -> Reconstructor:
-    """Let a method that tells what it has learned from look at each slice."""
-    if isinstance(reconstructor, DenoisingReconstructor) and domain is not None:
-        other = None if fallback is None else build_node(fallback, Reconstructor, "fallback")
-        if other is not None and other.trainable:
-            raise ConfigError("fallback: choose a classical method, such as fallback=l1_wavelet")
-        return Guarded(reconstructor, Domain.of(domain), other)
-    if fallback is not None:
-        raise ConfigError(
-            f"fallback: nobody knows what {type(reconstructor).__name__} has learned from, so it "
-            "has no range to leave; use fallback with model=pretrained"
-        )
-    return reconstructor
 
 
 def find_device(name: str) -> torch.device:
@@ -154,7 +144,7 @@ def no_gpu() -> str:
 def _with_partial_fourier(node: dict[str, Any], reconstructor: Reconstructor) -> Reconstructor:
     if reconstructor.trainable:
         raise ConfigError(
-            f"partial_fourier: {type(reconstructor).__name__} is told what was not measured "
-            "and fills it in itself; use partial_fourier with classical methods"
+            f"partial_fourier: {type(unguarded(reconstructor)).__name__} is told what was not "
+            "measured and fills it in itself; use partial_fourier with classical methods"
         )
     return build_node(node, PartialFourier, "partial_fourier", reconstructor=reconstructor)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -14,6 +15,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.files.writing import atomic
 from mrirecon.hdf5_output import created_hdf5
 
+SCRIPT = "data_scripts/anatomy_bank.py"
 LEVELS = 1023
 """Steps of brightness that are stored, from 0 to the brightest thousandth of an image."""
 
@@ -81,21 +83,29 @@ def read_bank(path: str) -> tuple[AnatomyImage, ...]:
     Raises:
         RawDataError: When it is no such file.
     """
+    with _bank(path) as file:
+        images = file["images"]
+        found = tuple(
+            AnatomyImage(
+                images[name][()].astype(np.float32) / LEVELS,
+                float(images[name].attrs["spacing"]),
+                str(images[name].attrs["source"]),
+            )
+            for name in sorted(images)
+        )
+    if not found:
+        raise RawDataError(f"{path} holds no images; give {SCRIPT} something to collect")
+    return found
+
+
+@contextmanager
+def _bank(path: str) -> Iterator[h5py.File]:
     try:
         with h5py.File(path) as file:
-            images = file["images"]
-            return tuple(
-                AnatomyImage(
-                    images[name][()].astype(np.float32) / LEVELS,
-                    float(images[name].attrs["spacing"]),
-                    str(images[name].attrs["source"]),
-                )
-                for name in sorted(images)
-            )
-    except (OSError, KeyError, ValueError, TypeError) as error:
+            yield file
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise RawDataError(
-            f"{path} is no file of anatomical images ({error}); make one by "
-            "`python data_scripts/anatomy_bank.py`"
+            f"{path} is no file of anatomical images ({error}); make one by `python {SCRIPT}`"
         ) from error
 
 
@@ -103,10 +113,7 @@ def sources_of(path: str) -> tuple[Source, ...]:
     """Return what the images of a file were taken of.
 
     Raises:
-        RawDataError: When it is no such file.
+        RawDataError: When :func:`write_bank` did not write it.
     """
-    try:
-        with h5py.File(path) as file:
-            return tuple(Source(**source) for source in json.loads(file.attrs["sources"]))
-    except (OSError, KeyError, ValueError, TypeError) as error:
-        raise RawDataError(f"{path} is no file of anatomical images ({error})") from error
+    with _bank(path) as file:
+        return tuple(Source(**source) for source in json.loads(file.attrs["sources"]))

@@ -27,6 +27,8 @@ from mrirecon.simulation.receiver_noise import (
 from mrirecon.simulation.threads import single_thread
 from mrirecon.types import Sample
 
+COILS = 32
+"""Most coils of a random scan."""
 _FINE = 2
 """Points of the object per pixel and axis: k-space is truncated, as by a scanner."""
 _NODES = 24
@@ -63,8 +65,21 @@ class RandomScans:
         check_at_least(1, coils=min(self.coils))
         check_at_least(32, matrix=min(self.matrix))
         check_at_least(1, forms=self.forms or 1)
-        if not 0 < self.snr[0] <= self.snr[1]:
-            raise ConfigError(f"snr is {self.snr}; expected a lesser and a larger positive number")
+        if max(self.coils) > COILS:
+            raise ConfigError(f"coils is {self.coils}; expected at most {COILS}")
+        clean = tuple(self.snr) == (np.inf, np.inf)
+        if not (clean or 0 < self.snr[0] <= self.snr[1] < np.inf):
+            raise ConfigError(
+                f"snr is {self.snr}; expected a lesser and a larger positive number, both of them "
+                "infinite for no noise"
+            )
+        for name in ("coils", "matrix"):
+            low, high = getattr(self, name)
+            if low > high:
+                raise ConfigError(f"{name} is {(low, high)}; expected the lesser number first")
+        for name in ("shapes", "correlated"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected a share in [0, 1]")
 
 
 class RandomScan(Scan):

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from mrirecon.errors import ConfigError
@@ -26,7 +26,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             told = file.metadata() or {}
         facts = {name: json.loads(value) for name, value in told.items() if name in FACTS}
-    except (OSError, SafetensorError, ValueError) as error:
+    except (OSError, SafetensorError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(
             f"checkpoint: {path} is no readable safetensors file ({error}); copy it again"
         ) from error
@@ -40,15 +40,26 @@ FACTS = ("mrirecon", "recipe", "domain")
 
 
 def write_safetensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, Any]) -> None:
-    """Write tensors in half precision, and facts about them.
+    """Write floating-point tensors in half precision, other ones as they are, and facts.
 
     Args:
         path: Path of the new file.
         tensors: Tensors by name.
         facts: Plain data by the names of :data:`FACTS`.
+
+    Raises:
+        ConfigError: When a weight is too large for half precision.
     """
-    half = {name: tensor.half().contiguous() for name, tensor in tensors.items()}
-    save_file(half, path, {name: json.dumps(facts[name]) for name in FACTS})
+    half = {
+        name: (tensor.half() if tensor.is_floating_point() else tensor).clone().contiguous()
+        for name, tensor in tensors.items()
+    }
+    if lost := [name for name in half if not torch.isfinite(half[name]).all()]:
+        raise ConfigError(
+            f"{path.name}: {lost[0]} holds values that are not finite in half precision, which "
+            f"ends at {torch.finfo(torch.float16).max:g}; train again with smaller weights"
+        )
+    path.write_bytes(save(half, {name: json.dumps(facts[name]) for name in FACTS}))
 
 
 def packaged_file(name: str) -> Path:

@@ -1,24 +1,46 @@
 """A learned method that says when a scan is unlike what it has learned from."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
 import torch
 
+from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.reconstructors.parts.domain import Domain, InputStatistics
 from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.types import Image, Sample
 
+SHOWN = 8
+"""Numbers of planes that are written out."""
+
+
+@dataclass
+class Watch:
+    """What a :class:`Guarded` method has found since somebody began to watch it.
+
+    Attributes:
+        planes: Number of planes.
+        outside: Key of each plane outside of the domain, and the reasons.
+    """
+
+    planes: int = 0
+    outside: list[tuple[Any, list[str]]] = field(default_factory=list)
+
 
 class Guarded(Reconstructor):
     """Compares each slice, and the image made of it, with the domain of the weights.
 
-    Outside of it the image may look right and be wrong. A warning tells the reason; where another
-    method is given, it makes the image of that slice instead.
+    Outside of it the image may look right and be wrong. :func:`watched` tells the reasons; where
+    another method is given, it makes the image of that slice instead.
 
     Args:
         reconstructor: The learned method.
         domain: Ranges that it has learned from.
-        fallback: Method that takes its place outside of them; None only warns.
+        fallback: Method that takes its place outside of them; None only tells the reasons.
     """
 
     def __init__(
@@ -30,6 +52,7 @@ class Guarded(Reconstructor):
         super().__init__()
         self.reconstructor, self.domain, self.fallback = reconstructor, domain, fallback
         self.weights = reconstructor.weights
+        self._watch: Watch | None = None
 
     def forward(self, sample: Sample) -> Image:
         """Return the image of the method, and that of the other one outside of the domain."""
@@ -43,26 +66,93 @@ class Guarded(Reconstructor):
         maps = coil_maps(self.reconstructor.sensitivity, sample)
         image = self.reconstructor.combined(sample, maps)
         found = self.reconstructor.finished(image, sample, maps, canvas)
-        if self.fallback is None:
+        if self.fallback is None and self._watch is None:
             return found
-        outside = [bool(r) for r in self.domain.reasons(InputStatistics.of(sample, maps, image))]
-        if not any(outside):
+        reasons = self.domain.reasons(InputStatistics.of(sample, maps, image))
+        if self._watch is not None:
+            self._watch.planes += len(reasons)
+            keys = (sample.key or [()] * len(reasons)) if found.ndim > 2 else (sample.key,)
+            self._watch.outside += [(k, r) for k, r in zip(keys, reasons, strict=True) if r]
+        if self.fallback is None or not any(reasons):
             return found
         other = self.fallback(sample) if canvas is None else self.fallback.on_canvas(sample, canvas)
-        chosen = torch.tensor(outside, device=found.device).reshape(found.shape[:-2])
-        return torch.where(chosen[..., None, None], other, found)
+        chosen = torch.tensor([bool(r) for r in reasons], device=found.device)
+        return torch.where(chosen.reshape(*found.shape[:-2], 1, 1), other, found)
 
-    def remarks(self, sample: Sample) -> tuple[str, ...]:
-        """Say why a scan is unlike what the weights have learned from, if it is."""
-        maps = coil_maps(self.reconstructor.sensitivity, sample)
-        with torch.no_grad():
-            image = self.reconstructor.combined(sample, maps)
-        reasons = self.domain.reasons(InputStatistics.of(sample, maps, image))
+    @contextmanager
+    def watched(self) -> Iterator[Watch]:
+        """Look at every plane that is reconstructed in this context."""
+        self._watch = Watch()
+        try:
+            yield self._watch
+        finally:
+            self._watch = None
+
+    def told(self, watch: Watch) -> str:
+        """Return in words which planes lie outside of the domain, why, and what became of them."""
+        names = [str(key[1]) if len(key) > 1 else "?" for key, _ in watch.outside]
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
         instead = (
-            "the image may be wrong; fallback=l1_wavelet reconstructs such slices without a network"
+            "Their images may be wrong; fallback=l1_wavelet reconstructs such planes without a "
+            "network"
             if self.fallback is None
-            else f"{type(self.fallback).__name__} reconstructs such slices instead"
+            else f"{type(self.fallback).__name__} has reconstructed them instead"
         )
-        found = [reason for member in reasons for reason in member]
-        told = [f"unlike what the weights have learned from: {r}; {instead}" for r in found]
-        return (*self.reconstructor.remarks(sample), *told)
+        return (
+            f"{len(names)} of {watch.planes} planes (number {', '.join(names[:SHOWN])}{more}) are "
+            f"unlike what the weights have learned from; in number {names[0]}, "
+            f"{'; '.join(watch.outside[0][1])}. {instead}"
+        )
+
+
+def unguarded(reconstructor: Reconstructor) -> Reconstructor:
+    """Return the learned method in a :class:`Guarded`, and any other method as it is."""
+    return reconstructor.reconstructor if isinstance(reconstructor, Guarded) else reconstructor
+
+
+@contextmanager
+def watched(reconstructor: Reconstructor) -> Iterator[list[str]]:
+    """Yield a list that holds, after the context, what a method has to say about its planes."""
+    told: list[str] = []
+    if not isinstance(reconstructor, Guarded):
+        yield told
+        return
+    with reconstructor.watched() as watch:
+        yield told
+    if watch.outside:
+        told.append(reconstructor.told(watch))
+
+
+def guarded(
+    reconstructor: Reconstructor,
+    told: Any,
+    path: str,
+    fallback: Reconstructor | None = None,
+) -> Reconstructor:
+    """Let a method look at each plane, if its weights tell what they have learned from.
+
+    Args:
+        reconstructor: Method with its weights.
+        told: Plain data of a :class:`Domain`; None where the weights do not tell.
+        path: File of the weights, for the message.
+        fallback: Classical method that takes its place outside of the domain; None for none.
+
+    Raises:
+        ConfigError: When the domain is none, or the other method cannot serve.
+    """
+    if fallback is not None and (fallback.trainable or fallback.joint or fallback.context):
+        raise ConfigError(
+            f"fallback: {type(fallback).__name__} cannot serve; choose a classical method that "
+            "reconstructs each plane alone, such as fallback=l1_wavelet"
+        )
+    if isinstance(reconstructor, DenoisingReconstructor) and told is not None:
+        try:
+            return Guarded(reconstructor, Domain.of(told), fallback)
+        except ConfigError as error:
+            raise ConfigError(f"checkpoint: {path}: {error}") from error
+    if fallback is not None:
+        raise ConfigError(
+            f"fallback: nobody knows what {type(reconstructor).__name__} has learned from, so it "
+            "has no range to leave; use fallback with model=pretrained"
+        )
+    return reconstructor

@@ -1,6 +1,8 @@
 """What a network has learned from, in numbers that tell whether a scan is like it."""
 
+import math
 from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from jaxtyping import Float32
@@ -9,6 +11,7 @@ from torch import Tensor
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
+from mrirecon.operators import data_weights
 from mrirecon.reconstructors.parts.automatic_weight import density, sample_noise_std
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.types import Image, Maps, Sample
@@ -18,7 +21,7 @@ Values = Float32[Tensor, "b"]
 
 @dataclass(frozen=True)
 class InputStatistics:
-    """Numbers of each member of a batch.
+    """Numbers of each member of a batch; contrast and residual are NaN where there is no signal.
 
     Attributes:
         noise: Standard deviation of the noise of a fully sampled image, relative to the brightness
@@ -26,7 +29,8 @@ class InputStatistics:
         sampled: Part of k-space that was measured.
         contrast: Brightest thousandth of the zero-filled image relative to its object's mean.
         residual: Root-mean-square difference of the image from the measured samples, relative to
-            their noise or a thousandth of their own size, whatever is larger.
+            their noise or a thousandth of their own size, whatever is larger; samples of less
+            weight count less.
     """
 
     noise: Values
@@ -40,20 +44,20 @@ class InputStatistics:
         """Compute them of a batch and the coil-combined image that was made of it."""
         std = sample_noise_std(sample)
         pixels = root_sum_of_squares(ifft(sample.kspace)).flatten(-2)
-        bright = pixels.quantile(0.999, -1)
+        rank = round(0.999 * (pixels.shape[-1] - 1))
+        bright = pixels.kthvalue(rank + 1, -1).values  # quantile() refuses large images
         object_ = pixels > 0.1 * bright[..., None]
         mean = (pixels * object_).sum(-1) / object_.sum(-1).clamp_min(1)
-        mask = sample.mask.unsqueeze(-3)
-        left = torch.where(mask, fft(maps * image.unsqueeze(-3)) - sample.kspace, 0)
-        count = mask.expand(sample.kspace.shape).flatten(-3).sum(-1).clamp_min(1)
+        weights = data_weights(sample)
+        count = 2 * sample.kspace.shape[-3] * weights.expand(image.shape).sum((-2, -1))
         rms, size = (
-            (torch.view_as_real(x).square().sum((-1, -2, -3, -4)) / (2 * count)).sqrt()
-            for x in (left, sample.kspace)
+            ((torch.view_as_real(x).square().sum((-4, -1)) * weights).sum((-2, -1)) / count).sqrt()
+            for x in (fft(maps * image.unsqueeze(-3)) - sample.kspace, sample.kspace)
         )
         return cls(
             noise=(std / data_scale(sample)).reshape(-1),
             sampled=density(sample).reshape(-1),
-            contrast=(bright / mean.clamp_min(1e-12)).reshape(-1),
+            contrast=(bright / mean).reshape(-1),
             residual=(rms / torch.maximum(std.reshape(rms.shape), 1e-3 * size)).reshape(-1),
         )
 
@@ -100,23 +104,36 @@ class Domain:
             ConfigError: When it is none.
         """
         names = [field.name for field in fields(cls)]
-        try:
-            assert isinstance(told, dict)
-            ranges = {name: tuple(map(float, told[name])) for name in names}
-            return cls(**{name: (low, high) for name, (low, high) in ranges.items()})
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
-            raise ConfigError(f"weights: expected ranges of {', '.join(names)}") from error
+        given = told if isinstance(told, dict) else {}
+        if given.keys() != set(names) or not all(map(_is_range, given.values())):
+            raise ConfigError(
+                f"what the weights have learned from: expected a least and a largest number of "
+                f"each of {', '.join(names)}, got {str(told)[:200]}"
+            )
+        return cls(**{name: (float(low), float(high)) for name, (low, high) in given.items()})
 
     def reasons(self, found: InputStatistics) -> list[list[str]]:
         """Return for each member in words where it lies outside; empty where nowhere.
 
-        A scan with more samples or less residual than any other is nothing to warn of.
+        A scan with less noise, more samples or less residual than any other is nothing to warn of,
+        nor is a slice without signal. An image that is not finite lies outside.
         """
-        told: list[list[str]] = [[] for _ in range(len(found.noise))]
+        values = torch.stack([getattr(found, name) for name in WORDS], -1).tolist()
+        return [self._reasons(dict(zip(WORDS, member, strict=True))) for member in values]
+
+    def _reasons(self, found: dict[str, float]) -> list[str]:
+        if math.isnan(found["contrast"]):
+            return []
+        told = []
         for name, words in WORDS.items():
             low, high = getattr(self, name)
-            for member, value in enumerate(getattr(found, name).tolist()):
-                below = value < low and name not in ("residual", "noise")
-                if below or (value > high and name != "sampled"):
-                    told[member].append(f"{words}: {value:.3g}, learned {low:.3g} to {high:.3g}")
+            value = found[name]
+            below = value < low and name not in ("residual", "noise")
+            if below or (not value <= high and name != "sampled"):
+                told.append(f"{words}: {value:.3g}, learned {low:.3g} to {high:.3g}")
         return told
+
+
+def _is_range(value: Any) -> bool:
+    numbers = isinstance(value, list | tuple) and all(type(v) in (int, float) for v in value)
+    return numbers and len(value) == 2 and value[0] <= value[1]
