@@ -45,13 +45,13 @@ def load(
     """Load a method by its name, classical or with weights of this package, or a checkpoint.
 
     Args:
-        name: What ``model=`` of ``mrirecon reconstruct`` chooses, such as ``"cg_sense"`` or
-            ``"pnp"``; or the path of a checkpoint of ``mrirecon train`` or of public weights, or
-            ``zoo:`` and the name of weights that ``mrirecon models`` lists.
+        name: Choice of ``model=`` of ``mrirecon reconstruct``, such as ``"cg_sense"`` or ``"pnp"``;
+            or the path of a checkpoint of ``mrirecon train`` or of public weights, or ``zoo:`` and
+            the name of weights that ``mrirecon models`` lists.
         trust: Packages whose classes the checkpoint may name.
         fallback: Classical method for planes that are unlike what the weights have learned from,
-            or what ``fallback=`` of ``mrirecon reconstruct`` chooses, such as ``"l1_wavelet"``;
-            None takes none.
+            or a choice of ``fallback=`` of ``mrirecon reconstruct``, such as ``"l1_wavelet"``; None
+            takes none.
 
     Raises:
         ConfigError: When there is neither such a file nor such a method, the checkpoint does not

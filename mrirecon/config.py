@@ -107,8 +107,8 @@ def composed(command: str, choice: str, group: str = "model") -> dict[str, Any] 
 
     Args:
         command: Name of the command.
-        choice: What a group of its configuration is set to.
-        group: The group, which is returned, too.
+        choice: Name of the chosen model, or of what is chosen in another group.
+        group: Name of the group, which is returned, too.
     """
     folder = conf_folder()
     if choice not in choices(group, [folder]):

@@ -14,9 +14,9 @@ from mrirecon.errors import RawDataError
 from mrirecon.loading import load_with_domain
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.reconstructors import HqsNet
-from mrirecon.sensitivity import Espirit
+from mrirecon.sensitivity import Espirit, GivenMaps
 from mrirecon.simulation.anatomy_bank import read_bank, sources_of
-from mrirecon.training.checkpoint import written_by
+from mrirecon.training.checkpoint import Checkpoint, Recipe, written_by
 from mrirecon.weights import registry
 
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
@@ -123,25 +123,39 @@ def test_an_empty_volume_ends(tmp_path):
         list(found(path, np.random.default_rng(0)))
 
 
-def test_weights_are_packed_with_recipe_and_domain(tmp_path, monkeypatch):
+def test_weights_are_packed_with_the_recipe_that_they_are_for(tmp_path, monkeypatch):
+    """Those of a whole network serve plug-and-play, too, which has its denoiser alone."""
     monkeypatch.setattr(registry, "PACKAGED", tmp_path)
     torch.manual_seed(0)
-    network = HqsNet(Espirit(), NoiseLevelUnet((4, 6), 1, images=2), iterations=2)
+    network = HqsNet(Espirit(), iterations=8)
     weights = {f"reconstructor.{name}": value for name, value in network.state_dict().items()}
     preprocessing = {"_target_": "mrirecon.data.Normalize"}
-    recipe = {"model": MODEL, "preprocessing": preprocessing}
+    node = {"_target_": MODEL["_target_"], "sensitivity": MODEL["sensitivity"]}
+    recipe = {"model": node, "preprocessing": preprocessing}
     state = {"mrirecon": written_by(), "recipe": recipe, "state_dict": weights}
     torch.save(state, tmp_path / "best.ckpt")
-    torch.save(weights, tmp_path / "bare.pt")
+    small = HqsNet(Espirit(), NoiseLevelUnet((4, 6), 1, images=2)).state_dict()
+    torch.save(small, tmp_path / "small.pt")
     words = ("package_weights.py", tmp_path / "best.ckpt")
-    assert script(monkeypatch, *words, "small") == ""
-    found, _, domain = load_with_domain(tmp_path / "small.safetensors")
-    assert domain is None
+    assert script(monkeypatch, *words, "whole", "--model", "hqs_net") == ""
+    found, _, domain = load_with_domain(tmp_path / "whole.safetensors")
+    assert domain is None and isinstance(found, HqsNet)
     for name, value in found.state_dict().items():
         assert torch.equal(value, network.state_dict()[name].half().float()), name
-    assert "small.safetensors exists already" in script(monkeypatch, *words, "small")
-    bare = script(monkeypatch, words[0], tmp_path / "bare.pt", "other")
-    assert bare.startswith("package_weights.py: ") and "tells no recipe" in bare
-    missing = script(monkeypatch, *words, "third", "--bank", tmp_path / "no.h5", "--scans", 1)
-    assert "no.h5 is no file of anatomical images" in missing
+    again = script(monkeypatch, *words, "whole", "--model", "hqs_net")
+    assert "whole.safetensors exists already" in again
+    missing = ("--bank", tmp_path / "no.h5", "--scans", 1)
+    told = script(monkeypatch, *words, "third", "--model", "hqs_net", *missing)
+    assert told.startswith("package_weights.py: ")
+    wrong = script(monkeypatch, words[0], tmp_path / "small.pt", "third", "--model", "hqs_net")
+    assert "small.pt does not fit HqsNet" in wrong
     assert not (tmp_path / "third.safetensors").exists()
+
+
+def test_a_denoiser_is_packed_alone(tmp_path):
+    names = runpy.run_path(str(SCRIPTS / "package_weights.py"))
+    tensors = HqsNet(GivenMaps(), NoiseLevelUnet((4, 6), 1, images=2)).state_dict()
+    node = {**MODEL, "_target_": "mrirecon.reconstructors.PlugAndPlay", "iterations": 3}
+    recipe = Recipe(node, {"_target_": "mrirecon.data.Normalize"})
+    kept = names["fitting"](recipe, Checkpoint(tensors, None), tmp_path)
+    assert kept and all(name.startswith("denoiser.") for name in kept)

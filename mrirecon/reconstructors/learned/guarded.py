@@ -79,6 +79,10 @@ class Guarded(Reconstructor):
         chosen = torch.tensor([bool(r) for r in reasons], device=found.device)
         return torch.where(chosen.reshape(*found.shape[:-2], 1, 1), other, found)
 
+    def remarks(self, sample: Sample) -> tuple[str, ...]:
+        """Return those of the learned method; the other one may not be needed."""
+        return self.reconstructor.remarks(sample)
+
     @contextmanager
     def watched(self) -> Iterator[Watch]:
         """Look at every plane that is reconstructed in this context."""

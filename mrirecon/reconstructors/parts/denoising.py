@@ -77,7 +77,7 @@ class DenoisingReconstructor(Reconstructor):
 
     def finished(
         self, image: Image, sample: Sample, maps: Maps, canvas: tuple[int, int] | None = None
-    ) -> Image:
+    ) -> Complex64[Tensor, "*b y x"]:
         """Return the image of the chosen combination.
 
         Args:
