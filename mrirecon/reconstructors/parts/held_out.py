@@ -56,7 +56,7 @@ def stacked(method: Method, partner: Method, sample: Sample, maps: Maps) -> Imag
 
     Args:
         method: Function that makes a coil-combined image of samples and maps.
-        partner: Another one.
+        partner: Function of another method.
         sample: One slice or a batch.
         maps: Coil sensitivities of the same slices.
     """
