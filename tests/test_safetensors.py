@@ -115,5 +115,5 @@ def test_what_others_tell_in_their_files_means_nothing(tmp_path):
     checkpoint = read_checkpoint(path)
     assert checkpoint.recipe is None and checkpoint.domain is None
     path.write_bytes(save({}, {}))
-    with pytest.raises(ConfigError, match="holds no weights|is no readable"):
+    with pytest.raises(ConfigError, match=r"holds no weights|is no readable"):
         read_checkpoint(path)
