@@ -85,7 +85,7 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
     _check_data(data, module.objective, module.reconstructor)
-    trainer = build_trainer(config, folder)
+    trainer = build_trainer(config, folder, bool(start or module.reconstructor.weights))
     check_trainer(trainer, data, module.objective)
     refuse_unchecked(trainer, resume)
     module.run = run_facts(config, module, data, trainer)

@@ -21,15 +21,21 @@ from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
 from mrirecon.training.callbacks.non_finite import RefuseNonFinite
 from mrirecon.training.callbacks.progress import EpochLines
 from mrirecon.training.callbacks.save_when_asked import SaveWhenAsked
+from mrirecon.training.callbacks.starting_scores import StartingScores
 from mrirecon.training.checkpoint_files import AtomicCheckpoints
 
 
-def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
+def build_trainer(config: DictConfig, folder: Path, learned: bool = False) -> pl.Trainer:
     """Build the Trainer; several devices get a process each, started from this one.
 
     Lightning's own way to start them is to repeat the command line, which Hydra has changed.
+
+    Args:
+        config: The composed configuration.
+        folder: Folder of the run.
+        learned: Whether the weights that the training starts from have learned something already.
     """
-    trainer = _built(config, folder)
+    trainer = _built(config, folder, learned)
     cluster = getattr(trainer.strategy, "cluster_environment", None)
     if trainer.world_size == 1 or (cluster and cluster.creates_processes_externally):
         return trainer  # torchrun and srun start one mrirecon per device
@@ -37,7 +43,7 @@ def build_trainer(config: DictConfig, folder: Path) -> pl.Trainer:
     if not isinstance(strategy, str):
         strategy = str(strategy.get("_target_")).rpartition(".")[2]
     if strategy in ("auto", "ddp"):
-        return _built(config, folder, strategy="ddp_spawn")
+        return _built(config, folder, learned, strategy="ddp_spawn")
     if strategy.endswith(("_spawn", "_fork")):
         return trainer
     raise ConfigError(
@@ -65,7 +71,9 @@ def refuse_unknown_parts(config: DictConfig, *groups: str) -> None:
             )
 
 
-def _callbacks(config: DictConfig, folder: Path, logged: bool, bar: bool) -> list[pl.Callback]:
+def _callbacks(
+    config: DictConfig, folder: Path, learned: bool, logged: bool, bar: bool
+) -> list[pl.Callback]:
     """Build the callbacks, and those of every training.
 
     The learning rate can be monitored only where something logs it. Where checkpoints are kept, one
@@ -73,6 +81,7 @@ def _callbacks(config: DictConfig, folder: Path, logged: bool, bar: bool) -> lis
     """
     found = build_all(config.callbacks, pl.Callback, "callbacks")
     found = [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
+    found = [StartingScores(learned), *found]  # others look at what it tells
     found += [RefuseNonFinite()] if bar else [RefuseNonFinite(), EpochLines()]
     if config.trainer.get("enable_checkpointing") is False:
         return found
@@ -82,14 +91,16 @@ def _callbacks(config: DictConfig, folder: Path, logged: bool, bar: bool) -> lis
     return [*found, SaveWhenAsked(last)]
 
 
-def _built(config: DictConfig, folder: Path, **changed: str) -> pl.Trainer:
+def _built(config: DictConfig, folder: Path, learned: bool, **changed: str) -> pl.Trainer:
     """Build the Trainer; what no callback or logger has a place for goes to ``folder``."""
     # Lightning's bar goes to standard output; in a log it would be a line for every step
     bar = draws_bars(sys.stdout, sys.stderr)
     node = {"default_root_dir": str(folder), "enable_progress_bar": bar}
     node |= {**plain(config.trainer, "trainer"), **changed}
     loggers = [forgiving(one) for one in build_all(config.logger, Logger, "logger")]
-    callbacks = _callbacks(config, folder, bool(loggers), bool(node["enable_progress_bar"]))
+    callbacks = _callbacks(
+        config, folder, learned, bool(loggers), bool(node["enable_progress_bar"])
+    )
     try:
         trainer = build(
             node,

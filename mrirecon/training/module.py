@@ -55,6 +55,7 @@ class ReconstructionModule(pl.LightningModule):
     Attributes:
         run: What a run that resumes this one must share with it, once it is known; stored likewise.
         begun: Whether the run computes already; before, it may be reading a checkpoint.
+        scores: Scores of the latest validation by their names, such as ``val/ssim``.
     """
 
     def __init__(
@@ -84,6 +85,7 @@ class ReconstructionModule(pl.LightningModule):
         self.run: RunFacts | None = None
         self._volumes, self._losses = VolumeScores(), MeanLoss()
         self.begun = False
+        self.scores: dict[str, float] = {}
         self._seed = torch.initial_seed()
         self.latest_loss: Tensor | None = None
         self._validated: tuple[int, int] | None = None
@@ -154,6 +156,7 @@ class ReconstructionModule(pl.LightningModule):
         scores = {f"val/{name}": value for name, value in self._volumes.mean().items()}
         if (loss := self._losses.mean()) is not None:
             scores[LOSS] = loss
+        self.scores = scores
         # every process has the same mean already; the maximum of equal numbers changes nothing
         self.log_dict(scores, prog_bar=True, sync_dist=True, reduce_fx="max")
         if not self.trainer.sanity_checking:

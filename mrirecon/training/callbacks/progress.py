@@ -68,6 +68,11 @@ class LearningCurve(EpochLoss):
         self.curves: dict[str, list[Point]] = {}
         self._told: set[str] = set()
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        if not self.curves:  # a run may start from weights that have scores already
+            for name, value in validation_scores(trainer.callback_metrics).items():
+                self._add(trainer, name, value)
+
     def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
         if not trainer.sanity_checking:
             for name, value in validation_scores(trainer.callback_metrics).items():
