@@ -42,6 +42,15 @@ class Reconstructor(nn.Module, ABC):
         """Return the image of every member with ``canvas`` pixels over the same field of view."""
         return interpolate(self(sample), canvas)
 
+    def with_phase(self, sample: Sample) -> Image:
+        """Return the image that is compared with measured k-space.
+
+        It is that of :meth:`forward`, unless this one is a root-sum-of-squares and the method knows
+        the coil-combined image, too.
+        """
+        image: Image = self(sample)
+        return image
+
     def remarks(self, sample: Sample) -> tuple[str, ...]:
         """Return what a user should know about how this Sample is treated, a sentence each."""
         parts = (m for m in self.children() if isinstance(m, Reconstructor | SensitivityEstimator))

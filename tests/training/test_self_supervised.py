@@ -12,15 +12,18 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft
 from mrirecon.inference import reconstruct_scan
 from mrirecon.metrics import psnr
+from mrirecon.networks import NoiseLevelUnet
 from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.hqs_net import HqsNet
 from mrirecon.reconstructors.learned.unet import UNet
 from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sampling import RandomLines
-from mrirecon.sensitivity import LowResolutionMaps
+from mrirecon.sensitivity import GivenMaps, LowResolutionMaps
+from mrirecon.training.objectives.base import Supervised
 from mrirecon.training.objectives.equivariant import EquivariantImaging, rotated
-from mrirecon.training.objectives.measured_kspace import unseen
+from mrirecon.training.objectives.measured_kspace import reconstruct_with_maps, unseen
 from mrirecon.training.objectives.ssdu import Ssdu, repeated
 from mrirecon.training.objectives.weighted_ssdu import RobustSsdu, WeightedSsdu
 from tests import scenes
@@ -151,6 +154,37 @@ def test_what_cannot_work_is_refused(objective):
         objective(UNet(4, 2), sample)
     with pytest.raises(ConfigError, match=r"VarNet returned a magnitude.*combination=sense"):
         objective(runs.varnet(combination="rss"), sample)
+
+
+def test_what_is_held_out_is_predicted_from_the_combined_image():
+    """A method that keeps what was measured and combines the coils is judged by its prediction."""
+    torch.manual_seed(0)
+    denoiser = NoiseLevelUnet((4, 6), 1, images=2)
+    method, sample = HqsNet(GivenMaps(), denoiser, iterations=1), scenes.batch()
+    losses, gradients = [], []
+    for combination in ("sense", "rss"):
+        method.combine_by(combination)
+        method.zero_grad()
+        torch.manual_seed(1)
+        loss = Ssdu()(method, sample)
+        loss.backward()
+        losses.append(loss.item())
+        gradients.append(torch.cat([p.grad.flatten() for p in method.parameters()]))
+        image, _ = reconstruct_with_maps(method, sample)
+        assert image.equal(method.alone(sample, sample.maps)) and image.imag.any()
+    assert not method(sample).imag.any()
+    assert losses[0] == losses[1] and gradients[0].any() and gradients[0].equal(gradients[1])
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_root_sum_of_squares_trains_likewise(empty):
+    torch.manual_seed(0)
+    method = HqsNet(GivenMaps(), NoiseLevelUnet((4, 6), 1, images=2), iterations=1)
+    method.combine_by("rss")
+    sample = scenes.empty(scenes.batch()) if empty else scenes.batch()
+    Supervised(psnr=1)(method, sample).backward()
+    gradients = torch.cat([p.grad.flatten() for p in method.parameters() if p.grad is not None])
+    assert gradients.isfinite().all() and bool(gradients.any()) != empty
 
 
 def test_a_sampling_that_leaves_nothing_to_hold_out_is_refused():

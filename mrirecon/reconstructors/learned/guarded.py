@@ -62,6 +62,10 @@ class Guarded(Reconstructor):
         """Return it with ``canvas`` pixels over the same field of view."""
         return self._image(sample, canvas)
 
+    def with_phase(self, sample: Sample) -> Image:
+        """Return the coil-combined image of the learned method, which is what can be fitted."""
+        return self.reconstructor.with_phase(sample)
+
     def _image(self, sample: Sample, canvas: tuple[int, int] | None) -> Image:
         maps = coil_maps(self.reconstructor.sensitivity, sample)
         image = self.reconstructor.combined(sample, maps)

@@ -46,7 +46,8 @@ class HqsNet(DenoisingReconstructor, Iterating):
         iterations: Number of unrolled iterations.
         steps: Conjugate-gradient steps of each.
         combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
-            coil images with all measured samples. Training is for the first.
+            coil images with all measured samples. Both can be trained; weights of either serve the
+            other.
         partner: Classical method on given maps, whose image is averaged in by what held-out samples
             ask for, see :func:`~mrirecon.reconstructors.parts.held_out.stacked`; None for none.
         weights: Name of weights in this package to begin with; None begins with random ones.

@@ -97,6 +97,10 @@ class DenoisingReconstructor(Reconstructor):
         maps = coil_maps(self.sensitivity, sample)
         return self.finished(self.combined(sample, maps), sample, maps)
 
+    def with_phase(self, sample: Sample) -> Image:
+        """Return the coil-combined image without a partner, which nothing would be fitted to."""
+        return self.alone(sample, coil_maps(self.sensitivity, sample))
+
     def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
         """Return it with ``canvas`` pixels over the same field of view."""
         maps = coil_maps(self.sensitivity, sample)

@@ -55,7 +55,7 @@ class EquivariantImaging(Objective):
         if self.other_masks:
             mask = mask.roll(1, 0)
             acs = None if acs is None else acs.roll(1, 0)
-        again = reconstructor(
+        again = reconstructor.with_phase(
             sample.replace(
                 kspace=sense(maps, mask)(turned), mask=mask, acs=acs, maps=maps, target=None
             )

@@ -46,7 +46,10 @@ def refuse_neighbors(sample: Sample, change: str) -> None:
 
 
 def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple[Image, Maps]:
-    """Return the image and the sensitivities that the method itself used for it.
+    """Return the image with its phase, and the sensitivities that the method itself used for it.
+
+    A method that ends with a root-sum-of-squares is asked for its coil-combined image, if it knows
+    one: what it keeps of the measurement would tell nothing about what it predicts.
 
     The maps are those that the estimator inside the method returned last for the slices themselves,
     not for their neighbours, so they cost nothing and a learned estimator gets its gradient; a
@@ -62,7 +65,7 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
         if isinstance(module, SensitivityEstimator)
     ]
     try:
-        image = reconstructor(sample)
+        image = reconstructor.with_phase(sample)
     finally:
         for hook in hooks:
             hook.remove()
