@@ -31,12 +31,14 @@ def main() -> None:
     run(folder, "simulate", f"output={scans}", "subjects=4", "protocol=demo", "sampling=demo")
     run(folder, "train", "experiment=demo", f"output={folder / 'training'}")
     methods = {
-        "zero_filled": "model=zero_filled",
-        "cg_sense": "model=cg_sense",
-        "varnet": f"checkpoint={checkpoint}",
+        "zero_filled": ["model=zero_filled"],
+        "cg_sense": ["model=cg_sense"],
+        "varnet": [f"checkpoint={checkpoint}"],
+        # the references are free of noise, so that of the measured samples is not kept
+        "pretrained": ["model=pretrained", "model.combination=sense"],
     }
     for name, method in methods.items():
-        run(folder, "reconstruct", f"input={scans / 'raw'}", f"output={folder / name}", method)
+        run(folder, "reconstruct", f"input={scans / 'raw'}", f"output={folder / name}", *method)
     folders = ",".join(str(folder / name) for name in methods)
     run(folder, "evaluate", f"reference={scans / 'reference'}", f"reconstruction=[{folders}]",
         f"output={folder}")  # fmt: skip

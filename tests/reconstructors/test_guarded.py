@@ -254,7 +254,8 @@ def test_from_the_command_line(weights, tmp_path):
     (one,), (other,) = (list((tmp_path / name).glob("*.h5")) for name in "ab")
     with h5py.File(one) as a, h5py.File(other) as b:
         assert np.array_equal(a["reconstruction"][()], b["reconstruction"][()])
-        told = json.dumps({key: str(value) for key, value in a.attrs.items()})
+        places = (a, a["provenance"])
+        told = json.dumps([[key, str(v)] for place in places for key, v in place.attrs.items()])
     assert "small.safetensors (SHA-256 " in told and "have learned from" in told
     refused = mrirecon(
         *words, "output=c", f"checkpoint={weights}", "image=complex", folder=tmp_path, fails=True

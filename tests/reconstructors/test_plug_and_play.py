@@ -196,7 +196,7 @@ def test_coil_images_keep_every_measured_sample(method):
     assert torch.allclose(found.abs().square().sum((-1, -2)), norm, rtol=1e-4)
 
 
-@pytest.mark.parametrize("choice", ["pnp"])
+@pytest.mark.parametrize("choice", ["pnp", "pretrained"])
 def test_weights_come_with_the_package(choice):
     """Better than conjugate gradients on a brain that they have not seen."""
     scan = scenes.scan(subject=77, matrix=(96, 96), slices=1, coils=8, snr=40.0)

@@ -65,7 +65,8 @@ def configuration(experiment, folders, tmp_path):
     for split in ("train", "val"):
         scans = config.data[split].scans
         if scans._target_.endswith("Folder"):
-            scans.path = str(folders / experiment.partition("_")[0] / split)
+            layout = experiment.partition("_")[0]
+            scans.path = str(folders / {"finetune": "fastmri"}.get(layout, layout) / split)
         else:
             scans.count = 1
         if "ranges" in scans:  # of random scans
@@ -73,10 +74,11 @@ def configuration(experiment, folders, tmp_path):
     config.protocol = {**config.protocol, "coils": 3, "prescription": {
         **config.protocol.prescription, "matrix": [*MATRIX], "slices": 1}}  # fmt: skip
     arguments = inspect.signature(get_class(config.model._target_)).parameters
-    config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
+    if not config.model.get("weights"):  # those of the package fit one size only
+        config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
     if "body" in config.model:
         config.model.body = {**config.model.body, **BODY}
-    if "denoiser" in config.model:
+    if "denoiser" in config.model and not config.model.get("weights"):
         config.model.denoiser = {**config.model.denoiser, "channels": [2, 3], "blocks": 1}
     config.trainer = {**config.trainer, "accelerator": "cpu", "devices": 1}
     config.data.workers = 0
