@@ -14,8 +14,8 @@ from pathlib import Path
 from mrirecon.errors import ConfigError
 
 PARTS = {
-    "train": ("data/transforms", "regularizer", "body", "consistency", "conditioning"),
-    "reconstruct": ("regularizer", "body", "consistency", "conditioning"),
+    "train": ("data/transforms", "regularizer", "denoiser", "body", "consistency", "conditioning"),
+    "reconstruct": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
 }
 """Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
 KINDS = ("Classical", "Learned")

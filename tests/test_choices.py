@@ -50,7 +50,7 @@ def test_every_group_is_in_the_help_of_some_command():
         (["model=varnett"], "did you mean varnet? choose one of adaptive_combine"),
         (["+regularizer@model.regularizer=mwcn"], "did you mean mwcnn?"),
         (["-m", "model=modl,istanet"], "model=istanet: there is no such choice; did you mean"),
-        (["data/transforms@data.train.transform=augment"], "choose one of as_read, evaluate"),
+        (["data/transforms@data.train.transform=augment"], "choose one of as_read, combined, "),
         (["zebra=3"], "zebra: there is no such key; there are seed, output"),
         (["--config-name", "mine"], "--config-name mine: there is no such file"),
         (["data=folder"], "data.train.scans.path, data.val.scans.path must be given"),

@@ -14,7 +14,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.evaluation.g_factor import sense_g_factor
 from mrirecon.evaluation.replicas import pseudo_replicas
 from mrirecon.networks.parts.conditioning import Conditioning
-from mrirecon.operators import adjoint_image, sense_normal
+from mrirecon.operators import adjoint_image, sense_normal, wavelet
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.grappa import Grappa
 from mrirecon.reconstructors.classical.partial_fourier import Homodyne, Pocs
@@ -53,6 +53,7 @@ QUICK = {
 
 @pytest.fixture
 def device():
+    wavelet._matrices.cache_clear()  # matrices of a device that there was before
     with Accelerator() as device:
         yield device
 
@@ -116,6 +117,7 @@ def test_objectives(name, sample):
     config = composed("train", "data=simulated", f"objective={name}", "sampling=random")
     objective = build(config.objective, Objective, "objective")
     special = {"ista_net": IstaNet(GivenMaps(), 1, 4), "iterates": Rim(GivenMaps(), 2, 4)}
+    special["denoising"] = make("hqs_net")
     model = special.get(name) or runs.varnet(cascades=1)
     train(model, objective, sample.replace(neighbors=None, noise=None))  # to be estimated
 

@@ -55,7 +55,7 @@ def test_an_empty_slice_gives_every_objective_a_finite_gradient(name):
     objective = build(
         composed("train", f"objective={name}", "sampling=random").objective, Objective, "objective"
     )
-    other = {"ista_net": "ista_net", "iterates": "rim"}.get(name, "modl")
+    other = {"ista_net": "ista_net", "iterates": "rim", "denoising": "hqs_net"}.get(name, "modl")
     model = make(other, "sensitivity=given").train()
     objective(model, with_an_empty_slice()).backward()
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
