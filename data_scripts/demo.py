@@ -28,7 +28,16 @@ def main() -> None:
     prepare(folder)
     started = time.perf_counter()
     scans, checkpoint = folder / "scans", folder / "training" / "checkpoints" / "best.ckpt"
-    run(folder, "simulate", f"output={scans}", "subjects=4", "protocol=demo", "sampling=demo")
+    # people whom neither the training of the VarNet nor that of the pretrained network has seen
+    run(
+        folder,
+        "simulate",
+        f"output={scans}",
+        "subjects=4",
+        "first=400",
+        "protocol=demo",
+        "sampling=demo",
+    )
     run(folder, "train", "experiment=demo", f"output={folder / 'training'}")
     methods = {
         "zero_filled": ["model=zero_filled"],
