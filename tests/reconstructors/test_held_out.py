@@ -34,6 +34,20 @@ def test_a_tenth_of_the_outer_samples_is_held_out(pattern):
     assert torch.equal(held_out(whole)[1], taken)
 
 
+def test_lines_are_held_out_as_lines_however_their_mask_is_written():
+    whole, _ = sample(EquispacedLines(2, acs=12))
+    full = whole.replace(mask=whole.mask.expand(2, 64, 60).contiguous())
+    taken = held_out(whole)[1]
+    assert taken.any()
+    assert torch.equal(held_out(full)[1], taken.expand(2, 64, 60))
+    part = full.mask.clone()
+    part[:, :20] = False  # an asymmetric echo
+    asymmetric = full.replace(mask=part, kspace=full.kspace * part[:, None], acs=None)
+    found = held_out(asymmetric)[1]
+    assert found.any()
+    assert torch.equal(found, found.any(-2, keepdim=True) & part)
+
+
 def consistent(pattern):
     """Samples of images that the maps explain, without noise, and these images."""
     whole, scan = sample(pattern)

@@ -30,15 +30,21 @@ def held_out(sample: Sample, seed: int = 0) -> tuple[Sample, Mask]:
     Returns:
         The rest, and where the samples lay that were taken.
     """
-    mask = sample.mask
     h, w = sample.kspace.shape[-2:]
+    mask = sample.mask
+    rows, columns = mask.any(-1, keepdim=True), mask.any(-2, keepdim=True)
+    lines = (mask == (rows & columns)).all(-1, keepdim=True).all(-2, keepdim=True)
     extent = calibration_extent(sample)
     center = in_center(w, extent[..., 1]).unsqueeze(-2)
-    if mask.shape[-2] > 1:
-        center = center & in_center(h, extent[..., 0]).unsqueeze(-1)
-    generator = torch.Generator().manual_seed(seed)
-    chosen = torch.rand(mask.shape[-2:], generator=generator) < SHARE
-    taken = mask & ~center & chosen.to(mask.device)
+    middle = in_center(h, extent[..., 0]).unsqueeze(-1)
+    line, point = (
+        (torch.rand(size, generator=torch.Generator().manual_seed(seed)) < SHARE).to(mask.device)
+        for size in ((1, w), (h, w))
+    )
+    chosen = torch.where(lines, line & ~center, point & ~(center & middle))
+    if mask.shape[-2] == 1:  # of lines alone, which it broadcasts over
+        chosen = (line & ~center)[..., :, : mask.shape[-1]]
+    taken = mask & chosen
     kept = mask & ~taken
     kspace = torch.where(kept.unsqueeze(-3), sample.kspace, 0)
     return sample.replace(kspace=kspace, mask=kept), taken
@@ -61,6 +67,8 @@ def stacked(method: Method, partner: Method, sample: Sample, maps: Maps) -> Imag
         maps: Coil sensitivities of the same slices.
     """
     rest, taken = held_out(sample)
+    if not taken.any():
+        return method(sample, maps)
     first, second = method(rest, maps), partner(rest, maps)
     there = taken.unsqueeze(-3)
     a, b = (
