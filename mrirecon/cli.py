@@ -17,6 +17,7 @@ from mrirecon.completion import SCRIPT, complete
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 from mrirecon.interruption import run
+from mrirecon.standard_streams import heard
 
 COMMANDS = {
     "inspect": "say what is in a raw file; mrirecon inspect FILE [FILE ...] [--json]",
@@ -80,15 +81,14 @@ FLAGS = (
 def main() -> None:
     """Run one command; every error that mrirecon raises on purpose is printed as one message.
 
-    Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP end it with status 130, 143, 138 and 129, with nothing half
-    written left behind.
+    Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP end it with status 130, 143, 138 and 129, and a closed pipe
+    at its output with 141, with nothing half written left behind.
     """
     command, *overrides = sys.argv[1:] or ["--help"]
     name = f"mrirecon {command}" if command in COMMANDS else "mrirecon"
     try:
-        run(name, lambda: _run(command, overrides))
-    except BrokenPipeError:
-        raise
+        with heard():
+            run(name, lambda: _run_and_write(command, overrides))
     except OSError as error:  # of the disk or of a path, which a traceback explains to nobody
         if error.strerror is None:
             raise
@@ -98,6 +98,16 @@ def main() -> None:
         if not str(error).startswith(("Symlink loop", "Could not determine home")):
             raise
         sys.exit(f"{name}: {error}")
+
+
+def _run_and_write(command: str, overrides: list[str]) -> None:
+    """Run a command; what it has printed is written while a closed pipe still sets the status."""
+    try:
+        _run(command, overrides)
+    except SystemExit as end:
+        if end.code:  # it has something else to say
+            raise
+    sys.stdout.flush()
 
 
 def _run(command: str, overrides: list[str]) -> None:

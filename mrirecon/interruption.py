@@ -22,6 +22,8 @@ from typing import cast
 NAMES = ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
 SIGNALS = tuple(signal.Signals[one] for one in NAMES if hasattr(signal, one))  # fewer on Windows
 HANGUP = getattr(signal, "SIGHUP", None)
+PIPE = int(getattr(signal, "SIGPIPE", 13))
+"""Number of the signal that ends other programs when nobody reads what they write."""
 SAME = 1.0
 """Seconds within which further signals are the same request: ``timeout`` sends two at once."""
 
@@ -73,8 +75,9 @@ class _Watch:
         if not (first and self.deferring):
             self.stop(number)
             return
-        if self.say:  # not print, which must not be entered twice
-            os.write(2, f"\n{signal.Signals(number).name}: {self.say}\n".encode())
+        if self.say:
+            with suppress(BrokenPipeError):  # not print, which must not be entered twice
+                os.write(2, f"\n{signal.Signals(number).name}: {self.say}\n".encode())
         if self.forward is not None:
             self.forward(number)
 
@@ -102,6 +105,11 @@ def _leave_the_terminal() -> None:
 def requested() -> int | None:
     """Return the number of the signal that has asked this process to stop, None if none has."""
     return _WATCH.requested
+
+
+def ask(number: int) -> None:
+    """Ask this process to stop as by a signal of this number."""
+    _WATCH.handle(number, None)
 
 
 def watch() -> None:
@@ -190,11 +198,15 @@ def left_to_the_parent(_worker: int = 0) -> None:
 
 
 def run(name: str, program: Callable[[], None]) -> None:
-    """Run a program that these signals end, with one line and the exit status of the signal."""
+    """Run a program that these signals end, with one line and the exit status of the signal.
+
+    Where nobody reads what it writes there is nothing to say, unless it tells how to go on.
+    """
     try:
         with interruptible():
             program()
             _stop_again()
     except Interrupted as stop:
-        print(f"{name}: {stop}", file=sys.stderr)  # noqa: T201
+        if stop.number != PIPE or stop.note:
+            print(f"{name}: {stop}", file=sys.stderr)  # noqa: T201
         raise

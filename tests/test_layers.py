@@ -24,7 +24,7 @@ LAYERS = [
         "versions",
         "arguments",
     },
-    {"types", "fourier", "files", "building", "records"},
+    {"types", "fourier", "files", "building", "records", "standard_streams"},
     {
         "choices",
         "defaults",
