@@ -31,7 +31,6 @@ from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.reconstructors.parts.domain import Domain, InputStatistics
-from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.sampling import SamplingPattern
 from mrirecon.simulation import RandomScans, random_scans
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint, written_by
@@ -54,8 +53,7 @@ def measured_domain(checkpoint: Path, bank: str, count: int) -> Domain:
     prepare = Compose([Undersample(pattern), prepare])
     found: list[InputStatistics] = []
     for scan in tqdm(random_scans(2_000_000, count, RandomScans(bank=bank)), desc="domain"):
-        sample = collate([prepare(scan[0])])
-        maps = coil_maps(method.sensitivity, sample)
+        sample, maps = method.prepared(collate([prepare(scan[0])]))
         found.append(InputStatistics.of(sample, maps, method.combined(sample, maps)))
     names = [field.name for field in fields(InputStatistics)]
     return Domain.around(

@@ -7,15 +7,16 @@ from torch import nn
 from mrirecon.config import build
 from mrirecon.data import CombinedTarget, Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError
-from mrirecon.fourier import fft
+from mrirecon.fourier import fft, ifft
+from mrirecon.image import root_sum_of_squares
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.operators import adjoint_image
 from mrirecon.reconstructors import CgSense, HqsNet, PlugAndPlay, Reconstructor
 from mrirecon.reconstructors.parts.denoising import MODEL_ERROR, kept_samples
 from mrirecon.reconstructors.parts.noise_schedule import FIRST, PRIOR, NoiseSchedule
 from mrirecon.reconstructors.parts.turns import moved, moved_back, turned, turned_back
-from mrirecon.sampling import EquispacedLines
-from mrirecon.sensitivity import Espirit, GivenMaps
+from mrirecon.sampling import EquispacedLines, PoissonDisc
+from mrirecon.sensitivity import Espirit, GivenMaps, PhasedMaps
 from mrirecon.training import Denoising, Supervised
 from tests import scenes
 from tests.test_config import composed
@@ -181,8 +182,8 @@ def test_a_combined_target_holds_the_noise_and_no_background():
 
 @pytest.mark.parametrize("method", METHODS)
 def test_coil_images_keep_every_measured_sample(method):
-    sample = scenes.batch()
     with torch.no_grad():
+        sample, _ = method.prepared(scenes.batch())
         image = method.combined(sample, sample.maps)
         kspace = fft(kept_samples(image, sample, sample.maps))
         method.combine_by("rss")
@@ -193,7 +194,24 @@ def test_coil_images_keep_every_measured_sample(method):
     expected = torch.where(missing, fft(sample.maps * image.unsqueeze(-3)), sample.kspace)
     assert (kspace - expected).abs().max() < 1e-5 * kspace.abs().max()
     norm = torch.view_as_real(kspace).square().sum((-1, -2, -3, -4))
+    # beside them, the power of the noise that the missing samples would bring
+    norm = norm + 2 * sample.noise.square() * missing.sum((-1, -2, -3))
     assert torch.allclose(found.abs().square().sum((-1, -2)), norm, rtol=1e-4)
+
+
+def test_the_background_is_as_bright_as_that_of_all_samples():
+    full = scenes.scan(subject=3, matrix=(96, 96), slices=1, coils=8, snr=15.0)[0]
+    sample = Undersample(PoissonDisc(4.0))(full).replace(noise=None)
+    method = HqsNet(PhasedMaps(Espirit()), combination="rss", weights="pretrained")
+    prepared, maps = method.prepared(sample)
+    with torch.no_grad():
+        found, kept = method(sample).abs(), kept_samples(method.alone(prepared, maps), sample, maps)
+    reference = root_sum_of_squares(ifft(full.kspace))
+    around = ~(maps != 0).any(-3)
+    assert around.float().mean() > 0.2
+    without = root_sum_of_squares(kept)[around].mean() / reference[around].mean()
+    assert without < 0.65
+    assert found[around].mean() / reference[around].mean() == pytest.approx(1, abs=0.05)
 
 
 @pytest.mark.parametrize("choice", ["pnp", "pretrained"])
@@ -204,6 +222,7 @@ def test_weights_come_with_the_package(choice):
     sample = Compose([RssTarget(), Undersample(pattern), Normalize()])(scan[0])
     method = build(composed("reconstruct", f"model={choice}").model, Reconstructor, "model").eval()
     assert method.weights
+    method.combine_by("sense")  # the brain of the simulation has no noise
     with torch.no_grad():
         found, usual = (m(sample).abs() for m in (method, CgSense(Espirit())))
     error, other = ((image - sample.target).norm() for image in (found, usual))

@@ -11,7 +11,6 @@ from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.reconstructors.parts.domain import Domain, InputStatistics
-from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.types import Image, Sample
 
 SHOWN = 8
@@ -67,12 +66,12 @@ class Guarded(Reconstructor):
         return self.reconstructor.with_phase(sample)
 
     def _image(self, sample: Sample, canvas: tuple[int, int] | None) -> Image:
-        maps = coil_maps(self.reconstructor.sensitivity, sample)
-        image = self.reconstructor.combined(sample, maps)
-        found = self.reconstructor.finished(image, sample, maps, canvas)
+        known, maps = self.reconstructor.prepared(sample)
+        image = self.reconstructor.combined(known, maps)
+        found = self.reconstructor.finished(image, known, maps, canvas)
         if self.fallback is None and self._watch is None:
             return found
-        reasons = self.domain.reasons(InputStatistics.of(sample, maps, image))
+        reasons = self.domain.reasons(InputStatistics.of(known, maps, image))
         if self._watch is not None:
             self._watch.planes += len(reasons)
             keys = (sample.key or [()] * len(reasons)) if found.ndim > 2 else (sample.key,)

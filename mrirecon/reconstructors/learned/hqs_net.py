@@ -17,7 +17,7 @@ from mrirecon.reconstructors.parts.denoising import (
 )
 from mrirecon.reconstructors.parts.noise_schedule import NoiseSchedule
 from mrirecon.reconstructors.parts.turns import moved, moved_back
-from mrirecon.reconstructors.parts.unrolled import Iterating, coil_maps, restore_scale
+from mrirecon.reconstructors.parts.unrolled import Iterating, restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
 from mrirecon.weights.safetensors_file import load_packaged
@@ -84,7 +84,7 @@ class HqsNet(DenoisingReconstructor, Iterating):
 
     def iterates(self, sample: Sample) -> Iterator[Image]:
         """Yield the coil-combined image after each step."""
-        return self._iterates(sample, coil_maps(self.sensitivity, sample))
+        return self._iterates(*self.prepared(sample))
 
     def _iterates(self, sample: Sample, maps: Maps) -> Iterator[Image]:
         data = DataTerm.of(sample, maps)

@@ -16,7 +16,7 @@ from mrirecon.reconstructors.parts.denoising import (
 )
 from mrirecon.reconstructors.parts.noise_schedule import PRIOR, falling_levels
 from mrirecon.reconstructors.parts.turns import turned, turned_back
-from mrirecon.reconstructors.parts.unrolled import coil_maps, restore_scale
+from mrirecon.reconstructors.parts.unrolled import restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
 from mrirecon.solvers.base import Progress
@@ -100,7 +100,7 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the coil-combined image; the objective is the misfit to the data."""
-        return self._solve(sample, coil_maps(self.sensitivity, sample), trace)
+        return self._solve(*self.prepared(sample), trace)
 
     def _solve(self, sample: Sample, maps: Maps, trace: bool) -> Solution:
         data = DataTerm.of(sample, maps)

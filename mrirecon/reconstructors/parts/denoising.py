@@ -13,6 +13,7 @@ from mrirecon.networks.noise_level_unet import NoiseLevelUnet
 from mrirecon.reconstructors.base import CoilImages, Reconstructor
 from mrirecon.reconstructors.parts.automatic_weight import sample_noise_std
 from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.fitted_noise import with_noise
 from mrirecon.reconstructors.parts.held_out import stacked
 from mrirecon.reconstructors.parts.unrolled import coil_maps
 from mrirecon.sensitivity import PhasedMaps
@@ -31,7 +32,11 @@ class DenoisingReconstructor(Reconstructor):
     measured are taken of it, :math:`y_c + (1 - M)\,F S_c x`, and the image is the
     root-sum-of-squares of these coil images. So every measured sample is kept as it is, also what
     the maps cannot explain and the noise of the background, as in a reference that is made of all
-    samples. With ``"sense"`` the image is :math:`x`, which is complex, and zero where the maps are.
+    samples. The noise that would have come with the missing samples has its expected power added,
+    :math:`2C\sigma^2` for :math:`C` coils times their share of k-space: it is what makes the dark
+    parts of a magnitude image grey, and networks that are trained towards such images learn it.
+    With ``"sense"`` the image is :math:`x`, which is complex, and zero where the maps are. The
+    level of the noise is that of :func:`~mrirecon.reconstructors.parts.fitted_noise.with_noise`.
 
     Attributes:
         sensitivity: Estimator of the coil sensitivities.
@@ -90,20 +95,27 @@ class DenoisingReconstructor(Reconstructor):
         size = (image.shape[-2], image.shape[-1]) if canvas is None else canvas
         if not self.rss:
             return interpolate(image, size)
-        return complex_image(interpolated_rss(kept_samples(image, sample, maps), size))
+        images = kept_samples(image, sample, maps)
+        floor = missing_noise(sample).to(images.dtype).expand_as(images[..., :1, :, :])
+        return complex_image(interpolated_rss(torch.cat([images, floor], -3), size))
+
+    def prepared(self, sample: Sample) -> tuple[Sample, Maps]:
+        """Return the sample with the level of its noise, and its maps."""
+        maps = coil_maps(self.sensitivity, sample)
+        return with_noise(sample, maps), maps
 
     def forward(self, sample: Sample) -> Image:
         """Return the image of the chosen combination."""
-        maps = coil_maps(self.sensitivity, sample)
+        sample, maps = self.prepared(sample)
         return self.finished(self.combined(sample, maps), sample, maps)
 
     def with_phase(self, sample: Sample) -> Image:
         """Return the coil-combined image without a partner, which nothing would be fitted to."""
-        return self.alone(sample, coil_maps(self.sensitivity, sample))
+        return self.alone(*self.prepared(sample))
 
     def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
         """Return it with ``canvas`` pixels over the same field of view."""
-        maps = coil_maps(self.sensitivity, sample)
+        sample, maps = self.prepared(sample)
         return self.finished(self.combined(sample, maps), sample, maps, canvas)
 
     def denoised(
@@ -124,6 +136,14 @@ def kept_samples(image: Image, sample: Sample, maps: Maps) -> CoilImages:
     """Return coil images with every measured sample, and the other ones of the combined image."""
     missing = fft(maps * image.unsqueeze(-3))
     return ifft(torch.where(sample.mask.unsqueeze(-3), sample.kspace, missing))
+
+
+def missing_noise(sample: Sample) -> Float32[Tensor, "*b 1 1 1"]:
+    """Return the root-sum-of-squares, over coils, of the noise that missing samples would bring."""
+    h, w = sample.kspace.shape[-2:]
+    missing = 1 - sample.mask.float().expand(*sample.mask.shape[:-2], h, w).mean((-2, -1))
+    power = 2 * sample.kspace.shape[-3] * missing[..., None, None]
+    return (power.sqrt() * sample_noise_std(sample)).unsqueeze(-3)
 
 
 def error_level(data: DataTerm) -> Float32[Tensor, "*b 1 1"]:
