@@ -238,9 +238,14 @@ class Scan(ABC):
 
     A Scan keeps no file open between calls, so that DataLoader workers may share it. A format
     implements :meth:`_read`.
+
+    Attributes:
+        header: What is known of the whole scan.
+        redrawn: Whether its slices are others in each epoch of a training.
     """
 
     header: ScanHeader
+    redrawn: bool = False
 
     @final
     def __getitem__(self, index: int) -> Sample:

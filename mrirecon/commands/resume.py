@@ -17,6 +17,7 @@ from mrirecon.training.checkpoint import read_state, recipe_of
 from mrirecon.training.checkpoint_files import AtomicCheckpoints, refuse_replacing
 from mrirecon.training.continuity import (
     RunFacts,
+    banks,
     data_settings,
     differences,
     fingerprints,
@@ -48,7 +49,7 @@ def run_facts(
     settings["trainer.devices"] = trainer.world_size
     if module.scheduled_to_the_end:
         settings |= {f"trainer.{name}": getattr(trainer, name) for name in ENDS}
-    settings |= data_settings(plain(config.data, "data"))
+    settings |= data_settings(plain(config.data, "data")) | banks(data.sets)
     return RunFacts(settings, fingerprints(data.sets), int(config.seed))
 
 

@@ -10,8 +10,9 @@ from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors, with_neighbors
-from mrirecon.data.peaks import Peaks
+from mrirecon.data.peaks import Peaks, volume_peak
 from mrirecon.data.transforms import Compose, has_gaps, makes_target, may_lack_target
+from mrirecon.epoch import current_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.half_precision import widened
 from mrirecon.scan import Scan
@@ -25,7 +26,8 @@ class SliceDataset(Dataset[Sample]):
         scans: Scans in order, for instance :class:`~mrirecon.data.Folder` or simulated scans.
         transform: Transform of every slice, applied every time.
         cache: Keep the slices in memory once they have been read (or simulated), so that later
-            epochs only transform them; in each worker process its own. Without it, a method that
+            epochs only transform them; in each worker process its own. Slices that are drawn anew
+            in each epoch are not kept while training. Without it, a method that
             wants to see neighbouring slices has each slice read several times per epoch.
         batch_transform: Transform of whole batches, applied after ``transform`` by the data module
             once they are on the device that trains; None for none. When ``transform`` does nothing,
@@ -72,11 +74,13 @@ class SliceDataset(Dataset[Sample]):
 
     def _read(self, scan: int, number: int) -> Sample:
         """Read a slice, unless it has been kept: as all are, or as the latest windows."""
-        index = self._first(scan) + number
-        sample = self._kept.pop(index, None)
+        index, one = self._first(scan) + number, self.scans[scan]
+        redrawn = one.redrawn and current_epoch() is not None
+        sample = None if redrawn else self._kept.pop(index, None)
         if sample is None:
-            one = self.scans[scan]
             sample = one.stored(number) if self._left_to_batches else one[number]
+        if redrawn:
+            return sample
         self._kept[index] = sample  # the latest last
         latest = 2 * self.neighbors.reach + 1 if self.neighbors.reach else 0
         while not self.cache and len(self._kept) > latest:
@@ -89,7 +93,11 @@ class SliceDataset(Dataset[Sample]):
             return sample
         if has_gaps(sample).any():  # no reference can be made of it
             return sample
-        peak = self._peaks.of(scan, self.scans[scan])
+        one = self.scans[scan]
+        if one.redrawn:
+            peak = volume_peak(one if len(one) > 1 else [sample])
+        else:
+            peak = self._peaks.of(scan, one)
         return sample.replace(peak=torch.tensor(peak, dtype=torch.float32))
 
     @property

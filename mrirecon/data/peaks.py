@@ -7,6 +7,7 @@ cache folder.
 
 import hashlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -18,6 +19,7 @@ from mrirecon.files import Kind, atomic
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.scan import Scan
+from mrirecon.types import Sample
 
 
 class Peaks:
@@ -45,7 +47,7 @@ class Peaks:
 
 
 @torch.no_grad()
-def volume_peak(scan: Scan) -> float:
+def volume_peak(scan: Iterable[Sample]) -> float:
     """Return the maximum of the root-sum-of-squares volume, in the units of the scan."""
     return max(float(root_sum_of_squares(ifft(sample.kspace)).max()) for sample in scan)
 

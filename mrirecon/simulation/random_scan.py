@@ -93,6 +93,8 @@ class RandomScan(Scan):
         ranges: What it is drawn from.
     """
 
+    redrawn = True
+
     def __init__(self, number: int, ranges: RandomScans) -> None:
         self.number, self.ranges = number, ranges
         form = number if ranges.forms is None else number % ranges.forms

@@ -12,6 +12,7 @@ from mrirecon.data.index import IndexedScan
 from mrirecon.defaults import default_of
 from mrirecon.names import public_name
 from mrirecon.scan import Scan
+from mrirecon.simulation.random_scan import RandomScan
 
 SAMPLED = 64
 """Files of a data set whose content is looked at, spread over it; of all others, the sizes."""
@@ -57,6 +58,16 @@ def data_settings(node: dict[str, Any]) -> dict[str, Any]:
 def fingerprints(sets: dict[str, SliceDataset]) -> dict[str, dict[str, str]]:
     """Return the fingerprints of all scans that a run learns from and is judged by."""
     return {name: _fingerprints(sets[name].scans) for name in ("train", "val")}
+
+
+def banks(sets: dict[str, SliceDataset]) -> dict[str, str]:
+    """Return fingerprints of the files of anatomy that random scans are drawn from, as settings."""
+    found = {}
+    for name in ("train", "val"):
+        scans = (scan for scan in sets[name].scans if isinstance(scan, RandomScan))
+        if files := sorted({scan.ranges.bank for scan in scans if scan.ranges.bank is not None}):
+            found[f"bank.{name}"] = _hash(repr([_blocks(Path(file)) for file in files]))
+    return found
 
 
 def names_of(sets: dict[str, SliceDataset]) -> dict[str, str]:
