@@ -19,7 +19,7 @@ from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.evaluation.protocol import Protocol, Score, score
 from mrirecon.files import conf_folder
 from mrirecon.image_series import ImageSeries
-from mrirecon.loading import load_with_domain
+from mrirecon.loading import load_with_domain, packaged_weights
 from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.privacy import identified
@@ -31,10 +31,8 @@ from mrirecon.sampling import SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
-from mrirecon.training.checkpoint import read_checkpoint
 from mrirecon.types import Sample
 from mrirecon.weights import weights_file
-from mrirecon.weights.safetensors_file import packaged_file
 
 Source = str | Path | Scan | Sample | np.ndarray | Tensor
 
@@ -65,36 +63,42 @@ def load(
         known = ", ".join(choices("model", [conf_folder()]))
         raise ConfigError(f"{name}: no such file, nor a shipped method; found {known}")
     reconstructor, transform, domain = load_with_domain(name, trust)
-    reconstructor = guarded(reconstructor, domain, str(name), _fallback(fallback))
-    return Method(reconstructor.eval(), transform, checkpoint=identified(name))
+    other, node = _fallback(fallback)
+    reconstructor = guarded(reconstructor, domain, str(name), other)
+    used = yaml.safe_dump(node) if node else ""
+    return Method(reconstructor.eval(), transform, config=used, checkpoint=identified(name))
 
 
 def _named(name: str, config: dict[str, Any], fallback: str | Reconstructor | None) -> Method:
-    reconstructor, path = build_node(config["model"], Reconstructor, "model"), ""
-    domain = None
-    if reconstructor.weights:
-        path = str(packaged_file(reconstructor.weights))
-        domain = read_checkpoint(path).domain
-    elif reconstructor.trainable:
+    reconstructor = build_node(config["model"], Reconstructor, "model")
+    path, domain = packaged_weights(reconstructor)
+    if reconstructor.trainable and not path:
         raise ConfigError(
             f"{name} is a learned method; load a checkpoint of it, which `mrirecon train "
             f"model={name}` makes"
         )
-    reconstructor = guarded(reconstructor, domain, path, _fallback(fallback))
+    other, node = _fallback(fallback)
+    reconstructor = guarded(reconstructor, domain, path, other)
     transform = build_callable(config["preprocessing"], "preprocessing")
-    used = yaml.safe_dump(config)
+    used = yaml.safe_dump(config | node)
     return Method(
         reconstructor.eval(), transform, config=used, checkpoint=identified(path) if path else ""
     )
 
 
-def _fallback(method: str | Reconstructor | None) -> Reconstructor | None:
-    if not isinstance(method, str):
-        return method
+def _fallback(
+    method: str | Reconstructor | None,
+) -> tuple[Reconstructor | None, dict[str, Any]]:
+    """Return the method, and what a record tells of it; nothing where there is none."""
+    if method is None:
+        return None, {}
+    if isinstance(method, Reconstructor):  # it keeps no node
+        return method, {"fallback": f"an object of the class {type(method).__name__}"}
     if (config := composed("reconstruct", method, "fallback")) is None:
         known = ", ".join(choices("fallback", [conf_folder()]))
         raise ConfigError(f"fallback: {method} is not shipped; choose one of {known}")
-    return build_node(config["fallback"], Reconstructor, "fallback")
+    node = config["fallback"]
+    return build_node(node, Reconstructor, "fallback"), {"fallback": node}
 
 
 def reconstruct(
@@ -116,7 +120,8 @@ def reconstruct(
             k-space ``(coil, h, w)`` or ``(slice, coil, h, w)``; see :class:`MemoryScan`. A file
             that tells something wrongly is opened by ``open_scan(path, ReadOptions(...))`` first.
         method: Method as :func:`load` returns or takes it, or a reconstructor such as
-            ``CgSense(Espirit())``, which gets normalised slices.
+            ``CgSense(Espirit())``, which gets normalised slices. One with weights of the package
+            warns of planes that are unlike what these have learned from, as by its name.
         sampling: Pattern whose positions alone are kept of what was measured; None takes that of
             the method, if it has one.
         selection: Slices and frames to reconstruct; None takes all.
@@ -157,7 +162,8 @@ def reconstruct_series(
     if isinstance(method, str | Path):
         method = load(method)
     if isinstance(method, Reconstructor):
-        method = Method(method, Compose([Normalize()]))
+        path, domain = packaged_weights(method)
+        method = Method(guarded(method, domain, path), Compose([Normalize()]))
     place = torch.device(device or "cpu")
     method = replace(
         method, reconstructor=method.reconstructor.to(place), device=place,

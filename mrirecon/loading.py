@@ -17,6 +17,7 @@ from mrirecon.toolkits import direct
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 from mrirecon.types import Transform
 from mrirecon.weights import weights_file
+from mrirecon.weights.safetensors_file import packaged_file
 
 PREPROCESSING = {"_target_": "mrirecon.data.Normalize"}
 """Of fastMRI's weights: their networks normalize by themselves; this keeps numbers of raw units,
@@ -76,6 +77,21 @@ def load_with_domain(
         raise ConfigError(f"checkpoint: {path}: {error}") from error
     load_weights(reconstructor, checkpoint, str(path))
     return reconstructor.eval(), transform, checkpoint.domain
+
+
+def packaged_weights(reconstructor: Reconstructor) -> tuple[str, Any]:
+    """Return the file of the package that a method began with, and its ``domain``.
+
+    Args:
+        reconstructor: Reconstructor; its ``weights`` name the file.
+
+    Returns:
+        Path and plain data; an empty path and None where it began with nothing of the package.
+    """
+    if not reconstructor.weights:
+        return "", None
+    path = str(packaged_file(reconstructor.weights))
+    return path, read_checkpoint(path).domain
 
 
 def public_recipe(checkpoint: Checkpoint) -> Recipe:

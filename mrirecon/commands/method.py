@@ -14,7 +14,7 @@ from mrirecon.commands.adoption import CHOICES, adopted, sized
 from mrirecon.commands.base import overrides, refuse_idle
 from mrirecon.config import plain
 from mrirecon.errors import ConfigError
-from mrirecon.loading import check_size, load_weights, public_recipe
+from mrirecon.loading import check_size, load_weights, packaged_weights, public_recipe
 from mrirecon.pipeline import Method
 from mrirecon.privacy import identified
 from mrirecon.reconstructors.base import Reconstructor
@@ -22,7 +22,6 @@ from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.reconstructors.learned.guarded import guarded, unguarded
 from mrirecon.sampling import SamplingPattern
 from mrirecon.training.checkpoint import read_checkpoint
-from mrirecon.weights.safetensors_file import packaged_file
 
 GROUPS = (*CHOICES, "sampling", "partial_fourier", "fallback", "reading", "adaptation")
 
@@ -69,8 +68,7 @@ def build_method(
     if checkpoint:
         load_weights(reconstructor, checkpoint, str(checkpoint_path))
     elif reconstructor.weights:
-        checkpoint_path = str(packaged_file(reconstructor.weights))
-        domain = read_checkpoint(checkpoint_path).domain
+        checkpoint_path, domain = packaged_weights(reconstructor)
     elif reconstructor.trainable and not adaptation:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "

@@ -26,11 +26,13 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import draws_anew, has_gaps
 from mrirecon.errors import ConfigError
 from mrirecon.files import atomic, output_folder
+from mrirecon.loading import packaged_weights
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objectives.base import Objective, no_reference
+from mrirecon.training.tuned_domain import tuned_domain
 from mrirecon.versions import versions
 from mrirecon.weights import weights_file
 
@@ -85,6 +87,11 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
     _check_data(data, module.objective, module.reconstructor)
+    if not resume:
+        path, domain = packaged_weights(module.reconstructor)
+        if start:
+            path, domain = start.path, start.checkpoint.domain
+        module.domain = tuned_domain(domain, module.reconstructor, data.sets["train"], path)
     trainer = build_trainer(config, folder, bool(start or module.reconstructor.weights))
     check_trainer(trainer, data, module.objective)
     refuse_unchecked(trainer, resume)

@@ -54,6 +54,8 @@ class ReconstructionModule(pl.LightningModule):
 
     Attributes:
         run: What a run that resumes this one must share with it, once it is known; stored likewise.
+        domain: Plain data of what its weights have learned from, where that is known; stored
+            likewise.
         begun: Whether the run computes already; before, it may be reading a checkpoint.
         scores: Scores of the latest validation by their names, such as ``val/ssim``.
     """
@@ -83,6 +85,7 @@ class ReconstructionModule(pl.LightningModule):
         self.optimizer, self.scheduler = optimizer, scheduler
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
         self.run: RunFacts | None = None
+        self.domain: Any = None
         self._volumes, self._losses = VolumeScores(), MeanLoss()
         self.begun = False
         self.scores: dict[str, float] = {}
@@ -215,6 +218,8 @@ class ReconstructionModule(pl.LightningModule):
         checkpoint["seed"] = self._seed
         if self.run is not None:
             checkpoint["run"] = asdict(self.run)
+        if self.domain is not None:
+            checkpoint["domain"] = self.domain
         checkpoint["position"] = asdict(position := self.position)
         metrics = self.trainer.callback_metrics.items()
         checkpoint["metrics"] = {name: value.detach().cpu() for name, value in metrics}
@@ -223,6 +228,7 @@ class ReconstructionModule(pl.LightningModule):
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._seed = checkpoint.get("seed", self._seed)
+        self.domain = checkpoint.get("domain")
         position = position_in(checkpoint)
         go_on_from(position, checkpoint)
         take_over_files(self.trainer, checkpoint)

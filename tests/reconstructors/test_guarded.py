@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+import yaml
 
 import mrirecon as mr
 from mrirecon import pipeline
@@ -22,6 +23,7 @@ from mrirecon.sensitivity import GivenMaps
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.training.checkpoint import written_by
+from mrirecon.weights import registry
 from mrirecon.weights.safetensors_file import write_safetensors
 from tests import scenes
 from tests.accelerator import DEVICE, Accelerator
@@ -275,6 +277,12 @@ def test_from_python(weights):
         mr.load(weights, fallback="varnet")
     with pytest.raises(ConfigError, match="what PlugAndPlay has learned from"):
         mr.load("pnp", fallback="l1_wavelet")
+    assert (
+        yaml.safe_load(method.config)["fallback"]["_target_"] == "mrirecon.reconstructors.CgSense"
+    )
+    given = mr.load(weights, fallback=CgSense(mr.Espirit()))
+    assert yaml.safe_load(given.config) == {"fallback": "an object of the class CgSense"}
+    assert mr.load(weights).config == ""
     pnp = mr.load("pnp")
     images = mr.reconstruct(scan, pnp, sampling=scenes.PATTERN)
     assert images.provenance.checkpoint.startswith("denoiser.safetensors (SHA-256 ")
@@ -283,3 +291,13 @@ def test_from_python(weights):
     assert isinstance(whole.reconstructor, Reconstructor) and not whole.checkpoint
     own = mr.PlugAndPlay(mr.PhasedMaps(mr.Espirit()), pnp.reconstructor.denoiser)
     assert np.iscomplexobj(mr.reconstruct(scan, own, phase=True).array)
+
+
+def test_an_object_with_weights_of_the_package_is_guarded(weights, tmp_path, monkeypatch):
+    (tmp_path / "pretrained.safetensors").write_bytes(weights.read_bytes())
+    monkeypatch.setattr(registry, "PACKAGED", tmp_path)
+    denoiser = NoiseLevelUnet((4, 6), 1, images=2)
+    method = HqsNet(mr.Espirit(), denoiser, iterations=2, weights="pretrained")
+    with pytest.warns(UserWarning, match="unlike what the weights have learned from"):
+        found = mr.reconstruct(scenes.scan(slices=1), method, sampling=scenes.PATTERN)
+    assert found.provenance.method == "HqsNet"

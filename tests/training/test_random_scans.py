@@ -11,7 +11,7 @@ from mrirecon.data import Normalize
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Compose, RssTarget
 from mrirecon.epoch import training_epoch
-from mrirecon.loading import load_reconstructor
+from mrirecon.loading import load_with_domain
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.reconstructors import HqsNet
 from mrirecon.sensitivity import Espirit
@@ -22,6 +22,7 @@ from mrirecon.weights import registry
 from mrirecon.weights.safetensors_file import write_safetensors
 
 SMALL = {"matrix": (32, 40), "coils": (2, 3)}
+RANGES = {"noise": [3e3, 4e3], "sampled": [0.1, 0.2], "contrast": [2.0, 2.5], "residual": [0, 1]}
 OPTIONS = [
     "model=pretrained", "model.denoiser.channels=[4,6]", "model.denoiser.blocks=1",
     "model.iterations=2", "model.steps=2", "data=random", "sampling=equispaced", "sampling.acs=12",
@@ -46,7 +47,9 @@ def package(folder, seed):
     torch.manual_seed(seed)
     model = HqsNet(Espirit(), NoiseLevelUnet((4, 6), 1, images=2), iterations=2, steps=2)
     folder.mkdir()
-    facts = {"mrirecon": {"format": 2, "version": "1"}, "recipe": {}, "domain": None}
+    nodes = {"model": "mrirecon.reconstructors.HqsNet", "preprocessing": "mrirecon.data.Normalize"}
+    recipe = {key: {"_target_": target} for key, target in nodes.items()}
+    facts = {"mrirecon": {"format": 2, "version": "1"}, "recipe": recipe, "domain": RANGES}
     write_safetensors(folder / "pretrained.safetensors", model.state_dict(), facts)
     return folder
 
@@ -71,6 +74,13 @@ def weights(state):
     return {name.removeprefix("reconstructor."): v for name, v in state["state_dict"].items()}
 
 
+def assert_holds_both(domain):
+    """What the weights knew, and the new scans: of less noise, more samples, more residual."""
+    assert domain["noise"][0] < 1 and domain["noise"][1] == 4e3
+    assert domain["sampled"][0] == 0.1 and 0.2 < domain["sampled"][1] < 1
+    assert domain["residual"][0] == 0 and domain["residual"][1] > 1
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_a_run_stopped_in_its_second_epoch_goes_on_without_the_package(
     train, tmp_path, monkeypatch
@@ -83,10 +93,13 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_without_the_package(
     expected = weights(whole)
     assert all(torch.equal(weights(again)[name], value) for name, value in expected.items())
     assert "weights" not in whole["recipe"]["model"]
+    assert whole["domain"] == again["domain"]
+    assert_holds_both(whole["domain"])
     bare = tmp_path / "bare"
     bare.mkdir()
     monkeypatch.setattr(registry, "PACKAGED", bare)
-    method, _ = load_reconstructor("whole/checkpoints/last.ckpt")
+    method, _, domain = load_with_domain("whole/checkpoints/last.ckpt")
+    assert domain == whole["domain"]
     assert method.rss and method.partner is not None and method.iterations == 2
     assert all(torch.equal(method.state_dict()[name], value) for name, value in expected.items())
     bank(tmp_path / "other.h5", radius=8)

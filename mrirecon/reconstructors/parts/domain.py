@@ -112,6 +112,11 @@ class Domain:
             )
         return cls(**{name: (float(low), float(high)) for name, (low, high) in given.items()})
 
+    def joined(self, other: "Domain") -> "Domain":
+        """Return the ranges that hold both of each."""
+        pairs = {f.name: (getattr(self, f.name), getattr(other, f.name)) for f in fields(self)}
+        return Domain(**{n: (min(a[0], b[0]), max(a[1], b[1])) for n, (a, b) in pairs.items()})
+
     def reasons(self, found: InputStatistics) -> list[list[str]]:
         """Return for each member in words where it lies outside; empty where nowhere.
 
