@@ -26,7 +26,7 @@ def tuned_domain(
         told: Plain data of the :class:`~mrirecon.reconstructors.parts.domain.Domain` of the weights
             that the training starts from; None where they do not tell.
         reconstructor: Method with these weights.
-        slices: Training set.
+        slices: Slices of the training set.
         path: File of the weights, for the message.
 
     Returns:
