@@ -14,7 +14,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.evaluation.protocol import fitted_factor
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
-from mrirecon.metrics import psnr, ssim
+from mrirecon.metrics.fastmri import psnr, ssim
 from mrirecon.readers import open_scan
 from mrirecon.sampling import EquispacedLines, PoissonDisc, SamplingPattern
 from mrirecon.scan import Scan

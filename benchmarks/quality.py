@@ -181,7 +181,7 @@ def score_all(
         volume = reconstruct_scan(scan, model, transform)
         reference = torch.stack([sample.target for sample in scan])
         scores.append(score("", scan.header.name, volume, reference))
-    return {name: [round(getattr(s, name), 6) for s in scores] for name in METRICS}
+    return {name: [round(s.values[name], 6) for s in scores] for name in METRICS}
 
 
 def _method(label: str) -> Method:

@@ -187,11 +187,11 @@ def common(scale: Scale, share: float, rate: float, folder: Path) -> list[str]:
     self-supervision the whole of k-space in the end.
     """
     return [
-        "protocol=demo",
-        f"protocol.prescription.matrix=[{scale.size},{scale.size}]",
-        f"protocol.prescription.slices={scale.slices}",
-        f"protocol.coils={scale.protocol().coils}",
-        f"protocol.snr={scale.protocol().snr}",
+        "simulation=demo",
+        f"simulation.prescription.matrix=[{scale.size},{scale.size}]",
+        f"simulation.prescription.slices={scale.slices}",
+        f"simulation.coils={scale.protocol().coils}",
+        f"simulation.snr={scale.protocol().snr}",
         "sampling=equispaced_fraction",
         "sampling.acceleration=4",
         f"sampling.acs={scale.center}",

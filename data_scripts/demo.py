@@ -35,7 +35,7 @@ def main() -> None:
         f"output={scans}",
         "subjects=4",
         "first=400",
-        "protocol=demo",
+        "simulation=demo",
         "sampling=demo",
     )
     run(folder, "train", "experiment=demo", f"output={folder / 'training'}")

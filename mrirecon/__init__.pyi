@@ -10,7 +10,7 @@ from .errors import MriReconError as MriReconError
 from .evaluation.protocol import Protocol as Protocol, Score as Score
 from .image_series import ImageSeries as ImageSeries
 from .memory_scan import MemoryScan as MemoryScan
-from .metrics import nmse as nmse, psnr as psnr, ssim as ssim
+from .metrics.fastmri import nmse as nmse, psnr as psnr, ssim as ssim
 from .pipeline import Method as Method
 from .read_options import ReadOptions as ReadOptions
 from .readers import open_scan as open_scan

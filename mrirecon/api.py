@@ -189,7 +189,7 @@ def evaluate(
         protocol: Rule of what is compared, and in which units.
 
     Returns:
-        NMSE, PSNR in dB and SSIM of the volume.
+        NMSE, PSNR in dB and SSIM of the volume, or the metrics of the protocol.
 
     Raises:
         ShapeError: When the shapes do not fit.

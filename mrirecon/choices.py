@@ -18,6 +18,8 @@ PARTS = {
     "reconstruct": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
 }
 """Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
+FORMER = {"simulate": {"protocol": "simulation"}, "train": {"protocol": "simulation"}}
+"""What groups of a command were called before."""
 KINDS = ("Classical", "Learned")
 TOLD = {"learned": "learned: with checkpoint="}
 _DEFAULT = re.compile(r"  - ([\w/]+): (\w+)(?: +# *(.*))?$")
@@ -103,6 +105,15 @@ def refuse_unknown(override: str, groups: Iterable[str], folders: Sequence[Path]
             raise ConfigError(
                 f"{key}={choice}: there is no such choice; {hint}choose one of {', '.join(known)}"
             )
+
+
+def refuse_former(command: str, override: str) -> None:
+    """Raise ConfigError when a group is called by a name that it had before."""
+    key = override.lstrip("+~").partition("=")[0]
+    name = re.split(r"[.@]", key)[0]
+    if now := FORMER.get(command, {}).get(name):
+        changed = override.lstrip("+~").replace(name, now, 1)
+        raise ConfigError(f"{override.lstrip('+~')}: this is called {now} by now; write {changed}")
 
 
 def help_of(command: str, usage: Sequence[str], conf: Path) -> str:

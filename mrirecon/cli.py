@@ -12,7 +12,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from mrirecon import __version__
-from mrirecon.choices import help_of, refuse_unknown
+from mrirecon.choices import help_of, refuse_former, refuse_unknown
 from mrirecon.completion import SCRIPT, complete
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
@@ -57,8 +57,9 @@ EXAMPLES = {
     ),
     "evaluate": (
         "mrirecon evaluate reference=DIR reconstruction=DIR",
-        "mrirecon evaluate reference=DIR reconstruction=[varnet,cg_sense] output=scores",
-        "mrirecon evaluate reference=DIR reconstruction={ours: DIR, theirs: DIR} region=square",
+        "mrirecon evaluate reference=DIR reconstruction=[varnet,cg_sense] output=scores "
+        "metrics=[psnr,ssim,haarpsi]",
+        "mrirecon evaluate reference=DIR reconstruction={ours: DIR, theirs: DIR} protocol=fastmri",
     ),
 }
 # Nothing to configure: plain arguments.
@@ -197,6 +198,7 @@ def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> Non
             return  # choices may lie anywhere
     for override in overrides:
         try:
+            refuse_former(command, override)
             refuse_unknown(override, groups | parts, folders)
         except ConfigError as error:
             sys.exit(f"mrirecon {command}: {error}")

@@ -8,7 +8,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft
 from mrirecon.inference import reconstruct_scan
-from mrirecon.metrics import psnr
+from mrirecon.metrics.fastmri import psnr
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.learned.varnet import VarNet

@@ -58,6 +58,7 @@ LAYERS = [
     {"cli"},
 ]
 ROOMS = {
+    "metrics": [{"base", "windows"}, {"*"}, {"fastmri", "ms_ssim"}, {"registry"}],
     "networks": [{"parts"}, {"*"}],
     "reconstructors": [{"base"}, {"parts"}, {"classical", "learned"}],
     "readers": [

@@ -1,9 +1,9 @@
 """``mrirecon evaluate``: compare reconstructions with references."""
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from matplotlib.figure import Figure
 from omegaconf import DictConfig
@@ -11,12 +11,13 @@ from tqdm import tqdm
 
 from mrirecon.commands.base import command
 from mrirecon.commands.provenance import chosen_disclosure, told_command
+from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import Protocol, Score, compared, region, score
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
 from mrirecon.evaluation.volumes import volume_files
-from mrirecon.figures import Panel, bars, comparison, save_figure
+from mrirecon.figures import Boxes, Panel, bars, comparison, save_figure
 from mrirecon.files import (
     REPORT,
     Kind,
@@ -29,7 +30,7 @@ from mrirecon.files import (
     stamped,
     tables_mark,
 )
-from mrirecon.metrics import METRICS
+from mrirecon.metrics import chosen_metrics
 from mrirecon.terminal import draws_bars
 from mrirecon.types import Volume
 from mrirecon.versions import versions
@@ -47,8 +48,9 @@ class Settings:
     output: str | None
     pictures: int
     overwrite: bool
-    region: Literal["whole", "square"]
-    scale: Literal["none", "least_squares"]
+    metrics: list[str | dict[str, Any]] | dict[str, Any] | None
+    region: Literal["whole", "square"] | None
+    scale: Literal["none", "least_squares"] | None
     reference_dataset: str | None
     reconstruction_dataset: str | None
     provenance: str
@@ -57,9 +59,10 @@ class Settings:
         chosen_disclosure(self.provenance)
 
 
-@command(Settings)
-def evaluate(_: DictConfig, settings: Settings) -> None:
+@command(Settings, groups=("protocol",))
+def evaluate(config: DictConfig, settings: Settings) -> None:
     """Score every method on the same volumes; write tables and pictures."""
+    protocol = _protocol(config, settings)
     references = volume_files(Path(settings.reference).expanduser())
     methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
@@ -69,7 +72,7 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
     if settings.output:
         _refuse(output, drawn, [*references.values(), *read], settings.overwrite)
     scores: list[Score] = []
-    protocol, seen = Protocol(settings.region, settings.scale), Observed()
+    seen = Observed()
     for name in tqdm(names, unit="volume", leave=False, disable=not draws_bars()):
         reference = seen.read(references[name], settings.reference_dataset)
         images = {
@@ -82,7 +85,7 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
         if name in drawn:
             figure = _compare(name, reference, images, own, protocol)
             save_figure(output / _picture(name), figure, overwrite=settings.overwrite)
-    print(table(summarize(scores)))
+    print(table(summarize(scores), protocol.infos))
     print(seen.definition(protocol))
     for warning in seen.warnings(protocol):
         print(f"WARNING: {warning}", file=sys.stderr)
@@ -93,7 +96,23 @@ def evaluate(_: DictConfig, settings: Settings) -> None:
             "versions": versions(),
             "protocol": seen.facts(protocol),
         }
-        _write(output, scores, facts, settings.overwrite)
+        _write(output, scores, protocol, facts, settings.overwrite)
+
+
+def _protocol(config: DictConfig, settings: Settings) -> Protocol:
+    """Return the chosen protocol, with what the command line changes of it."""
+    protocol = build(config.protocol, Protocol, "protocol")
+    changes: dict[str, Any] = {
+        name: value
+        for name in ("region", "scale")
+        if (value := getattr(settings, name)) not in (None, getattr(protocol, name))
+    }
+    if changes:
+        told = ", ".join(f"{name} {value}" for name, value in changes.items())
+        changes["name"] = f"{protocol.name} ({told})"
+    if settings.metrics is not None:
+        changes["metrics"] = chosen_metrics(settings.metrics, protocol.metrics)
+    return replace(protocol, **changes)
 
 
 def _refuse(output: Path, drawn: list[str], read: list[Path], overwrite: bool) -> None:
@@ -125,7 +144,7 @@ def _compare(
             Panel(
                 compared(s.method, name, images[s.method], reference, protocol)[0][middle].numpy(),
                 s.method,
-                f"{s.psnr:.1f} dB, SSIM {s.ssim:.3f}",
+                _caption(s, protocol),
             )
             for s in scores
         ],
@@ -133,7 +152,23 @@ def _compare(
     )
 
 
-def _write(output: Path, scores: list[Score], told: dict[str, object], overwrite: bool) -> None:
+def _caption(score: Score, protocol: Protocol) -> str:
+    """Tell the scores that fit below a picture, those of images first that everybody knows."""
+    shown = sorted(protocol.infos, key=lambda name: name not in ("psnr", "ssim"))[:2]
+    infos = [(protocol.infos[name], score.values[name]) for name in shown]
+    return ", ".join(
+        f"{value:.1f} {info.unit}" if info.unit else f"{info.title} {value:.3f}"
+        for info, value in infos
+    )
+
+
+def _write(
+    output: Path,
+    scores: list[Score],
+    protocol: Protocol,
+    told: dict[str, object],
+    overwrite: bool,
+) -> None:
     summaries = summarize(scores)
     contents = (scores_csv(scores).encode(), summary_csv(summaries).encode())
     tables = dict(zip(TABLES, contents, strict=True))
@@ -141,16 +176,17 @@ def _write(output: Path, scores: list[Score], told: dict[str, object], overwrite
         with atomic(output / name, Kind.TABLE, overwrite=overwrite) as temporary:
             temporary.write_bytes(content)
     facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables), **told}
-    report = stamped(report_json(scores, summaries, **facts).encode(), Kind.SCORES)
+    report = stamped(report_json(scores, summaries, protocol.infos, **facts).encode(), Kind.SCORES)
     with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
         temporary.write_bytes(report)
-    boxes = {
-        metric: {
-            s.method: [getattr(x, metric) for x in scores if x.method == s.method]
-            for s in summaries
-        }
-        for metric in METRICS
-    }
+    boxes = [
+        Boxes(
+            info.title,
+            info.meaning,
+            {s.method: [x.values[name] for x in scores if x.method == s.method] for s in summaries},
+        )
+        for name, info in protocol.infos.items()
+    ]
     figure = bars(boxes, title=f"{summaries[0].volumes} volumes")
     save_figure(output / BOXES, figure, overwrite=overwrite)
     print(f"wrote {', '.join(TABLES)}, {REPORT}, {BOXES} and comparisons to {output}")

@@ -35,10 +35,10 @@ class Settings:
             raise ValueError(f"subjects: expected at least 1, got {self.subjects}")
 
 
-@command(Settings, groups=("sampling", "protocol", "acquisition"))
+@command(Settings, groups=("sampling", "simulation", "acquisition"))
 def simulate(config: DictConfig, settings: Settings) -> None:
     """Write one raw file per subject and the noise-free image beside it."""
-    protocol = build(config.protocol, SimulationProtocol, "protocol")
+    protocol = build(config.simulation, SimulationProtocol, "simulation")
     options = build(config.acquisition, AcquisitionOptions, "acquisition")
     scans = simulated_scans(settings.first, settings.subjects, protocol, settings.contrasts)
     output = output_folder(settings.output)

@@ -42,7 +42,7 @@ logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
     lambda record: "Tip:" not in record.getMessage()
 )
 GROUPS = (
-    "data", "protocol", "sampling", "sensitivity", "preprocessing", "model", "objective",
+    "data", "simulation", "sampling", "sensitivity", "preprocessing", "model", "objective",
     "optimizer", "scheduler", "trainer", "callbacks", "logger",
 )  # fmt: skip
 
@@ -76,7 +76,7 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     if start:
         start.adopt(config, settings.trust)
     refuse_idle(config, "sensitivity", "model", "preprocessing", "data")
-    for key in ("sampling", "protocol"):
+    for key in ("sampling", "simulation"):
         refuse_idle(config, key, "data", "objective")
     resume = checkpoint_to_resume(config, settings.resume, folder)
     pl.seed_everything(settings.seed, workers=True, verbose=False)

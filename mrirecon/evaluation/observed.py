@@ -2,7 +2,7 @@
 
 import statistics
 from collections import Counter, defaultdict
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from mrirecon.evaluation.orientation import misplaced
@@ -37,7 +37,7 @@ class Observed:
     ) -> None:
         """Remember the size of a reference, and how units and place of each method are off."""
         self._matrices[(reference.shape[-2], reference.shape[-1])] += 1
-        plain = Protocol(protocol.region)
+        plain = replace(protocol, scale="none")
         for method, image in images.items():
             pair = compared(method, name, image, reference, plain)
             factor = fitted_factor(*pair)
@@ -58,15 +58,24 @@ class Observed:
             what = f"the central square of {names} ({sizes}), as fastMRI's evaluate.py"
         elif tall:
             what += "; fastMRI's evaluate.py scores the central square only: region=square"
+        if protocol.ends:
+            what += f" without {protocol.ends} slices at each end"
         if protocol.scale == "least_squares":
             what += "; intensities fitted by least squares"
-        return f"scored: {what}; the peak is that of the reference volume; mean over volumes"
+        each = "slice" if protocol.per == "slice" else "volume"
+        if protocol.normalize != "none":
+            own = "percentile of 99.5" if protocol.normalize == "percentile" else "maximum"
+            what += f"; each {each} divided by its own {own}"
+        peak = f"the peak is that of the reference {each}"
+        if protocol.swapped:
+            peak = f"reference and image exchanged, so that the peak is that of the image {each}"
+        over = "slices, then " if protocol.per == "slice" else ""
+        return f"scored: {what}; {peak}; mean over {over}volumes; protocol {protocol.name}"
 
     def facts(self, protocol: Protocol) -> dict[str, object]:
         """Return the definition for the report."""
         return {
-            **asdict(protocol),
-            "metrics": "of fastMRI's evaluate.py, mean over volumes",
+            **protocol.facts(),
             "datasets": {method: list(names) for method, names in self._datasets.items()},
             "matrices": [list(matrix) for matrix in self._matrices],
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},

@@ -1,57 +1,151 @@
 """The protocol by which a reconstruction is compared with its reference."""
 
-from dataclasses import dataclass
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass, field, is_dataclass
 from typing import Literal
 
+import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from mrirecon.arguments import check_not_negative
 from mrirecon.errors import RawDataError, ShapeError
-from mrirecon.metrics import METRICS
+from mrirecon.metrics import METRICS, Metric, MetricInfo
 
 Image = Float32[Tensor, "slice h w"]
 Reference = Float32[Tensor, "slices y x"]  # of another size before the crop
 Scored = Float32[Tensor, "slice height width"]  # of both
 
+PERCENTILE = 0.995
+"""Of the grey values of a slice, by which the CMRxRecon challenge of 2025 divides it."""
+
 
 @dataclass(frozen=True)
 class Protocol:
-    """What of two volumes is compared, and in which units.
+    """What of two volumes is compared, in which units, and by which metrics.
 
     Attributes:
+        name: Name of the protocol.
         region: ``whole``, all of the reference, which is what validation scores while a network
             is trained; or ``square``, the central square as wide as the reference, which is what
             fastMRI's ``evaluate.py`` scores. They are the same for square references.
         scale: ``none``, intensities as they are; or ``least_squares``, those of the reconstruction
             are multiplied by the number that brings its volume closest to the reference.
+        ends: Number of slices at each end that are left out.
+        per: ``volume``, metrics see a volume; or ``slice``, they see one slice at a time, with its
+            own data range, and a volume gets the mean over its slices. Slices whose reference is
+            zero everywhere are left out.
+        normalize: ``none``; or ``maximum`` or ``percentile``, each volume, or slice, is divided by
+            its own maximum, or by its own percentile of 99.5.
+        swapped: Whether metrics get the reference as the image and the image as the reference.
+        metrics: Metrics by name.
     """
 
+    name: str = "whole"
     region: Literal["whole", "square"] = "whole"
     scale: Literal["none", "least_squares"] = "none"
+    ends: int = 0
+    per: Literal["volume", "slice"] = "volume"
+    normalize: Literal["none", "maximum", "percentile"] = "none"
+    swapped: bool = False
+    metrics: Mapping[str, Metric] = field(default_factory=lambda: dict(METRICS))
+
+    def __post_init__(self) -> None:
+        check_not_negative(ends=self.ends)
+
+    @functools.cached_property
+    def infos(self) -> dict[str, MetricInfo]:
+        """How the values of each metric are written and read."""
+        return {name: metric.info for name, metric in self.metrics.items()}
+
+    def facts(self) -> dict[str, object]:
+        """Return all that defines the scores, for a report."""
+        own = {f: getattr(self, f) for f in self.__dataclass_fields__ if f != "metrics"}
+        return {**own, "metrics": {name: _settings(m) for name, m in self.metrics.items()}}
+
+
+def _settings(metric: Metric) -> dict[str, object]:
+    """Return the class of a metric and what it was given."""
+    kind = f"{type(metric).__module__}.{type(metric).__qualname__}"
+    if not is_dataclass(metric):
+        return {"kind": kind}
+    values = {name: getattr(metric, name) for name in metric.__dataclass_fields__}
+    return {"kind": kind, **{name: _plain(value) for name, value in values.items()}}
+
+
+def _plain(value: object) -> object:
+    """Return a value as JSON can hold it: functions by their names."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    return getattr(value, "__qualname__", str(value))
 
 
 @dataclass(frozen=True)
 class Score:
-    """The metrics of one volume reconstructed by one method."""
+    """The metrics of one volume reconstructed by one method.
+
+    Attributes:
+        method: Name of the method.
+        volume: Name of the volume.
+        values: Value of each metric by its name; also to be had as attributes, as in
+            ``score.psnr``.
+        region: Label of the region that was scored; empty for all that the protocol compares.
+    """
 
     method: str
     volume: str
-    nmse: float
-    psnr: float
-    ssim: float
+    values: Mapping[str, float]
+    region: str = ""
+
+    def __getattr__(self, name: str) -> float:
+        values: Mapping[str, float] = self.__dict__.get("values", {})
+        if name in values:
+            return values[name]
+        known = ", ".join(values)
+        raise AttributeError(f"{name} was not scored" + (f"; there are {known}" if known else ""))
+
+    def __str__(self) -> str:
+        place = f", {self.region}" if self.region else ""
+        values = ", ".join(f"{name}={value:.4g}" for name, value in self.values.items())
+        return f"{self.method}, {self.volume}{place}: {values}"
+
+    def row(self) -> dict[str, object]:
+        """Return the score as a row of a table; the region only where there is one."""
+        place = {"region": self.region} if self.region else {}
+        return {"method": self.method, "volume": self.volume, **place, **self.values}
 
 
 def score(
     method: str, name: str, image: Image, reference: Reference, protocol: Protocol | None = None
 ) -> Score:
-    """Score a volume with the metrics of fastMRI's ``evaluate.py``.
+    """Score a volume; with the metrics of fastMRI's ``evaluate.py``, unless told otherwise.
 
     Raises:
         ShapeError: When the volumes do not fit.
         RawDataError: When the reference is empty, so that no score is defined.
     """
-    pair = compared(method, name, image, reference, protocol or Protocol())
-    return Score(method, name, **{n: metric(*pair) for n, metric in METRICS.items()})
+    protocol = protocol or Protocol()
+    return Score(
+        method, name, values(*compared(method, name, image, reference, protocol), protocol)
+    )
+
+
+def values(image: Scored, reference: Scored, protocol: Protocol) -> dict[str, float]:
+    """Return every metric of what is compared, see :func:`compared`."""
+    if protocol.per == "volume":
+        pairs = [(image, reference)]
+    else:
+        pairs = [(x[None], r[None]) for x, r in zip(image, reference, strict=True) if r.any()]
+    found: dict[str, list[float]] = {name: [] for name in protocol.metrics}
+    for x, r in pairs:
+        if protocol.normalize != "none":
+            x, r = (v / _own_scale(v, protocol.normalize) for v in (x, r))
+        if protocol.swapped:
+            x, r = r, x
+        for name, metric in protocol.metrics.items():
+            found[name].append(metric(x, r))
+    return {name: sum(each) / len(each) for name, each in found.items()}
 
 
 def compared(
@@ -93,7 +187,7 @@ def region(volume: Image, reference: Reference, protocol: Protocol) -> Scored:
     A reference that is wider than high is never cropped; fastMRI refuses it.
 
     Raises:
-        ShapeError: When the volume is smaller than that.
+        ShapeError: When the volume is smaller than that, or has too few slices.
     """
     (h, w), (y, x) = volume.shape[-2:], reference.shape[-2:]
     if protocol.region == "square":
@@ -103,5 +197,24 @@ def region(volume: Image, reference: Reference, protocol: Protocol) -> Scored:
         raise ShapeError(
             f"a volume of {h} x {w} pixels is smaller than its reference, {y} x {x}{other}"
         )
+    slices = len(volume)
+    if slices <= 2 * protocol.ends:
+        raise ShapeError(
+            f"the protocol {protocol.name} leaves out {protocol.ends} slices at each end, but "
+            f"there are only {slices}; protocol.ends= leaves out fewer"
+        )
     top, left = (h - y) // 2, (w - x) // 2
-    return volume[:, top : top + y, left : left + x]
+    return volume[protocol.ends : slices - protocol.ends, top : top + y, left : left + x]
+
+
+def _own_scale(volume: Tensor, normalize: str) -> float:
+    """Return what a volume is divided by; 1 where that would be zero."""
+    if normalize == "maximum":
+        found = float(volume.max())
+    else:
+        ordered = volume.double().abs().flatten().sort().values
+        place = PERCENTILE * (len(ordered) - 1)  # linear between ranks, as NumPy does
+        low = int(place)
+        high = min(low + 1, len(ordered) - 1)
+        found = float(torch.lerp(ordered[low], ordered[high], place - low))
+    return found if found != 0 else 1.0

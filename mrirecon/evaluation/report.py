@@ -5,24 +5,25 @@ import io
 import json
 import math
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 
 from mrirecon.evaluation.intervals import bootstrap_interval
 from mrirecon.evaluation.protocol import Score
-from mrirecon.metrics import METRICS
+from mrirecon.metrics import MetricInfo
 
 
 @dataclass(frozen=True)
 class Summary:
     """Mean, standard deviation and interval of each metric over the volumes of one method.
 
-    The standard deviation is the sample's (n - 1); None for a single volume, or when the PSNR of a
-    perfect volume is infinite. The interval is that of
-    :func:`~mrirecon.evaluation.intervals.bootstrap_interval`.
+    Where regions are scored, each has a summary of its own. The standard deviation is the sample's
+    (n - 1); None for a single volume, or when the PSNR of a perfect volume is infinite. The
+    interval is that of :func:`~mrirecon.evaluation.intervals.bootstrap_interval`.
     """
 
     method: str
+    region: str
     volumes: int
     mean: dict[str, float]
     std: dict[str, float | None]
@@ -30,14 +31,15 @@ class Summary:
 
 
 def summarize(scores: Sequence[Score]) -> list[Summary]:
-    """Summarise each method, in the order of first appearance."""
+    """Summarise each method, and each region of it, in the order of first appearance."""
     summaries = []
-    for method in dict.fromkeys(score.method for score in scores):
-        own = [score for score in scores if score.method == method]
-        columns = {name: [getattr(score, name) for score in own] for name in METRICS}
+    for method, region in dict.fromkeys((score.method, score.region) for score in scores):
+        own = [score for score in scores if (score.method, score.region) == (method, region)]
+        columns = {name: [score.values[name] for score in own] for name in own[0].values}
         summaries.append(
             Summary(
                 method,
+                region,
                 len(own),
                 {name: statistics.fmean(values) for name, values in columns.items()},
                 {name: _stdev(values) for name, values in columns.items()},
@@ -48,23 +50,34 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
 
 
 def scores_csv(scores: Sequence[Score]) -> str:
-    """One row per method and volume."""
-    names = [field.name for field in fields(Score)]
-    return _csv(names, [[getattr(score, name) for name in names] for score in scores])
+    """One row per method and volume, and region where there are some."""
+    return _csv([score.row() for score in scores])
 
 
 def summary_csv(summaries: Sequence[Summary]) -> str:
-    """One row per method: the means over volumes."""
-    rows = [[s.method, *(s.mean[name] for name in METRICS)] for s in summaries]
-    return _csv(["method", *METRICS], rows)
+    """One row per method, and region where there are some: the means over volumes."""
+    return _csv([{"method": s.method, **_place(s), **s.mean} for s in summaries])
 
 
-def report_json(scores: Sequence[Score], summaries: Sequence[Summary], **facts: object) -> str:
-    """Everything, for programs."""
+def report_json(
+    scores: Sequence[Score],
+    summaries: Sequence[Summary],
+    infos: Mapping[str, MetricInfo],
+    **facts: object,
+) -> str:
+    """Everything, for programs.
+
+    Args:
+        scores: Scores of volumes.
+        summaries: Summaries of the methods.
+        infos: How the values of each metric are written and read.
+        **facts: Whatever else there is to tell.
+    """
     content = {
         **facts,
-        "summary": [asdict(summary) for summary in summaries],
-        "scores": [asdict(score) for score in scores],
+        "metrics": {name: asdict(info) for name, info in infos.items()},
+        "summary": [_summary(summary) for summary in summaries],
+        "scores": [score.row() for score in scores],
     }
     return json.dumps(_without_infinity(content), indent=2, allow_nan=False) + "\n"
 
@@ -78,15 +91,38 @@ def _without_infinity(value: object) -> object:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def table(summaries: Sequence[Summary]) -> str:
-    """Mean ± standard deviation over volumes, for people."""
-    head = f"{'method':<16}{'volumes':>8}{'NMSE':>20}{'PSNR / dB':>18}{'SSIM':>18}"
-    rows = [
-        f"{s.method:<16}{s.volumes:>8}"
-        f"{_cell(s, 'nmse', 5):>20}{_cell(s, 'psnr', 2):>18}{_cell(s, 'ssim', 4):>18}"
-        for s in summaries
-    ]
-    return "\n".join([head, *rows])
+def table(summaries: Sequence[Summary], infos: Mapping[str, MetricInfo]) -> str:
+    """Mean ± standard deviation over volumes, for people.
+
+    Args:
+        summaries: Summaries of the methods.
+        infos: How the values of each metric are written and read.
+    """
+    regions = any(summary.region for summary in summaries)
+    head = ["method", *(["region"] if regions else []), "volumes"]
+    rows = [[*head, *(info.heading for info in infos.values())]]
+    for s in summaries:
+        place = [s.region or "all"] if regions else []
+        cells = [_cell(s, name, info) for name, info in infos.items()]
+        rows.append([s.method, *place, str(s.volumes), *cells])
+    widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
+    words = len(head) - 1  # which start a line and are not numbers
+    return "\n".join(
+        "".join(
+            cell.ljust(width) if n < words else cell.rjust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    )
+
+
+def _summary(summary: Summary) -> dict[str, object]:
+    facts = {name: value for name, value in asdict(summary).items() if name != "region"}
+    return {"method": summary.method, **_place(summary), **facts}
+
+
+def _place(summary: Summary) -> dict[str, str]:
+    return {"region": summary.region} if summary.region else {}
 
 
 def _stdev(values: list[float]) -> float | None:
@@ -95,12 +131,16 @@ def _stdev(values: list[float]) -> float | None:
     return statistics.stdev(values)
 
 
-def _cell(summary: Summary, metric: str, digits: int) -> str:
+def _cell(summary: Summary, metric: str, info: MetricInfo) -> str:
     mean, std = summary.mean[metric], summary.std[metric]
-    return f"{mean:.{digits}f}" + ("" if std is None else f" ± {std:.{digits}f}")
+    return info.text(mean) + ("" if std is None else f" ± {info.text(std)}")
 
 
-def _csv(head: list[str], rows: list[list[object]]) -> str:
+def _csv(rows: Sequence[Mapping[str, object]]) -> str:
+    """Write rows; a column that only some of them have is empty in the others."""
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows([head, *rows])
+    columns = max((list(row) for row in rows), key=len)
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
     return text.getvalue()

@@ -15,11 +15,10 @@ import numpy as np
 from mrirecon.errors import RawDataError
 from mrirecon.evaluation.intervals import bootstrap_interval
 from mrirecon.files import Kind, found_kind
-from mrirecon.metrics import METRICS
+from mrirecon.metrics import KNOWN, METRICS, MetricInfo
 
 MEASURES = ("combined", "RSS")
 """References of the measured benchmark that a table shows: coil-combined, root-sum-of-squares."""
-DIGITS = {"nmse": 4, "psnr": 2, "ssim": 4}
 WORST = 3
 """Cases that are named as the worst ones."""
 
@@ -87,43 +86,74 @@ def _evaluated(path: Path, digest: str, tree: dict[str, Any], method: str) -> Re
         )
     names = [one["method"] for one in tree["summary"]]
     _refuse_unknown(path, method, names)
+    infos = _infos(tree)
+    whole = [one for one in tree["scores"] if not one.get("region")]
     values = {
         name: {
-            metric: {one["volume"]: one[metric] for one in tree["scores"] if one["method"] == name}
-            for metric in METRICS
+            metric: {one["volume"]: one[metric] for one in whole if one["method"] == name}
+            for metric in infos
         }
         for name in names
     }
+    first = next(iter(infos))
+    volumes = {name: str(len(values[name][first])) for name in names}
     rows = tuple(
-        (f"**{name}**" if name == method else name, str(len(values[name]["ssim"])),
-         *(_mean(list(values[name][m].values()), DIGITS[m]) for m in METRICS))
+        (f"**{name}**" if name == method else name, volumes[name],
+         *(_mean(list(values[name][m].values()), info) for m, info in infos.items()))
         for name in names
     )  # fmt: skip
     others = [name for name in names if name != method]
     protocol = tree.get("protocol", {})
-    told = ", ".join(f"{k} {protocol[k]}" for k in ("region", "scale") if k in protocol)
+    told = ", ".join(f"{k} {protocol[k]}" for k in ("name", "region", "scale") if k in protocol)
     remarks = [
         f"Mean over volumes [95 % interval, bootstrap over volumes]; {told or 'as written'}.",
-        *(_difference(values, method, other) for other in others),
+        *(_difference(values, infos, method, other) for other in others),
     ]
-    ssim = sorted(values[method]["ssim"].items(), key=lambda pair: pair[1])
-    worst = [f"SSIM {value:.4f} for {volume}" for volume, value in ssim[:WORST]]
     return Results(
-        f"{len(values[method]['ssim'])} volumes, `mrirecon evaluate`", path.name, digest,
-        ("method", "volumes", *(m.upper() + (" / dB" * (m == "psnr")) for m in METRICS)), rows,
-        tuple(remarks), tuple(worst),
+        f"{volumes[method]} volumes, `mrirecon evaluate`", path.name, digest,
+        ("method", "volumes", *(info.heading for info in infos.values())), rows,
+        tuple(remarks), _worst(values[method], infos),
     )  # fmt: skip
 
 
-def _difference(values: dict[str, dict[str, dict[str, float]]], one: str, other: str) -> str:
+def _infos(tree: dict[str, Any]) -> dict[str, MetricInfo]:
+    """Return how each metric is written; older files had those of fastMRI and did not say so."""
+    told = tree.get("metrics")
+    if told is None:
+        return {name: KNOWN[name].info for name in METRICS}
+    return {name: MetricInfo(**facts) for name, facts in told.items()}
+
+
+def _worst(
+    values: dict[str, dict[str, float | None]], infos: dict[str, MetricInfo]
+) -> tuple[str, ...]:
+    """Name the volumes that are worst by SSIM, or by the first metric that has a direction."""
+    ordered = sorted(infos, key=lambda name: name != "ssim")
+    name = next((n for n in ordered if infos[n].higher_is_better is not None), None)
+    if name is None:
+        return ()
+    info = infos[name]
+    known = [(value, volume) for volume, value in values[name].items() if value is not None]
+    known.sort(reverse=not info.higher_is_better)
+    return tuple(f"{info.title} {info.text(value)} for {volume}" for value, volume in known[:WORST])
+
+
+def _difference(
+    values: dict[str, dict[str, dict[str, float]]],
+    infos: dict[str, MetricInfo],
+    one: str,
+    other: str,
+) -> str:
     """Tell by how much a method is ahead of another on the same volumes."""
     parts = []
-    for metric in ("psnr", "ssim"):
+    for metric, info in infos.items():
+        if info.name == "nmse" and len(infos) > 1:  # too skew for a mean of differences
+            continue
         ours, theirs = values[one][metric], values[other][metric]
         common = [name for name in ours if None not in (ours[name], theirs.get(name))]
         ahead = [ours[name] - theirs[name] for name in common]
-        unit = " dB" * (metric == "psnr")
-        parts.append(f"{metric.upper()} {_mean(ahead, DIGITS[metric], sign=True)}{unit}")
+        unit = f" {info.unit}" if info.unit else ""
+        parts.append(f"{info.title} {_mean(ahead, info, sign=True)}{unit}")
     return f"{one} minus {other}, volume by volume: {', '.join(parts)}."
 
 
@@ -147,9 +177,9 @@ def _measured(path: Path, digest: str, rows: list[dict[str, Any]], method: str) 
                 worst.append((ahead[-1], f"{-ahead[-1]:.2f} dB below {which} ({measure}) for "
                                          f"{row['case']}"))  # fmt: skip
         remarks.append(
-            f"{measure}: {_mean(ahead, 2, sign=True)} dB against the best classical result of "
-            f"each case, least {min(ahead):+.2f}, {sum(a >= 0 for a in ahead)} of {len(ahead)} "
-            "ahead."
+            f"{measure}: {_mean(ahead, KNOWN['psnr'].info, sign=True)} dB against the best "
+            f"classical result of each case, least {min(ahead):+.2f}, "
+            f"{sum(a >= 0 for a in ahead)} of {len(ahead)} ahead."
         )
     remarks.append(
         "Means over cases [95 % interval, bootstrap over cases]; cases of one scan are not "
@@ -173,15 +203,14 @@ def _both(scores: dict[str, float]) -> str:
     return f"{scores['psnr']:.2f} / {scores['ssim']:.4f}"
 
 
-def _mean(values: Sequence[float | None], digits: int, sign: bool = False) -> str:
+def _mean(values: Sequence[float | None], info: MetricInfo, sign: bool = False) -> str:
     """Write a mean with its interval; a PSNR without error is stored as null."""
-    plus = "+" if sign else ""
     known = [value for value in values if value is not None]
     if not known:
         return "infinite"
-    text = f"{np.mean(known):{plus}.{digits}f}"
+    text = info.text(float(np.mean(known)), sign)
     if (interval := bootstrap_interval(known)) is not None:
-        low, high = interval
-        text += f" [{low:{plus}.{digits}f}, {high:{plus}.{digits}f}]"
+        low, high = (info.text(end, sign) for end in interval)
+        text += f" [{low}, {high}]"
     left = len(values) - len(known)
     return text + (f" (and {left} infinite)" if left else "")

@@ -8,9 +8,20 @@ from matplotlib.figure import Figure
 
 from mrirecon.figures.style import Image, colorbar, style, top_of_grey
 
-NAMES = {"nmse": "NMSE", "psnr": "PSNR", "ssim": "SSIM"}
-UNITS = {"nmse": "of the energy of the reference", "psnr": "dB", "ssim": "1 is perfect"}
-"""How metrics are written on axes."""
+
+@dataclass(frozen=True)
+class Boxes:
+    """One plot of boxes: what is on its axis, and the values of each method.
+
+    Attributes:
+        title: Name of the metric.
+        meaning: Words about its scale; empty for none.
+        values: Values over volumes by method.
+    """
+
+    title: str
+    meaning: str
+    values: Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -60,21 +71,22 @@ def comparison(
     return figure
 
 
-def bars(scores: Mapping[str, Mapping[str, Sequence[float]]], *, title: str = "") -> Figure:
-    """Show one box per method for each metric: ``scores[metric][method]`` over volumes."""
+def bars(metrics: Sequence[Boxes], *, title: str = "") -> Figure:
+    """Show one box per method for each metric."""
     with style():
-        figure = Figure(figsize=(3.2 * len(scores), 3.2))
-        axes = figure.subplots(1, len(scores), squeeze=False)
-        for axis, (metric, methods) in zip(axes.flat, scores.items(), strict=True):
+        figure = Figure(figsize=(3.2 * len(metrics), 3.2))
+        axes = figure.subplots(1, len(metrics), squeeze=False)
+        for axis, metric in zip(axes.flat, metrics, strict=True):
             light = {"color": "#e8e8e8"}
-            finite = [[v for v in values if np.isfinite(v)] for values in methods.values()]
+            finite = [[v for v in values if np.isfinite(v)] for values in metric.values.values()]
             axis.boxplot(
                 finite, boxprops=light, whiskerprops=light, capprops=light,
                 medianprops={"color": "#ffb000"}, flierprops={"markeredgecolor": "#e8e8e8"},
             )  # fmt: skip
-            axis.set_xticks(range(1, len(methods) + 1), list(methods), rotation=20, ha="right")
-            axis.set_title(NAMES.get(metric, metric))
-            axis.set_ylabel(UNITS.get(metric, "1"))
+            names = list(metric.values)
+            axis.set_xticks(range(1, len(names) + 1), names, rotation=20, ha="right")
+            axis.set_title(metric.title)
+            axis.set_ylabel(metric.meaning or "1")
         figure.suptitle(title, fontsize=10)
         figure.tight_layout()
     return figure

@@ -34,7 +34,7 @@ def test_scores_as_fastmris_evaluate():
     larger = np.zeros((3, 30, 26), np.float32)
     larger[:, 3:27, 3:23] = image
     pair = torch.from_numpy(larger), torch.from_numpy(reference)
-    found = score("m", "v", *pair, Protocol("square"))
+    found = score("m", "v", *pair, Protocol(region="square"))
     # evaluate.py: both cropped to (width, width), offsets (n - width) // 2, volume maximum
     gt, pred = reference[:, 2:22], image[:, 2:22]
     peak = gt.max()
@@ -51,7 +51,7 @@ def test_the_crop_is_fastmris_for_odd_sizes_and_wide_references():
     volume = torch.arange(8 * 9).reshape(1, 8, 9).float()
 
     def square(volume, reference):
-        return region(volume, reference, Protocol("square"))
+        return region(volume, reference, Protocol(region="square"))
 
     assert square(volume, torch.zeros(1, 8, 5)).shape == (1, 5, 5)
     assert square(volume, torch.zeros(1, 8, 5))[0, 0, 0] == 1 * 9 + 2  # (8 - 5) // 2, (9 - 5) // 2
@@ -80,12 +80,14 @@ def test_reports_agree():
     assert list(rows[0]) == ["method", "nmse", "psnr", "ssim"]
     assert float(rows[1]["psnr"]) == pytest.approx(np.mean(values))
     assert len(list(csv.DictReader(io.StringIO(scores_csv(scores))))) == 6
-    report = json.loads(report_json(scores, summaries, command="c"))
+    report = json.loads(report_json(scores, summaries, Protocol().infos, command="c"))
     assert report["command"] == "c" and report["summary"][0]["volumes"] == 3
-    assert "±" in table(summaries)
+    assert "±" in table(summaries, Protocol().infos)
     assert tuple(report["summary"][1]["interval"]["psnr"]) == bootstrap_interval(values)
     single = summarize(scores[:1])[0]
-    assert single.std["ssim"] is single.interval["ssim"] is None and "±" not in table([single])
+    assert single.std["ssim"] is single.interval["ssim"] is None and "±" not in table(
+        [single], Protocol().infos
+    )
 
 
 def test_intervals_of_means_are_those_of_scipy():
@@ -167,7 +169,7 @@ def test_negative_pixels_stay_negative_as_in_fastmris_evaluate(tmp_path):
     image, reference = volumes()
     image[:, :5] *= -1
     read = read_volume(write(tmp_path / "a.h5", reconstruction=image)).values
-    found = score("m", "v", read, torch.from_numpy(reference), Protocol("square")).nmse
+    found = score("m", "v", read, torch.from_numpy(reference), Protocol(region="square")).nmse
     expected = np.linalg.norm((image - reference)[:, 2:22]) ** 2
     assert found == pytest.approx(expected / np.linalg.norm(reference[:, 2:22]) ** 2, rel=1e-5)
 
@@ -184,7 +186,7 @@ def test_validation_and_evaluate_score_the_same_tall_volume_alike():
     validation.add(sample, complex_image(image))
     found = score("m", "v", image, target)
     assert validation.mean() == {n: getattr(found, n) for n in ("nmse", "psnr", "ssim")}
-    assert found.nmse > 2 * score("m", "v", image, target, Protocol("square")).nmse
+    assert found.nmse > 2 * score("m", "v", image, target, Protocol(region="square")).nmse
     exact = target.clone()
     exact[:, :4] = 0
     assert score("m", "v", exact, target).nmse > 0.05

@@ -71,8 +71,8 @@ def configuration(experiment, folders, tmp_path):
             scans.count = 1
         if "ranges" in scans:  # of random scans
             scans.ranges = {**scans.ranges, "bank": None, "matrix": [72, 72]}
-    config.protocol = {**config.protocol, "coils": 3, "prescription": {
-        **config.protocol.prescription, "matrix": [*MATRIX], "slices": 1}}  # fmt: skip
+    config.simulation = {**config.simulation, "coils": 3, "prescription": {
+        **config.simulation.prescription, "matrix": [*MATRIX], "slices": 1}}  # fmt: skip
     arguments = inspect.signature(get_class(config.model._target_)).parameters
     if not config.model.get("weights"):  # those of the package fit one size only
         config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}

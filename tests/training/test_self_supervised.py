@@ -11,7 +11,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft
 from mrirecon.inference import reconstruct_scan
-from mrirecon.metrics import psnr
+from mrirecon.metrics.fastmri import psnr
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor

@@ -32,7 +32,7 @@ def refusal(monkeypatch, folder, *options, sweep=()):
         (["model=locally_low_rank"], "LocallyLowRank has nothing to train"),
         (["model=unet", "sensitivity=walsh"], "sensitivity=walsh has no effect: this model does"),
         (["model=varnet", "sensitivity=walsh"], "sensitivity=walsh has no effect"),
-        (["data=folder", "protocol=brain"], "protocol=brain.* has no effect: this data does not"),
+        (["data=folder", "simulation=brain"], "simulation=brain.* has no effect: this data does"),
         (["sampling=gaussian_2d", "sampling.acceleration=2", "preprocessing=compress_geometric",
           *UNET],
          "geometric coil compression needs a fully sampled readout"),

@@ -9,7 +9,7 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.inference import reconstruct_scan
-from mrirecon.metrics import ssim
+from mrirecon.metrics.fastmri import ssim
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.reconstructors.learned.unet import UNet

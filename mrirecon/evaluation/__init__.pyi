@@ -1,0 +1,1 @@
+from .protocol import Protocol as Protocol, Score as Score

@@ -1,0 +1,41 @@
+"""Image-quality metrics: one definition each, used by validation, training and ``evaluate``.
+
+Unless a metric says otherwise it compares a whole volume with its reference, both magnitude
+``slice y x``, as fastMRI's ``evaluate.py`` does (Zbontar et al., arXiv:1811.08839): peak and norms
+are the volume's.
+"""
+
+from mrirecon.metrics.base import Metric, MetricInfo, Volume, Where
+from mrirecon.metrics.fastmri import METRICS
+from mrirecon.metrics.gmsd import Gmsd
+from mrirecon.metrics.haarpsi import HaarPsi
+from mrirecon.metrics.hfen import Hfen
+from mrirecon.metrics.ms_ssim import MsSsim
+from mrirecon.metrics.nmse import Nmse, Nrmse
+from mrirecon.metrics.own import OwnMetric
+from mrirecon.metrics.psnr import Psnr
+from mrirecon.metrics.registry import KNOWN, chosen_metrics
+from mrirecon.metrics.ssim import WINDOW, Ssim, structural_similarity
+from mrirecon.metrics.vif import Vif
+
+__all__ = [
+    "KNOWN",
+    "METRICS",
+    "WINDOW",
+    "Gmsd",
+    "HaarPsi",
+    "Hfen",
+    "Metric",
+    "MetricInfo",
+    "MsSsim",
+    "Nmse",
+    "Nrmse",
+    "OwnMetric",
+    "Psnr",
+    "Ssim",
+    "Vif",
+    "Volume",
+    "Where",
+    "chosen_metrics",
+    "structural_similarity",
+]
