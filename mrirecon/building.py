@@ -154,6 +154,10 @@ def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
         hint = missing_package(path) or suggest(path.rsplit(".", 1)[-1], _siblings(path))
         yield f"{key}: cannot find {path}{hint}"
         return
+    if not callable(target):
+        kind = type(target).__name__
+        yield f"{key}: {node['_target_']} is of type {kind}, no class and no function"
+        return
     arguments = {name: value for name, value in node.items() if name not in _RESERVED}
     yield from _wrong_arguments(node, target, arguments, key, given)
     hints = _hints(target)
@@ -165,7 +169,10 @@ def _problems(node: Any, key: str, given: set[str]) -> Iterator[str]:
 def _wrong_arguments(
     node: dict[str, Any], target: Any, arguments: dict[str, Any], key: str, given: set[str]
 ) -> Iterator[str]:
-    parameters = inspect.signature(target).parameters.values()
+    try:
+        parameters = inspect.signature(target).parameters.values()
+    except ValueError:  # of C, which tells only when it is called
+        return
     names = [p.name for p in parameters if p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL)]
     if not any(p.kind is p.VAR_KEYWORD for p in parameters):
         for name in arguments:

@@ -4,8 +4,9 @@ import sys
 import pytest
 
 from mrirecon import cli
-from mrirecon.choices import groups_of, settings_of
+from mrirecon.choices import groups_of, refuse_former, settings_of
 from mrirecon.completion import SCRIPT
+from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 
 CONF = conf_folder()
@@ -92,3 +93,21 @@ def test_the_shell_takes_the_script():
     script = f"{SCRIPT}\ncomplete -p mrirecon"
     shown = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
     assert "_mrirecon mrirecon" in shown.stdout and not shown.stderr
+
+
+@pytest.mark.parametrize(
+    ("override", "now"),
+    [
+        ("protocol=demo", "simulation=demo"),
+        ("+protocol.snr=20", "simulation.snr=20"),
+        ("~protocol", "simulation"),
+        ("protocol.prescription.slices=1", "simulation.prescription.slices=1"),
+    ],
+)
+def test_former_names_of_groups_are_told(override, now):
+    for command in ("train", "simulate"):
+        with pytest.raises(ConfigError, match=f"called simulation by now; write {now}$"):
+            refuse_former(command, override)
+    refuse_former("evaluate", override)
+    refuse_former("train", "protocols=demo")
+    refuse_former("train", override.replace("protocol", "simulation"))

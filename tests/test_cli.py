@@ -43,9 +43,9 @@ def raw(tmp_path_factory):
 
 
 TINY = [
-    "protocol.prescription.matrix=[40,36]",
-    "protocol.prescription.slices=1",
-    "protocol.coils=3",
+    "simulation.prescription.matrix=[40,36]",
+    "simulation.prescription.slices=1",
+    "simulation.coils=3",
     "sampling=equispaced",
     "sampling.acs=12",
     "model.cascades=1",

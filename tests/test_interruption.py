@@ -73,7 +73,7 @@ def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
 def test_other_commands_end_at_once_and_leave_nothing(number, status, tmp_path):
     with start(
         tmp_path, "simulate", "output=scans", "subjects=500", "simulation=demo",
-        "protocol.prescription.matrix=[40,36]", "protocol.prescription.slices=1",
+        "simulation.prescription.matrix=[40,36]", "simulation.prescription.slices=1",
     ) as process:  # fmt: skip
         while len(list(tmp_path.glob("scans/reference/*.h5"))) < 2 and process.poll() is None:
             time.sleep(0.01)

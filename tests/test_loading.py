@@ -192,8 +192,8 @@ def mrirecon(*arguments, folder, fails=False):
 @pytest.mark.usefixtures("package")
 def test_a_package_of_ones_own_trains_reconstructs_and_goes_on(tmp_path):
     options = [
-        "protocol.prescription.matrix=[40,36]", "protocol.prescription.slices=1",
-        "protocol.coils=3", "sampling=equispaced", "sampling.acs=12", "data.workers=0",
+        "simulation.prescription.matrix=[40,36]", "simulation.prescription.slices=1",
+        "simulation.coils=3", "sampling=equispaced", "sampling.acs=12", "data.workers=0",
         "data.train.scans.count=2", "data.val.scans.count=1", "trainer.accelerator=cpu",
         "trainer.enable_progress_bar=false", "trainer.max_epochs=1", "logger=none",
         "objective=mean_error",

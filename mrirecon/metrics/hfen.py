@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn.functional import conv2d
 
 from mrirecon.metrics.base import Metric, MetricInfo, Volume, Where
+from mrirecon.metrics.windows import gaussian
 
 SIZE, SIGMA = 15, 1.5  # pixels, of the paper
 
@@ -34,8 +35,12 @@ class Hfen(Metric):
 def _edges(images: Volume) -> Volume:
     """Filter with the Laplacian of a Gaussian as MATLAB's ``fspecial('log')`` makes it."""
     x = torch.arange(SIZE, dtype=images.dtype) - SIZE // 2
-    square = x[:, None] ** 2 + x**2
-    bell = (-square / (2 * SIGMA**2)).exp()
-    kernel = bell * (square - 2 * SIGMA**2) / SIGMA**4 / bell.sum()
-    kernel -= kernel.mean()
-    return conv2d(images[:, None], kernel[None, None], padding=SIZE // 2)[:, 0]
+    bell = gaussian(SIZE, SIGMA)
+    curved = bell * (x**2 - SIGMA**2) / SIGMA**4
+    flat = torch.ones_like(bell)
+    mean = 2 * curved.sum() / SIZE**2  # of the sum of both curvatures
+    down = torch.stack([curved, bell, -mean * flat])[:, None, :, None]
+    across = torch.stack([bell, curved, flat])[:, None, None]
+    half = SIZE // 2
+    columns = conv2d(images[:, None], down, padding=(half, 0))
+    return conv2d(columns, across, padding=(0, half), groups=3).sum(1)

@@ -25,7 +25,7 @@ RESERVED = ("method", "volume", "region", "volumes")
 
 
 def chosen_metrics(
-    chosen: Sequence[str | dict[str, Any]] | Mapping[str, Any], own: Mapping[str, Metric]
+    chosen: Sequence[Any] | Mapping[str, Any], own: Mapping[str, Metric]
 ) -> dict[str, Metric]:
     """Return metrics by name.
 

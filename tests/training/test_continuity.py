@@ -86,7 +86,7 @@ def test_scans_are_known_by_name_and_content_wherever_they_lie(tmp_path):
 def train(monkeypatch, folder, *options):
     monkeypatch.chdir(folder)
     keys = [key for key in PLAIN if "train.scans.count" not in key]
-    small = ["protocol.prescription.matrix=[24,20]", "sampling=equispaced", "sampling.acs=8",
+    small = ["simulation.prescription.matrix=[24,20]", "sampling=equispaced", "sampling.acs=8",
              "logger=none", "callbacks.pictures=null", "data.train.scans.count=4"]  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["mrirecon", "train", *keys, *UNET, *small, *options])
     main()

@@ -13,7 +13,7 @@ def train(folder, name, *options):
     keys = [key for key in TINY if not key.startswith(("data.val", "data.train", "protocol.pre"))]
     command = [
         sys.executable, "-m", "mrirecon.cli", "train", *keys, "trainer.max_epochs=1",
-        "protocol.prescription.matrix=[24,20]", "protocol.prescription.slices=3",
+        "simulation.prescription.matrix=[24,20]", "simulation.prescription.slices=3",
         "data.train.scans.count=1", "data.val.scans.count=3", "data.batch_size=2",
         "optimizer=adam", "optimizer.lr=0", "callbacks.early_stopping=null",
         f"output={name}", *options,
