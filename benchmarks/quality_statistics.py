@@ -2,20 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise, product
+from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float64
 from quality_study import TRAINED_AT
 
-from mrirecon.evaluation.intervals import bootstrap_interval
+from mrirecon.evaluation.statistics.intervals import bootstrap_interval
+from mrirecon.evaluation.statistics.paired import SIGNIFICANT, Values, sign_flip_test
 
-Values = Float64[np.ndarray, " patient"]
 Scores = dict[str, dict[str, list[float]]]  # condition, metric: a value per patient, in order
 
-RESAMPLES = 10_000
-LEVEL = 0.05
-ALL_SIGNS = 14  # patients up to which the test goes through all 2^n assignments
 ACCELERATIONS = ("R = 2", "R = 4", "R = 6", "R = 8")
 
 
@@ -63,22 +59,10 @@ class Estimate:
 
 
 def estimate(values: Values) -> Estimate:
-    """Return the mean, its percentile bootstrap interval and the p-value of a sign-flip test.
-
-    The test is two-sided and exact up to 14 patients: if the mean of paired differences is zero and
-    they are symmetric about it, every assignment of signs is as likely.
-    """
-    n, interval = len(values), bootstrap_interval(values, fewest=1)
+    """Return the mean, its interval and the p-value of the sign-flip test that it is zero."""
+    interval = bootstrap_interval(values, fewest=2)
     assert interval is not None
-    low, high = interval
-    if n <= ALL_SIGNS:
-        signs = np.array(list(product((1.0, -1.0), repeat=n)))
-    else:
-        drawn = np.random.default_rng(0).choice((1.0, -1.0), (RESAMPLES, n))
-        signs = np.vstack([np.ones(n), drawn])
-    sums = np.abs(signs @ values)
-    p = float((sums >= sums[0] * (1 - 1e-9)).mean())
-    return Estimate(float(values.mean()), low, high, p)
+    return Estimate(float(values.mean()), *interval, sign_flip_test(values))
 
 
 @dataclass(frozen=True)
@@ -90,7 +74,7 @@ class Claim:
 
     def verdict(self, difference: Estimate) -> str:
         """Return what the data say; ``yes`` and ``no`` need a p-value below 0.05."""
-        if difference.p >= LEVEL:
+        if difference.p >= SIGNIFICANT:
             return "undecided"
         return "yes" if difference.mean > 0 else "**no**"
 

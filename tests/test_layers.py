@@ -69,6 +69,7 @@ ROOMS = {
         {"installed", "unsupported_vendors", "variables"},
         {"registry"},
     ],
+    "evaluation": [{"statistics"}, {"*"}],
     "training": [{"*"}, {"objectives"}, {"module"}, {"callbacks"}, {"sharding"}],
 }
 """Layers inside a package; ``*`` stands for all that is not named."""

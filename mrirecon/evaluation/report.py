@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from mrirecon.evaluation.intervals import bootstrap_interval
 from mrirecon.evaluation.protocol import Score
+from mrirecon.evaluation.statistics.intervals import bootstrap_interval
 from mrirecon.metrics import MetricInfo
 
 
@@ -19,7 +19,7 @@ class Summary:
 
     Where regions are scored, each has a summary of its own. The standard deviation is the sample's
     (n - 1); None for a single volume, or when the PSNR of a perfect volume is infinite. The
-    interval is that of :func:`~mrirecon.evaluation.intervals.bootstrap_interval`.
+    interval is that of :func:`~mrirecon.evaluation.statistics.intervals.bootstrap_interval`.
     """
 
     method: str

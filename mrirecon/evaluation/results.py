@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.intervals import bootstrap_interval
+from mrirecon.evaluation.statistics.intervals import bootstrap_interval
 from mrirecon.files import Kind, found_kind
 from mrirecon.metrics import KNOWN, METRICS, MetricInfo
 
