@@ -30,6 +30,7 @@ from scipy.ndimage import map_coordinates
 from tqdm import tqdm
 
 from mrirecon.errors import MriReconError, RawDataError
+from mrirecon.readers.hdf5.opening import open_hdf5, read
 from mrirecon.simulation.anatomy import Anatomy
 from mrirecon.simulation.anatomy_bank import AnatomyImage, Source, write_bank
 from mrirecon.simulation.contrast import CONTRASTS
@@ -105,11 +106,7 @@ def colin_slices(path: Path, rng: np.random.Generator) -> Iterator[AnatomyImage]
 
 def stored_slices(path: Path) -> Iterator[tuple[AnatomyImage, str, str]]:
     """Yield the slices of a file, with licence and origin; shrunk to what the scanner resolved."""
-    try:
-        file = h5py.File(path)
-    except OSError as error:
-        raise RawDataError(f"{path} is no readable HDF5 file ({error})") from error
-    with file:
+    with open_hdf5(path) as file:
         missing = [name for name in ("licence", "source") if not file.attrs.get(name)]
         if missing or not len(file):
             lacks = f"no attribute {missing[0]}" if missing else "no data sets"
@@ -139,7 +136,7 @@ def _magnitudes(path: Path, found: h5py.Dataset | h5py.Group) -> Float32[np.ndar
         raise RawDataError(
             f"{path}: {found.name} is {what}; expected magnitudes (slice, row, column)"
         )
-    pixels = found[()].astype(np.float32)
+    pixels = read(found).astype(np.float32)
     if not np.isfinite(pixels).all() or pixels.min() < 0:
         raise RawDataError(f"{path}: {found.name} holds values that are no magnitudes")
     return pixels

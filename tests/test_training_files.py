@@ -61,12 +61,12 @@ def test_a_bank_is_collected_of_free_sources(tmp_path, monkeypatch):
 
 
 def nothing(tmp_path):
-    return tmp_path / "missing.h5", "missing.h5 is no readable HDF5 file"
+    return tmp_path / "missing.h5", "missing.h5: cannot be opened as HDF5"
 
 
 def text(tmp_path):
     (tmp_path / "a.h5").write_text("no HDF5")
-    return tmp_path / "a.h5", "a.h5 is no readable HDF5 file"
+    return tmp_path / "a.h5", "a.h5: cannot be opened as HDF5"
 
 
 def bare(tmp_path):

@@ -11,9 +11,10 @@ import h5py
 import numpy as np
 from jaxtyping import Float32
 
-from mrirecon.errors import RawDataError
+from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.files.writing import atomic
 from mrirecon.hdf5_output import created_hdf5
+from mrirecon.readers.hdf5.opening import open_hdf5, read
 
 SCRIPT = "data_scripts/anatomy_bank.py"
 LEVELS = 1023
@@ -87,7 +88,7 @@ def read_bank(path: str) -> tuple[AnatomyImage, ...]:
         images = file["images"]
         found = tuple(
             AnatomyImage(
-                images[name][()].astype(np.float32) / LEVELS,
+                read(images[name]).astype(np.float32) / LEVELS,
                 float(images[name].attrs["spacing"]),
                 str(images[name].attrs["source"]),
             )
@@ -101,8 +102,11 @@ def read_bank(path: str) -> tuple[AnatomyImage, ...]:
 @contextmanager
 def _bank(path: str) -> Iterator[h5py.File]:
     try:
-        with h5py.File(path) as file:
+        with open_hdf5(Path(path)) as file:
             yield file
+    except MriReconError as error:
+        named = "" if path in str(error) else f"{path}: "
+        raise RawDataError(f"{named}{error}; make a file of anatomy by `python {SCRIPT}`") from error
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise RawDataError(
             f"{path} is no file of anatomical images ({error}); make one by `python {SCRIPT}`"

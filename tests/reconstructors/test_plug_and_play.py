@@ -12,8 +12,14 @@ from mrirecon.image import root_sum_of_squares
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.operators import adjoint_image
 from mrirecon.reconstructors import CgSense, HqsNet, PlugAndPlay, Reconstructor
-from mrirecon.reconstructors.parts.denoising import MODEL_ERROR, kept_samples
-from mrirecon.reconstructors.parts.noise_schedule import FIRST, PRIOR, NoiseSchedule
+from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.denoising import MODEL_ERROR, error_level, kept_samples
+from mrirecon.reconstructors.parts.noise_schedule import (
+    FIRST,
+    PRIOR,
+    NoiseSchedule,
+    falling_levels,
+)
 from mrirecon.reconstructors.parts.turns import moved, moved_back, turned, turned_back
 from mrirecon.sampling import EquispacedLines, PoissonDisc
 from mrirecon.sensitivity import Espirit, GivenMaps, PhasedMaps
@@ -92,6 +98,28 @@ def test_red_ends_where_its_gradient_vanishes():
     assert gradient.norm() < 2e-3 * data_gradient(sample, torch.zeros_like(x)).norm()
     assert solution.objective is not None
     assert len(solution.objective) == solution.iterations.max() + 1
+
+
+def test_admm_keeps_its_multiplier_as_the_weight_grows():
+    """Against double precision with the multiplier itself, which no weight is divided out of."""
+    method = PlugAndPlay(GivenMaps(), splitting="admm", iterations=6)
+    method.denoiser = Smoothing()
+    sample = scenes.batch(mask=torch.ones(2, 1, 36, dtype=torch.bool))
+    solution = method.solve(sample)
+    assert (solution.iterations == 6).all()
+    data = DataTerm.of(sample, sample.maps)
+    noise = error_level(data)[..., 0]
+    levels = falling_levels(error_level(data), 6)
+    weights = (PRIOR * (noise / levels).square()).double()[..., None, None]
+    assert (weights[:, -1] > 4 * weights[:, 0]).all()
+    adjoint, there = data.adjoint.to(torch.complex128), (sample.maps != 0).any(-3)
+    x, multiplier = data.warm_start().to(torch.complex128), torch.zeros_like(adjoint)
+    for weight in weights.unbind(1):
+        z = Smoothing()((x + multiplier / weight).unsqueeze(1), None)
+        multiplier = multiplier + weight * (x - z)
+        x = (adjoint + weight * z - multiplier) / (there + weight)  # all is sampled
+    found = solution.x / data.scale
+    assert (found - x).abs().max() < 1e-4 * x.abs().max()
 
 
 def data_gradient(sample, x):

@@ -1,5 +1,6 @@
 """Random scans, and the images that they are made of."""
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -48,6 +49,33 @@ def test_other_files_are_no_bank(tmp_path, content):
         path.write_bytes(content)
     with pytest.raises(RawDataError, match=r"bank\.h5.*anatomy_bank\.py"):
         random_scans(0, 1, RandomScans(bank=str(path), shapes=0.0))[0][0]
+
+
+def elsewhere(folder, kind):
+    """Make a bank of which something lies in another file: somebody else's."""
+    path, other = folder / "bank.h5", folder / "other.h5"
+    image = AnatomyImage(np.ones((8, 8), np.float32), 1.0, "ones")
+    for file in (path, other):
+        write_bank(file, iter([image]), [Source("ones", "MIT", "here", 1)], seed=3)
+    with h5py.File(path, "r+") as file:
+        del file["images/00000"]
+        if kind == "link":
+            file["images/00000"] = h5py.ExternalLink(other.name, "images/00000")
+        elif kind == "soft":
+            file["way"] = h5py.ExternalLink(other.name, "images")
+            file["images/00000"] = h5py.SoftLink("/way/00000")
+        else:
+            (folder / "raw").write_bytes(bytes(128))
+            stored = [(str(folder / "raw"), 0, 128)]
+            file["images"].create_dataset("00000", (8, 8), "u2", external=stored)
+    return path
+
+
+@pytest.mark.parametrize("kind", ["link", "soft", "storage"])
+def test_a_bank_gives_only_what_it_holds(tmp_path, kind):
+    path = elsewhere(tmp_path, kind)
+    with pytest.raises(RawDataError, match=r"bank\.h5: .*(00000|way).*\. Other files"):
+        read_bank(str(path))
 
 
 def test_scans_are_drawn_anew_in_each_epoch_and_the_same_again(bank):

@@ -43,8 +43,10 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
 
     The levels fall geometrically (Zhang et al., IEEE Trans Pattern Anal Mach Intell 44:6360, 2022)
     to ``strength`` times the noise :math:`\sigma` of a fully sampled image, which is known for
-    whitened data and estimated else, and :math:`\lambda_k = w\,\sigma^2/\sigma_k^2`. The last of
-    the three, the fixed-point iteration of regularization by denoising (Romano, Elad and Milanfar,
+    whitened data and estimated else, and :math:`\lambda_k = w\,\sigma^2/\sigma_k^2`. An iteration of
+    ADMM leaves the multiplier :math:`\lambda_k u` to the next, so :math:`u` shrinks as
+    :math:`\lambda_k` grows (Boyd et al., Found Trends Mach Learn 3:1, 2011, sec. 3.4.1). The last
+    of the three, the fixed-point iteration of regularization by denoising (Romano, Elad and Milanfar,
     SIAM J Imaging Sci 10:1804, 2017), keeps the last level; where it ends,
     :math:`A^H(Ax - y) + \lambda(x - D(x)) = 0`. The image is the last :math:`x`, which has just met
     the data.
@@ -114,6 +116,8 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         u = torch.zeros_like(x)
         progress = Progress(x, TOLERANCE, AXES, data.value if trace else None)
         for k in range(self.iterations):
+            if k:
+                u = u * (weights[..., k - 1] / weights[..., k])[..., None, None]
             level = levels[..., k].reshape(-1)
             way = 0 if self.splitting == "red" else k
             seen = turned((x + u).reshape(-1, *x.shape[-2:]), way)
