@@ -106,7 +106,7 @@ def _bank(path: str) -> Iterator[h5py.File]:
             yield file
     except MriReconError as error:
         named = "" if path in str(error) else f"{path}: "
-        raise RawDataError(f"{named}{error}; make a file of anatomy by `python {SCRIPT}`") from error
+        raise RawDataError(f"{named}{error}; make such a file by `python {SCRIPT}`") from error
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError) as error:
         raise RawDataError(
             f"{path} is no file of anatomical images ({error}); make one by `python {SCRIPT}`"

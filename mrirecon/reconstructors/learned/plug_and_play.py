@@ -43,11 +43,11 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
 
     The levels fall geometrically (Zhang et al., IEEE Trans Pattern Anal Mach Intell 44:6360, 2022)
     to ``strength`` times the noise :math:`\sigma` of a fully sampled image, which is known for
-    whitened data and estimated else, and :math:`\lambda_k = w\,\sigma^2/\sigma_k^2`. An iteration of
-    ADMM leaves the multiplier :math:`\lambda_k u` to the next, so :math:`u` shrinks as
+    whitened data and estimated else, and :math:`\lambda_k = w\,\sigma^2/\sigma_k^2`. In ADMM the
+    multiplier :math:`\lambda_k u` goes on to the next iteration, so :math:`u` shrinks as
     :math:`\lambda_k` grows (Boyd et al., Found Trends Mach Learn 3:1, 2011, sec. 3.4.1). The last
-    of the three, the fixed-point iteration of regularization by denoising (Romano, Elad and Milanfar,
-    SIAM J Imaging Sci 10:1804, 2017), keeps the last level; where it ends,
+    of the three, the fixed-point iteration of regularization by denoising (Romano, Elad and
+    Milanfar, SIAM J Imaging Sci 10:1804, 2017), keeps the last level; where it ends,
     :math:`A^H(Ax - y) + \lambda(x - D(x)) = 0`. The image is the last :math:`x`, which has just met
     the data.
 
