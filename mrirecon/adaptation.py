@@ -83,6 +83,9 @@ class Adaptation:
         patience: Number of validations without improvement after which it stops.
         lr: Learning rate of Adam.
         seed: Seed of everything that is random.
+        lines: Set aside whole lines of a line pattern instead of single samples. What is missing
+            then are lines: a network that has learned to predict lines may get worse at them while
+            it gets better at single samples, whose neighbours on the line it sees.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Adaptation:
         patience: int = 10,
         lr: float = 5e-4,
         seed: int = 0,
+        lines: bool = False,
     ) -> None:
         self.objective = Ssdu() if objective is None else objective
         if self.objective.needs_target or self.objective.needs_some_targets:
@@ -107,7 +111,7 @@ class Adaptation:
         check_at_least(1, steps=steps, interval=interval, patience=patience)
         if lr <= 0:
             raise ValueError(f"lr must be positive, got {lr}")
-        self.partition = Ssdu(validation, center=center, density="uniform")
+        self.partition = Ssdu(validation, center=center, density="uniform", lines=lines)
         self.steps, self.interval, self.patience = steps, interval, patience
         self.lr, self.seed = lr, seed
 

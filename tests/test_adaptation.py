@@ -47,6 +47,17 @@ def test_it_improves_on_the_starting_weights_and_leaves_them():
     assert runs.weights(again).equal(runs.weights(network))
 
 
+@pytest.mark.parametrize("lines", [False, True])
+def test_whole_lines_may_be_set_aside(lines):
+    sample = TRANSFORM(scenes.scan(2, slices=1)[0]).map(lambda x: x.unsqueeze(0))
+    sample = sample.replace(key=(("a", 0),))
+    part = Adaptation(lines=lines)._set_aside(sample, 1)
+    counts = part.unseen.expand_as(sample.kspace[:, 0]).sum(-2)
+    assert part.unseen.any() and not (part.unseen & part.sample.mask).any()
+    assert set(counts.unique().tolist()) == {0, sample.kspace.shape[-2]} or not lines
+    assert lines or len(counts.unique()) > 2
+
+
 class Guess(Reconstructor):
     """Returns its parameter, whatever was measured; remembers what it saw."""
 

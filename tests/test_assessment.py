@@ -314,3 +314,17 @@ def test_data_without_signal_fit_no_image(method, level):
     assert found.residual.empty and found.residual.signal < 0.05
     assert len(found.warnings) == 1 and "k-space is noise or zero" in found.warnings[0]
     assert not assess(Changed(source, source.header), method, NORMALIZE).residual.empty
+
+
+def test_an_empty_slice_is_not_looked_at(scan):
+    """Of five slices of which only the first and the fourth have been acquired, the fourth."""
+
+    def without(*numbers):
+        header = replace(scan.header, slices=5, geometry=None)
+        made = Changed(scan, header)
+        made._read = lambda n: scenes.empty(scan[0]) if n in numbers else scan[0]
+        return assess(made, ZeroFilled(), NORMALIZE).plane
+
+    assert without() == without(1, 3) == "slice 3 of 5"
+    assert without(1, 2) == without(1, 2, 4) == "slice 4 of 5"
+    assert without(*range(5)) == "slice 3 of 5"

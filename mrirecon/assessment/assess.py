@@ -1,6 +1,8 @@
 """Looks closely at one plane of a scan."""
 
 import copy
+from collections.abc import Sequence
+from itertools import chain
 
 import numpy as np
 import torch
@@ -37,6 +39,8 @@ def assess(
 ) -> Quality:
     """Look closely at the middle plane that was reconstructed of a series' first frame.
 
+    It is the one nearest to the middle that is not empty, if there is any.
+
     The sensitivities are estimated and the regularization is chosen once and then held fixed, so
     noise in them is not seen.
 
@@ -52,11 +56,10 @@ def assess(
     part = chosen_planes(header, series, selection or Selection())
     first = part.frames[0] * header.slices
     begin = part.slices[0]
-    middle = part.slices[len(part.slices) // 2]
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
-        seen = slices_with_neighbors(scan, [first + middle], Neighbors.of(reconstructor))
-        sample = collate([transform(next(seen))]).to(device or torch.device("cpu"))
+        middle, raw = _judged(scan, part.slices, first, Neighbors.of(reconstructor))
+        sample = collate([transform(raw)]).to(device or torch.device("cpu"))
         masks = [_mask(sample, header, middle)]
         if middle != begin:
             masks.insert(0, _mask(collate([transform(scan[first + begin])]), header, begin))
@@ -92,6 +95,18 @@ def assess(
         own_residual=own_residual,
         missing=tuple(missing),
     )
+
+
+def _judged(
+    scan: FileScan, slices: Sequence[int], first: int, neighbors: Neighbors
+) -> tuple[int, Sample]:
+    """Return the slice that is looked at, of the frame that begins with the plane ``first``."""
+    place = len(slices) // 2
+    nearest = sorted(slices, key=lambda number: abs(slices.index(number) - place))
+    seen = ((n, next(slices_with_neighbors(scan, [first + n], neighbors))) for n in nearest)
+    middle = next(seen)
+    found = (one for one in chain([middle], seen) if one[1].kspace.any())
+    return next(found, middle)
 
 
 def _name(header: ScanHeader, index: int) -> str:

@@ -86,6 +86,23 @@ def test_the_method_never_sees_what_the_loss_sees(objective):
     assert gradient[never].abs().max() < 1e-4 * gradient.abs().max()
 
 
+@pytest.mark.parametrize("rows", [slice(None), slice(6, None)])
+def test_lines_are_held_out_however_their_mask_is_written(rows):
+    sample = scenes.batch()
+    there = torch.zeros(2, *sample.kspace.shape[-2:], dtype=torch.bool)
+    there[:, rows] = sample.mask
+    held = []
+    for mask in (sample.mask, there):
+        torch.manual_seed(2)
+        held.append(Ssdu(0.3, lines=True).split(sample.replace(mask=mask))[1])
+    assert held[0].shape[-2] == 1 and held[0].any()
+    assert torch.equal(held[1], held[0] & there)
+    there[:, 20, 0] ^= True  # points
+    held = Ssdu(0.3, lines=True).split(sample.replace(mask=there))[1]
+    columns = held.any(-2)
+    assert (held.sum(-2)[columns] < there.sum(-2)[columns]).any()
+
+
 def held_anywhere(objective, sample):
     """Where any of the divisions that ``objective`` draws after seed 1 holds samples out."""
     torch.manual_seed(1)

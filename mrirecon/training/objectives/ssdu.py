@@ -88,7 +88,7 @@ class Ssdu(Objective):
     def split(self, sample: Sample) -> tuple[Sample, Mask]:
         """Return what the method sees, and the positions that the loss sees."""
         h, w = sample.kspace.shape[-2:]
-        mask = sample.mask if self.lines else sample.mask.expand(-1, h, w)
+        mask = _lines(sample.mask) if self.lines else sample.mask.expand(-1, h, w)
         extent = self._extent(sample)
         rows: Bool[Tensor, "b h 1"] = in_center(h, extent[..., 0])[..., :, None]
         if mask.shape[-2] == 1:  # whole lines
@@ -96,7 +96,7 @@ class Ssdu(Objective):
         protected = rows & in_center(w, extent[..., 1])[..., None, :]
         candidates = mask & ~protected
         wanted = (self.held_out * mask.sum((-2, -1))).round()
-        held = self._draw(candidates, wanted)
+        held = self._draw(candidates, wanted) & sample.mask
         return without(sample, held, extent), held
 
     def _extent(self, sample: Sample) -> Extent:
@@ -122,6 +122,12 @@ class Ssdu(Objective):
             for n in mask.shape[-2:]
         )
         return -(y[:, None] + x) / 2
+
+
+def _lines(mask: Mask) -> Mask:
+    """Return which lines were measured, where nothing but lines was; else the mask as it is."""
+    rows, columns = mask.any(-1, keepdim=True), mask.any(-2, keepdim=True)
+    return columns if (mask == (rows & columns)).all() else mask
 
 
 def repeated(sample: Sample, times: int) -> Sample:
