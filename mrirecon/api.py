@@ -178,7 +178,7 @@ def reconstruct_series(
 def evaluate(
     images: ImageSeries | np.ndarray | Tensor,
     reference: ImageSeries | np.ndarray | Tensor,
-    protocol: Protocol | None = None,
+    protocol: Protocol | str | None = None,
 ) -> Score:
     """Score magnitude images against a reference, as fastMRI's ``evaluate.py`` does.
 
@@ -186,16 +186,32 @@ def evaluate(
         images: Volume to score, ``(slice, y, x)``, or one slice ``(y, x)``; complex images count by
             magnitude.
         reference: Volume to compare with, of the same axes; larger images are cropped to its size.
-        protocol: Rule of what is compared, and in which units.
+        protocol: Rule of what is compared, in which units and by which metrics, or a choice of
+            ``protocol=`` of ``mrirecon evaluate``, such as ``"calgary"``.
 
     Returns:
         NMSE, PSNR in dB and SSIM of the volume, or the metrics of the protocol.
 
     Raises:
         ShapeError: When the shapes do not fit.
+        ConfigError: When there is no such protocol.
     """
+    if isinstance(protocol, str):
+        protocol = named_protocol(protocol)
     pair = _volume(images, "images"), _volume(reference, "reference")
     return score("images", "reference", *pair, protocol)
+
+
+def named_protocol(name: str) -> Protocol:
+    """Return a published scoring protocol by its name.
+
+    Raises:
+        ConfigError: When there is no such protocol.
+    """
+    if (config := composed("evaluate", name, "protocol")) is None:
+        known = ", ".join(choices("protocol", [conf_folder()]))
+        raise ConfigError(f"protocol: {name} is not shipped; choose one of {known}")
+    return build_node(config["protocol"], Protocol, "protocol")
 
 
 def espirit(kspace: np.ndarray | Tensor, estimator: Espirit | None = None) -> np.ndarray:

@@ -67,7 +67,7 @@ PLAIN = ("inspect", "check", "split", "pack", "convert", "compare", "card", "mod
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
 PATHS = (
     "input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern",
-    "dicom_template", "reading.noise",
+    "dicom_template", "reading.noise", "regions",
 )  # fmt: skip
 # Hydra's options that are followed by a value.
 VALUED = (

@@ -103,7 +103,9 @@ def plain(config: Any, key: str) -> Any:
 
 
 def composed(command: str, choice: str, group: str = "model") -> dict[str, Any] | None:
-    """Return the model and preprocessing of a command; None when no such choice is shipped.
+    """Return what is chosen, with the model and preprocessing of a command where it has them.
+
+    None when no such choice is shipped.
 
     Args:
         command: Name of the command.
@@ -115,4 +117,5 @@ def composed(command: str, choice: str, group: str = "model") -> dict[str, Any] 
         return None
     with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
         config = compose(command, [f"{group}={choice}"])
-    return {key: plain(config[key], key) for key in {group, "model", "preprocessing"}}
+    keys = {group, "model", "preprocessing"} & {str(key) for key in config}
+    return {key: plain(config[key], key) for key in keys}

@@ -14,9 +14,11 @@ from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import Protocol, Score, compared, region, score
+from mrirecon.evaluation.protocol import Protocol, Score, compared, region
+from mrirecon.evaluation.regions import read_regions
 from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
-from mrirecon.evaluation.volumes import volume_files
+from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.figures import Boxes, Panel, bars, comparison, save_figure
 from mrirecon.files import (
     REPORT,
@@ -32,7 +34,6 @@ from mrirecon.files import (
 )
 from mrirecon.metrics import chosen_metrics
 from mrirecon.terminal import draws_bars
-from mrirecon.types import Volume
 from mrirecon.versions import versions
 
 TABLES = ("scores.csv", "summary.csv")
@@ -51,6 +52,10 @@ class Settings:
     metrics: list[str | dict[str, Any]] | dict[str, Any] | None
     region: Literal["whole", "square"] | None
     scale: Literal["none", "least_squares"] | None
+    foreground: bool | None
+    regions: str | None
+    flip_boxes: bool
+    workers: int | None
     reference_dataset: str | None
     reconstruction_dataset: str | None
     provenance: str
@@ -71,28 +76,29 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
     output = output_folder(settings.output or ".")
     if settings.output:
         _refuse(output, drawn, [*references.values(), *read], settings.overwrite)
-    scores: list[Score] = []
-    seen = Observed()
-    for name in tqdm(names, unit="volume", leave=False, disable=not draws_bars()):
-        reference = seen.read(references[name], settings.reference_dataset)
-        images = {
-            method: seen.read(files[name], settings.reconstruction_dataset, method)
-            for method, files in methods.items()
-        }
-        own = [score(method, name, image, reference, protocol) for method, image in images.items()]
-        scores += own
-        seen.compare(name, images, reference, protocol)
-        if name in drawn:
-            figure = _compare(name, reference, images, own, protocol)
-            save_figure(output / _picture(name), figure, overwrite=settings.overwrite)
+    regions = None
+    if settings.regions:
+        regions = read_regions(Path(settings.regions).expanduser(), names, settings.flip_boxes)
+    datasets = settings.reference_dataset, settings.reconstruction_dataset
+    rules = Rules(protocol, *datasets, regions)
+    cases = [
+        Case(name, references[name], {method: files[name] for method, files in methods.items()})
+        for name in names
+    ]
+    scores, seen = _score(cases, rules, settings.workers)
     print(table(summarize(scores), protocol.infos))
     print(seen.definition(protocol))
+    if told := seen.unexplained():
+        print(told)
     for warning in seen.warnings(protocol):
         print(f"WARNING: {warning}", file=sys.stderr)
+    for case in cases[: len(drawn)]:
+        figure = _compare(case, rules, scores)
+        save_figure(output / _picture(case.name), figure, overwrite=settings.overwrite)
     if settings.output:
-        told = told_command(chosen_disclosure(settings.provenance))
+        command_line = told_command(chosen_disclosure(settings.provenance))
         facts: dict[str, object] = {
-            "command": told,
+            "command": command_line,
             "versions": versions(),
             "protocol": seen.facts(protocol),
         }
@@ -104,7 +110,7 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
     protocol = build(config.protocol, Protocol, "protocol")
     changes: dict[str, Any] = {
         name: value
-        for name in ("region", "scale")
+        for name in ("region", "scale", "foreground")
         if (value := getattr(settings, name)) not in (None, getattr(protocol, name))
     }
     if changes:
@@ -129,26 +135,34 @@ def _picture(name: str) -> str:
     return "/".join([*folders, f"comparison_{last}.png"])
 
 
-def _compare(
-    name: str,
-    reference: Volume,
-    images: dict[str, Volume],
-    scores: list[Score],
-    protocol: Protocol,
-) -> Figure:
-    """Draw the middle slice of every method."""
-    middle = len(reference) // 2
+def _score(cases: list[Case], rules: Rules, asked: int | None) -> tuple[list[Score], Observed]:
+    """Score all volumes, and show how far it is."""
+    scores: list[Score] = []
+    seen = Observed()
+    outcomes = score_cases(cases, rules, workers_for(len(cases), asked))
+    for outcome in tqdm(
+        outcomes, total=len(cases), unit="volume", leave=False, disable=not draws_bars()
+    ):
+        scores += outcome.scores
+        seen.add(outcome.seen)
+    return scores, seen
+
+
+def _compare(case: Case, rules: Rules, scores: list[Score]) -> Figure:
+    """Draw the middle slice of every method, as it is compared."""
+    protocol, panels = rules.protocol, []
+    reference = read_volume(case.reference, rules.reference_dataset).values
+    shown = region(reference, reference, protocol)
+    middle = len(shown) // 2
+    for method, path in case.images.items():
+        image = read_volume(path, rules.reconstruction_dataset).values
+        picture = compared(method, case.name, image, reference, protocol)[0][middle].numpy()
+        (own,) = [s for s in scores if (s.method, s.volume, s.region) == (method, case.name, "")]
+        panels.append(Panel(picture, method, _caption(own, protocol)))
     return comparison(
-        Panel(region(reference, reference, protocol)[middle].numpy(), "reference"),
-        [
-            Panel(
-                compared(s.method, name, images[s.method], reference, protocol)[0][middle].numpy(),
-                s.method,
-                _caption(s, protocol),
-            )
-            for s in scores
-        ],
-        title=f"{name}, slice {middle + 1}; scores of the whole volume",
+        Panel(shown[middle].numpy(), "reference"),
+        panels,
+        title=f"{case.name}, slice {protocol.ends + middle + 1}; scores of the whole volume",
     )
 
 
@@ -179,11 +193,13 @@ def _write(
     report = stamped(report_json(scores, summaries, protocol.infos, **facts).encode(), Kind.SCORES)
     with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
         temporary.write_bytes(report)
+    whole = [score for score in scores if not score.region]
+    methods = dict.fromkeys(score.method for score in whole)
     boxes = [
         Boxes(
             info.title,
             info.meaning,
-            {s.method: [x.values[name] for x in scores if x.method == s.method] for s in summaries},
+            {m: [x.values[name] for x in whole if x.method == m] for m in methods},
         )
         for name, info in protocol.infos.items()
     ]

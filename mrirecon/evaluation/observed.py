@@ -7,11 +7,13 @@ from pathlib import Path
 
 from mrirecon.evaluation.orientation import misplaced
 from mrirecon.evaluation.protocol import Protocol, compared, fitted_factor
-from mrirecon.evaluation.volumes import read_volume
+from mrirecon.evaluation.volumes import StoredVolume, read_volume
 from mrirecon.types import Volume
 
 LARGEST_FACTOR = 2.0
 """Intensities that differ by more are in other units, or those of another scan."""
+REFERENCE = "reference"
+"""What the references are called among the methods."""
 LARGEST_BACKGROUND = 0.25
 """Part of the squared error that may lie where an image was cut to zero before it is told."""
 
@@ -25,12 +27,40 @@ class Observed:
         self._factors: dict[str, list[float]] = defaultdict(list)
         self._background: dict[str, list[float]] = defaultdict(list)
         self._misplaced: dict[str, Counter[str]] = defaultdict(Counter)
+        self._misfits: dict[str, list[float]] = defaultdict(list)
 
-    def read(self, path: Path, dataset: str | None, method: str = "reference") -> Volume:
+    def read(self, path: Path, dataset: str | None, method: str = REFERENCE) -> StoredVolume:
         """Read a volume, and remember where it was found."""
         stored = read_volume(path, dataset)
         self._datasets[method][stored.dataset] += 1
-        return stored.values
+        if stored.misfit is not None and method != REFERENCE:
+            self._misfits[method].append(stored.misfit)
+        return stored
+
+    def add(self, other: "Observed") -> None:
+        """Take what was seen of the next volumes."""
+        self._matrices.update(other._matrices)
+        for counters, more in (
+            (self._datasets, other._datasets), (self._misplaced, other._misplaced),
+        ):  # fmt: skip
+            for method, counter in more.items():
+                counters[method].update(counter)
+        for lists, further in (
+            (self._factors, other._factors), (self._background, other._background),
+            (self._misfits, other._misfits),
+        ):  # fmt: skip
+            for method, numbers in further.items():
+                lists[method] += numbers
+
+    def unexplained(self) -> str:
+        """Tell what images leave unexplained of the measured k-space, where files tell it."""
+        parts = [f"{method} {statistics.fmean(m):.1%}" for method, m in self._misfits.items() if m]
+        if not parts:
+            return ""
+        return (
+            "measured k-space that is explained neither by image, coil maps nor noise, mean over "
+            f"the planes that were looked at: {', '.join(parts)}"
+        )
 
     def compare(
         self, name: str, images: dict[str, Volume], reference: Volume, protocol: Protocol
@@ -58,6 +88,8 @@ class Observed:
             what = f"the central square of {names} ({sizes}), as fastMRI's evaluate.py"
         elif tall:
             what += "; fastMRI's evaluate.py scores the central square only: region=square"
+        if protocol.foreground:
+            what += ", the foreground only (Otsu's threshold of the reference, holes filled)"
         if protocol.ends:
             what += f" without {protocol.ends} slices at each end"
         if protocol.scale == "least_squares":
@@ -80,6 +112,7 @@ class Observed:
             "matrices": [list(matrix) for matrix in self._matrices],
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
             "misplaced": {m: dict(found) for m, found in self._misplaced.items()},
+            "misfits": {m: statistics.fmean(found) for m, found in self._misfits.items() if found},
             "error_in_background": {m: statistics.mean(b) for m, b in self._background.items()},
         }
 

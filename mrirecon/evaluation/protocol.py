@@ -1,21 +1,23 @@
 """The protocol by which a reconstruction is compared with its reference."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, is_dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from mrirecon.arguments import check_not_negative
 from mrirecon.errors import RawDataError, ShapeError
+from mrirecon.evaluation.foreground import foreground
 from mrirecon.metrics import METRICS, Metric, MetricInfo
 
 Image = Float32[Tensor, "slice h w"]
 Reference = Float32[Tensor, "slices y x"]  # of another size before the crop
-Scored = Float32[Tensor, "slice height width"]  # of both
+Scored = Float32[Tensor, "kept height width"]  # of both
+Where = Bool[Tensor, "kept height width"]
 
 PERCENTILE = 0.995
 """Of the grey values of a slice, by which the CMRxRecon challenge of 2025 divides it."""
@@ -39,6 +41,8 @@ class Protocol:
         normalize: ``none``; or ``maximum`` or ``percentile``, each volume, or slice, is divided by
             its own maximum, or by its own percentile of 99.5.
         swapped: Whether metrics get the reference as the image and the image as the reference.
+        foreground: Whether only voxels of the object count, as
+            :func:`~mrirecon.evaluation.foreground.foreground` finds it in the reference.
         metrics: Metrics by name.
     """
 
@@ -49,6 +53,7 @@ class Protocol:
     per: Literal["volume", "slice"] = "volume"
     normalize: Literal["none", "maximum", "percentile"] = "none"
     swapped: bool = False
+    foreground: bool = False
     metrics: Mapping[str, Metric] = field(default_factory=lambda: dict(METRICS))
 
     def __post_init__(self) -> None:
@@ -126,26 +131,44 @@ def score(
         RawDataError: When the reference is empty, so that no score is defined.
     """
     protocol = protocol or Protocol()
-    return Score(
-        method, name, values(*compared(method, name, image, reference, protocol), protocol)
-    )
+    pair = compared(method, name, image, reference, protocol)
+    where = foreground(pair[1]) if protocol.foreground else None
+    return Score(method, name, values(*pair, protocol, where))
 
 
-def values(image: Scored, reference: Scored, protocol: Protocol) -> dict[str, float]:
-    """Return every metric of what is compared, see :func:`compared`."""
-    if protocol.per == "volume":
-        pairs = [(image, reference)]
-    else:
-        pairs = [(x[None], r[None]) for x, r in zip(image, reference, strict=True) if r.any()]
+def values(
+    image: Scored, reference: Scored, protocol: Protocol, where: Where | None = None
+) -> dict[str, float]:
+    """Return every metric of what is compared, see :func:`compared`.
+
+    Args:
+        image: Reconstruction as it is compared.
+        reference: Reference as it is compared.
+        protocol: Protocol that both were made by.
+        where: Voxels that count; None for all.
+    """
     found: dict[str, list[float]] = {name: [] for name in protocol.metrics}
-    for x, r in pairs:
+    for x, r, w in _units(image, reference, protocol, where):
         if protocol.normalize != "none":
             x, r = (v / _own_scale(v, protocol.normalize) for v in (x, r))
         if protocol.swapped:
             x, r = r, x
         for name, metric in protocol.metrics.items():
-            found[name].append(metric(x, r))
+            found[name].append(metric(x, r, w))
     return {name: sum(each) / len(each) for name, each in found.items()}
+
+
+def _units(
+    image: Scored, reference: Scored, protocol: Protocol, where: Where | None
+) -> Iterator[tuple[Tensor, Tensor, Tensor | None]]:
+    """Yield what metrics see at a time: the volume, or the slices that have a value."""
+    if protocol.per == "volume":
+        yield image, reference, where
+        return
+    places = [None] * len(image) if where is None else list(where)
+    for x, r, w in zip(image, reference, places, strict=True):
+        if r.any() and (w is None or w.any()):
+            yield x[None], r[None], None if w is None else w[None]
 
 
 def compared(

@@ -7,6 +7,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
+from jaxtyping import Float64
 
 from mrirecon.data.folder import readable
 from mrirecon.errors import RawDataError
@@ -26,10 +27,15 @@ class StoredVolume:
         values: Values in the units of the file; negative ones stay negative, as in fastMRI's
             evaluation.
         dataset: Name of the data set.
+        affine: Matrix from indices ``(x, y, slice)`` to RAS+ in mm, where the file tells it.
+        misfit: Part of the measured k-space that the image does not explain, of the plane that was
+            looked at when it was made; None where the file does not tell.
     """
 
     values: Volume
     dataset: str
+    affine: Float64[np.ndarray, "4 4"] | None = None
+    misfit: float | None = None
 
 
 def volume_files(path: Path) -> dict[str, Path]:
@@ -102,8 +108,18 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
             wanted = dataset or f"one of the data sets {', '.join(TARGETS)}"
             raise RawDataError(f"found {', '.join(file) or 'nothing'}, expected {wanted}")
         refuse_unwritten(file[name])
-        stored = read(file[name])
-    return StoredVolume(_volume(stored, f"{path}: {name}"), name)
+        stored, facts = read(file[name]), dict(file.attrs)
+    affine = np.asarray(facts.get("affine_ras_mm") if facts.get("has_geometry") else ())
+    return StoredVolume(
+        _volume(stored, f"{path}: {name}"),
+        name,
+        affine.astype(np.float64) if affine.shape == (4, 4) else None,
+        _number(facts.get("misfit")),
+    )
+
+
+def _number(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float | np.number) else None
 
 
 def _find(file: h5py.File, wanted: str | None) -> str | None:

@@ -15,8 +15,10 @@ Slices = Float[Tensor, "b y x"]
 Where = Bool[Tensor, "slice y x"]
 Peak = Literal["reference", "both"]
 
-TOGETHER = 8
-"""Slices that are compared at a time, so that memory does not grow with the volume."""
+PIXELS = 2**17
+"""Compared at a time, so that they stay in the cache and memory does not grow with the volume."""
+DEEP = 8
+"""Slices at a time where windows reach across slices, so that few are averaged twice."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +90,10 @@ class SliceMetric(Metric):
     def _value(self, image: Volume, reference: Volume, where: Where | None) -> Float[Tensor, ""]:
         self._refuse_small(tuple(image.shape))
         peak, reach = self._peak(image, reference), self._reach()
+        together = max(PIXELS // image[0].numel(), DEEP if reach else 1)
         values, counted = [], []
-        for start in range(reach, len(image) - reach, TOGETHER):
-            stop = min(start + TOGETHER, len(image) - reach)
+        for start in range(reach, len(image) - reach, together):
+            stop = min(start + together, len(image) - reach)
             part = slice(start - reach, stop + reach)
             weights = None if where is None else where[start:stop].double()
             found, counts = self._slices(image[part], reference[part], peak, weights)
@@ -181,6 +184,6 @@ def mean_of_maps(
         The mean of every slice, and whether anything counts in it.
     """
     if where is None:
-        return maps.mean((-2, -1)), torch.ones(len(maps), dtype=torch.bool)
+        return maps.mean((-2, -1)), maps.new_ones(len(maps), dtype=torch.bool)
     weight = where.sum((-2, -1))
     return (maps * where).sum((-2, -1)) / weight.clamp_min(1e-30), weight > 0

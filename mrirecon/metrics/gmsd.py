@@ -44,6 +44,6 @@ class Gmsd(SliceMetric):
 
 
 def _gradient(images: Slices) -> Float[Tensor, "b y x"]:
-    prewitt = torch.tensor([1.0, 0.0, -1.0], dtype=images.dtype).expand(3, 3) / 3
+    prewitt = images.new_tensor([1.0, 0.0, -1.0]).expand(3, 3) / 3
     both = conv2d(images[:, None], torch.stack([prewitt, prewitt.T])[:, None], padding=1)
     return both.square().sum(1).sqrt()

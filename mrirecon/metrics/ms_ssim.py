@@ -44,10 +44,10 @@ class MsSsim(SliceMetric):
         peak: Float[Tensor, ""],
         where: Float[Tensor, "c y x"] | None,
     ) -> tuple[Float[Tensor, " c"], Bool[Tensor, " c"]]:
-        weights = torch.tensor(WEIGHTS[: self.scales], dtype=torch.float64)
-        weights *= sum(WEIGHTS) / weights.sum()
-        product = torch.ones(len(image), dtype=torch.float64)
-        counted = torch.ones(len(image), dtype=torch.bool)
+        first = WEIGHTS[: self.scales]
+        weights = [weight * sum(WEIGHTS) / sum(first) for weight in first]
+        product = image.new_ones(len(image))
+        counted = image.new_ones(len(image), dtype=torch.bool)
         for scale, weight in enumerate(weights, 1):
             luminance, structure = similarity_maps(image, reference, peak, smoothed_in_slices)
             maps = luminance * structure if scale == self.scales else structure

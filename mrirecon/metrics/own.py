@@ -37,7 +37,7 @@ class OwnMetric(Metric):
                 f"{self.name}: a function cannot be restricted to a region; make it a class that "
                 "extends mrirecon.metrics.Metric, or leave it out"
             )
-        found = self.function(image.numpy(), reference.numpy())
+        found = self.function(image.cpu().numpy(), reference.cpu().numpy())
         try:
             return torch.tensor(float(found), dtype=torch.float64)
         except (TypeError, ValueError) as error:

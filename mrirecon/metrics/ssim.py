@@ -4,10 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
-import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d
 
 from mrirecon.errors import ShapeError
 from mrirecon.metrics.base import (
@@ -19,7 +17,7 @@ from mrirecon.metrics.base import (
     data_range,
     mean_of_maps,
 )
-from mrirecon.metrics.windows import gaussian, inside, smoothed
+from mrirecon.metrics.windows import gaussian, inside, run_sum, smoothed, weighted
 
 WINDOW = 7  # pixels; the side of SSIM's uniform window
 UNBIASED = WINDOW**2 / (WINDOW**2 - 1)
@@ -131,9 +129,15 @@ def smoothed_in_slices(images: Tensor) -> Tensor:
 
 def smoothed_across_slices(images: Tensor) -> Tensor:
     """Average with the Gaussian window in three dimensions."""
-    window = gaussian(WIDE, SIGMA)
-    return torch.einsum("syxk,k->syx", smoothed(images, window).unfold(0, WIDE, 1), window)
+    return weighted(smoothed_in_slices(images), gaussian(WIDE, SIGMA), 0)
 
 
 def _box(images: Tensor) -> Tensor:
-    return avg_pool2d(images[:, None], WINDOW, 1)[:, 0]
+    """Average the uniform window; the sums of 2 and 4 neighbours make that of 7."""
+    for dim in (-2, -1):
+        two, length = run_sum(images, 2, dim), images.shape[dim] - WINDOW + 1
+        four = run_sum(images, 4, dim)
+        images = (
+            four.narrow(dim, 0, length) + two.narrow(dim, 4, length) + images.narrow(dim, 6, length)
+        )
+    return images / WINDOW**2

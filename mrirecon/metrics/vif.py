@@ -43,7 +43,7 @@ class Vif(SliceMetric):
         where: Float[Tensor, "c y x"] | None,
     ) -> tuple[Float[Tensor, " c"], Bool[Tensor, " c"]]:
         x, r = image * (self.top / peak), reference * (self.top / peak)
-        kept = known = torch.zeros(len(x), dtype=x.dtype)
+        kept = known = x.new_zeros(len(x))
         for number, size in enumerate(SIZES):
             window = gaussian(size, size / 5)
             if number:

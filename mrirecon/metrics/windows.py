@@ -3,7 +3,7 @@
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, conv2d, pad
+from torch.nn.functional import avg_pool2d, pad
 
 
 def gaussian(size: int, sigma: float) -> Float[Tensor, " size"]:
@@ -22,9 +22,29 @@ def smoothed(
     images: Float[Tensor, "*b y x"], window: Float[Tensor, " size"]
 ) -> Float[Tensor, "*b v u"]:
     """Average with a separable window, only where it lies inside of the image."""
-    flat = images.reshape(-1, 1, *images.shape[-2:])
-    flat = conv2d(conv2d(flat, window.reshape(1, 1, -1, 1)), window.reshape(1, 1, 1, -1))
-    return flat.reshape(*images.shape[:-2], *flat.shape[-2:])
+    return weighted(weighted(images, window, -2), window, -1)
+
+
+def weighted(images: Tensor, window: Float[Tensor, " size"], dim: int) -> Tensor:
+    """Sum neighbours along one axis with the weights of a window, where it lies inside.
+
+    Sums of shifted images: many times faster than convolutions of double precision on a CPU.
+    """
+    length = images.shape[dim] - len(window) + 1
+    total = torch.zeros_like(images.narrow(dim, 0, length))
+    for place, weight in enumerate(window.tolist()):
+        total.add_(images.narrow(dim, place, length), alpha=weight)
+    return total
+
+
+def run_sum(images: Tensor, size: int, dim: int) -> Tensor:
+    """Sum ``size`` neighbours along one axis, where they lie inside; ``size`` is a power of two."""
+    step = 1
+    while step < size:
+        length = images.shape[dim] - step
+        images = images.narrow(dim, 0, length) + images.narrow(dim, step, length)
+        step *= 2
+    return images
 
 
 def inside(where: Float[Tensor, "*b y x"] | None, size: int) -> Float[Tensor, "*b v u"] | None:

@@ -1,0 +1,146 @@
+"""Scores volumes one after the other or in several processes, with the same results."""
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing import get_context
+from pathlib import Path
+
+from mrirecon.errors import ConfigError, MriReconError, ShapeError
+from mrirecon.evaluation.foreground import foreground
+from mrirecon.evaluation.observed import Observed
+from mrirecon.evaluation.protocol import Protocol, Score, compared, region, values
+from mrirecon.evaluation.regions import Regions
+from mrirecon.interruption import left_to_the_parent
+from mrirecon.simulation.threads import single_thread
+
+KEPT_BUSY = 8
+"""Volumes for which it is worth to start one more process."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """The files of one volume.
+
+    Attributes:
+        name: Name of the volume.
+        reference: File of the reference.
+        images: File of the reconstruction of each method.
+    """
+
+    name: str
+    reference: Path
+    images: dict[str, Path]
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How volumes are read and scored.
+
+    Attributes:
+        protocol: What is compared, and by which metrics.
+        reference_dataset: Data set of the references; None for the one that is found.
+        reconstruction_dataset: Data set of the reconstructions, likewise.
+        regions: Regions that are scored apart, beside all that the protocol compares.
+    """
+
+    protocol: Protocol
+    reference_dataset: str | None = None
+    reconstruction_dataset: str | None = None
+    regions: Regions | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The scores of one volume by every method, and what was seen on the way."""
+
+    scores: list[Score]
+    seen: Observed
+
+
+def workers_for(volumes: int, asked: int | None) -> int:
+    """Return the number of processes to use.
+
+    Args:
+        volumes: Number of volumes.
+        asked: Number that the user wants; None for the processors that this process may use, and
+            no more than the volumes keep busy.
+
+    Raises:
+        ConfigError: When fewer than one is asked for.
+    """
+    if asked is None:
+        affinity = getattr(os, "sched_getaffinity", None)
+        free = len(affinity(0)) if affinity else os.cpu_count() or 1
+        return max(1, min(free, volumes // KEPT_BUSY))
+    if asked < 1:
+        raise ConfigError(f"workers: expected at least 1, got {asked}")
+    return min(asked, volumes)
+
+
+def score_cases(cases: Sequence[Case], rules: Rules, workers: int = 1) -> Iterator[Outcome]:
+    """Score volumes, in their order; each process holds one volume at a time.
+
+    Args:
+        cases: Files of the volumes.
+        rules: Rules of how they are read and scored.
+        workers: Number of processes.
+
+    Raises:
+        MriReconError: When a file cannot be read or scored, or a process was killed.
+    """
+    if workers == 1:
+        yield from (score_case(case, rules) for case in cases)
+        return
+    pool = ProcessPoolExecutor(workers, get_context("spawn"), left_to_the_parent)
+    try:
+        waiting = iter(cases)
+        running = [(c, pool.submit(score_case, c, rules)) for c in islice(waiting, 2 * workers)]
+        while running:
+            case, future = running.pop(0)
+            try:
+                outcome = future.result()
+            except BrokenProcessPool as error:
+                raise MriReconError(
+                    f"{case.name}: a process was killed while it scored this volume or one of the "
+                    "next ones, perhaps for its memory; take fewer with workers="
+                ) from error
+            running += [(c, pool.submit(score_case, c, rules)) for c in islice(waiting, 1)]
+            yield outcome
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+@single_thread()
+def score_case(case: Case, rules: Rules) -> Outcome:
+    """Read and score one volume on one core, so that sums do not depend on their number."""
+    protocol, seen = rules.protocol, Observed()
+    stored = seen.read(case.reference, rules.reference_dataset)
+    reference = stored.values
+    images = {
+        method: seen.read(path, rules.reconstruction_dataset, method).values
+        for method, path in case.images.items()
+    }
+    places = {}
+    if rules.regions is not None:
+        slices, y, x = reference.shape
+        places = rules.regions.of(case.name, (slices, y, x), stored.affine)
+    scores = []
+    for method, image in images.items():
+        pair = compared(method, case.name, image, reference, protocol)
+        inside = foreground(pair[1]) if protocol.foreground else None
+        scores.append(Score(method, case.name, values(*pair, protocol, inside)))
+        for label, place in places.items():
+            where = region(place.float(), reference, protocol) > 0
+            if not where.any():
+                continue  # the protocol leaves out where it lies
+            try:
+                found = values(*pair, protocol, where)
+            except ShapeError as error:
+                raise ShapeError(f"{case.name}, region {label}: {error}") from error
+            scores.append(Score(method, case.name, found, label))
+    seen.compare(case.name, images, reference, protocol)
+    return Outcome(scores, seen)

@@ -1,0 +1,84 @@
+"""Several processes score as one does, in order; what breaks is named."""
+
+import pickle
+from dataclasses import replace
+
+import h5py
+import numpy as np
+import pytest
+import torch
+
+from mrirecon.errors import ConfigError, RawDataError
+from mrirecon.evaluation import Protocol
+from mrirecon.evaluation.protocol import score
+from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.metrics import KNOWN
+
+METRICS = {name: KNOWN[name] for name in ("nmse", "psnr", "ssim", "haarpsi")}
+RULES = Rules(Protocol(metrics=METRICS))
+
+
+@pytest.fixture
+def cases(tmp_path):
+    rng, found = np.random.RandomState(0), []
+    for number in range(5):
+        reference = rng.rand(2, 24, 20).astype(np.float32)
+        paths = [tmp_path / f"{number}_{kind}.h5" for kind in ("reference", "a", "b")]
+        for path, error in zip(paths, (0, 0.1, 0.2), strict=True):
+            with h5py.File(path, "w") as file:
+                file["reconstruction"] = reference + error * rng.rand(2, 24, 20)
+                file.attrs["misfit"] = error
+        found.append(Case(f"v{number}", paths[0], {"a": paths[1], "b": paths[2]}))
+    return found
+
+
+def test_two_processes_give_the_same_in_the_same_order_and_name_what_is_broken(cases):
+    cases[4].images["b"].write_text("no volume")
+    outcomes = []
+    for workers in (1, 2):
+        found = score_cases(cases, RULES, workers)
+        outcomes.append([next(found) for _ in range(4)])
+        with pytest.raises(RawDataError, match=r"4_b\.h5"):
+            next(found)
+    one, two = outcomes
+    scores = [[outcome.scores for outcome in each] for each in outcomes]
+    assert scores[0] == scores[1]
+    flat = [s for each in scores[0] for s in each]
+    assert [(s.volume, s.method) for s in flat[:4]] == [
+        ("v0", "a"), ("v0", "b"), ("v1", "a"), ("v1", "b"),
+    ]  # fmt: skip
+    seen = one[0].seen
+    for each, other in zip(one[1:], two[1:], strict=True):
+        seen.add(each.seen)
+        two[0].seen.add(other.seen)
+    facts = seen.facts(RULES.protocol)
+    assert facts == two[0].seen.facts(RULES.protocol)
+    assert facts["datasets"]["a"] == ["reconstruction"] and facts["matrices"] == [[24, 20]]
+    assert facts["misfits"] == {"a": pytest.approx(0.1), "b": pytest.approx(0.2)}
+    assert "neither by image, coil maps nor noise" in seen.unexplained()
+    assert seen.unexplained().endswith("looked at: a 10.0%, b 20.0%")
+
+
+def test_threads_do_not_change_the_scores(cases):
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        (outcome,) = score_cases(cases[:1], RULES)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    (alone,) = score_cases(cases[:1], RULES)
+    assert outcome.scores == alone.scores
+
+
+def test_scores_travel_between_processes():
+    reference = torch.rand(2, 9, 9)
+    found = score("m", "v", reference, reference)
+    assert pickle.loads(pickle.dumps(found)) == found
+    assert replace(found, region="x").region == "x"
+
+
+def test_processes_are_as_many_as_are_worth_it():
+    assert workers_for(4, None) == 1 and workers_for(4, 3) == 3 and workers_for(2, 3) == 2
+    with pytest.raises(ConfigError, match="workers: expected at least 1, got 0"):
+        workers_for(4, 0)
