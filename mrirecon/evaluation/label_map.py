@@ -26,8 +26,8 @@ def read_label_map(
     Args:
         path: Path of the NIfTI file.
         shape: Size of the volume, ``(slice, y, x)``.
-        affine: Matrix from indices ``(x, y, slice)`` of the volume to RAS+ in mm; None where it is not
-            known, so that only the sizes can be compared.
+        affine: Matrix from indices ``(x, y, slice)`` of the volume to RAS+ in mm; None where it
+            is not known, so that only the sizes can be compared.
 
     Raises:
         RawDataError: When it cannot be read, holds no labels, or has another grid.

@@ -42,8 +42,8 @@ class Regions:
         Args:
             name: Name of the volume.
             shape: Size of the reference, ``(slice, y, x)``.
-            affine: Matrix from indices ``(x, y, slice)`` of the reference to RAS+ in mm; None where it
-                is not known.
+            affine: Matrix from indices ``(x, y, slice)`` of the reference to RAS+ in mm; None
+                where it is not known.
 
         Raises:
             RawDataError: When a region lies outside, or on another grid.
