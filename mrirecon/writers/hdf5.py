@@ -15,9 +15,8 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
 
     With several frames it has a leading axis for them, and the attribute ``frames`` names them.
 
-    ``misfit`` is the part of the measured k-space that the image does not explain, of the plane
-    that was looked at. Header facts that are known become attributes of the file (lengths in mm,
-    times in ms); the group ``provenance`` tells how the volume was made.
+    Header facts that are known become attributes of the file (lengths in mm, times in ms); the
+    group ``provenance`` tells how the volume was made.
     """
     header, volume = result.header, result.volume.numpy()
     if len(volume) == 1:
@@ -33,7 +32,6 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         "frames": [str(frame) for frame in header.frames] if volume.ndim == 4 else None,
         "notes": "\n".join(header.notes),
         "max": float(volume.max()),
-        "misfit": _misfit(result),
         **{f"sequence_{name}": value for name, value in asdict(header.sequence).items()},
     }
     with (
@@ -49,9 +47,3 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         for name, value in asdict(result.provenance).items():
             group.attrs[name] = "\n".join(value) if isinstance(value, tuple) else value
         mark_hdf5(file, Kind.VOLUME)
-
-
-def _misfit(result: Reconstruction) -> float | None:
-    quality = result.quality
-    found = None if quality is None else quality.residual or quality.own_residual
-    return None if found is None or found.empty else found.misfit
