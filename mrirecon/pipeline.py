@@ -23,6 +23,7 @@ from mrirecon.reconstruction import Provenance, Reconstruction, planes_of, split
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.reconstructors.learned.guarded import unguarded, watched
+from mrirecon.sampled import ScanSampling
 from mrirecon.sampling import Coverage, SamplingPattern
 from mrirecon.scan import Scan
 from mrirecon.selection import Selection
@@ -129,12 +130,12 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method, request.progress)
     ready = time.perf_counter()
-    timed, measured, used, prepare = TimedScan(scan), Coverage(), Coverage(), method.prepare
+    timed, measured, sampled, prepare = TimedScan(scan), Coverage(), ScanSampling(), method.prepare
 
     def counted(sample: Sample) -> Sample:
         measured.add(sample)
         sample = prepare(sample)
-        used.add(sample)
+        sampled.add(sample)
         return sample
 
     with watched(method.reconstructor) as doubts:
@@ -153,6 +154,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
             f"{file}: the reconstruction holds values that are not finite; nothing was written. "
             "Are the values of the k-space absurdly large?"
         )
+    spent, used = time.perf_counter() - ready - timed.seconds, sampled.sampling(raw)
     made = Provenance(
         source="",
         method=method.name,
@@ -161,9 +163,16 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         checkpoint=method.checkpoint,
         acceleration=used.acceleration,
         adaptation=adaptation,
+        pattern=used.pattern,
+        acs=used.acs,
+        whitened=scan.header.whitened,
+        seconds_per_plane=spent / len(numbers),
+        memory=peak_memory(method.device)[-1][1],
     )
     header, made = recorded(scan.header, raw, made, file, request.disclosure)
-    header = replace(header, notes=(*header.notes, *remarks, *doubts, *filter(None, [used.note()])))
+    header = replace(
+        header, notes=(*header.notes, *remarks, *doubts, *filter(None, [sampled.coverage.note()]))
+    )
     notes = [*adaptation[:1], *remarks]
     if method.sampling is not None and measured.acceleration > 1:
         notes.append(f"The scan itself has {measured.text()}; sampling= takes away from that.")
@@ -171,14 +180,14 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         ("opening", opened - started),
         *([("adaptation", ready - opened)] if adaptation else []),
         ("reading", timed.seconds),
-        ("reconstruction", time.perf_counter() - ready - timed.seconds),
+        ("reconstruction", spent),
     )
     return Made(
         split_series(planes, header, made, request.selection),
         method,
         seconds,
         tuple(notes),
-        used.text(),
+        used.told,
         (*doubts, *(() if planes.any() else (EMPTY,))),
     )
 

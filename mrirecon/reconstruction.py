@@ -33,6 +33,12 @@ class Provenance:
         versions: Versions of mrirecon and of what computes for it, as ``name version``.
         adaptation: How the network was fitted to this very scan: a summary, then its
             self-validation loss step by step. Empty when it was not.
+        pattern: Pattern of the samples that were used, in words; empty if unknown.
+        acs: Fully sampled centre of them ``(h, w)``, the smallest of a plane; zeros if unknown.
+        whitened: Whether the noise of the coils was white.
+        seconds_per_plane: Time of the reconstruction without reading, in seconds; 0 if unknown.
+        memory: Peak memory in MB, of the GPU where it computed there, else of the process; 0 if
+            unknown.
     """
 
     source: str
@@ -44,6 +50,11 @@ class Provenance:
     fingerprint: str = ""
     versions: tuple[str, ...] = ()
     adaptation: tuple[str, ...] = ()
+    pattern: str = ""
+    acs: tuple[int, int] = (0, 0)
+    whitened: bool = False
+    seconds_per_plane: float = 0.0
+    memory: float = 0.0
 
 
 @dataclass(frozen=True)

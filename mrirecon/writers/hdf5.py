@@ -3,9 +3,11 @@
 from dataclasses import asdict
 from pathlib import Path
 
+import h5py
+
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.hdf5_output import created_hdf5
-from mrirecon.reconstruction import Reconstruction
+from mrirecon.reconstruction import Provenance, Reconstruction
 
 
 def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
@@ -43,7 +45,13 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
             images = result.complex_volume.numpy()
             file["reconstruction_complex"] = images[0] if len(images) == 1 else images
         file.attrs.update({name: value for name, value in facts.items() if value is not None})
-        group = file.create_group("provenance")
-        for name, value in asdict(result.provenance).items():
-            group.attrs[name] = "\n".join(value) if isinstance(value, tuple) else value
+        store_provenance(file, result.provenance)
         mark_hdf5(file, Kind.VOLUME)
+
+
+def store_provenance(file: h5py.File, provenance: Provenance) -> None:
+    """Write how something was made into the group ``provenance`` of an open file."""
+    group = file.create_group("provenance")
+    for name, value in asdict(provenance).items():
+        texts = isinstance(value, tuple) and all(isinstance(one, str) for one in value)
+        group.attrs[name] = "\n".join(value) if texts else value

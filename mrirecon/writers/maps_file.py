@@ -1,7 +1,7 @@
 """Coil sensitivities of a scan as HDF5."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -12,6 +12,7 @@ from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
+from mrirecon.writers.hdf5 import store_provenance
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,7 @@ def write_maps(
             file.check()  # a full disk need not wait for the last slice
             yield one
         file.attrs.update(name=header.name, format=header.format, whitened=header.whitened)
-        group = file.create_group("provenance")
-        for name, value in asdict(provenance).items():
-            group.attrs[name] = "\n".join(value) if isinstance(value, tuple) else value
+        store_provenance(file, provenance)
         mark_hdf5(file, Kind.MAPS)
 
 

@@ -1,0 +1,174 @@
+"""How the volumes of a method came about, as their files tell; and where two methods differ."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import yaml
+
+from mrirecon.readers.base import blaming
+from mrirecon.readers.hdf5.opening import open_hdf5
+
+UNKNOWN = "not told"
+
+
+@dataclass(frozen=True)
+class Origin:
+    """How one volume was made; empty or zero where the file does not tell.
+
+    Attributes:
+        method: Name of the reconstruction method.
+        combination: Combination of the coils that the method was asked for.
+        checkpoint: Weights, with their checksum.
+        maps: Estimator of the coil sensitivities, with its settings.
+        preprocessing: Names of the steps before the method, the normalization among them.
+        mask: Undersampling pattern that the run was asked for; empty for the samples of the scan.
+        pattern: Pattern of the samples that were used, in words.
+        acceleration: All positions of the k-space grid divided by the used ones.
+        acs: Fully sampled centre of the used samples.
+        whitened: Whether the noise of the coils was white.
+        fingerprint: Fingerprint of the raw data.
+        versions: Versions of what computed.
+        seconds_per_plane: Time of the reconstruction without reading, in seconds.
+        memory: Peak memory in MB.
+        patient: Pseudonym of the patient, or what the file calls the patient.
+    """
+
+    method: str = ""
+    combination: str = ""
+    checkpoint: str = ""
+    maps: str = ""
+    preprocessing: str = ""
+    mask: str = ""
+    pattern: str = ""
+    acceleration: float = 0.0
+    acs: tuple[int, int] = (0, 0)
+    whitened: bool = False
+    fingerprint: str = ""
+    versions: str = ""
+    seconds_per_plane: float = 0.0
+    memory: float = 0.0
+    patient: str = ""
+
+
+MUST_AGREE = ("fingerprint", "mask", "acceleration", "acs")
+"""Facts of a volume without which methods were given different tasks."""
+SHOULD_AGREE = ("maps", "preprocessing", "whitened")
+"""Facts that methods may differ in, but then the method is not all that differs."""
+
+
+def read_origin(path: Path) -> Origin:
+    """Read how a volume was made; what other programs wrote tells little or nothing.
+
+    Raises:
+        RawDataError: When the file cannot be read.
+    """
+    with blaming(path), open_hdf5(path) as file:
+        patient = _text(file.attrs.get("patient_id"))
+        group = file.get("provenance")
+        if not isinstance(group, h5py.Group):
+            return Origin(patient=patient)
+        told = {name: group.attrs[name] for name in group.attrs}
+    config = _config(_text(told.get("config")))
+    model = config.get("model")
+    model = model if isinstance(model, dict) else {}
+    return Origin(
+        method=_text(told.get("method")),
+        combination=_text(model.get("combination")),
+        checkpoint=_text(told.get("checkpoint")),
+        maps=_short(model.get("sensitivity") or config.get("sensitivity")),
+        preprocessing=_steps(config.get("preprocessing")),
+        mask=_short(config.get("sampling")),
+        pattern=_text(told.get("pattern")),
+        acceleration=_number(told.get("acceleration")),
+        acs=_pair(told.get("acs")),
+        whitened=bool(_number(told.get("whitened"))),
+        fingerprint=_text(told.get("fingerprint")),
+        versions=", ".join(_text(told.get("versions")).split("\n")),
+        seconds_per_plane=_number(told.get("seconds_per_plane")),
+        memory=_number(told.get("memory")),
+        patient=patient,
+    )
+
+
+def disagreements(
+    origins: Mapping[str, Mapping[str, Origin]], facts: tuple[str, ...] = MUST_AGREE
+) -> list[str]:
+    """Tell in which facts methods differ for the same volume, in one sentence for each fact.
+
+    Args:
+        origins: Origin of every volume of every method, by method and volume.
+        facts: Names of the facts; a fact that a file does not tell differs from none.
+    """
+    found = []
+    volumes = dict.fromkeys(volume for own in origins.values() for volume in own)
+    for fact in facts:
+        differing = []
+        for volume in volumes:
+            told = {
+                method: value
+                for method, own in origins.items()
+                if volume in own and (value := getattr(own[volume], fact)) not in ("", 0.0, (0, 0))
+            }
+            if len(set(told.values())) > 1:
+                differing.append((volume, told))
+        if differing:
+            volume, told = differing[0]
+            each = "; ".join(f"{method} {_shown(value)}" for method, value in told.items())
+            found.append(f"{fact} differs in {len(differing)} volumes, as in {volume}: {each}")
+    return found
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.3f}"
+    text = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
+    return value if isinstance(value, str) else ""
+
+
+def _number(value: object) -> float:
+    array = np.asarray(0 if value is None else value)
+    known = array.size == 1 and array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
+    return float(array.reshape(-1)[0]) if known else 0.0
+
+
+def _pair(value: object) -> tuple[int, int]:
+    array = np.asarray(0 if value is None else value)
+    known = array.shape == (2,) and array.dtype.kind in "iu"
+    return (int(array[0]), int(array[1])) if known else (0, 0)
+
+
+def _config(text: str) -> dict[str, Any]:
+    """Return a stored configuration; nothing of one that cannot be read."""
+    try:
+        tree = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return {}
+    return tree if isinstance(tree, dict) else {}
+
+
+def _short(part: object) -> str:
+    """Write a part of a configuration in one line: its name, and its settings."""
+    if not isinstance(part, dict):
+        return "" if part is None else str(part)
+    name = str(part.get("_target_", "")).rpartition(".")[-1]
+    settings = [
+        f"{key}={_short(value) if isinstance(value, dict) else value}"
+        for key, value in part.items()
+        if key != "_target_"
+    ]
+    return f"{name}({', '.join(settings)})"
+
+
+def _steps(part: object) -> str:
+    steps = part.get("transforms") if isinstance(part, dict) else None
+    return ", ".join(map(_short, steps)) if isinstance(steps, list) else _short(part)

@@ -1,0 +1,118 @@
+"""Which methods are better, over patients, as far as their scores tell."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mrirecon.evaluation.protocol import Score
+from mrirecon.evaluation.statistics.intervals import FEWEST
+from mrirecon.evaluation.statistics.ranking import Ranking, ranking
+from mrirecon.metrics import MetricInfo
+
+
+@dataclass(frozen=True)
+class Standing:
+    """The order of the methods by one metric.
+
+    Attributes:
+        metric: Name of the metric.
+        region: Label of the region that was scored; empty for all that the protocol compares.
+        patients: Number of patients; the volumes of one are averaged first.
+        left_out: Number of patients without a finite value of every method.
+        ranking: Order of the methods, and what is known of every pair.
+    """
+
+    metric: str
+    region: str
+    patients: int
+    left_out: int
+    ranking: Ranking
+
+    def text(self, info: MetricInfo) -> str:
+        """Return the order in a sentence."""
+        named = [
+            f"{method} ({letters})"
+            for method, letters in zip(self.ranking.methods, self.ranking.letters, strict=True)
+        ]
+        place = f" in {self.region}" if self.region else ""
+        told = f"by {info.title}{place}, {self.patients} patients: {', '.join(named)}"
+        return told + (f" ({self.left_out} patients left out)" if self.left_out else "")
+
+    def facts(self) -> dict[str, object]:
+        """Return all of it for a report."""
+        return {
+            "metric": self.metric,
+            "region": self.region,
+            "patients": self.patients,
+            "left_out": self.left_out,
+            "order": [
+                {"method": method, "groups": letters}
+                for method, letters in zip(self.ranking.methods, self.ranking.letters, strict=True)
+            ],
+            "comparisons": [
+                {
+                    "better": pair.one,
+                    "worse": pair.other,
+                    "difference": pair.difference.mean,
+                    "interval": pair.difference.interval,
+                    "p": pair.difference.p,
+                    "p_corrected": pair.p,
+                    "effect": pair.difference.effect,
+                    "ahead": pair.difference.ahead,
+                }
+                for pair in self.ranking.comparisons
+            ],
+        }
+
+
+LEGEND = (
+    "methods that share a letter are not told apart (paired sign-flip tests over patients, "
+    "p < 0.05 after Holm's correction)"
+)
+TOO_FEW = (
+    f"fewer than {FEWEST} patients cannot tell methods apart: the smallest p-value of {FEWEST - 1} "
+    f"is {2.0 ** (2 - FEWEST):.2f}"
+)
+
+
+def standings(
+    scores: Sequence[Score], patients: Mapping[str, str], infos: Mapping[str, MetricInfo]
+) -> list[Standing]:
+    """Rank methods by every metric that has a better end, in every region.
+
+    Args:
+        scores: Scores of volumes; every method has the same volumes.
+        patients: Patient of each volume; a volume that is not named is a patient of its own.
+        infos: How the values of each metric are read.
+    """
+    found = []
+    for region in dict.fromkeys(score.region for score in scores):
+        own = [score for score in scores if score.region == region]
+        for name, info in infos.items():
+            table = per_patient(own, patients, name)
+            people = sorted(set().union(*table.values()))
+            known = [
+                p for p in people if all(math.isfinite(t.get(p, math.nan)) for t in table.values())
+            ]
+            if len(table) < 2 or not known or info.higher_is_better is None:
+                continue
+            values = {method: np.array([own[p] for p in known]) for method, own in table.items()}
+            order = ranking(values, info.higher_is_better)
+            found.append(Standing(name, region, len(known), len(people) - len(known), order))
+    return found
+
+
+def per_patient(
+    scores: Sequence[Score], patients: Mapping[str, str], metric: str
+) -> dict[str, dict[str, float]]:
+    """Return the mean of a metric over the volumes of each patient, by method and patient."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for score in scores:
+        patient = patients.get(score.volume) or score.volume
+        values.setdefault(score.method, {}).setdefault(patient, []).append(score.values[metric])
+    return {
+        method: {patient: sum(each) / len(each) for patient, each in own.items()}
+        for method, own in values.items()
+    }

@@ -1,0 +1,118 @@
+"""Scores of volumes become a ranking over patients; files tell how their volumes were made."""
+
+import json
+
+import h5py
+import numpy as np
+import pytest
+
+import mrirecon as mr
+from mrirecon.errors import RawDataError
+from mrirecon.evaluation.origin import MUST_AGREE, SHOULD_AGREE, disagreements, read_origin
+from mrirecon.evaluation.protocol import Protocol, Score
+from mrirecon.evaluation.standings import per_patient, standings
+from mrirecon.sampling import EquispacedLines
+from mrirecon.simulation.raw_files import write_ismrmrd
+from tests import scenes
+
+
+def scores(patients=8, volumes=2, gain=0.05):
+    rng = np.random.default_rng(0)
+    found = []
+    for patient in range(patients):
+        level = rng.uniform(0.7, 0.9)
+        for number in range(volumes):
+            for method, ahead in (("good", gain), ("bad", 0.0)):
+                ssim = level + ahead + rng.normal(0, 0.002)
+                values = {"ssim": ssim, "nmse": 1 - ssim, "psnr": 30 * ssim}
+                found.append(Score(method, f"p{patient}v{number}", values))
+    return found
+
+
+def owners(found):
+    return {score.volume: score.volume[:2] for score in found}
+
+
+def test_volumes_of_one_patient_count_once():
+    found = scores()
+    table = per_patient(found, owners(found), "ssim")
+    expected = np.mean([s.values["ssim"] for s in found if s.method == "good"][:2])
+    assert table["good"]["p0"] == pytest.approx(expected) and len(table["bad"]) == 8
+    infos = Protocol().infos
+    everywhere = standings(found, owners(found), infos)
+    assert {one.metric for one in everywhere} == {"nmse", "psnr", "ssim"}
+    assert all(one.ranking.methods == ("good", "bad") for one in everywhere)
+    one = next(s for s in standings(found, owners(found), infos) if s.metric == "ssim")
+    assert one.patients == 8 and one.ranking.letters == ("a", "b")
+    assert one.text(infos["ssim"]) == "by SSIM, 8 patients: good (a), bad (b)"
+    pair = json.loads(json.dumps(one.facts()))["comparisons"][0]
+    assert pair["better"] == "good" and pair["difference"] == pytest.approx(0.05, abs=0.005)
+    # many volumes of few patients are few
+    few = scores(patients=2, volumes=6)
+    assert standings(few, owners(few), infos)[0].ranking.letters == ("a", "a")
+    assert standings(few, {}, infos)[0].ranking.letters == ("a", "b")
+
+
+def test_what_is_infinite_is_left_out_for_all_methods():
+    found = scores(volumes=1)
+    found[0] = Score("good", found[0].volume, {**found[0].values, "psnr": np.inf})
+    infos = Protocol().infos
+    by_name = {one.metric: one for one in standings(found, {}, infos)}
+    assert (by_name["psnr"].patients, by_name["psnr"].left_out) == (7, 1)
+    assert by_name["psnr"].text(infos["psnr"]).endswith("(1 patients left out)")
+    assert by_name["ssim"].left_out == 0
+    assert standings([s for s in found if s.method == "bad"], {}, infos) == []
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two methods on the same scan, and one with fewer samples."""
+    folder = tmp_path_factory.mktemp("made")
+    raw = folder / "a.h5"
+    write_ismrmrd(raw, scenes.scan(slices=1, snr=30.0))
+    origins = {}
+    for name, (model, sampling) in {
+        "cg": ("cg_sense", None),
+        "zero": ("zero_filled", None),
+        "fewer": ("cg_sense", EquispacedLines(2, acs=12)),
+    }.items():
+        (series,) = mr.reconstruct_series(raw, model, sampling=sampling)
+        series.save(folder / f"{name}.h5")
+        origins[name] = {"v": read_origin(folder / f"{name}.h5")}
+    return origins
+
+
+def test_files_tell_how_they_were_made(made):
+    origins = made
+    cg = origins["cg"]["v"]
+    assert (cg.method, cg.maps[:8], cg.preprocessing[:9]) == ("CgSense", "Espirit(", "Normalize")
+    assert cg.acceleration >= 1 and min(cg.acs) > 0 and cg.pattern and cg.fingerprint
+    assert cg.seconds_per_plane > 0 and cg.memory > 10 and "torch" in cg.versions and cg.patient
+    assert disagreements({name: origins[name] for name in ("cg", "zero")}) == []
+    told = disagreements(origins)
+    assert [sentence.split()[0] for sentence in told] == ["acceleration", "acs"][: len(told)]
+    assert "cg 1.000" in told[0] and "fewer" in told[0]
+
+
+def test_other_facts_are_told_apart_from_the_task(made):
+    origins = made
+    cut = {**origins, "other": {"v": origins["cg"]["v"].__class__(maps="LowResolution()")}}
+    assert disagreements(cut, SHOULD_AGREE)[0].startswith("maps differs in 1 volumes, as in v: cg")
+    nothing = {"a": {"v": origins["cg"]["v"].__class__()}, "b": origins["cg"]}
+    assert disagreements(nothing, MUST_AGREE) == []  # what is not told differs from nothing
+
+
+def test_files_of_others_tell_little(tmp_path):
+    path = tmp_path / "v.h5"
+    with h5py.File(path, "w") as file:
+        file["reconstruction"] = np.ones((1, 4, 4), np.float32)
+        file.attrs["patient_id"] = "P7"
+    assert read_origin(path).patient == "P7" and read_origin(path).method == ""
+    with h5py.File(path, "a") as file:
+        group = file.create_group("provenance")
+        group.attrs["config"] = "!!python/object/apply:os.system ['touch boom']"
+        group.attrs["acceleration"], group.attrs["acs"] = "many", [1.5, 2]
+    assert read_origin(path).acceleration == 0 and read_origin(path).acs == (0, 0)
+    path.write_bytes(b"no file")
+    with pytest.raises(RawDataError, match=r"v\.h5"):
+        read_origin(path)
