@@ -39,11 +39,14 @@ def test_check_folder_reports_damage_and_leaks(tmp_path):
     code, report = check(tmp_path)
     assert code == 0 and "3 readable files, 0 damaged, 0 leaks" in report
     assert "multicoil_train: 1 volumes, 2 slices, 1 patients" in report and "AXT2 1" in report
+    assert "not looked at" not in report
+    (tmp_path / "multicoil_val" / "twix.dat").write_bytes(b"another format")
     write_fastmri(tmp_path / "multicoil_val" / "again.h5", scenes.scan(0))
     (tmp_path / "multicoil_val" / "cut.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut")
     code, report = check(tmp_path)
     assert code == 1 and report.count("DAMAGED") == 1 and "cut.h5" in report
     assert "share 1 patients, for instance subject0000" in report
+    assert 'not looked at, of other names: 1 .dat; --pattern "*"' in report
 
 
 def split(*arguments):

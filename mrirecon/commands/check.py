@@ -61,7 +61,16 @@ def main() -> None:
         print(f"LEAK {leak}")
     left_out = f", {len(images)} without k-space that hold images" if images else ""
     print(f"\n{len(headers)} readable files, {len(damaged)} damaged, {len(leaks)} leaks{left_out}")
+    if not below and (others := _others(arguments.folder, files)):
+        print(f'not looked at, of other names: {others}; --pattern "*" looks at all files')
     sys.exit(1 if damaged or leaks else 0)
+
+
+def _others(folder: Path, files: list[Path]) -> str:
+    """Return how many files of each suffix a folder holds beside those that were looked at."""
+    rest = set(raw_files(folder, "**/*")) - set(files)
+    suffixes = Counter(file.suffix or "without a suffix" for file in rest)
+    return ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common())
 
 
 def _split(file: Path, folder: Path) -> Path:
