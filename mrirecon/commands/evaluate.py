@@ -13,11 +13,20 @@ from mrirecon.commands.base import command
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
+from mrirecon.evaluation.makings import Makings
 from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import Protocol, Score, compared, region
 from mrirecon.evaluation.regions import read_regions
-from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
+from mrirecon.evaluation.report import (
+    Summary,
+    report_json,
+    scores_csv,
+    summarize,
+    summary_csv,
+    table,
+)
 from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.evaluation.standings import ranking_lines, standings
 from mrirecon.evaluation.volumes import read_volume, volume_files
 from mrirecon.figures import Boxes, Panel, bars, comparison, save_figure
 from mrirecon.files import (
@@ -86,11 +95,15 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
         for name in names
     ]
     scores, seen = _score(cases, rules, settings.workers)
-    print(table(summarize(scores), protocol.infos))
+    makings = Makings.of(cases)
+    ranked = standings(scores, makings.patients, protocol.infos)
+    print(table(summarize(scores, makings.patients), protocol.infos))
     print(seen.definition(protocol))
+    for line in ranking_lines(ranked, protocol.infos):
+        print(line)
     if told := seen.unexplained():
         print(told)
-    for warning in seen.warnings(protocol):
+    for warning in (*seen.warnings(protocol), *makings.warnings()):
         print(f"WARNING: {warning}", file=sys.stderr)
     for case in cases[: len(drawn)]:
         figure = _compare(case, rules, scores)
@@ -101,8 +114,11 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
             "command": command_line,
             "versions": versions(),
             "protocol": seen.facts(protocol),
+            "made": makings.facts(),
+            "standings": [one.facts() for one in ranked],
         }
-        _write(output, scores, protocol, facts, settings.overwrite)
+        summaries = summarize(scores, makings.patients)
+        _write(output, scores, summaries, protocol, facts, settings.overwrite)
 
 
 def _protocol(config: DictConfig, settings: Settings) -> Protocol:
@@ -179,11 +195,11 @@ def _caption(score: Score, protocol: Protocol) -> str:
 def _write(
     output: Path,
     scores: list[Score],
+    summaries: list[Summary],
     protocol: Protocol,
     told: dict[str, object],
     overwrite: bool,
 ) -> None:
-    summaries = summarize(scores)
     contents = (scores_csv(scores).encode(), summary_csv(summaries).encode())
     tables = dict(zip(TABLES, contents, strict=True))
     for name, content in tables.items():

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
 from mrirecon.evaluation.protocol import Score
+from mrirecon.evaluation.standings import per_patient
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
 from mrirecon.metrics import MetricInfo
 
@@ -19,7 +20,8 @@ class Summary:
 
     Where regions are scored, each has a summary of its own. The standard deviation is the sample's
     (n - 1); None for a single volume, or when the PSNR of a perfect volume is infinite. The
-    interval is that of :func:`~mrirecon.evaluation.statistics.intervals.bootstrap_interval`.
+    interval is that of :func:`~mrirecon.evaluation.statistics.intervals.bootstrap_interval` over
+    patients, the volumes of one averaged first.
     """
 
     method: str
@@ -30,8 +32,13 @@ class Summary:
     interval: dict[str, tuple[float, float] | None]
 
 
-def summarize(scores: Sequence[Score]) -> list[Summary]:
-    """Summarise each method, and each region of it, in the order of first appearance."""
+def summarize(scores: Sequence[Score], patients: Mapping[str, str] | None = None) -> list[Summary]:
+    """Summarise each method, and each region of it, in the order of first appearance.
+
+    Args:
+        scores: Scores of volumes.
+        patients: Patient of each volume; a volume that is not named is a patient of its own.
+    """
     summaries = []
     for method, region in dict.fromkeys((score.method, score.region) for score in scores):
         own = [score for score in scores if (score.method, score.region) == (method, region)]
@@ -43,7 +50,7 @@ def summarize(scores: Sequence[Score]) -> list[Summary]:
                 len(own),
                 {name: statistics.fmean(values) for name, values in columns.items()},
                 {name: _stdev(values) for name, values in columns.items()},
-                {name: bootstrap_interval(values) for name, values in columns.items()},
+                {name: _interval(own, patients or {}, name) for name in columns},
             )
         )
     return summaries
@@ -123,6 +130,14 @@ def _summary(summary: Summary) -> dict[str, object]:
 
 def _place(summary: Summary) -> dict[str, str]:
     return {"region": summary.region} if summary.region else {}
+
+
+def _interval(
+    scores: Sequence[Score], patients: Mapping[str, str], metric: str
+) -> tuple[float, float] | None:
+    """Return the interval of the mean over patients of one method."""
+    (values,) = per_patient(scores, patients, metric).values()
+    return bootstrap_interval(list(values.values()))
 
 
 def _stdev(values: list[float]) -> float | None:

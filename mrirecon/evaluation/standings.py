@@ -104,6 +104,15 @@ def standings(
     return found
 
 
+def ranking_lines(found: Sequence[Standing], infos: Mapping[str, MetricInfo]) -> list[str]:
+    """Return the orders of methods in sentences, with what their letters mean."""
+    if not found:
+        return []
+    if max(one.patients for one in found) < FEWEST:
+        return [TOO_FEW]
+    return [*(one.text(infos[one.metric]) for one in found), LEGEND]
+
+
 def per_patient(
     scores: Sequence[Score], patients: Mapping[str, str], metric: str
 ) -> dict[str, dict[str, float]]:

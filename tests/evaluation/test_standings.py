@@ -1,16 +1,19 @@
 """Scores of volumes become a ranking over patients; files tell how their volumes were made."""
 
 import json
+import shutil
+import sys
 
 import h5py
 import numpy as np
 import pytest
 
 import mrirecon as mr
+from mrirecon import cli
 from mrirecon.errors import RawDataError
 from mrirecon.evaluation.origin import MUST_AGREE, SHOULD_AGREE, disagreements, read_origin
 from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.standings import per_patient, standings
+from mrirecon.evaluation.standings import TOO_FEW, per_patient, ranking_lines, standings
 from mrirecon.sampling import EquispacedLines
 from mrirecon.simulation.raw_files import write_ismrmrd
 from tests import scenes
@@ -53,6 +56,15 @@ def test_volumes_of_one_patient_count_once():
     assert standings(few, {}, infos)[0].ranking.letters == ("a", "b")
 
 
+def test_orders_are_told_of_enough_patients():
+    infos = Protocol().infos
+    enough, few = (standings(scores(patients=n, volumes=1), {}, infos) for n in (6, 5))
+    assert ranking_lines(enough, infos)[2] == "by SSIM, 6 patients: good (a), bad (b)"
+    assert "share a letter" in ranking_lines(enough, infos)[-1]
+    assert ranking_lines(few, infos) == [TOO_FEW] and "p-value of 5 is 0.06" in TOO_FEW
+    assert ranking_lines([], infos) == []
+
+
 def test_what_is_infinite_is_left_out_for_all_methods():
     found = scores(volumes=1)
     found[0] = Score("good", found[0].volume, {**found[0].values, "psnr": np.inf})
@@ -79,11 +91,11 @@ def made(tmp_path_factory):
         (series,) = mr.reconstruct_series(raw, model, sampling=sampling)
         series.save(folder / f"{name}.h5")
         origins[name] = {"v": read_origin(folder / f"{name}.h5")}
-    return origins
+    return folder, origins
 
 
 def test_files_tell_how_they_were_made(made):
-    origins = made
+    _, origins = made
     cg = origins["cg"]["v"]
     assert (cg.method, cg.maps[:8], cg.preprocessing[:9]) == ("CgSense", "Espirit(", "Normalize")
     assert cg.acceleration >= 1 and min(cg.acs) > 0 and cg.pattern and cg.fingerprint
@@ -95,7 +107,7 @@ def test_files_tell_how_they_were_made(made):
 
 
 def test_other_facts_are_told_apart_from_the_task(made):
-    origins = made
+    _, origins = made
     cut = {**origins, "other": {"v": origins["cg"]["v"].__class__(maps="LowResolution()")}}
     assert disagreements(cut, SHOULD_AGREE)[0].startswith("maps differs in 1 volumes, as in v: cg")
     nothing = {"a": {"v": origins["cg"]["v"].__class__()}, "b": origins["cg"]}
@@ -116,3 +128,25 @@ def test_files_of_others_tell_little(tmp_path):
     path.write_bytes(b"no file")
     with pytest.raises(RawDataError, match=r"v\.h5"):
         read_origin(path)
+
+
+def test_the_command_warns_of_different_tasks_and_ranks(made, tmp_path, monkeypatch, capsys):
+    folder, _ = made
+    for name in ("cg", "zero", "fewer", "reference"):
+        (tmp_path / name).mkdir()
+        source = folder / ("cg.h5" if name == "reference" else f"{name}.h5")
+        shutil.copy(source, tmp_path / name / "a.h5")
+    words = [
+        "evaluate", f"reference={tmp_path}/reference", f"output={tmp_path}/out",
+        f"reconstruction=[{tmp_path}/cg,{tmp_path}/zero,{tmp_path}/fewer]", "pictures=0",
+    ]  # fmt: skip
+    monkeypatch.setattr(sys, "argv", ["mrirecon", *words])
+    cli.main()
+    told = capsys.readouterr()
+    assert "WARNING: acceleration differs in 1 volumes" in told.err and TOO_FEW in told.out
+    report = json.loads((tmp_path / "out" / "scores.json").read_text())
+    assert (
+        report["made"]["patients"] == 1 and report["made"]["methods"]["cg"]["method"] == "CgSense"
+    )
+    assert report["made"]["methods"]["fewer"]["acceleration"] > 1.5
+    assert {one["metric"] for one in report["standings"]} == {"nmse", "psnr", "ssim"}
