@@ -99,8 +99,9 @@ class Observed:
             own = "percentile of 99.5" if protocol.normalize == "percentile" else "maximum"
             what += f"; each {each} divided by its own {own}"
         peak = f"the peak is that of the reference {each}"
-        if protocol.swapped:
-            peak = f"reference and image exchanged, so that the peak is that of the image {each}"
+        if protocol.swapped != "never":
+            some = " where there are several slices and frames" * (protocol.swapped == "frames")
+            peak += f"; reference and image exchanged for the metrics{some}, and so is the peak"
         over = "slices, then " if protocol.per == "slice" else ""
         return f"scored: {what}; {peak}; mean over {over}volumes; protocol {protocol.name}"
 

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, is_dataclass, replace
 from typing import Literal
 
 import torch
@@ -40,7 +40,9 @@ class Protocol:
             zero everywhere are left out.
         normalize: ``none``; or ``maximum`` or ``percentile``, each volume, or slice, is divided by
             its own maximum, or by its own percentile of 99.5.
-        swapped: Whether metrics get the reference as the image and the image as the reference.
+        swapped: When metrics get the reference as the image and the image as the reference:
+            ``never``, ``always``, or ``frames``, where a file has several slices and several
+            frames. :func:`score` and :func:`values` know no frames; see :meth:`of_stack`.
         foreground: Whether only voxels of the object count, as
             :func:`~mrirecon.evaluation.foreground.foreground` finds it in the reference.
         metrics: Metrics by name.
@@ -52,7 +54,7 @@ class Protocol:
     ends: int = 0
     per: Literal["volume", "slice"] = "volume"
     normalize: Literal["none", "maximum", "percentile"] = "none"
-    swapped: bool = False
+    swapped: Literal["never", "always", "frames"] = "never"
     foreground: bool = False
     metrics: Mapping[str, Metric] = field(default_factory=lambda: dict(METRICS))
 
@@ -63,6 +65,12 @@ class Protocol:
     def infos(self) -> dict[str, MetricInfo]:
         """How the values of each metric are written and read."""
         return {name: metric.info for name, metric in self.metrics.items()}
+
+    def of_stack(self, frames: int, slices: int) -> "Protocol":
+        """Return the protocol for a volume of so many frames with so many slices each."""
+        if self.swapped != "frames":
+            return self
+        return replace(self, swapped="always" if frames > 1 and slices > 1 else "never")
 
     def facts(self) -> dict[str, object]:
         """Return all that defines the scores, for a report."""
@@ -151,7 +159,7 @@ def values(
     for x, r, w in _units(image, reference, protocol, where):
         if protocol.normalize != "none":
             x, r = (v / _own_scale(v, protocol.normalize) for v in (x, r))
-        if protocol.swapped:
+        if protocol.swapped == "always":
             x, r = r, x
         for name, metric in protocol.metrics.items():
             found[name].append(metric(x, r, w))

@@ -117,9 +117,10 @@ def score_cases(cases: Sequence[Case], rules: Rules, workers: int = 1) -> Iterat
 @single_thread()
 def score_case(case: Case, rules: Rules) -> Outcome:
     """Read and score one volume on one core, so that sums do not depend on their number."""
-    protocol, seen = rules.protocol, Observed()
+    seen = Observed()
     stored = seen.read(case.reference, rules.reference_dataset)
     reference = stored.values
+    protocol = rules.protocol.of_stack(stored.frames, len(reference) // stored.frames)
     images = {
         method: seen.read(path, rules.reconstruction_dataset, method).values
         for method, path in case.images.items()

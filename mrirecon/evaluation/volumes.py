@@ -28,6 +28,7 @@ class StoredVolume:
             evaluation.
         dataset: Name of the data set.
         affine: Matrix from indices ``(x, y, slice)`` to RAS+ in mm, where the file tells it.
+        frames: Number of frames that follow one another.
         misfit: Part of the measured k-space that the image does not explain, of the plane that was
             looked at when it was made; None where the file does not tell.
     """
@@ -35,6 +36,7 @@ class StoredVolume:
     values: Volume
     dataset: str
     affine: Float64[np.ndarray, "4 4"] | None = None
+    frames: int = 1
     misfit: float | None = None
 
 
@@ -114,6 +116,7 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
         _volume(stored, f"{path}: {name}"),
         name,
         affine.astype(np.float64) if affine.shape == (4, 4) else None,
+        len(stored) if np.ndim(stored) == 4 else 1,
         _number(facts.get("misfit")),
     )
 

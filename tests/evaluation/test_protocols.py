@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,9 @@ from mrirecon.api import evaluate, named_protocol
 from mrirecon.choices import choices
 from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.evaluation import Protocol
+from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import score
+from mrirecon.evaluation.scoring import Case, Rules, score_cases
 from mrirecon.files import conf_folder
 
 FASTMRI = {
@@ -90,11 +93,33 @@ def test_cmrxrecon_divides_by_percentiles_and_exchanges_arguments(name, swapped)
             x, r = r, x
         psnr = peak_signal_noise_ratio(r, x, data_range=r.max())
         expected.append((psnr, ssim(x, r, r.max()), nmse(x, r)))
-    found = scored(name, image.astype(np.float32), reference.astype(np.float32))
+    pair = [v.astype(np.float32) for v in (image, reference)]
+    protocol = named_protocol(name).of_stack(3, 2)
+    found = scored(name, *pair, swapped=protocol.swapped)
     assert list(found) == ["psnr", "ssim", "nmse"]
     np.testing.assert_allclose(list(found.values()), np.mean(expected, 0), rtol=1e-5)
-    other = scored(name, *(v.astype(np.float32) for v in (image, reference)), swapped=not swapped)
+    other = scored(name, *pair, swapped="never" if swapped else "always")
     assert all(abs(found[n] / other[n] - 1) > 1e-4 for n in found)
+
+
+def test_cmrxrecon_exchanges_arguments_of_files_with_slices_and_frames_only(tmp_path):
+    image, reference = (v.reshape(2, 3, 48, 44) for v in phantom(6))
+    shapes = {"both": (2, 3), "slices": (1, 6), "frames": (6, 1)}
+    cases = []
+    for name, shape in shapes.items():
+        paths = [tmp_path / f"{name}_{kind}.h5" for kind in ("reference", "image")]
+        for path, values in zip(paths, (reference, image), strict=True):
+            with h5py.File(path, "w") as file:
+                file["reconstruction"] = values.reshape(*shape, 48, 44)
+        cases.append(Case(name, paths[0], {"m": paths[1]}))
+    rules = Rules(named_protocol("cmrxrecon"))
+    both, *single = (outcome.scores[0].values for outcome in score_cases(cases, rules))
+    flat = [v.reshape(6, 48, 44) for v in (image, reference)]
+    assert both == scored("cmrxrecon", *flat, swapped="always")
+    assert single == 2 * [scored("cmrxrecon_corrected", *flat)]
+    seen = Observed()
+    seen.compare("v", {}, torch.from_numpy(flat[1]), rules.protocol)
+    assert "exchanged for the metrics where there are several" in seen.definition(rules.protocol)
 
 
 def test_cmrxrecon_of_2023_divides_by_maxima():
