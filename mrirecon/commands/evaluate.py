@@ -1,5 +1,6 @@
 """``mrirecon evaluate``: compare reconstructions with references."""
 
+import re
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from mrirecon.commands.base import command
+from mrirecon.commands.base import command, overrides
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
@@ -58,7 +59,7 @@ class Settings:
     output: str | None
     pictures: int
     overwrite: bool
-    metrics: list[str | dict[str, Any]] | dict[str, Any] | None
+    metrics: str | list[Any] | dict[str, Any] | None
     region: Literal["whole", "square"] | None
     scale: Literal["none", "least_squares"] | None
     foreground: bool | None
@@ -129,9 +130,10 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
         for name in ("region", "scale", "foreground")
         if (value := getattr(settings, name)) not in (None, getattr(protocol, name))
     }
-    if changes:
-        told = ", ".join(f"{name} {value}" for name, value in changes.items())
-        changes["name"] = f"{protocol.name} ({told})"
+    told = [f"{name}={value}" for name, value in changes.items()]
+    told += [one.lstrip("+~") for one in overrides() if re.match(r"[+~]*protocol\.", one)]
+    if told:  # it is another one than was published
+        changes["name"] = f"{protocol.name} ({', '.join(told)})"
     if settings.metrics is not None:
         changes["metrics"] = chosen_metrics(settings.metrics, protocol.metrics)
     return replace(protocol, **changes)

@@ -91,7 +91,7 @@ class Observed:
         if protocol.foreground:
             what += ", the foreground only (Otsu's threshold of the reference, holes filled)"
         if protocol.ends:
-            what += f" without {protocol.ends} slices at each end"
+            what += f" without {protocol.ends} slice{'s' * (protocol.ends > 1)} at each end"
         if protocol.scale == "least_squares":
             what += "; intensities fitted by least squares"
         each = "slice" if protocol.per == "slice" else "volume"
@@ -99,6 +99,8 @@ class Observed:
             own = "percentile of 99.5" if protocol.normalize == "percentile" else "maximum"
             what += f"; each {each} divided by its own {own}"
         peak = f"the peak is that of the reference {each}"
+        if "both" in (getattr(metric, "peak", "") for metric in protocol.metrics.values()):
+            peak = f"the data range is what {each} and reference span together"
         if protocol.swapped != "never":
             some = " where there are several slices and frames" * (protocol.swapped == "frames")
             peak += f"; reference and image exchanged for the metrics{some}, and so is the peak"

@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Literal
 
 import torch
@@ -74,7 +74,7 @@ class Protocol:
 
     def facts(self) -> dict[str, object]:
         """Return all that defines the scores, for a report."""
-        own = {f: getattr(self, f) for f in self.__dataclass_fields__ if f != "metrics"}
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "metrics"}
         return {**own, "metrics": {name: _settings(m) for name, m in self.metrics.items()}}
 
 
@@ -83,8 +83,7 @@ def _settings(metric: Metric) -> dict[str, object]:
     kind = f"{type(metric).__module__}.{type(metric).__qualname__}"
     if not is_dataclass(metric):
         return {"kind": kind}
-    values = {name: getattr(metric, name) for name in metric.__dataclass_fields__}
-    return {"kind": kind, **{name: _plain(value) for name, value in values.items()}}
+    return {"kind": kind, **{f.name: _plain(getattr(metric, f.name)) for f in fields(metric)}}
 
 
 def _plain(value: object) -> object:

@@ -25,7 +25,7 @@ RESERVED = ("method", "volume", "region", "volumes")
 
 
 def chosen_metrics(
-    chosen: Sequence[Any] | Mapping[str, Any], own: Mapping[str, Metric]
+    chosen: str | Sequence[Any] | Mapping[str, Any], own: Mapping[str, Metric]
 ) -> dict[str, Metric]:
     """Return metrics by name.
 
@@ -38,6 +38,7 @@ def chosen_metrics(
     Raises:
         ConfigError: When there is no such metric, or none at all.
     """
+    chosen = [chosen] if isinstance(chosen, str) else chosen
     named = (
         [(str(name), node) for name, node in chosen.items()]
         if isinstance(chosen, Mapping)
@@ -59,8 +60,8 @@ def _named(name: str, own: Mapping[str, Metric]) -> Metric:
     known = {**KNOWN, **own}
     if name not in known:
         raise ConfigError(
-            f"metrics: there is no {name}{suggest(name, list(known))}; one of your own is a node, "
-            "metrics=[psnr,{_target_: mypackage.mymetric}]"
+            f"metrics: there is no {name}{suggest(name, list(known))} (one of your own is a node: "
+            "metrics=[psnr,{_target_: mypackage.mymetric}])"
         )
     return known[name]
 

@@ -1,5 +1,6 @@
 """Protocols of published evaluations: golden numbers, and tests that fail on other conventions."""
 
+import json
 from dataclasses import replace
 
 import h5py
@@ -8,6 +9,7 @@ import pytest
 import torch
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+from mrirecon import cli
 from mrirecon.api import evaluate, named_protocol
 from mrirecon.choices import choices
 from mrirecon.errors import ConfigError, ShapeError
@@ -191,6 +193,8 @@ def test_the_crop_is_of_the_reference_not_a_fixed_size():
 def test_every_protocol_has_its_name_and_tells_all_that_defines_it(name):
     protocol = named_protocol(name)
     facts = protocol.facts()
+    json.dumps(facts)
+    assert all("info" not in metric for metric in facts["metrics"].values())
     assert facts["name"] == name and list(facts["metrics"]) == list(protocol.infos)
     image, reference = phantom(13, 44, 44)
     found = evaluate(image, reference, replace(protocol, ends=0))
@@ -211,3 +215,30 @@ def test_unknown_protocols_and_scores_are_explained():
         _ = found.vif
     with pytest.raises(ValueError, match="ends must not be negative"):
         Protocol(ends=-1)
+
+
+def test_changes_of_a_published_protocol_are_told(tmp_path, monkeypatch, capsys):
+    image, reference = phantom(5)
+    for folder, values in (("ref", reference), ("ours", image)):
+        (tmp_path / folder).mkdir()
+        with h5py.File(tmp_path / folder / "v.h5", "w") as file:
+            file["reconstruction"] = values
+    folders = [f"reference={tmp_path / 'ref'}", f"reconstruction={tmp_path / 'ours'}"]
+    own = "{_target_: tests.test_metrics.largest_error}"
+    words = ["protocol=calgary", "protocol.ends=1", "scale=least_squares", f"metrics=[ssim,{own}]"]
+    monkeypatch.setattr("sys.argv", ["mrirecon", "evaluate", *folders, *words])
+    cli.main()
+    head, values, definition = capsys.readouterr().out.splitlines()
+    assert head.split() == ["method", "volumes", "SSIM", "largest_error"]
+    inner = [v[1:-1].astype(float) for v in (image, reference)]
+    factor = (inner[0] * inner[1]).sum() / (inner[0] ** 2).sum()
+    peaks = [
+        max(factor * x.max(), r.max()) - min(factor * x.min(), r.min())
+        for x, r in zip(*inner, strict=True)
+    ]
+    each = [ssim(factor * x, r, peak) for x, r, peak in zip(*inner, peaks, strict=True)]
+    largest = [np.abs(factor * x - r).max() for x, r in zip(*inner, strict=True)]
+    assert values.split() == ["ours", "1", f"{np.mean(each):.4f}", f"{np.mean(largest):.4f}"]
+    assert "without 1 slice at each end; intensities fitted" in definition
+    assert "the data range is what slice and reference span together" in definition
+    assert definition.endswith("protocol calgary (scale=least_squares, protocol.ends=1)")
