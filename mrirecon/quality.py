@@ -159,6 +159,12 @@ class Quality:
     memory: tuple[tuple[str, float], ...] = ()
 
     @property
+    def misfit(self) -> float | None:
+        """Part of the measured k-space that the image does not explain; None if unknown."""
+        found = self.residual or self.own_residual
+        return None if found is None or found.empty else found.misfit
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a user must know before the image is trusted, one sentence each."""
         found = self.residual or self.own_residual

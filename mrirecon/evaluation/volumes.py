@@ -1,5 +1,6 @@
 """Find and read the volumes to compare."""
 
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,12 +12,16 @@ from jaxtyping import Float64
 
 from mrirecon.data.folder import readable
 from mrirecon.errors import RawDataError
+from mrirecon.files import Kind, found_kind
 from mrirecon.readers.base import blaming
 from mrirecon.readers.fastmri.scan import TARGETS
 from mrirecon.readers.hdf5.opening import open_hdf5, read
 from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 from mrirecon.readers.naming import scan_name
 from mrirecon.types import Volume
+
+MISFIT = re.compile(r'<meta name="misfit" content="(\d+\.\d+)">')
+"""How a quality page tells it for programs."""
 
 
 @dataclass(frozen=True)
@@ -29,8 +34,8 @@ class StoredVolume:
         dataset: Name of the data set.
         affine: Matrix from indices ``(x, y, slice)`` to RAS+ in mm, where the file tells it.
         frames: Number of frames that follow one another.
-        misfit: Part of the measured k-space that the image does not explain, of the plane that was
-            looked at when it was made; None where the file does not tell.
+        misfit: Part of the measured k-space that the image does not explain, of the plane that the
+            quality page beside the file shows; None without one.
     """
 
     values: Volume
@@ -117,12 +122,21 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
         name,
         affine.astype(np.float64) if affine.shape == (4, 4) else None,
         len(stored) if np.ndim(stored) == 4 else 1,
-        _number(facts.get("misfit")),
+        _misfit(path),
     )
 
 
-def _number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | np.number) else None
+def _misfit(path: Path) -> float | None:
+    """Return what an unchanged quality page beside a volume tells; None without one."""
+    page = path.with_name(f"{path.stem}_qc.html")
+    try:
+        if not page.is_file() or found_kind(page) is not Kind.PAGE:
+            return None
+        head = page.read_text(encoding="utf-8", errors="replace").partition("<title>")[0]
+    except OSError:
+        return None
+    found = MISFIT.search(head)
+    return float(found[1]) if found else None
 
 
 def _find(file: h5py.File, wanted: str | None) -> str | None:

@@ -52,11 +52,13 @@ def page(result: Reconstruction) -> str:
         "<footer>Research reconstruction, not for diagnostic use.</footer>",
     ]
     title = escape(f"{name}: quality")
+    misfit = None if result.quality is None else result.quality.misfit
+    told = "" if misfit is None else f'<meta name="misfit" content="{misfit:.6f}">'  # for programs
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width">'
         f'<meta name="generator" content="{mark(Kind.PAGE)}">'
-        '<meta name="color-scheme" content="dark">'
+        f'{told}<meta name="color-scheme" content="dark">'
         f"<title>{title}</title><style>{STYLE}</style></head>\n<body><main>\n"
         + "\n".join(part for part in parts if part)
         + "\n</main></body></html>\n"

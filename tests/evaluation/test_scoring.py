@@ -12,6 +12,7 @@ from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation import Protocol
 from mrirecon.evaluation.protocol import score
 from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.files import Kind, mark, stamped
 from mrirecon.metrics import KNOWN
 
 METRICS = {name: KNOWN[name] for name in ("nmse", "psnr", "ssim", "haarpsi")}
@@ -27,7 +28,9 @@ def cases(tmp_path):
         for path, error in zip(paths, (0, 0.1, 0.2), strict=True):
             with h5py.File(path, "w") as file:
                 file["reconstruction"] = reference + error * rng.rand(2, 24, 20)
-                file.attrs["misfit"] = error
+            head = f'{mark(Kind.PAGE)}<meta name="misfit" content="{error:.6f}"><title>'
+            page = path.with_name(f"{path.stem}_qc.html")
+            page.write_bytes(stamped(head.encode(), Kind.PAGE))
         found.append(Case(f"v{number}", paths[0], {"a": paths[1], "b": paths[2]}))
     return found
 

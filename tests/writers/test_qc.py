@@ -5,9 +5,10 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
+from mrirecon.evaluation.volumes import read_volume
 from mrirecon.quality import CoilPictures, MeasuredMask, NoiseMaps, Quality, Residual
 from mrirecon.reconstruction import Provenance, Reconstruction
-from mrirecon.writers import write_qc
+from mrirecon.writers import write_hdf5, write_qc
 from mrirecon.writers.qc import page
 from tests import scenes
 
@@ -133,3 +134,24 @@ def test_empty_and_odd_pictures_do_no_harm(result):
     )
     text = page(replace(result, volume=result.volume * 0, quality=empty))
     assert check(text) == 8 and "the first 16 of 40" in text
+
+
+@pytest.mark.parametrize(
+    ("residual", "told"),
+    [
+        (Residual("ESPIRiT's maps", 0.42, 6.3, 0.4125), 0.4125),
+        (Residual("ESPIRiT's maps", 0.94, None, 0.3, signal=0.002), None),
+        (None, 0.0),  # that with the method's own maps
+    ],
+)
+def test_an_evaluation_reads_the_misfit_off_the_page_beside_the_images(
+    result, tmp_path, residual, told
+):
+    result = replace(result, quality=quality(residual=residual))
+    volume, written = tmp_path / "v.h5", tmp_path / "v_qc.html"
+    write_hdf5(volume, result)
+    assert read_volume(volume).misfit is None
+    write_qc(written, result)
+    assert read_volume(volume).misfit == told
+    written.write_bytes(written.read_bytes().replace(b"First", b"Third"))
+    assert read_volume(volume).misfit is None
