@@ -149,4 +149,4 @@ def test_the_command_warns_of_different_tasks_and_ranks(made, tmp_path, monkeypa
         report["made"]["patients"] == 1 and report["made"]["methods"]["cg"]["method"] == "CgSense"
     )
     assert report["made"]["methods"]["fewer"]["acceleration"] > 1.4
-    assert {one["metric"] for one in report["standings"]} == {"nmse", "psnr", "ssim"}
+    assert {one["metric"] for one in report["standings"]} == {"nmse", "ssim"}  # PSNR is infinite
