@@ -28,6 +28,7 @@ class Observed:
         self._background: dict[str, list[float]] = defaultdict(list)
         self._misplaced: dict[str, Counter[str]] = defaultdict(Counter)
         self._misfits: dict[str, list[float]] = defaultdict(list)
+        self._unplaced = 0
 
     def read(self, path: Path, dataset: str | None, method: str = REFERENCE) -> StoredVolume:
         """Read a volume, and remember where it was found."""
@@ -39,6 +40,7 @@ class Observed:
 
     def add(self, other: "Observed") -> None:
         """Take what was seen of the next volumes."""
+        self._unplaced += other._unplaced
         self._matrices.update(other._matrices)
         for counters, more in (
             (self._datasets, other._datasets), (self._misplaced, other._misplaced),
@@ -51,6 +53,10 @@ class Observed:
         ):  # fmt: skip
             for method, numbers in further.items():
                 lists[method] += numbers
+
+    def placed(self, blindly: bool) -> None:
+        """Remember a volume with a label map of which no file tells where it lies."""
+        self._unplaced += blindly
 
     def unexplained(self) -> str:
         """Tell what images leave unexplained of the measured k-space, where files tell it."""
@@ -145,6 +151,12 @@ class Observed:
             if len(self._datasets[method]) > 1:
                 names = ", ".join(self._datasets[method])
                 found.append(f"{method}: volumes were found in different data sets: {names}")
+        if self._unplaced:
+            found.append(
+                f"regions: no file of {self._unplaced} volumes tells where they lie, so that the "
+                "axes of label maps were taken for x, y and slice as they are stored; look whether "
+                "they fit, or compare reconstructions that know their geometry"
+            )
         if len(self._datasets["reference"]) > 1:
             names = ", ".join(self._datasets["reference"])
             found.append(

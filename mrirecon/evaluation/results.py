@@ -84,7 +84,7 @@ def _evaluated(path: Path, digest: str, tree: dict[str, Any], method: str) -> Re
             f"{path} was changed since mrirecon evaluate wrote it; evaluate again, numbers of a "
             "model card are not edited"
         )
-    names = [one["method"] for one in tree["summary"]]
+    names = [one["method"] for one in tree["summary"] if not one.get("region")]
     _refuse_unknown(path, method, names)
     infos = _infos(tree)
     whole = [one for one in tree["scores"] if not one.get("region")]

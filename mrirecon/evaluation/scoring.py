@@ -121,14 +121,18 @@ def score_case(case: Case, rules: Rules) -> Outcome:
     stored = seen.read(case.reference, rules.reference_dataset)
     reference = stored.values
     protocol = rules.protocol.of_stack(stored.frames, len(reference) // stored.frames)
-    images = {
-        method: seen.read(path, rules.reconstruction_dataset, method).values
+    read = {
+        method: seen.read(path, rules.reconstruction_dataset, method)
         for method, path in case.images.items()
     }
+    images = {method: one.values for method, one in read.items()}
     places = {}
     if rules.regions is not None:
         slices, y, x = reference.shape
-        places = rules.regions.of(case.name, (slices, y, x), stored.affine)
+        alike = [one for one in (stored, *read.values()) if one.values.shape == reference.shape]
+        affine = next((one.affine for one in alike if one.affine is not None), None)
+        seen.placed(case.name in rules.regions.maps and affine is None)
+        places = rules.regions.of(case.name, (slices, y, x), affine)
     scores = []
     for method, image in images.items():
         pair = compared(method, case.name, image, reference, protocol)

@@ -14,9 +14,12 @@ from mrirecon import cli
 from mrirecon.defaults import default_of
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.model_card import NOT_CLINICAL, read_description
+from mrirecon.evaluation.protocol import Protocol, Score
+from mrirecon.evaluation.report import report_json, summarize
 from mrirecon.evaluation.results import read_results
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
-from mrirecon.files import Kind, conf_folder, found_kind, stamped
+from mrirecon.files import Kind, conf_folder, found_kind, mark, stamped
+from mrirecon.metrics import KNOWN
 from mrirecon.reconstructors import VarNet
 from mrirecon.sensitivity import LearnedMaps
 from mrirecon.simulation.anatomy_bank import Source, write_bank
@@ -165,6 +168,27 @@ def test_without_results_it_says_so_and_a_checkpoint_brings_its_model(
     card = (tmp_path / "card.md").read_text()
     assert "No evaluation has been given" in card and "None is known" in card
     assert "_target_: mrirecon.reconstructors.VarNet" in card and NOT_CLINICAL in card
+
+
+def test_results_of_other_metrics_and_of_regions_are_told_with_their_direction(tmp_path):
+    """Lower is better: the worst volumes are those with the highest values; regions are apart."""
+    protocol = Protocol(metrics={name: KNOWN[name] for name in ("gmsd", "hfen")})
+    scores = [
+        Score(method, f"v{n}", {"gmsd": level * (n + 1), "hfen": 0.5}, label)
+        for method, level in (("ours", 0.01), ("theirs", 0.02))
+        for n in range(6)
+        for label in ("", "Cyst")
+    ]
+    facts = {"output": mark(Kind.SCORES), "protocol": protocol.facts()}
+    report = report_json(scores, summarize(scores), protocol.infos, **facts)
+    (tmp_path / "scores.json").write_bytes(stamped(report.encode(), Kind.SCORES))
+    found = read_results(tmp_path / "scores.json", "ours")
+    assert found.head == ("method", "volumes", "GMSD", "HFEN")
+    assert [row[:2] for row in found.rows] == [("**ours**", "6"), ("theirs", "6")]
+    assert found.rows[0][2].startswith("0.0350 [")
+    assert found.worst == ("GMSD 0.0600 for v5", "GMSD 0.0500 for v4", "GMSD 0.0400 for v3")
+    assert found.remarks[0].endswith("; name whole, region whole, scale none.")
+    assert "ours minus theirs, volume by volume: GMSD -0.0350 [" in found.remarks[1]
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from mrirecon.evaluation.foreground import foreground
 from mrirecon.evaluation.label_map import read_label_map
 from mrirecon.evaluation.protocol import score
 from mrirecon.evaluation.regions import read_regions
+from mrirecon.evaluation.scoring import Case, Rules, score_cases
 
 HEAD = "file,slice,study_level,x,y,width,height,label\n"
 SHAPE = (2, 30, 20)
@@ -218,6 +219,30 @@ def test_the_command_scores_regions_apart(tmp_path, monkeypatch, capsys):
         report["summary"][0]["volumes"] == 2 and report["summary"][1]["region"] == "Meniscus Tear"
     )
     assert report["metrics"]["psnr"]["unit"] == "dB" and "region" not in report["scores"][0]
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_label_maps_are_placed_by_any_file_of_the_volume_that_tells_where_it_lies(tmp_path, known):
+    reference = np.random.RandomState(0).rand(*SHAPE).astype(np.float32)
+    image = reference + 0.3 * (labelled() == 1)
+    paths = [tmp_path / f"{name}.h5" for name in ("reference", "image")]
+    for path, values in zip(paths, (reference, image), strict=True):
+        with h5py.File(path, "w") as file:
+            file["reconstruction"] = values
+            if known and path.stem == "image":
+                file.attrs["affine_ras_mm"], file.attrs["has_geometry"] = AFFINE, True
+    stored = nibabel.Nifti1Image(labelled().transpose(2, 1, 0), AFFINE)
+    (tmp_path / "labels").mkdir()
+    canonical = nibabel.as_closest_canonical(stored) if known else stored
+    nibabel.save(canonical, tmp_path / "labels" / "v.nii.gz")
+    rules = Rules(Protocol(), regions=read_regions(tmp_path / "labels", ["v"]))
+    (outcome,) = score_cases([Case("v", paths[0], {"m": paths[1]})], rules)
+    _, one, seven = outcome.scores
+    energy = float((reference[labelled() == 1].astype(float) ** 2).sum())
+    assert one.nmse == pytest.approx(0.3**2 * (labelled() == 1).sum() / energy, rel=1e-5)
+    assert seven.nmse == 0
+    told = [warning for warning in outcome.seen.warnings(Protocol()) if "label maps" in warning]
+    assert len(told) == (not known)
 
 
 def test_regions_too_close_to_the_border_are_told(tmp_path):
