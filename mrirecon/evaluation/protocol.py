@@ -40,9 +40,9 @@ class Protocol:
             zero everywhere are left out.
         normalize: ``none``; or ``maximum`` or ``percentile``, each volume, or slice, is divided by
             its own maximum, or by its own percentile of 99.5.
-        swapped: When metrics get the reference as the image and the image as the reference:
-            ``never``, ``always``, or ``frames``, where a file has several slices and several
-            frames. :func:`score` and :func:`values` know no frames; see :meth:`of_stack`.
+        swapped: Cases in which metrics get the reference as the image and the image as the
+            reference: ``never``, ``always``, or ``frames``, where a file has several slices and
+            several frames. :func:`score` and :func:`values` know no frames; see :meth:`of_stack`.
         foreground: Whether only voxels of the object count, as
             :func:`~mrirecon.evaluation.foreground.foreground` finds it in the reference.
         metrics: Metrics by name.
