@@ -15,11 +15,14 @@ from torch import Tensor
 from mrirecon.buffers import masked
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft, plain_ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.sampling import DrawnMask, SamplingPattern, scan_rng
 from mrirecon.sampling.base import Shape
 from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
 from mrirecon.types import KSpace, Sample, Transform
+
+ZERO_FILLED = 1e-3
+"""Relative difference below which two images are one, in float32 or float16 files."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +41,9 @@ class Compose:
 class RssTarget:
     """Set a missing ``target`` to the root-sum-of-squares of all that the scanner acquired.
 
-    Place it before :class:`Undersample`. A target that the file brought stays. What partial Fourier
-    or zero padding left out at the edges of k-space is missing from the target too.
+    Place it before :class:`Undersample`. A target that the file brought stays, unless it is nothing
+    but the zero-filled image of an undersampled scan, which would teach its aliasing. What partial
+    Fourier or zero padding left out at the edges of k-space is missing from the target too.
 
     Attributes:
         required: Whether to refuse scans with gaps inside, whose RSS image is aliased and no
@@ -52,24 +56,38 @@ class RssTarget:
     required: bool = True
 
     def __call__(self, sample: Sample) -> Sample:
-        if sample.target is not None:
-            return sample
         gaps = has_gaps(sample)
+        if sample.target is not None:
+            gaps = gaps & _is_zero_filled(sample) if gaps.any() else gaps
+            if not gaps.any():
+                return sample
         if gaps.any():
             if not self.required and gaps.all():
-                return sample
+                return sample.replace(target=None, peak=None)
             if not self.required:
                 raise ConfigError(
                     f"only some of {sample.key} are undersampled, so not all of this batch have a "
                     "reference; set data.batch_size=1"
                 )
             raise ConfigError(
-                f"{sample.key} is undersampled, so it cannot serve as its own reference; "
+                f"{sample.key} is undersampled, so it cannot serve as its own reference"
+                f"{'' if sample.target is None else ' (the image in its file is zero-filled)'}; "
                 "take fully sampled scans, or files that bring a reconstruction. Without "
                 "references: objective=ssdu callbacks=self_supervised and data/transforms@"
                 "data.train.transform=semi_supervised, likewise data.val.transform"
             )
         return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
+
+
+def _is_zero_filled(sample: Sample) -> Bool[Tensor, "*b"]:
+    """Tell whether a target is the zero-filled image, whatever its units."""
+    assert sample.target is not None
+    size = (sample.target.shape[-2], sample.target.shape[-1])
+    image = center_fit(root_sum_of_squares(ifft(sample.kspace)), size)
+    product, energy = ((image * other).sum((-2, -1)) for other in (sample.target, image))
+    factor = (product / energy.clamp_min(1e-30))[..., None, None]
+    error = (factor * image - sample.target).square().sum((-2, -1))
+    return error < ZERO_FILLED**2 * sample.target.square().sum((-2, -1))
 
 
 def draws_anew(transform: Transform | None) -> bool:

@@ -6,7 +6,7 @@ from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.sampling import EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
 from mrirecon.types import Sample
 from tests import scenes
@@ -152,3 +152,24 @@ def test_collate_stacks_and_explains():
         collate([a, scenes.scan(matrix=(40, 30))[0]])
     with pytest.raises(ShapeError, match=r"have no target, the others do"):
         collate([a, b.replace(target=None)])
+
+
+@pytest.mark.parametrize("size", [(40, 36), (32, 30)])
+def test_a_zero_filled_image_is_no_reference(size):
+    """Files of undersampled scans may bring one; it would teach a network to leave the aliasing."""
+    full = scenes.scan(slices=1)[0]
+    sample = Undersample(scenes.PATTERN)(full)
+    truth, aliased = (
+        center_fit(root_sum_of_squares(ifft(one.kspace)), size) for one in (full, sample)
+    )
+    fake = sample.replace(target=7 * aliased.half().float(), peak=torch.tensor(1.0))
+    with pytest.raises(ConfigError, match=r"own reference \(the image in its file is zero-filled"):
+        RssTarget()(fake)
+    left = RssTarget(required=False)(fake)
+    assert left.target is None and left.peak is None
+    batch = collate([fake, fake])
+    assert RssTarget(required=False)(batch).target is None
+    for one, target in ((sample, truth), (full, truth), (full, 3 * truth)):
+        assert RssTarget()(one.replace(target=target)).target is target
+    with pytest.raises(ConfigError, match=r"own reference; take"):
+        RssTarget()(sample.replace(target=None))
