@@ -27,6 +27,7 @@ COMMANDS = {
     "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
     "check": "check a data set: what is there, what is damaged, leaks; mrirecon check DIR",
+    "audit": "processed k-space, duplicates, shared patients; mrirecon audit DIR [DIR ...]",
     "split": "split raw files by patient; mrirecon split DIR OUTPUT",
     "pack": "pack raw files for fast training; mrirecon pack DIR OUTPUT",
     "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
@@ -63,7 +64,7 @@ EXAMPLES = {
     ),
 }
 # Nothing to configure: plain arguments.
-PLAIN = ("inspect", "check", "split", "pack", "convert", "compare", "card", "models")
+PLAIN = ("inspect", "check", "audit", "split", "pack", "convert", "compare", "card", "models")
 # Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
 PATHS = (
     "input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern",

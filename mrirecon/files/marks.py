@@ -53,6 +53,7 @@ class Kind(StrEnum):
     CHECKPOINT = "converted checkpoint"
     CACHE = "cache entry"
     CARD = "model card"
+    AUDIT = "audit"
 
 
 def mark(kind: Kind, *, checked: bool = True) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Bool, Float64
+from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.read_options import ReadOptions
@@ -66,6 +67,14 @@ class FileScan(Scan):
         """
         for stamp in self._stamps:
             stamp.check()
+
+    def told_measured(self, index: int) -> Bool[Tensor, "#h w"] | None:  # noqa: ARG002
+        """Return where mask and header say that k-space of a plane was measured.
+
+        Zeros that are found elsewhere are left out of a Sample's mask, too. None where a file holds
+        single readouts, so that nothing but these was measured.
+        """
+        return None
 
     def content(self) -> tuple[tuple[str, str], ...]:
         """Tell what the file holds besides the header, as ``(what, value)``."""

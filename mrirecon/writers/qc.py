@@ -1,8 +1,5 @@
 """One self-contained page on which a person judges a reconstruction."""
 
-import base64
-import io
-from collections.abc import Iterable
 from html import escape
 from pathlib import Path
 
@@ -10,59 +7,41 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mrirecon.figures import quality_pictures as draw
-from mrirecon.files import Kind, atomic, mark, stamped
+from mrirecon.files import Kind
+from mrirecon.pages import Text, columns, document, picture, section, table, written
 from mrirecon.quality import LARGEST_MISFIT, Quality
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.facts import instruction, run_facts, scan_facts
-from mrirecon.writers.page_style import STYLE
 from mrirecon.writers.png import overview
-
-Pairs = Iterable[tuple[str, str]]
-FINE, COARSE = 150, 100
-"""Pixels per inch of pictures, and of the page: fine screens show more than one per pixel."""
-NARROW = 220
-"""Pixels across of the narrowest caption."""
 
 
 def write_qc(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write the quality page as one HTML file without scripts or links to elsewhere."""
-    with atomic(path, Kind.PAGE, overwrite=overwrite) as temporary:
-        temporary.write_bytes(stamped(page(result).encode(), Kind.PAGE))
+    written(path, page(result), Kind.PAGE, overwrite=overwrite)
 
 
-def page(result: Reconstruction) -> str:
+def page(result: Reconstruction) -> Text:
     """Return the page; what was not measured is named with the reason."""
     header, made, quality = result.header, result.provenance, result.quality
     name = header.name + result.suffix.replace("_", " ")
     parts = [
-        f"<header><h1>{escape(name)}</h1><p>{escape(_subtitle(result))}</p></header>",
         _warnings(() if quality is None else quality.warnings),
         _notes(header.notes),
-        "" if quality is None else _key_numbers(quality),
-        _section("Image", _picture(overview(result), _image_caption(result))),
+        Text() if quality is None else _key_numbers(quality),
+        section("Image", picture(overview(result), _image_caption(result))),
     ]
     if quality is not None:
         parts += _measured(quality, result.volumetric)
     parts += [
-        '<div class="columns">',
-        _section("Scan", _table(scan_facts(result))),
-        _section("Run", _table(run_facts(result))),
-        "</div>",
-        _section("Repeat", f"<pre>{escape(instruction(made))}</pre>" + _config(made.config)),
-        "<footer>Research reconstruction, not for diagnostic use.</footer>",
+        columns(
+            section("Scan", table(scan_facts(result))), section("Run", table(run_facts(result)))
+        ),
+        section("Repeat", Text(f"<pre>{escape(instruction(made))}</pre>" + _config(made.config))),
     ]
-    title = escape(f"{name}: quality")
-    misfit = None if result.quality is None else result.quality.misfit
-    told = "" if misfit is None else f'<meta name="misfit" content="{misfit:.6f}">'  # for programs
-    return (
-        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width">'
-        f'<meta name="generator" content="{mark(Kind.PAGE)}">'
-        f'{told}<meta name="color-scheme" content="dark">'
-        f"<title>{title}</title><style>{STYLE}</style></head>\n<body><main>\n"
-        + "\n".join(part for part in parts if part)
-        + "\n</main></body></html>\n"
-    )
+    misfit = None if quality is None else quality.misfit
+    facts = {} if misfit is None else {"misfit": f"{misfit:.6f}"}
+    title = f"{name}: quality"
+    return document(name, _subtitle(result), parts, Kind.PAGE, title=title, facts=facts)
 
 
 def _subtitle(result: Reconstruction) -> str:
@@ -88,21 +67,21 @@ def _image_caption(result: Reconstruction) -> str:
     return words
 
 
-def _notes(notes: tuple[str, ...]) -> str:
+def _notes(notes: tuple[str, ...]) -> Text:
     if not notes:
-        return ""
+        return Text()
     items = "".join(f"<li>{escape(note)}</li>" for note in notes)
-    return f'<section class="notes"><h2>Notes</h2><ol>{items}</ol></section>'
+    return section("Notes", Text(f"<ol>{items}</ol>"), "notes")
 
 
-def _warnings(warnings: tuple[str, ...]) -> str:
+def _warnings(warnings: tuple[str, ...]) -> Text:
     if not warnings:
-        return ""
+        return Text()
     items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
-    return f'<section class="warnings"><h2>WARNING</h2><ul>{items}</ul></section>'
+    return section("WARNING", Text(f"<ul>{items}</ul>"), "warnings")
 
 
-def _key_numbers(quality: Quality) -> str:
+def _key_numbers(quality: Quality) -> Text:
     """The few numbers that one looks for first."""
     h, w = quality.kspace.shape
     off = (quality.peak[0] - h // 2, quality.peak[1] - w // 2)
@@ -125,10 +104,10 @@ def _key_numbers(quality: Quality) -> str:
         shown = "none" if residual.empty else f"{residual.misfit:.1%}"
         numbers.append((f"misfit, {residual.verdict}", shown))
     cells = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for label, value in numbers)
-    return f'<section class="numbers">{cells}</section>'
+    return Text(f'<section class="numbers">{cells}</section>')
 
 
-def _measured(quality: Quality, volumetric: bool) -> list[str]:
+def _measured(quality: Quality, volumetric: bool) -> list[Text]:
     """The pictures of one plane, by topic."""
     coils = quality.coils
     down = "phase encoding, across: partitions" if volumetric else "readout, across: phase encoding"
@@ -169,11 +148,11 @@ def _measured(quality: Quality, volumetric: bool) -> list[str]:
     missing = "".join(f"<li>{escape(what)}: {escape(why)}.</li>" for what, why in quality.missing)
     left_out = f'<ul class="missing"><li class="title">Not shown</li>{missing}</ul>'
     return [
-        _section(f"Sampling <small>{where}</small>", sampling),
-        _section(f"Coils <small>{where}</small>", _pictures(*shown)),
-        _section(
-            f"Noise <small>{where}</small>",
-            _pictures(*noise) + _consistency(quality) + (left_out if missing else ""),
+        section(Text(f"Sampling <small>{where}</small>"), sampling),
+        section(Text(f"Coils <small>{where}</small>"), _pictures(*shown)),
+        section(
+            Text(f"Noise <small>{where}</small>"),
+            Text(_pictures(*noise) + _consistency(quality) + (left_out if missing else "")),
         ),
     ]
 
@@ -198,32 +177,10 @@ def _consistency(quality: Quality) -> str:
     )
 
 
-def _section(title: str, content: str) -> str:
-    return f"<section><h2>{title}</h2>{content}</section>"
-
-
-def _pictures(*pictures: tuple[Figure, str]) -> str:
+def _pictures(*pictures: tuple[Figure, str]) -> Text:
     if not pictures:
-        return ""
-    return '<div class="row">' + "".join(_picture(*picture) for picture in pictures) + "</div>"
-
-
-def _picture(figure: Figure, caption: str) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=FINE, bbox_inches="tight", pad_inches=0.02)
-    data = stream.getvalue()
-    width = int.from_bytes(data[16:20], "big") * COARSE // FINE  # where PNG keeps it
-    caption, source = escape(caption.strip()), base64.b64encode(data).decode()
-    return (
-        f'<figure style="width: {max(width, NARROW)}px">'
-        f'<img alt="{caption}" style="width: {width}px" src="data:image/png;base64,{source}">'
-        f"<figcaption>{caption}</figcaption></figure>"
-    )
-
-
-def _table(rows: Pairs) -> str:
-    cells = "".join(f"<tr><th>{escape(a)}</th><td>{escape(b)}</td></tr>" for a, b in rows if b)
-    return f"<table>{cells}</table>"
+        return Text()
+    return Text('<div class="row">' + "".join(picture(*one) for one in pictures) + "</div>")
 
 
 def _config(config: str) -> str:

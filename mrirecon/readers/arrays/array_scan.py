@@ -127,6 +127,9 @@ class ArrayScan(FileScan):
         """Return the size of the fully sampled centre."""
         return central_block(mask, self.array.grid)
 
+    def told_measured(self, index: int) -> Bool[Tensor, "#h w"]:
+        return self.measured.told_of(index // self.array.slices)
+
     def _read(self, index: int) -> Sample:
         self.check(index)
         with blaming(self.path), self._contents() as file:

@@ -1,4 +1,4 @@
-"""The looks of the quality page: dark, so that it looks the same on every page it is shown on."""
+"""The looks of pages: dark, so that it looks the same on every page it is shown on."""
 
 STYLE = """
 :root { color-scheme: dark; }
@@ -32,6 +32,9 @@ table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nu
 th, td { text-align: left; vertical-align: top; padding: 4px 0; border-bottom: 1px solid #222528; }
 th { width: 34%; font-weight: 400; color: #9aa0a6; }
 .residuals th, .residuals td { width: auto; padding-right: 24px; white-space: nowrap; }
+.grid th, .grid td { width: auto; padding-right: 18px; }
+.grid span { white-space: nowrap; }
+.problem { color: #ff5a4f; } .suspicion { color: #ffb000; } .note { color: #9aa0a6; }
 td { overflow-wrap: anywhere; white-space: pre-line; }
 pre { margin: 0; padding: 12px 14px; overflow-x: auto; background: #191b1d; font-size: 13px;
   white-space: pre-wrap; overflow-wrap: anywhere; }
