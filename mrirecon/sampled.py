@@ -67,7 +67,11 @@ class ScanSampling:
             found = describe_plane(sample)
             if all(found != kind for _, kind in self.kinds):
                 self.kinds.append((number, found))
-        self._last = sample.replace(kspace=sample.kspace[:0])  # only how it was sampled is kept
+        # only how it was sampled is kept, which is the same for all coils
+        reference = None if sample.calibration is None else sample.calibration[:0]
+        self._last = sample.replace(
+            kspace=sample.kspace[:0], maps=None, calibration=reference, neighbors=None
+        )
         return True
 
     def sampling(self, sample: Sample) -> Sampling:

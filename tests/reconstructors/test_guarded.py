@@ -15,6 +15,8 @@ import mrirecon as mr
 from mrirecon import pipeline
 from mrirecon.data import Normalize
 from mrirecon.errors import ConfigError
+from mrirecon.fourier import ifft
+from mrirecon.image import root_sum_of_squares
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.reconstructors import CgSense, HqsNet, L1Wavelet, LocallyLowRank, Reconstructor
 from mrirecon.reconstructors.learned.guarded import Guarded, guarded, watched
@@ -124,6 +126,23 @@ def test_a_single_coil_with_all_samples_is_nothing_to_warn_of():
     beyond = Guarded(learned(), replace(WIDE, sampled=(0.9, 1.0)))
     (told,) = pipeline.run(scan, replace(few, reconstructor=beyond)).warnings
     assert "part of k-space that was measured: 0.2" in told
+
+
+def test_a_complete_slice_that_is_kept_is_nothing_to_warn_of():
+    mask = torch.ones(2, 1, 36, dtype=torch.bool)
+    mask[1, :, 3] = False
+    sample = scenes.batch(mask=mask)
+    sample = sample.replace(kspace=sample.kspace * mask.unsqueeze(1))
+    outside = {}
+    for combination in ("rss", "sense"):
+        method = Guarded(learned(combination=combination), NARROW, CgSense(GivenMaps()))
+        with torch.no_grad(), method.watched() as watch:
+            found = method(sample)
+        outside[combination] = [key for key, _ in watch.outside]
+        if combination == "rss":
+            complete = root_sum_of_squares(ifft(sample.kspace))[0]
+            assert torch.allclose(found[0].abs(), complete, rtol=1e-4, atol=1e-5)
+    assert outside == {"rss": [sample.key[1]], "sense": list(sample.key)}
 
 
 def test_empty_slices_are_nothing_to_warn_of():

@@ -34,7 +34,8 @@ class Guarded(Reconstructor):
     """Compares each slice, and the image made of it, with the domain of the weights.
 
     Outside of it the image may look right and be wrong. :func:`watched` tells the reasons; where
-    another method is given, it makes the image of that slice instead.
+    another method is given, it makes the image of that slice instead. A slice that was measured
+    completely, by a method that keeps what was measured, is nothing to warn of.
 
     Args:
         reconstructor: The learned method.
@@ -72,6 +73,11 @@ class Guarded(Reconstructor):
         if self.fallback is None and self._watch is None:
             return found
         reasons = self.domain.reasons(InputStatistics.of(known, maps, image))
+        if (
+            self.reconstructor.rss
+        ):  # where nothing is missing, nothing of the image is the network's
+            complete = sample.mask.all(-1).all(-1).reshape(-1).tolist()
+            reasons = [[] if whole else r for whole, r in zip(complete, reasons, strict=True)]
         if self._watch is not None:
             self._watch.planes += len(reasons)
             keys = (sample.key or [()] * len(reasons)) if found.ndim > 2 else (sample.key,)
