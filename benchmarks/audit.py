@@ -1,6 +1,6 @@
 """How often `mrirecon audit` finds what was done to k-space, and how often it is wrong.
 
-    python benchmarks/audit.py                 (some ten minutes on one core)
+    python benchmarks/audit.py                 (some five minutes on one core)
     python benchmarks/audit.py --clean 50 --each 5
 
 Simulated people, every one of its own, with SNR 5 to 200, 1 to 32 coils and matrices of 96 to 256:

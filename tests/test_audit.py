@@ -15,7 +15,7 @@ from mrirecon.audit.finding import Level, Seen, summed_up
 from mrirecon.audit.likeness import compare, sketch, symmetry
 from mrirecon.audit.planes import Plane, chosen
 from mrirecon.audit.report import as_json, as_page
-from mrirecon.audit.run import audit, checked
+from mrirecon.audit.run import audit, checked, outermost
 from mrirecon.commands.audit import main
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit, root_sum_of_squares
@@ -259,6 +259,7 @@ def test_what_few_planes_show_is_a_suspicion():
         ({"voxel": (20.0, 20.0, 5.0)}, "field of view is 2560 mm"),
         ({"sequence": SequenceParameters(3000, 90, None, 90, 3, None, 127.7)}, ""),
         ({"sequence": SequenceParameters(field_strength=3, imaging_frequency=33.8)}, ""),  # sodium
+        ({"sequence": SequenceParameters(field_strength=3, imaging_frequency=123.2)}, ""),  # 2.89 T
     ],
 )
 def test_headers_are_compared_with_themselves(changes, word):
@@ -340,6 +341,14 @@ def test_clean_folders_end_with_0(tmp_path, monkeypatch, capsys):
         main()
     assert ended.value.code == 0
     assert "0 problems, 0 suspicions" in capsys.readouterr().out
+
+
+def test_samples_of_an_object_are_no_noise(kspace):
+    y, x = torch.meshgrid(torch.linspace(-1, 1, 128), torch.linspace(-1, 1, 112), indexing="ij")
+    disc = fft((((x + 0.2) ** 2 + y**2) < 0.3)[None] + 0j)
+    assert outermost(disc)[0] == ()
+    shape, samples = outermost(kspace)
+    assert shape == (4, *SIZE) and len(samples) == 2048
 
 
 def test_a_patient_of_one_folder_is_no_leak():

@@ -47,6 +47,9 @@ CHECKS: tuple[Callable[[Plane], Iterable[Seen]], ...] = (
     coils.find,
 )
 """What is looked for in k-space without its empty borders."""
+WHITE = 0.3
+"""Correlation of neighbouring samples up to which they are noise; an object that leaves a part of
+the field of view empty makes them alike."""
 RING, SAMPLES, COILS = 0.8, 2048, 4
 """Distance from the centre, relative to half of k-space, of the samples that are compared as noise,
 and how many of how many coils are kept."""
@@ -202,10 +205,18 @@ def checked(plane: Plane) -> Iterator[Seen]:
 def outermost(
     kspace: Complex64[Tensor, "coil h w"],
 ) -> tuple[tuple[int, ...], Complex64[Tensor, " sample"]]:
-    """Return samples of the border of k-space, at places that depend on its size only."""
+    """Return samples of the border of k-space, at places that depend on its size only.
+
+    Where the signal of an object is larger than noise there, nothing is returned.
+    """
     h, w = kspace.shape[-2:]
     y, x = ((torch.arange(n) - n // 2).abs() / (n / 2) for n in (h, w))
     ring = torch.maximum(y[:, None], x) > RING
+    pairs = ring[1:] & ring[:-1]
+    one, other = kspace[:, 1:][:, pairs], kspace[:, :-1][:, pairs]
+    alike = (one * other.conj()).sum().abs() / (one.norm() * other.norm()).clamp_min(1e-30)
+    if float(alike) > WHITE:
+        return (), kspace.new_zeros(0)
     samples = kspace[:COILS, ring].flatten()
     step = max(1, len(samples) // SAMPLES)
     return tuple(kspace.shape), samples[: step * SAMPLES : step].clone()
