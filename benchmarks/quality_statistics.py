@@ -42,27 +42,31 @@ class Row:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A mean over patients with its 95 % interval, and the test that it is zero."""
+    """A mean over patients, its 95 % interval if there is one, and the test that it is zero."""
 
     mean: float
-    low: float
-    high: float
+    interval: tuple[float, float] | None
     p: float
 
     def text(self, digits: int = 3, sign: bool = False) -> str:
         """Return ``mean [low, high]``."""
         plus = "+" if sign else ""
-        return (
-            f"{self.mean:{plus}.{digits}f} [{self.low:{plus}.{digits}f}, "
-            f"{self.high:{plus}.{digits}f}]"
-        )
+        mean = f"{self.mean:{plus}.{digits}f}"
+        if self.interval is None:
+            return mean
+        low, high = self.interval
+        return f"{mean} [{low:{plus}.{digits}f}, {high:{plus}.{digits}f}]"
+
+    @property
+    def positive(self) -> bool:
+        """Whether all of the interval is."""
+        return self.interval is not None and self.interval[0] > 0
 
 
 def estimate(values: Values) -> Estimate:
     """Return the mean, its interval and the p-value of the sign-flip test that it is zero."""
     interval = bootstrap_interval(values, fewest=2)
-    assert interval is not None
-    return Estimate(float(values.mean()), *interval, sign_flip_test(values))
+    return Estimate(float(values.mean()), interval, sign_flip_test(values))
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,7 @@ def acceleration_table(rows: Sequence[Row]) -> str:
     body = []
     for row in rows:
         known = [name for name in ACCELERATIONS if name in row.scores]
-        falls = all(estimate(row.values(a) - row.values(b)).low > 0 for a, b in pairwise(known))
+        falls = all(estimate(row.values(a) - row.values(b)).positive for a, b in pairwise(known))
         means = [f"{row.values(name).mean():.3f}" for name in known]
         body.append([row.label, *means, "yes" if falls else "**no**"])
     return markdown(["SSIM", *ACCELERATIONS, "falls"], body)

@@ -216,6 +216,8 @@ def test_coil_images_keep_every_measured_sample(method):
         kspace = fft(kept_samples(image, sample, sample.maps))
         method.combine_by("rss")
         found = method(sample)
+        method.combine_by("kept")
+        kept = method(sample)
         method.combine_by("sense")
         assert torch.equal(method(sample), image)
     missing = ~sample.mask.unsqueeze(-3).expand_as(kspace)
@@ -225,6 +227,9 @@ def test_coil_images_keep_every_measured_sample(method):
     # beside them, the power of the noise that the missing samples would bring
     norm = norm + 2 * sample.noise.square() * missing.sum((-1, -2, -3))
     assert torch.allclose(found.abs().square().sum((-1, -2)), norm, rtol=1e-4)
+    # of one channel instead of all
+    other = (1 - 1 / kspace.shape[-3]) * 2 * sample.noise.square() * missing.sum((-1, -2, -3))
+    assert torch.allclose(kept.abs().square().sum((-1, -2)), norm - other, rtol=1e-4)
 
 
 def test_the_background_is_as_bright_as_that_of_all_samples():

@@ -100,7 +100,7 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_without_the_package(
     monkeypatch.setattr(registry, "PACKAGED", bare)
     method, _, domain = load_with_domain("whole/checkpoints/last.ckpt")
     assert domain == whole["domain"]
-    assert method.rss and method.partner is not None and method.iterations == 2
+    assert method.combination == "kept" and method.partner is not None and method.iterations == 2
     assert all(torch.equal(method.state_dict()[name], value) for name, value in expected.items())
     bank(tmp_path / "other.h5", radius=8)
     (tmp_path / "other.h5").replace(tmp_path / "bank.h5")

@@ -45,9 +45,9 @@ class HqsNet(DenoisingReconstructor, Iterating):
         denoiser: Network :math:`D` of two images; None takes the default one.
         iterations: Number of unrolled iterations.
         steps: Conjugate-gradient steps of each.
-        combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
-            coil images with all measured samples. Both can be trained; weights of either serve the
-            other.
+        combination: Image that is returned: ``"sense"`` the one that is found, ``"kept"`` or
+            ``"rss"`` that of coil images with all measured samples and the noise of one channel or
+            of all. Each can be trained; weights of one serve the others.
         partner: Classical method on given maps, whose image is averaged in by what held-out samples
             ask for, see :func:`~mrirecon.reconstructors.parts.held_out.stacked`; None for none.
         weights: Name of weights in this package to begin with; None begins with random ones.

@@ -63,8 +63,9 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         iterations: Largest number of iterations.
         strength: Last level in units of the noise.
         weight: Weight :math:`w` of the denoised image against the data.
-        combination: Image that is returned: ``"sense"`` the one that is found, ``"rss"`` that of
-            coil images with all measured samples.
+        combination: Image that is returned: ``"sense"`` the one that is found, ``"kept"`` or
+            ``"rss"`` that of coil images with all measured samples and the noise of one channel or
+            of all.
         partner: Classical method on given maps, whose image is averaged in by what held-out samples
             ask for, see :func:`~mrirecon.reconstructors.parts.held_out.stacked`; None for none.
         weights: Name of weights in this package for the denoiser; None begins with random ones.

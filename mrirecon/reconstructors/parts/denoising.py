@@ -20,7 +20,7 @@ from mrirecon.sensitivity import PhasedMaps
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample
 
-Combination = Literal["rss", "sense"]
+Combination = Literal["kept", "rss", "sense"]
 MODEL_ERROR = 1e-3
 """Errors of maps and model, relative to the brightness of the object: as if it were noise."""
 
@@ -28,32 +28,36 @@ MODEL_ERROR = 1e-3
 class DenoisingReconstructor(Reconstructor):
     r"""A method with a denoiser of complex images.
 
-    It finds a coil-combined image :math:`x`. With ``combination="rss"``, the samples that were not
-    measured are taken of it, :math:`y_c + (1 - M)\,F S_c x`, and the image is the
+    It finds a coil-combined image :math:`x`. With ``combination="rss"`` or ``"kept"``, the samples
+    that were not measured are taken of it, :math:`y_c + (1 - M)\,F S_c x`, and the image is the
     root-sum-of-squares of these coil images. So every measured sample is kept as it is, also what
     the maps cannot explain and the noise of the background, as in a reference that is made of all
-    samples. The noise that would have come with the missing samples has its expected power added,
-    :math:`2C\sigma^2` for :math:`C` coils times their share of k-space: it is what makes the dark
-    parts of a magnitude image grey, and networks that are trained towards such images learn it.
-    With ``"sense"`` the image is :math:`x`, which is complex, and zero where the maps are. The
-    level of the noise is that of :func:`~mrirecon.reconstructors.parts.fitted_noise.with_noise`.
+    samples.
+
+    The noise that would have come with the missing samples makes the dark parts of a magnitude
+    image grey, and networks that are trained towards such images learn it. Its expected power is
+    added: with ``"rss"`` that of all :math:`C` coils, :math:`2C\sigma^2` times the missing share of
+    k-space, as in a root-sum-of-squares of all samples; with ``"kept"`` that of a single channel,
+    as in a coil combination of all samples, which is close to either reference. With ``"sense"``
+    the image is :math:`x`, which is complex, and zero where the maps are. The level of the noise is
+    that of :func:`~mrirecon.reconstructors.parts.fitted_noise.with_noise`.
 
     Attributes:
         sensitivity: Estimator of the coil sensitivities.
         denoiser: Denoiser, with the number of ``images`` that it sees together.
-        rss: Whether coil images are combined by their root-sum-of-squares.
+        combination: Image that is returned.
         partner: Classical method on given maps, whose image is averaged in as held-out samples ask
             for; not in training. None for none.
     """
 
     sensitivity: SensitivityEstimator
     denoiser: NoiseLevelUnet
-    rss: bool = False
+    combination: Combination = "sense"
     partner: Reconstructor | None
 
     def combine_by(self, combination: Combination) -> None:
         """Choose the image that :meth:`forward` returns."""
-        self.rss = combination == "rss"
+        self.combination = combination
 
     @abstractmethod
     def alone(self, sample: Sample, maps: Maps) -> Image:
@@ -93,10 +97,11 @@ class DenoisingReconstructor(Reconstructor):
                 leaves the grid.
         """
         size = (image.shape[-2], image.shape[-1]) if canvas is None else canvas
-        if not self.rss:
+        if self.combination == "sense":
             return interpolate(image, size)
         images = kept_samples(image, sample, maps)
-        floor = missing_noise(sample).to(images.dtype).expand_as(images[..., :1, :, :])
+        channels = 1 if self.combination == "kept" else sample.kspace.shape[-3]
+        floor = missing_noise(sample, channels).to(images.dtype).expand_as(images[..., :1, :, :])
         return complex_image(interpolated_rss(torch.cat([images, floor], -3), size))
 
     def prepared(self, sample: Sample) -> tuple[Sample, Maps]:
@@ -138,11 +143,16 @@ def kept_samples(image: Image, sample: Sample, maps: Maps) -> CoilImages:
     return ifft(torch.where(sample.mask.unsqueeze(-3), sample.kspace, missing))
 
 
-def missing_noise(sample: Sample) -> Float32[Tensor, "*b 1 1 1"]:
-    """Return the root-sum-of-squares, over coils, of the noise that missing samples would bring."""
+def missing_noise(sample: Sample, channels: int) -> Float32[Tensor, "*b 1 1 1"]:
+    """Return the root-sum-of-squares, over channels, of the noise that missing samples would bring.
+
+    Args:
+        sample: One slice or a batch.
+        channels: Number of channels, coils or combined ones.
+    """
     h, w = sample.kspace.shape[-2:]
     missing = 1 - sample.mask.float().expand(*sample.mask.shape[:-2], h, w).mean((-2, -1))
-    power = 2 * sample.kspace.shape[-3] * missing[..., None, None]
+    power = 2 * channels * missing[..., None, None]
     return (power.sqrt() * sample_noise_std(sample)).unsqueeze(-3)
 
 
