@@ -146,13 +146,16 @@ def kept_samples(image: Image, sample: Sample, maps: Maps) -> CoilImages:
 def missing_noise(sample: Sample, channels: int) -> Float32[Tensor, "*b 1 1 1"]:
     """Return the root-sum-of-squares, over channels, of the noise that missing samples would bring.
 
+    A slice of which nothing was measured stays empty.
+
     Args:
         sample: One slice or a batch.
         channels: Number of channels, coils or combined ones.
     """
     h, w = sample.kspace.shape[-2:]
     missing = 1 - sample.mask.float().expand(*sample.mask.shape[:-2], h, w).mean((-2, -1))
-    power = 2 * channels * missing[..., None, None]
+    filled = torch.view_as_real(sample.kspace).any(-1).flatten(-3).any(-1)
+    power = 2 * channels * (missing * filled)[..., None, None]
     return (power.sqrt() * sample_noise_std(sample)).unsqueeze(-3)
 
 
