@@ -12,7 +12,7 @@ from PIL import Image
 
 from mrirecon.audit import duplicates, headers, padding, subjects, unreadable
 from mrirecon.audit.finding import Level, Seen, summed_up
-from mrirecon.audit.likeness import compare, sketch, symmetry
+from mrirecon.audit.likeness import Likeness, compare, sketch, symmetry
 from mrirecon.audit.planes import Plane, chosen
 from mrirecon.audit.report import as_json, as_page
 from mrirecon.audit.run import audit, checked, outermost
@@ -235,6 +235,29 @@ def test_different_people_and_round_phantoms_are_not_alike(kspace):
     disc = sketch(((x**2 + y**2) < 0.5).float())
     assert symmetry(disc) > 0.9 and symmetry(sketch(image)) < 0.6
     assert sketch(torch.zeros(64, 64)) is None
+
+
+@pytest.mark.parametrize(
+    ("folder", "subject", "turn", "score", "level"),
+    [
+        (1, None, "", 0.66, Level.SUSPICION),
+        (1, None, "mirrored left to right", 0.66, None),
+        (0, None, "", 0.66, None),  # one person in one split is as it should be
+        (1, "anna", "", 0.66, None),  # told by the ids
+        (1, None, "mirrored left to right", 0.9, Level.PROBLEM),
+        (0, "anna", "", 0.9, Level.SUSPICION),  # a repeated scan
+        (1, "anna", "", 0.9, Level.PROBLEM),
+        (1, None, "", 0.3, None),
+    ],
+)
+def test_what_a_likeness_means(kspace, folder, subject, turn, score, level):
+    kept = sketch(root_sum_of_squares(ifft(kspace)))
+    one, other = (
+        duplicates.Image(name, number, 1, 1, subject, name, kept, outermost(kspace))
+        for name, number in (("a", 0), ("b", folder))
+    )
+    pair = duplicates._judged(one, other, Likeness(score, "pixels", turn), 0.72, 0.5)
+    assert (None if pair is None else pair.finding.level) == level
 
 
 def test_what_few_planes_show_is_a_suspicion():

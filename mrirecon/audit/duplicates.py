@@ -182,7 +182,9 @@ def _judged(
         repeated = known and not across and not likeness.turn
         level = Level.SUSPICION if repeated else Level.PROBLEM
         return _pair(first, second, likeness, level, how)
-    if not across or known:  # one person in one split is as it should be; ids are told elsewhere
+    # one person in one split is as it should be, and ids are told elsewhere; scans of a person lie
+    # in the same way, so that a mirrored one is alike because heads are
+    if not across or known or likeness.turn:
         return None
     finding = Finding(
         SAME_PERSON,
