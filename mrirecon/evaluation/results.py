@@ -106,7 +106,7 @@ def _evaluated(path: Path, digest: str, tree: dict[str, Any], method: str) -> Re
     protocol = tree.get("protocol", {})
     told = ", ".join(f"{k} {protocol[k]}" for k in ("name", "region", "scale") if k in protocol)
     remarks = [
-        f"Mean over volumes [95 % interval, bootstrap over volumes]; {told or 'as written'}.",
+        f"Mean over volumes [95 % interval of six and more, bootstrap over volumes]; {told or 'as written'}.",
         *(_difference(values, infos, method, other) for other in others),
     ]
     return Results(
@@ -182,7 +182,7 @@ def _measured(path: Path, digest: str, rows: list[dict[str, Any]], method: str) 
             f"{sum(a >= 0 for a in ahead)} of {len(ahead)} ahead."
         )
     remarks.append(
-        "Means over cases [95 % interval, bootstrap over cases]; cases of one scan are not "
+        "Means over cases [95 % interval of six and more, bootstrap]; cases of one scan are not "
         "independent of one another. The classical result is the best of CG-SENSE, L1-wavelet and "
         "TV of several programs, each with the weight that is best for this very image."
     )
