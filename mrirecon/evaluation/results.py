@@ -106,7 +106,8 @@ def _evaluated(path: Path, digest: str, tree: dict[str, Any], method: str) -> Re
     protocol = tree.get("protocol", {})
     told = ", ".join(f"{k} {protocol[k]}" for k in ("name", "region", "scale") if k in protocol)
     remarks = [
-        f"Mean over volumes [95 % interval of six and more, bootstrap over volumes]; {told or 'as written'}.",
+        "Mean over volumes [95 % interval of six and more, bootstrap over volumes]; "
+        f"{told or 'as written'}.",
         *(_difference(values, infos, method, other) for other in others),
     ]
     return Results(

@@ -73,7 +73,7 @@ class Guarded(Reconstructor):
         if self.fallback is None and self._watch is None:
             return found
         reasons = self.domain.reasons(InputStatistics.of(known, maps, image))
-        if self.reconstructor.combination != "sense":  # where nothing is missing, nothing comes from the network
+        if self.reconstructor.combination != "sense":  # what is complete owes the network nothing
             complete = sample.mask.all(-1).all(-1).reshape(-1).tolist()
             reasons = [[] if whole else r for whole, r in zip(complete, reasons, strict=True)]
         if self._watch is not None:
