@@ -6,48 +6,27 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from matplotlib.figure import Figure
 from omegaconf import DictConfig
 from tqdm import tqdm
 
+from mrirecon.arguments import check_not_negative
 from mrirecon.commands.base import command, overrides
+from mrirecon.commands.evaluation_files import BOXES, PAGE, TABLES, EvaluationFiles
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
+from mrirecon.evaluation.evaluated import Evaluated
 from mrirecon.evaluation.makings import Makings
 from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import Protocol, Score, compared, region
+from mrirecon.evaluation.protocol import Protocol, Score
 from mrirecon.evaluation.regions import read_regions
-from mrirecon.evaluation.report import (
-    Summary,
-    report_json,
-    scores_csv,
-    summarize,
-    summary_csv,
-    table,
-)
+from mrirecon.evaluation.report import table
 from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
-from mrirecon.evaluation.standings import ranking_lines, standings
-from mrirecon.evaluation.volumes import read_volume, volume_files
-from mrirecon.figures import Boxes, Panel, bars, comparison, save_figure
-from mrirecon.files import (
-    REPORT,
-    Kind,
-    Untouchable,
-    atomic,
-    mark,
-    output_folder,
-    real_path,
-    refuse_existing,
-    stamped,
-    tables_mark,
-)
+from mrirecon.evaluation.standings import ranking_lines
+from mrirecon.evaluation.volumes import volume_files
+from mrirecon.files import REPORT, output_folder, real_path
 from mrirecon.metrics import chosen_metrics
 from mrirecon.terminal import draws_bars
-from mrirecon.versions import versions
-
-TABLES = ("scores.csv", "summary.csv")
-BOXES = "scores.png"
 
 
 @dataclass(frozen=True)
@@ -72,54 +51,43 @@ class Settings:
 
     def __post_init__(self) -> None:
         chosen_disclosure(self.provenance)
+        check_not_negative(pictures=self.pictures)
 
 
 @command(Settings, groups=("protocol",))
 def evaluate(config: DictConfig, settings: Settings) -> None:
-    """Score every method on the same volumes; write tables and pictures."""
+    """Score every method on the same volumes; write tables, pictures and a report."""
     protocol = _protocol(config, settings)
     references = volume_files(Path(settings.reference).expanduser())
     methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
-    drawn = names[: settings.pictures] if settings.output else []
-    read = [file for files in methods.values() for file in files.values()]
-    output = output_folder(settings.output or ".")
+    cases = [
+        Case(name, references[name], {method: files[name] for method, files in methods.items()})
+        for name in names
+    ]
+    files = None
     if settings.output:
-        _refuse(output, drawn, [*references.values(), *read], settings.overwrite)
+        folder = output_folder(settings.output)
+        files = EvaluationFiles(folder, cases, settings.pictures, settings.overwrite)
+        files.refuse()
     regions = None
     if settings.regions:
         regions = read_regions(Path(settings.regions).expanduser(), names, settings.flip_boxes)
     datasets = settings.reference_dataset, settings.reconstruction_dataset
     rules = Rules(protocol, *datasets, regions)
-    cases = [
-        Case(name, references[name], {method: files[name] for method, files in methods.items()})
-        for name in names
-    ]
     scores, seen = _score(cases, rules, settings.workers)
-    makings = Makings.of(cases)
-    ranked = standings(scores, makings.patients, protocol.infos)
-    print(table(summarize(scores, makings.patients), protocol.infos))
+    found = Evaluated.of(scores, seen, Makings.of(cases), protocol)
+    print(table(found.summaries, protocol.infos))
     print(seen.definition(protocol))
-    for line in ranking_lines(ranked, protocol.infos):
+    for line in ranking_lines(found.standings, protocol.infos):
         print(line)
     if told := seen.unexplained():
         print(told)
-    for warning in (*seen.warnings(protocol), *makings.warnings()):
+    for warning in found.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)
-    for case in cases[: len(drawn)]:
-        figure = _compare(case, rules, scores)
-        save_figure(output / _picture(case.name), figure, overwrite=settings.overwrite)
-    if settings.output:
-        command_line = told_command(chosen_disclosure(settings.provenance))
-        facts: dict[str, object] = {
-            "command": command_line,
-            "versions": versions(),
-            "protocol": seen.facts(protocol),
-            "made": makings.facts(),
-            "standings": [one.facts() for one in ranked],
-        }
-        summaries = summarize(scores, makings.patients)
-        _write(output, scores, summaries, protocol, facts, settings.overwrite)
+    if files is not None:
+        files.write(found, rules, told_command(chosen_disclosure(settings.provenance)))
+        print(f"wrote {', '.join((*TABLES, REPORT, BOXES, PAGE))} and comparisons to {folder}")
 
 
 def _protocol(config: DictConfig, settings: Settings) -> Protocol:
@@ -139,20 +107,6 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
     return replace(protocol, **changes)
 
 
-def _refuse(output: Path, drawn: list[str], read: list[Path], overwrite: bool) -> None:
-    """Refuse what may not be replaced before anything is computed."""
-    kinds = {**dict.fromkeys(TABLES, Kind.TABLE), REPORT: Kind.SCORES}
-    kinds |= dict.fromkeys((BOXES, *map(_picture, drawn)), Kind.PICTURE)
-    Untouchable(read).refuse(output / name for name in kinds)
-    for name, kind in kinds.items():
-        refuse_existing(output / name, overwrite, kind)
-
-
-def _picture(name: str) -> str:
-    *folders, last = name.split("/")
-    return "/".join([*folders, f"comparison_{last}.png"])
-
-
 def _score(cases: list[Case], rules: Rules, asked: int | None) -> tuple[list[Score], Observed]:
     """Score all volumes, and show how far it is."""
     scores: list[Score] = []
@@ -164,66 +118,6 @@ def _score(cases: list[Case], rules: Rules, asked: int | None) -> tuple[list[Sco
         scores += outcome.scores
         seen.add(outcome.seen)
     return scores, seen
-
-
-def _compare(case: Case, rules: Rules, scores: list[Score]) -> Figure:
-    """Draw the middle slice of every method, as it is compared."""
-    protocol, panels = rules.protocol, []
-    reference = read_volume(case.reference, rules.reference_dataset).values
-    shown = region(reference, reference, protocol)
-    middle = len(shown) // 2
-    for method, path in case.images.items():
-        image = read_volume(path, rules.reconstruction_dataset).values
-        picture = compared(method, case.name, image, reference, protocol)[0][middle].numpy()
-        (own,) = [s for s in scores if (s.method, s.volume, s.region) == (method, case.name, "")]
-        panels.append(Panel(picture, method, _caption(own, protocol)))
-    return comparison(
-        Panel(shown[middle].numpy(), "reference"),
-        panels,
-        title=f"{case.name}, slice {protocol.ends + middle + 1}; scores of the whole volume",
-    )
-
-
-def _caption(score: Score, protocol: Protocol) -> str:
-    """Tell the scores that fit below a picture, those of images first that everybody knows."""
-    shown = sorted(protocol.infos, key=lambda name: name not in ("psnr", "ssim"))[:2]
-    infos = [(protocol.infos[name], score.values[name]) for name in shown]
-    return ", ".join(
-        f"{value:.1f} {info.unit}" if info.unit else f"{info.title} {value:.3f}"
-        for info, value in infos
-    )
-
-
-def _write(
-    output: Path,
-    scores: list[Score],
-    summaries: list[Summary],
-    protocol: Protocol,
-    told: dict[str, object],
-    overwrite: bool,
-) -> None:
-    contents = (scores_csv(scores).encode(), summary_csv(summaries).encode())
-    tables = dict(zip(TABLES, contents, strict=True))
-    for name, content in tables.items():
-        with atomic(output / name, Kind.TABLE, overwrite=overwrite) as temporary:
-            temporary.write_bytes(content)
-    facts = {"output": mark(Kind.SCORES), "tables": tables_mark(tables), **told}
-    report = stamped(report_json(scores, summaries, protocol.infos, **facts).encode(), Kind.SCORES)
-    with atomic(output / REPORT, Kind.SCORES, overwrite=overwrite) as temporary:
-        temporary.write_bytes(report)
-    whole = [score for score in scores if not score.region]
-    methods = dict.fromkeys(score.method for score in whole)
-    boxes = [
-        Boxes(
-            info.title,
-            info.meaning,
-            {m: [x.values[name] for x in whole if x.method == m] for m in methods},
-        )
-        for name, info in protocol.infos.items()
-    ]
-    figure = bars(boxes, title=f"{summaries[0].volumes} volumes")
-    save_figure(output / BOXES, figure, overwrite=overwrite)
-    print(f"wrote {', '.join(TABLES)}, {REPORT}, {BOXES} and comparisons to {output}")
 
 
 def _methods(reconstruction: str | list[str] | dict[str, str]) -> dict[str, dict[str, Path]]:

@@ -64,13 +64,11 @@ class Makings:
             "volumes": len(names),
             "files": digest,
             "patients": len({self.patients.get(name, name) for name in names}),
-            "methods": {
-                method: _common(list(own.values())) for method, own in self.origins.items()
-            },
+            "methods": {method: common(list(own.values())) for method, own in self.origins.items()},
         }
 
 
-def _common(origins: list[Origin]) -> dict[str, object]:
+def common(origins: list[Origin]) -> dict[str, object]:
     """Return each fact: its value where all volumes agree, else the range or their number."""
     found: dict[str, object] = {}
     for field in fields(Origin):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.evaluation.leading import best_first, leading_metric
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
 from mrirecon.files import Kind, found_kind
 from mrirecon.metrics import KNOWN, METRICS, MetricInfo
@@ -129,14 +130,13 @@ def _worst(
     values: dict[str, dict[str, float | None]], infos: dict[str, MetricInfo]
 ) -> tuple[str, ...]:
     """Name the volumes that are worst by SSIM, or by the first metric that has a direction."""
-    ordered = sorted(infos, key=lambda name: name != "ssim")
-    name = next((n for n in ordered if infos[n].higher_is_better is not None), None)
+    name = leading_metric(infos)
     if name is None:
         return ()
     info = infos[name]
-    known = [(value, volume) for volume, value in values[name].items() if value is not None]
-    known.sort(reverse=not info.higher_is_better)
-    return tuple(f"{info.title} {info.text(value)} for {volume}" for value, volume in known[:WORST])
+    known = {volume: value for volume, value in values[name].items() if value is not None}
+    worst = best_first(known, info)[::-1][:WORST]
+    return tuple(f"{info.title} {info.text(known[one])} for {one}" for one in worst)
 
 
 def _difference(

@@ -8,7 +8,7 @@ import numpy as np
 
 from mrirecon.evaluation.protocol import Score
 from mrirecon.evaluation.statistics.intervals import FEWEST
-from mrirecon.evaluation.statistics.ranking import Ranking, ranking
+from mrirecon.evaluation.statistics.ranking import Comparison, Ranking, ranking
 from mrirecon.metrics import MetricInfo
 
 
@@ -22,6 +22,7 @@ class Standing:
         patients: Number of patients; the volumes of one are averaged first.
         left_out: Number of patients without a finite value of every method.
         ranking: Order of the methods, and what is known of every pair.
+        higher_is_better: Whether the best method has the highest values.
     """
 
     metric: str
@@ -29,6 +30,12 @@ class Standing:
     patients: int
     left_out: int
     ranking: Ranking
+    higher_is_better: bool = True
+
+    def ahead(self, pair: Comparison) -> float:
+        """Return the share of the patients whose image is better by the first method of a pair."""
+        positive = pair.difference.ahead
+        return positive if self.higher_is_better else 1 - positive
 
     def text(self, info: MetricInfo) -> str:
         """Return the order in a sentence."""
@@ -60,7 +67,7 @@ class Standing:
                     "p": pair.difference.p,
                     "p_corrected": pair.p,
                     "effect": pair.difference.effect,
-                    "ahead": pair.difference.ahead,
+                    "ahead": self.ahead(pair),
                 }
                 for pair in self.ranking.comparisons
             ],
@@ -100,7 +107,8 @@ def standings(
                 continue
             values = {method: np.array([own[p] for p in known]) for method, own in table.items()}
             order = ranking(values, info.higher_is_better)
-            found.append(Standing(name, region, len(known), len(people) - len(known), order))
+            left_out = len(people) - len(known)
+            found.append(Standing(name, region, len(known), left_out, order, info.higher_is_better))
     return found
 
 

@@ -1,8 +1,20 @@
 """Pictures of images: montages, comparisons and quality, legible on light and on dark pages."""
 
+from mrirecon.figures.agreement import agreement
+from mrirecon.figures.closeup import closeup
 from mrirecon.figures.comparison import Boxes, Panel, bars, comparison
 from mrirecon.figures.montage import montage
 from mrirecon.figures.saving import save_figure
 from mrirecon.figures.style import top_of_grey
 
-__all__ = ["Boxes", "Panel", "bars", "comparison", "montage", "save_figure", "top_of_grey"]
+__all__ = [
+    "Boxes",
+    "Panel",
+    "agreement",
+    "bars",
+    "closeup",
+    "comparison",
+    "montage",
+    "save_figure",
+    "top_of_grey",
+]

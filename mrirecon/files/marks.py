@@ -50,6 +50,7 @@ class Kind(StrEnum):
     PACKED = "packed scan"
     SCORES = "scores"
     TABLE = "table of scores"
+    EVALUATION = "report of scores"
     CHECKPOINT = "converted checkpoint"
     CACHE = "cache entry"
     CARD = "model card"

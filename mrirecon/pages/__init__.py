@@ -10,6 +10,7 @@ from mrirecon.pages.page import (
     picture,
     section,
     table,
+    wide,
     written,
 )
 
@@ -23,5 +24,6 @@ __all__ = [
     "picture",
     "section",
     "table",
+    "wide",
     "written",
 ]

@@ -96,6 +96,16 @@ def grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Text:
     return Text(f'<table class="grid"><tr>{top}</tr>{body}</table>')
 
 
+def wide(content: str, style: str = "") -> Text:
+    """Return a table of many columns, which scrolls sideways where it is too wide for the window.
+
+    Args:
+        content: Table of :func:`grid`.
+        style: Further class of :mod:`mrirecon.pages.style`.
+    """
+    return Text(f'<div class="{escape(f"wide {style}".rstrip())}">{html(content)}</div>')
+
+
 def columns(*parts: str) -> Text:
     """Return parts side by side where there is room."""
     return Text(f'<div class="columns">{"".join(html(part) for part in parts)}</div>')

@@ -34,6 +34,12 @@ th { width: 34%; font-weight: 400; color: #9aa0a6; }
 .residuals th, .residuals td { width: auto; padding-right: 24px; white-space: nowrap; }
 .grid th, .grid td { width: auto; padding-right: 18px; }
 .grid span { white-space: nowrap; }
+.wide { overflow-x: auto; margin-top: 12px; }
+.wide th, .wide td { white-space: nowrap; overflow-wrap: normal; }
+.wide th:first-child, .wide td:first-child { white-space: normal; min-width: 9em;
+  overflow-wrap: anywhere; }
+.facts td, .facts th { white-space: normal; min-width: 11em; overflow-wrap: anywhere; }
+b { color: #f2f2f2; } sup { color: #ffb000; padding-left: 2px; }
 .problem { color: #ff5a4f; } .suspicion { color: #ffb000; } .note { color: #9aa0a6; }
 td { overflow-wrap: anywhere; white-space: pre-line; }
 pre { margin: 0; padding: 12px 14px; overflow-x: auto; background: #191b1d; font-size: 13px;

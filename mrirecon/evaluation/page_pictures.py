@@ -1,0 +1,106 @@
+"""The pictures of the report of an evaluation: boxes, agreement, and volumes."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mrirecon.evaluation.evaluated import Evaluated
+from mrirecon.evaluation.middle_slices import middle_slices
+from mrirecon.evaluation.scoring import Case, Rules
+from mrirecon.evaluation.standings import per_patient
+from mrirecon.figures import Boxes, agreement, bars, closeup
+from mrirecon.pages import Text, picture
+
+MOST_METHODS = 6
+"""Methods that a picture of a volume shows; more would be too small to see anything."""
+
+
+@dataclass(frozen=True)
+class Pick:
+    """A volume that is shown.
+
+    Attributes:
+        place: Place among the volumes: best, median, worst.
+        volume: Name of the volume.
+    """
+
+    place: str
+    volume: str
+
+
+def picks(ordered: Sequence[str]) -> list[Pick]:
+    """Choose the best, the median and the worst of volumes; fewer where there are fewer.
+
+    Args:
+        ordered: Names of the volumes from best to worst.
+    """
+    if len(ordered) < 2:
+        return [Pick("only", volume) for volume in ordered]
+    best, worst = Pick("best", ordered[0]), Pick("worst", ordered[-1])
+    if len(ordered) == 2:
+        return [best, worst]
+    return [best, Pick("median", ordered[(len(ordered) - 1) // 2]), worst]
+
+
+def boxes_picture(evaluated: Evaluated) -> Text:
+    """Return boxes over patients, of each method by each metric."""
+    whole = [score for score in evaluated.scores if not score.region]
+    methods, boxes = evaluated.methods(), []
+    for name, info in evaluated.protocol.infos.items():
+        values = per_patient(whole, evaluated.makings.patients, name)
+        boxes.append(
+            Boxes(info.title, info.meaning, {m: list(values[m].values()) for m in methods})
+        )
+    caption = f"Boxes over {evaluated.patients} patients; the mean of the volumes of each counts."
+    return picture(bars(boxes), caption)
+
+
+def agreement_picture(evaluated: Evaluated) -> Text:
+    """Return the agreement of the first two methods; empty where there are none to compare."""
+    leading = evaluated.leading
+    order = evaluated.standing(leading)
+    if leading is None or order is None or order.patients < 2:
+        return Text("")
+    one, other = order.ranking.methods[:2]
+    whole = [score for score in evaluated.scores if not score.region]
+    values = per_patient(whole, evaluated.makings.patients, leading)
+    known = [
+        p for p, value in values[one].items() if math.isfinite(value) and p in values[other]
+        and math.isfinite(values[other][p])
+    ]  # fmt: skip
+    pair = [values[one][p] for p in known], [values[other][p] for p in known]
+    title = evaluated.protocol.infos[leading].heading
+    figure = agreement(*pair, (one, other), title)
+    return picture(
+        figure, f"{title} of {one} minus {other}, one point for each of {len(known)} patients."
+    )
+
+
+def volume_pictures(evaluated: Evaluated, cases: Sequence[Case], rules: Rules) -> list[Text]:
+    """Return pictures of the best, median and worst volume of the first method.
+
+    Args:
+        evaluated: What was found.
+        cases: Files of the volumes.
+        rules: How they were read and compared.
+
+    Raises:
+        MriReconError: When a file cannot be read any more.
+    """
+    leading, methods = evaluated.leading, evaluated.methods()
+    if leading is None:
+        return []
+    title = evaluated.protocol.infos[leading].title
+    by_name = {case.name: case for case in cases}
+    found = []
+    for pick in picks(evaluated.ordered_volumes(methods[0])):
+        shown = middle_slices(by_name[pick.volume], rules, evaluated.scores, methods[:MOST_METHODS])
+        caption = (
+            f"{pick.place.capitalize()} volume of {methods[0]} by {title}: "
+            f"{pick.volume}, slice {shown.number}. Scores are those of the volume. All errors have "
+            "one scale; below, the part where methods err most, in the window of the images."
+        )
+        if len(methods) > MOST_METHODS:
+            caption += f" The first {MOST_METHODS} of {len(methods)} methods."
+        found.append(picture(closeup(shown.reference, shown.images), caption))
+    return found
