@@ -10,12 +10,14 @@ from mrirecon.assessment import REPLICAS, TimedScan, assess, peak_memory
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.image import complex_image
+from mrirecon.networks import NoiseLevelUnet
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reconstruction import chosen_planes, series_of
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.classical.partial_fourier import Pocs
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.learned.hqs_net import HqsNet
 from mrirecon.reconstructors.learned.varnet import VarNet
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame
@@ -218,6 +220,14 @@ def test_the_residual_of_record_compares_methods_whatever_their_maps_and_phase(s
     magnitude = assessed(scan, Magnitude(CgSense(Espirit())), undersampling(2))
     assert magnitude.residual.fits and magnitude.own_residual is None
     assert not assessed(scan, ZeroFilled(), undersampling(3)).residual.fits
+
+
+def test_a_root_sum_of_squares_is_judged_with_the_phase_that_its_method_knows(scan):
+    method = HqsNet(Espirit(), NoiseLevelUnet((4, 6), 1, images=2), iterations=2, combination="rss")
+    combined = assessed(scan, method, undersampling(3))
+    method.combine_by("sense")
+    assert combined.own_residual is not None
+    assert combined.residual == assessed(scan, method, undersampling(3)).residual
 
 
 def test_a_learned_method_that_does_not_fit_is_told_by_the_maps_of_record(scan):

@@ -25,7 +25,7 @@ from mrirecon.sampling import achieved_acceleration
 from mrirecon.scan import ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
-from mrirecon.types import Maps, Sample, Transform
+from mrirecon.types import Image, Maps, Sample, Transform
 
 
 def assess(
@@ -75,7 +75,7 @@ def assess(
         image = reconstructor(plane.sample)
         noise, reason = noise_maps(plane, reconstructor, image)
         missing = [("SNR and noise amplification", reason)] if noise is None else []
-        residual, own_residual, why = residuals(sample, plane, image)
+        residual, own_residual, why = residuals(sample, plane, _phased(image, reconstructor, plane))
         if residual is None:
             missing.append(("data consistency with maps of record", why))
         kspace = root_sum_of_squares(sample.kspace)[0].cpu().numpy()
@@ -95,6 +95,12 @@ def assess(
         own_residual=own_residual,
         missing=tuple(missing),
     )
+
+
+def _phased(image: Image, reconstructor: Reconstructor, plane: Plane) -> Image:
+    """Return the image with its phase where the method knows it: a smooth one explains less."""
+    knows = type(reconstructor).with_phase is not Reconstructor.with_phase
+    return image if image.imag.any() or not knows else reconstructor.with_phase(plane.sample)
 
 
 def _judged(
