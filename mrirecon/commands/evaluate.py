@@ -87,7 +87,8 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
         print(f"WARNING: {warning}", file=sys.stderr)
     if files is not None:
         files.write(found, rules, told_command(chosen_disclosure(settings.provenance)))
-        print(f"wrote {', '.join((*TABLES, REPORT, BOXES, PAGE))} and comparisons to {folder}")
+        more = " and comparisons" if settings.pictures else ""
+        print(f"wrote {', '.join((*TABLES, REPORT, BOXES, PAGE))}{more} to {folder}")
 
 
 def _protocol(config: DictConfig, settings: Settings) -> Protocol:

@@ -32,10 +32,13 @@ def as_page(
         versions: Versions of what scored.
     """
     methods = evaluated.methods()
-    count = len(methods)
-    subtitle = (
-        f"{count} method{'s' * (count != 1)}, {len(evaluated.volumes)} volumes of "
-        f"{evaluated.patients} patients, protocol {evaluated.protocol.name}"
+    subtitle = ", ".join(
+        (
+            _counted(len(methods), "method"),
+            f"{_counted(len(evaluated.volumes), 'volume')} of "
+            f"{_counted(evaluated.patients, 'patient')}",
+            f"protocol {evaluated.protocol.name}",
+        )
     )
     parts = [
         _compared(evaluated),
@@ -49,6 +52,10 @@ def as_page(
         section("This report", table([("command", command), ("versions", ", ".join(versions))])),
     ]
     return document(f"Evaluation: {', '.join(methods)}", subtitle, parts, Kind.EVALUATION)
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _compared(evaluated: Evaluated) -> Text:
@@ -108,7 +115,14 @@ def _differences(evaluated: Evaluated) -> Text:
         "size is the mean difference divided by the standard deviation of the differences; "
         "patients ahead is the share of them for whom the first method is better, ties by half."
     )
-    return section("Paired differences", Text(f"{wide(grid(head, rows))}<p>{told}</p>"))
+    sentences = [told]
+    for order in evaluated.standings:
+        if order.left_out:
+            title, place = evaluated.protocol.infos[order.metric].title, order.region
+            where = f"{title} in region {place}" if place else title
+            sentences.append(f"{where}: {order.left_out} patients without a finite value left out.")
+    text = "".join(f"<p>{html(one)}</p>" for one in sentences)
+    return section("Paired differences", Text(wide(grid(head, rows)) + text))
 
 
 def _pairs(order: Standing, info: MetricInfo, regions: bool) -> list[list[str]]:

@@ -51,7 +51,15 @@ def boxes_picture(evaluated: Evaluated) -> Text:
         boxes.append(
             Boxes(info.title, info.meaning, {m: list(values[m].values()) for m in methods})
         )
-    caption = f"Boxes over {evaluated.patients} patients; the mean of the volumes of each counts."
+    count = evaluated.patients
+    caption = (
+        f"Boxes over {count} patient{'s' * (count != 1)}; the mean of the volumes of each counts."
+    )
+    infinite = sum(
+        not math.isfinite(v) for box in boxes for own in box.values.values() for v in own
+    )
+    if infinite:
+        caption += f" {infinite} values are not finite and not drawn."
     return picture(bars(boxes), caption)
 
 
@@ -79,6 +87,8 @@ def agreement_picture(evaluated: Evaluated) -> Text:
 def volume_pictures(evaluated: Evaluated, cases: Sequence[Case], rules: Rules) -> list[Text]:
     """Return pictures of the best, median and worst volume of the first method.
 
+    Of the first volume only, where no metric tells which is the best.
+
     Args:
         evaluated: What was found.
         cases: Files of the volumes.
@@ -88,15 +98,16 @@ def volume_pictures(evaluated: Evaluated, cases: Sequence[Case], rules: Rules) -
         MriReconError: When a file cannot be read any more.
     """
     leading, methods = evaluated.leading, evaluated.methods()
-    if leading is None:
-        return []
-    title = evaluated.protocol.infos[leading].title
+    chosen, order = [Pick("first", cases[0].name)], ""
+    if leading is not None:
+        chosen = picks(evaluated.ordered_volumes(methods[0]))
+        order = f" of {methods[0]} by {evaluated.protocol.infos[leading].title}"
     by_name = {case.name: case for case in cases}
     found = []
-    for pick in picks(evaluated.ordered_volumes(methods[0])):
+    for pick in chosen:
         shown = middle_slices(by_name[pick.volume], rules, evaluated.scores, methods[:MOST_METHODS])
         caption = (
-            f"{pick.place.capitalize()} volume of {methods[0]} by {title}: "
+            f"{pick.place.capitalize()} volume{order}: "
             f"{pick.volume}, slice {shown.number}. Scores are those of the volume. All errors have "
             "one scale; below, the part where methods err most, in the window of the images."
         )

@@ -11,11 +11,15 @@ import numpy as np
 import pytest
 
 from mrirecon import cli
+from mrirecon.evaluation.evaluated import Evaluated
 from mrirecon.evaluation.leading import best_first, leading_metric
 from mrirecon.evaluation.making_rows import making_rows
 from mrirecon.evaluation.makings import Makings
+from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.origin import Origin
-from mrirecon.evaluation.page_pictures import MOST_METHODS, Pick, picks
+from mrirecon.evaluation.page import as_page
+from mrirecon.evaluation.page_pictures import MOST_METHODS, Pick, agreement_picture, picks
+from mrirecon.evaluation.protocol import Protocol, Score
 from mrirecon.evaluation.summary_markup import latex, markdown
 from mrirecon.figures import Panel, closeup
 from mrirecon.figures.closeup import largest_error
@@ -173,6 +177,43 @@ def test_no_picture_of_a_volume_when_none_is_wanted(tmp_path, monkeypatch):
     run(monkeypatch, root, *words, "overwrite=true", methods=methods)  # what is ours is replaced
     with pytest.raises(SystemExit, match="pictures must not be negative"):
         run(monkeypatch, root, "pictures=-1", "overwrite=true", methods=methods)
+
+
+def mean_error(image, reference):
+    return float(np.abs(image - reference).mean())
+
+
+def test_values_without_order_and_without_end_are_told(tmp_path, monkeypatch):
+    methods = {"noisy": 0.1, "perfect": 0.0}
+    root = volumes(tmp_path, patients=1, methods=methods)
+    node = "{_target_: tests.evaluation.test_evaluation_page.mean_error}"
+    words = ["pictures=1", f"metrics={{mine: {node}}}", "overwrite=true"]
+    page = (run(monkeypatch, root, *words, methods=methods) / "report.html").read_text("utf-8")
+    assert cells(page, "Methods")[0] == ["method", "volumes", "mine"]
+    assert "First volume: v0" in page and "Worst" not in page and page.count("<img ") == 2
+    words = ["pictures=0", "metrics=[psnr,ssim]", "overwrite=true"]
+    page = (run(monkeypatch, root, *words, methods=methods) / "report.html").read_text("utf-8")
+    assert ["perfect", "2", "inf", "1.0000"] in cells(page, "Methods")
+    assert "1 values are not finite and not drawn" in page and "2 volumes of 1 patient," in page
+    assert [row[1] for row in cells(page, "Paired differences")[1:]] == ["SSIM"]
+
+
+def test_patients_without_a_finite_value_are_left_out_and_counted():
+    rows = [
+        Score(method, f"v{n}", {"psnr": np.inf if n == 0 and ahead else 30.0 + n % 3 + ahead})
+        for n in range(8)
+        for method, ahead in (("one", 1.0), ("two", 0.0))
+    ]
+    protocol = Protocol(metrics={"psnr": KNOWN["psnr"]})
+    found = Evaluated.of(rows, Observed(), Makings({}, {}), protocol)
+    page = as_page(found, [], [], "", [])
+    assert "PSNR: 1 patients without a finite value left out" in page
+    assert "The files of 8 volumes do not tell whose they are" in page
+    (row,) = cells(page, "Paired differences")[1:]
+    assert row[0] == "one − two" and row[2] == "+1.00 [+1.00, +1.00]" and row[5] == "100% of 7"
+    assert "each of 7 patients" in agreement_picture(found)
+    assert cells(page, "Methods")[1][2] == "infa"  # ahead alone by those who have a value
+    assert found.ordered_volumes("one")[0] == "v0"
 
 
 def test_order_of_volumes():
