@@ -31,7 +31,7 @@ COMMANDS = {
     "split": "split raw files by patient; mrirecon split DIR OUTPUT",
     "pack": "pack raw files for fast training; mrirecon pack DIR OUTPUT",
     "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
-    "compare": "compare the classical methods on a full scan; mrirecon compare FILE",
+    "compare": "scores of several evaluations in one table; mrirecon compare DIR DIR [DIR ...]",
     "card": "write a model card; mrirecon card WEIGHTS DESCRIPTION OUTPUT --results FILE ...",
     "models": "learned weights that are known by name; mrirecon models [NAME | fetch NAME]",
 }

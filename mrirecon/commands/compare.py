@@ -1,93 +1,89 @@
-"""NRMSE of classical methods on a full scan: mrirecon compare SCAN.
+"""Compare methods: those of several evaluations in one table, or the classical ones on a scan.
 
-Each slice is undersampled, reconstructed with the shipped defaults and compared with the
-root-sum-of-squares of the full data, inside the object as ESPIRiT of the full data sees it. The
-sensitivities come from the centre of the undersampled data.
+    mrirecon compare scores/cg_sense scores/varnet
+    mrirecon compare ours/scores.json theirs/scores.json --output comparison.md
+    mrirecon compare scan.h5 --slice 8
+
+Files are scores.json of `mrirecon evaluate`, or folders that hold one. Scores that would mislead
+in one table are refused, with the field that differs: settings of the protocol and of metrics
+(region, scale, metrics.ssim.window, ...), target, references, matrices, volumes, regions, and of
+how volumes were made fingerprint (of the raw data), mask, acceleration and acs. --allow FIELD
+compares nevertheless, and warns. Other maps, preprocessing, whitening or versions are warned of.
+Shows means with intervals over patients, groups of methods that are not told apart, and paired
+differences.
+
+Of a single raw file that is fully sampled, it prints the NRMSE of all classical methods.
 """
 
+import argparse
+import sys
 from pathlib import Path
 
-import torch
-
+from mrirecon.commands.compare_scan import compare_scan
 from mrirecon.commands.plain import plain_parser, told
-from mrirecon.data.collate import collate
-from mrirecon.data.transforms import Compose, Normalize, Undersample
-from mrirecon.errors import RawDataError
-from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
-from mrirecon.readers import open_scan
-from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.reconstructors.classical.cg_sense import CgSense
-from mrirecon.reconstructors.classical.l1_wavelet import L1Wavelet
-from mrirecon.reconstructors.classical.sigpy import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
-from mrirecon.reconstructors.classical.tgv import Tgv
-from mrirecon.reconstructors.classical.total_variation import TotalVariation
-from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
-from mrirecon.sampling import EquispacedLines, PoissonDisc, SamplingPattern
-from mrirecon.sensitivity import Espirit, GivenMaps
-from mrirecon.types import Sample
+from mrirecon.errors import ConfigError, OutputError
+from mrirecon.evaluation.comparison import as_json, as_page, as_text
+from mrirecon.evaluation.pooled import pooled
+from mrirecon.evaluation.scored import read_scores, scores_file
+from mrirecon.files import Kind, Untouchable, atomic, output_folder, refuse_existing
+
+WRITERS = {".json": as_json, ".md": as_page}
 
 
-def methods() -> dict[str, Reconstructor]:
-    """Every classical method with its defaults, and sigpy's."""
-    given = GivenMaps()
-    return {
-        "zero-filled": ZeroFilled(),
-        "CG-SENSE": CgSense(given),
-        "L1-wavelet": L1Wavelet(given),
-        "TV": TotalVariation(given),
-        "TGV": Tgv(given),
-        "sigpy SENSE": SigpySense(given),
-        "sigpy L1": SigpyL1Wavelet(given),
-        "sigpy TV": SigpyTotalVariation(given),
-    }
-
-
-def patterns() -> dict[str, SamplingPattern]:
-    """Regular lines with 24 of calibration, and Poisson disc."""
-    regular = {f"uniform {rate}": EquispacedLines(rate, acs=24) for rate in (2, 3, 4)}
-    return {**regular, **{f"Poisson {rate}": PoissonDisc(float(rate)) for rate in (2, 3, 4)}}
-
-
-def score(model: Reconstructor, sample: Sample, target: torch.Tensor) -> float:
-    """NRMSE inside the object, magnitudes against magnitudes."""
-    inside = target > 0
-    scale = 1.0 if sample.scale is None else sample.scale[:, None, None]
-    image = model(sample).abs() * scale * inside
-    return float((image - target).norm() / target.norm())
-
-
-@torch.inference_mode()
 def main() -> None:
-    """Print one table row per sampling pattern."""
+    """Compare what was named, by what it is."""
     parser = plain_parser("compare", __doc__)
-    parser.add_argument("scan", help="a fully sampled raw file")
-    parser.add_argument("--slice", type=int, default=0)
-    options = parser.parse_args()
+    parser.add_argument(
+        "input", type=Path, nargs="+", help="scores.json, or a folder with one; or a raw file"
+    )
+    parser.add_argument(
+        "--allow", action="append", default=[], metavar="FIELD",
+        help="compare scores though they differ in a field; may be given several times",
+    )  # fmt: skip
+    parser.add_argument("--output", type=Path, metavar="FILE", help="FILE.json or FILE.md")
+    parser.add_argument("--overwrite", action="store_true", help="replace an older comparison")
+    parser.add_argument("--slice", type=int, help="slice of a raw file, the first by default")
+    options = parser.parse_intermixed_args()
     with told("compare"):
-        _compare(Path(options.scan), options.slice)
+        paths = [path.expanduser() for path in options.input]
+        if not any(map(_is_scores, paths)):
+            _scan(paths, options)
+        else:
+            _scores(paths, options)
 
 
-def _compare(path: Path, index: int) -> None:
-    scan = open_scan(path)
-    if not 0 <= index < len(scan):
-        raise RawDataError(f"--slice: {path} has slices 0 to {len(scan) - 1}, not {index}")
-    full = scan[index]
-    if not full.mask.all():
-        raise RawDataError(
-            f"{path}: slice {index} is not fully sampled, so there is nothing to compare with; "
-            "give a fully sampled file"
+def _is_scores(path: Path) -> bool:
+    """Tell whether a path is meant to be scores: a folder, or a file of JSON."""
+    return path.is_dir() or path.suffix.lower() == ".json"
+
+
+def _scan(paths: list[Path], options: argparse.Namespace) -> None:
+    if len(paths) > 1:
+        raise ConfigError(
+            f"{paths[0]} is no file of scores: several files are compared by their scores.json, "
+            "which mrirecon evaluate writes; of a raw file name one alone"
         )
-    object_mask = (Espirit()(collate([full])) != 0).any(-3)
-    target = root_sum_of_squares(ifft(collate([full]).kspace)) * object_mask
-    models = methods()
-    print(f"NRMSE inside the object (0 is perfect), {path.name}, slice {index}")
-    print(f"{'sampling':<12}{'R':>6}" + "".join(f"{name:>13}" for name in models))
-    for name, pattern in patterns().items():
-        sample = collate([Compose([Undersample(pattern), Normalize()])(full)])
-        sample = sample.replace(maps=Espirit()(sample))
-        h, w = sample.kspace.shape[-2:]
-        rate = 1 / float(sample.mask.expand(1, h, w).float().mean())
-        scores = [score(model, sample, target) for model in models.values()]
-        columns = "".join(f"{value:>13.4f}" for value in scores)
-        print(f"{name:<12}{rate:>6.2f}{columns}", flush=True)
+    if options.allow or options.output:
+        raise ConfigError("--allow and --output are for scores; a raw file has neither")
+    compare_scan(paths[0], options.slice or 0)
+
+
+def _scores(paths: list[Path], options: argparse.Namespace) -> None:
+    if options.slice is not None:
+        raise ConfigError("--slice is for a raw file; scores are those of whole volumes")
+    files = [scores_file(path) for path in paths]
+    output: Path | None = options.output
+    if output is not None:
+        if output.suffix.lower() not in WRITERS:
+            raise OutputError(f"--output: expected FILE.json or FILE.md, got {output}")
+        Untouchable(files).refuse([output])
+        output_folder(output.parent)
+        refuse_existing(output, options.overwrite, Kind.COMPARISON, choice="give --overwrite")
+    found = pooled([read_scores(file) for file in files], options.allow)
+    print(as_text(found))
+    for warning in found.warnings:
+        print(f"WARNING: {warning}", file=sys.stderr)
+    if output is not None:
+        with atomic(output, Kind.COMPARISON, overwrite=options.overwrite) as temporary:
+            temporary.write_bytes(WRITERS[output.suffix.lower()](found))
+        print(f"wrote {output}", file=sys.stderr)

@@ -11,7 +11,6 @@ from mrirecon.evaluation.page_pictures import agreement_picture, boxes_picture, 
 from mrirecon.evaluation.report import report_json, scores_csv, summary_csv
 from mrirecon.evaluation.scoring import Case, Rules
 from mrirecon.evaluation.summary_markup import as_latex, as_markdown
-from mrirecon.evaluation.summary_table import summary_tables
 from mrirecon.figures import Boxes, bars, comparison, save_figure
 from mrirecon.files import (
     REPORT,
@@ -89,7 +88,7 @@ class EvaluationFiles:
 
     def _tables(self, evaluated: Evaluated, command: str) -> None:
         infos, scores = evaluated.protocol.infos, evaluated.scores
-        means = summary_tables(evaluated)
+        means = evaluated.tables
         definition = evaluated.seen.definition(evaluated.protocol)
         contents = (
             scores_csv(scores), summary_csv(evaluated.summaries),

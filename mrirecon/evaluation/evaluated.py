@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mrirecon.evaluation.leading import best_first, leading_metric
+from mrirecon.evaluation.leading import best_first, leading_metric, methods_in_order
 from mrirecon.evaluation.makings import Makings
 from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import Protocol, Score
 from mrirecon.evaluation.report import Summary, summarize
 from mrirecon.evaluation.standings import Standing, standings
+from mrirecon.evaluation.summary_table import SummaryTable, summary_tables
 
 
 @dataclass(frozen=True)
@@ -65,15 +66,19 @@ class Evaluated:
         """Name of the metric that orders methods and volumes; None where none has a better end."""
         return leading_metric(self.protocol.infos)
 
+    @property
+    def tables(self) -> list[SummaryTable]:
+        """Table of everything, and one of each region."""
+        return summary_tables(self.summaries, self.standings, self.protocol.infos)
+
     def standing(self, metric: str | None, region: str = "") -> Standing | None:
         """Return an order of the methods; None where there is none."""
         return next((s for s in self.standings if (s.metric, s.region) == (metric, region)), None)
 
     def methods(self, region: str = "") -> list[str]:
         """Return the methods, best first by the leading metric where they have an order."""
-        if (order := self.standing(self.leading, region)) is not None:
-            return list(order.ranking.methods)
-        return list(dict.fromkeys(s.method for s in self.scores if s.region == region))
+        own = [score.method for score in self.scores if score.region == region]
+        return methods_in_order(own, self.standings, self.protocol.infos, region)
 
     def ordered_volumes(self, method: str) -> list[str]:
         """Return the volumes of a method from best to worst; none where there is no better end."""

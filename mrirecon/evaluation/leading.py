@@ -1,8 +1,9 @@
 """The metric that people look at first, and its order of what has a value."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from mrirecon.evaluation.standings import Standing
 from mrirecon.metrics import MetricInfo
 
 FIRST = "ssim"
@@ -24,3 +25,22 @@ def best_first(values: Mapping[str, float], info: MetricInfo) -> list[str]:
     sign = 1 if info.higher_is_better else -1
     known = [name for name, value in values.items() if not math.isnan(value)]
     return sorted(known, key=lambda name: -sign * values[name])
+
+
+def methods_in_order(
+    methods: Sequence[str],
+    standings: Sequence[Standing],
+    infos: Mapping[str, MetricInfo],
+    region: str = "",
+) -> list[str]:
+    """Return methods, best first by the leading metric where they have an order.
+
+    Args:
+        methods: Names of the methods.
+        standings: Orders of the methods by each metric, in each region.
+        infos: How the values of each metric are read.
+        region: Label of the region that was scored.
+    """
+    leading = leading_metric(infos)
+    found = [one for one in standings if (one.metric, one.region) == (leading, region)]
+    return list(found[0].ranking.methods) if found else list(dict.fromkeys(methods))

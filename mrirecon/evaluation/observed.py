@@ -2,14 +2,19 @@
 
 import statistics
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+
+import torch
 
 from mrirecon.evaluation.orientation import misplaced
 from mrirecon.evaluation.protocol import Protocol, compared, fitted_factor
 from mrirecon.evaluation.volumes import StoredVolume, read_volume
 from mrirecon.types import Volume
 
+Signature = tuple[float, float, float, float]
+"""Numbers that tell one reference from others, see :func:`signature`."""
 LARGEST_FACTOR = 2.0
 """Intensities that differ by more are in other units, or those of another scan."""
 REFERENCE = "reference"
@@ -28,6 +33,8 @@ class Observed:
         self._background: dict[str, list[float]] = defaultdict(list)
         self._misplaced: dict[str, Counter[str]] = defaultdict(Counter)
         self._misfits: dict[str, list[float]] = defaultdict(list)
+        self._references: dict[str, Signature] = {}
+        self._regions: dict[str, dict[str, int]] = defaultdict(dict)
         self._unplaced = 0
 
     def read(self, path: Path, dataset: str | None, method: str = REFERENCE) -> StoredVolume:
@@ -42,6 +49,8 @@ class Observed:
         """Take what was seen of the next volumes."""
         self._unplaced += other._unplaced
         self._matrices.update(other._matrices)
+        self._references.update(other._references)
+        self._regions.update(other._regions)
         for counters, more in (
             (self._datasets, other._datasets), (self._misplaced, other._misplaced),
         ):  # fmt: skip
@@ -58,6 +67,10 @@ class Observed:
         """Remember a volume with a label map of which no file tells where it lies."""
         self._unplaced += blindly
 
+    def region(self, name: str, label: str, voxels: int) -> None:
+        """Remember how many voxels of a region were scored."""
+        self._regions[name][label] = voxels
+
     def unexplained(self) -> str:
         """Tell what images leave unexplained of the measured k-space, where files tell it."""
         parts = [f"{method} {statistics.fmean(m):.1%}" for method, m in self._misfits.items() if m]
@@ -73,6 +86,7 @@ class Observed:
     ) -> None:
         """Remember the size of a reference, and how units and place of each method are off."""
         self._matrices[(reference.shape[-2], reference.shape[-1])] += 1
+        self._references[name] = signature(reference)
         plain = replace(protocol, scale="none")
         for method, image in images.items():
             pair = compared(method, name, image, reference, plain)
@@ -117,8 +131,11 @@ class Observed:
         """Return the definition for the report."""
         return {
             **protocol.facts(),
+            "definition": self.definition(protocol),
             "datasets": {method: list(names) for method, names in self._datasets.items()},
             "matrices": [list(matrix) for matrix in self._matrices],
+            "references": {name: list(told) for name, told in self._references.items()},
+            "regions": {name: dict(voxels) for name, voxels in self._regions.items()},
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
             "misplaced": {m: dict(found) for m, found in self._misplaced.items()},
             "misfits": {m: statistics.fmean(found) for m, found in self._misfits.items() if found},
@@ -129,25 +146,13 @@ class Observed:
         """Tell of what makes scores look other than images do."""
         found = []
         for method, factors in self._factors.items():
-            factor = statistics.median(factors)
-            if protocol.scale == "none" and not 1 / LARGEST_FACTOR < factor < LARGEST_FACTOR:
-                found.append(
-                    f"{method}: multiplied by {factor:.3g} its intensities would be closest to "
-                    "those of the reference, so these scores compare units more than images; "
-                    "correct the units, or score with scale=least_squares"
-                )
-            for moved, volumes in self._misplaced[method].most_common(1):
-                found.append(
-                    f"{method}: in {volumes} of {len(factors)} volumes, the image would be much "
-                    f"closer to its reference when {moved}, so these scores compare places more "
-                    "than images; write both in the same orientation and order"
-                )
-            if (share := statistics.mean(self._background[method])) > LARGEST_BACKGROUND:
-                found.append(
-                    f"{method}: {share:.0%} of the squared error lies where its images are exactly "
-                    "zero and the references are not: the background outside of the coil maps was "
-                    "cut off; sensitivity.crop=0 keeps it"
-                )
+            found += cautions(
+                method,
+                statistics.median(factors) if protocol.scale == "none" else 1.0,
+                f"{len(factors)} volumes",
+                self._misplaced[method],
+                statistics.mean(self._background[method]),
+            )
             if len(self._datasets[method]) > 1:
                 names = ", ".join(self._datasets[method])
                 found.append(f"{method}: volumes were found in different data sets: {names}")
@@ -164,6 +169,58 @@ class Observed:
                 "reference_dataset=NAME"
             )
         return found
+
+
+def cautions(
+    method: str, factor: float, volumes: str, misplaced: Mapping[str, int], background: float
+) -> list[str]:
+    """Tell of what makes the scores of a method look other than its images do.
+
+    Args:
+        method: Name of the method.
+        factor: Number that brings its intensities closest to those of the references.
+        volumes: How many volumes there are, in words.
+        misplaced: Number of them in which the image lies otherwise than its reference, by the way
+            in which it does.
+        background: Part of the squared error that lies where its images are exactly zero.
+    """
+    found = []
+    if not 1 / LARGEST_FACTOR < factor < LARGEST_FACTOR:
+        found.append(
+            f"{method}: multiplied by {factor:.3g} its intensities would be closest to those of "
+            "the reference, so these scores compare units more than images; correct the units, or "
+            "score with scale=least_squares"
+        )
+    for moved, number in Counter(misplaced).most_common(1):
+        found.append(
+            f"{method}: in {number} of {volumes}, the image would be much closer to its reference "
+            f"when {moved}, so these scores compare places more than images; write both in the "
+            "same orientation and order"
+        )
+    if background > LARGEST_BACKGROUND:
+        found.append(
+            f"{method}: {background:.0%} of the squared error lies where its images are exactly "
+            "zero and the references are not: the background outside of the coil maps was cut "
+            "off; sensitivity.crop=0 keeps it"
+        )
+    return found
+
+
+def signature(reference: Volume) -> Signature:
+    """Tell a reference from others, whatever the rounding of the computer that made it.
+
+    Returns:
+        The root of the sum of squares, and where their centre lies along slice, y and x, as parts
+        of the volume; numbers of other images of the same anatomy differ, too.
+    """
+    squares = reference.double().square()
+    total = float(squares.sum())
+    centre = []
+    for axis in range(3):
+        along = squares.sum([other for other in range(3) if other != axis])
+        place = torch.linspace(0, 1, len(along) + 2, dtype=torch.float64)[1:-1]
+        centre.append(float((along * place).sum()) / total if total else 0.0)
+    return total**0.5, centre[0], centre[1], centre[2]
 
 
 def error_in_background(image: Volume, reference: Volume) -> float:

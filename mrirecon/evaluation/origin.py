@@ -1,7 +1,8 @@
 """How the volumes of a method came about, as their files tell; and where two methods differ."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,13 @@ import yaml
 from mrirecon.readers.base import blaming
 from mrirecon.readers.hdf5.opening import open_hdf5
 
-UNKNOWN = "not told"
+LONGEST, BEFORE = 60, 16
+"""Characters of a fact that are shown, and of what precedes the place where two facts part."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """How one volume was made; empty or zero where the file does not tell.
+    """How one volume was made; empty, zero or None where the file does not tell.
 
     Attributes:
         method: Name of the reconstruction method.
@@ -45,8 +47,8 @@ class Origin:
     mask: str = ""
     pattern: str = ""
     acceleration: float = 0.0
-    acs: tuple[int, int] = (0, 0)
-    whitened: bool = False
+    acs: tuple[int, int] | None = None
+    whitened: bool | None = None
     fingerprint: str = ""
     versions: str = ""
     seconds_per_plane: float = 0.0
@@ -58,6 +60,8 @@ MUST_AGREE = ("fingerprint", "mask", "acceleration", "acs")
 """Facts of a volume without which methods were given different tasks."""
 SHOULD_AGREE = ("maps", "preprocessing", "whitened")
 """Facts that methods may differ in, but then the method is not all that differs."""
+MAY_VARY = (*MUST_AGREE, *SHOULD_AGREE, "versions")
+"""Facts that evaluations keep of every volume, so that they can be compared later."""
 
 
 def read_origin(path: Path) -> Origin:
@@ -85,7 +89,7 @@ def read_origin(path: Path) -> Origin:
         pattern=_text(told.get("pattern")),
         acceleration=_number(told.get("acceleration")),
         acs=_pair(told.get("acs")),
-        whitened=bool(_number(told.get("whitened"))),
+        whitened=bool(_number(told["whitened"])) if "whitened" in told else None,
         fingerprint=_text(told.get("fingerprint")),
         versions=", ".join(_text(told.get("versions")).split("\n")),
         seconds_per_plane=_number(told.get("seconds_per_plane")),
@@ -103,7 +107,19 @@ def disagreements(
         origins: Origin of every volume of every method, by method and volume.
         facts: Names of the facts; a fact that a file does not tell differs from none.
     """
-    found = []
+    return list(differing_facts(origins, facts).values())
+
+
+def differing_facts(
+    origins: Mapping[str, Mapping[str, Origin]], facts: tuple[str, ...] = MUST_AGREE
+) -> dict[str, str]:
+    """Tell in which facts methods differ for the same volume: a sentence by the name of each.
+
+    Args:
+        origins: Origin of every volume of every method, by method and volume.
+        facts: Names of the facts; a fact that a file does not tell differs from none.
+    """
+    found = {}
     volumes = dict.fromkeys(volume for own in origins.values() for volume in own)
     for fact in facts:
         differing = []
@@ -111,22 +127,41 @@ def disagreements(
             told = {
                 method: value
                 for method, own in origins.items()
-                if volume in own and (value := getattr(own[volume], fact)) not in ("", 0.0, (0, 0))
+                if volume in own and known(value := getattr(own[volume], fact))
             }
-            if len(set(told.values())) > 1:
+            if len({_rounded(value) for value in told.values()}) > 1:
                 differing.append((volume, told))
         if differing:
             volume, told = differing[0]
-            each = "; ".join(f"{method} {_shown(value)}" for method, value in told.items())
-            found.append(f"{fact} differs in {len(differing)} volumes, as in {volume}: {each}")
+            shown = zip(told, shown_apart([_rounded(v) for v in told.values()]), strict=True)
+            each = "; ".join(f"{method} {value}" for method, value in shown)
+            found[fact] = f"{fact} differs in {len(differing)} volumes, as in {volume}: {each}"
     return found
 
 
-def _shown(value: object) -> str:
+def known(value: object) -> bool:
+    """Tell whether a fact of an origin was told; False and (0, 0) are values like others."""
+    return value is not None and value != "" and not (isinstance(value, float) and value == 0)
+
+
+def _rounded(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.3f}"
-    text = " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return " x ".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+def shown_apart(texts: Sequence[str]) -> list[str]:
+    """Shorten texts, but let what tells them apart be seen."""
+    if len({_cut(text) for text in texts}) == len(set(texts)):
+        return [_cut(text) for text in texts]
+    letters = zip(*texts, strict=False)
+    alike = sum(1 for _ in takewhile(lambda column: len(set(column)) == 1, letters))
+    start = max(alike - BEFORE, 0)
+    return [_cut(f"...{text[start:]}" if start else text) for text in texts]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
 
 
 def _text(value: object) -> str:
@@ -137,14 +172,15 @@ def _text(value: object) -> str:
 
 def _number(value: object) -> float:
     array = np.asarray(0 if value is None else value)
-    known = array.size == 1 and array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
-    return float(array.reshape(-1)[0]) if known else 0.0
+    number = array.size == 1 and array.dtype.kind in "biuf" and bool(np.isfinite(array).all())
+    return float(array.reshape(-1)[0]) if number else 0.0
 
 
-def _pair(value: object) -> tuple[int, int]:
+def _pair(value: object) -> tuple[int, int] | None:
     array = np.asarray(0 if value is None else value)
-    known = array.shape == (2,) and array.dtype.kind in "iu"
-    return (int(array[0]), int(array[1])) if known else (0, 0)
+    if array.shape != (2,) or array.dtype.kind not in "iu":
+        return None
+    return int(array[0]), int(array[1])
 
 
 def _config(text: str) -> dict[str, Any]:

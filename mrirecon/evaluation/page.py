@@ -7,7 +7,7 @@ from mrirecon.evaluation.making_rows import making_rows
 from mrirecon.evaluation.standings import TOO_FEW, Standing
 from mrirecon.evaluation.statistics.intervals import FEWEST
 from mrirecon.evaluation.summary_markup import heading, legend
-from mrirecon.evaluation.summary_table import Entry, SummaryTable, summary_tables
+from mrirecon.evaluation.summary_table import Entry, SummaryTable
 from mrirecon.files import Kind
 from mrirecon.metrics import MetricInfo
 from mrirecon.pages import Text, document, grid, html, section, table, wide
@@ -43,7 +43,7 @@ def as_page(
     parts = [
         _compared(evaluated),
         _warnings(evaluated.warnings),
-        *(_means(one, evaluated) for one in summary_tables(evaluated)),
+        *(_means(one, evaluated) for one in evaluated.tables),
         _differences(evaluated),
         section("Scores", _row(plots)),
         section("Volumes", _row(volumes)) if volumes else "",

@@ -86,15 +86,15 @@ def report_json(
         "summary": [_summary(summary) for summary in summaries],
         "scores": [score.row() for score in scores],
     }
-    return json.dumps(_without_infinity(content), indent=2, allow_nan=False) + "\n"
+    return json.dumps(without_infinity(content), indent=2, allow_nan=False) + "\n"
 
 
-def _without_infinity(value: object) -> object:
+def without_infinity(value: object) -> object:
     """JSON knows no infinity: a PSNR without error becomes null."""
     if isinstance(value, dict):
-        return {key: _without_infinity(child) for key, child in value.items()}
+        return {key: without_infinity(child) for key, child in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_infinity(child) for child in value]
+        return [without_infinity(child) for child in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
@@ -112,8 +112,17 @@ def table(summaries: Sequence[Summary], infos: Mapping[str, MetricInfo]) -> str:
         place = [s.region or "all"] if regions else []
         cells = [_cell(s, name, info) for name, info in infos.items()]
         rows.append([s.method, *place, str(s.volumes), *cells])
+    return aligned(rows, len(head) - 1)
+
+
+def aligned(rows: Sequence[Sequence[str]], words: int) -> str:
+    """Write rows of cells in columns.
+
+    Args:
+        rows: Rows of as many cells each.
+        words: Number of columns at the left that are words; what follows are numbers.
+    """
     widths = [max(map(len, column)) + 2 for column in zip(*rows, strict=True)]
-    words = len(head) - 1  # which start a line and are not numbers
     return "\n".join(
         "".join(
             cell.ljust(width) if n < words else cell.rjust(width)

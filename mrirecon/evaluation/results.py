@@ -14,9 +14,9 @@ import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.evaluation.leading import best_first, leading_metric
+from mrirecon.evaluation.scored import refuse_changed, stored_infos
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
-from mrirecon.files import Kind, found_kind
-from mrirecon.metrics import KNOWN, METRICS, MetricInfo
+from mrirecon.metrics import KNOWN, MetricInfo
 
 MEASURES = ("combined", "RSS")
 """References of the measured benchmark that a table shows: coil-combined, root-sum-of-squares."""
@@ -80,14 +80,10 @@ def read_results(path: Path, method: str) -> Results:
 
 
 def _evaluated(path: Path, digest: str, tree: dict[str, Any], method: str) -> Results:
-    if found_kind(path) is not Kind.SCORES:
-        raise RawDataError(
-            f"{path} was changed since mrirecon evaluate wrote it; evaluate again, numbers of a "
-            "model card are not edited"
-        )
+    refuse_changed(path)
     names = [one["method"] for one in tree["summary"] if not one.get("region")]
     _refuse_unknown(path, method, names)
-    infos = _infos(tree)
+    infos = stored_infos(tree)
     whole = [one for one in tree["scores"] if not one.get("region")]
     values = {
         name: {
@@ -116,14 +112,6 @@ def _evaluated(path: Path, digest: str, tree: dict[str, Any], method: str) -> Re
         ("method", "volumes", *(info.heading for info in infos.values())), rows,
         tuple(remarks), _worst(values[method], infos),
     )  # fmt: skip
-
-
-def _infos(tree: dict[str, Any]) -> dict[str, MetricInfo]:
-    """Return how each metric is written; older files had those of fastMRI and did not say so."""
-    told = tree.get("metrics")
-    if told is None:
-        return {name: KNOWN[name].info for name in METRICS}
-    return {name: MetricInfo(**facts) for name, facts in told.items()}
 
 
 def _worst(

@@ -142,6 +142,7 @@ def score_case(case: Case, rules: Rules) -> Outcome:
             where = region(place.float(), reference, protocol) > 0
             if not where.any():
                 continue  # the protocol leaves out where it lies
+            seen.region(case.name, label, int(where.sum()))
             try:
                 found = values(*pair, protocol, where)
             except ShapeError as error:

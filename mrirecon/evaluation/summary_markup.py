@@ -46,11 +46,11 @@ def as_markdown(tables: Sequence[SummaryTable], definition: str) -> str:
     parts = []
     for table in tables:
         head = ["method", "volumes", *map(heading, table.infos)]
-        lines = [_row(map(markdown, head)), _row(["---", "---:", *["---:"] * len(table.infos)])]
+        lines = [row(map(markdown, head)), row(["---", "---:", *["---:"] * len(table.infos)])]
         for method, volumes, entries in zip(
             table.methods, table.volumes, table.entries, strict=True
         ):
-            lines.append(_row([markdown(method), str(volumes), *map(_markdown_entry, entries)]))
+            lines.append(row([markdown(method), str(volumes), *map(_markdown_entry, entries)]))
         title = f"**{markdown(table.region)}**\n\n" if table.region else ""
         parts.append(title + "\n".join(lines))
     return "\n\n".join([*parts, markdown(legend(tables)), markdown(definition)]) + "\n"
@@ -96,7 +96,8 @@ def _one_line(text: str) -> str:
     return " ".join(shown.split())
 
 
-def _row(cells: Iterable[str]) -> str:
+def row(cells: Iterable[str]) -> str:
+    """Return a line of a Markdown table; cells are escaped already."""
     return f"| {' | '.join(cells)} |"
 
 

@@ -1,8 +1,9 @@
 """The table of methods that people read: means, intervals, and who is not told apart."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mrirecon.evaluation.evaluated import Evaluated
+from mrirecon.evaluation.leading import methods_in_order
 from mrirecon.evaluation.report import Summary
 from mrirecon.evaluation.standings import Standing
 from mrirecon.evaluation.statistics.intervals import FEWEST
@@ -44,19 +45,26 @@ class SummaryTable:
     entries: tuple[tuple[Entry, ...], ...]
 
 
-def summary_tables(evaluated: Evaluated) -> list[SummaryTable]:
-    """Return a table of everything, and one of each region."""
-    infos = evaluated.protocol.infos
+def summary_tables(
+    summaries: Sequence[Summary],
+    standings: Sequence[Standing],
+    infos: Mapping[str, MetricInfo],
+) -> list[SummaryTable]:
+    """Return a table of everything, and one of each region.
+
+    Args:
+        summaries: Summary of each method, and of each region of it.
+        standings: Orders of the methods by each metric, in each region.
+        infos: How the values of each metric are written and read.
+    """
     tables = []
-    for region in evaluated.regions:
-        methods = evaluated.methods(region)
-        by_method = {one.method: one for one in evaluated.summaries if one.region == region}
+    for region in dict.fromkeys(one.region for one in summaries):
+        by_method = {one.method: one for one in summaries if one.region == region}
+        orders = {one.metric: one for one in standings if one.region == region}
+        methods = methods_in_order(list(by_method), standings, infos, region)
         own = [by_method[method] for method in methods]
         entries = tuple(
-            tuple(
-                _entry(one, name, info, evaluated.standing(name, region))
-                for name, info in infos.items()
-            )
+            tuple(_entry(one, name, info, orders.get(name)) for name, info in infos.items())
             for one in own
         )
         volumes = tuple(one.volumes for one in own)

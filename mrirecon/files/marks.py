@@ -55,6 +55,7 @@ class Kind(StrEnum):
     CACHE = "cache entry"
     CARD = "model card"
     AUDIT = "audit"
+    COMPARISON = "comparison of scores"
 
 
 def mark(kind: Kind, *, checked: bool = True) -> str:
