@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from mrirecon.evaluation.pooled import Pooled
 from mrirecon.evaluation.report import aligned, without_infinity
-from mrirecon.evaluation.standings import TOO_FEW
+from mrirecon.evaluation.standings import LEGEND, TOO_FEW
 from mrirecon.evaluation.statistics.intervals import FEWEST
-from mrirecon.evaluation.summary_markup import as_markdown, legend, markdown, row
+from mrirecon.evaluation.summary_markup import MEANS, as_markdown, markdown, row
 from mrirecon.evaluation.summary_table import SummaryTable, summary_tables
 from mrirecon.files import Kind, mark, stamped
 
@@ -21,11 +21,10 @@ Rows = list[list[str]]
 
 def as_text(found: Pooled) -> str:
     """Return the table for the terminal."""
-    tables, pairs = _tables(found), _pairs(found)
-    rows = _methods(tables)
-    parts = [_subject(found), aligned(rows, rows[0].index("volumes")), legend(tables)]
-    if max((one.patients for one in found.standings), default=0) < FEWEST:
-        parts.append(TOO_FEW)
+    rows, pairs = _methods(_tables(found)), _pairs(found)
+    most = max((one.patients for one in found.standings), default=0)
+    legend = f"{MEANS}; {LEGEND if most >= FEWEST else TOO_FEW}"
+    parts = [_subject(found), aligned(rows, rows[0].index("volumes")), legend]
     if pairs:
         parts += ["", f"{DIFFERENCES}:", aligned(pairs, 3)]
     return "\n".join(parts)
@@ -40,9 +39,7 @@ def as_page(found: Pooled) -> bytes:
     if found.warnings:
         parts += ["## Warnings", "\n".join(f"- {markdown(one)}" for one in found.warnings)]
     files = [["file", "methods", "SHA-256"]]
-    files += [
-        [label, ", ".join(file.methods), file.sha256] for label, file in found.files.items()
-    ]
+    files += [[label, ", ".join(file.methods), file.sha256] for label, file in found.files.items()]
     parts += ["## Files", _table(files)]
     return stamped(("\n\n".join(parts) + "\n").encode(), Kind.COMPARISON)
 

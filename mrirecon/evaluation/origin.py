@@ -13,6 +13,7 @@ import yaml
 from mrirecon.readers.base import blaming
 from mrirecon.readers.hdf5.opening import open_hdf5
 
+UNKNOWN = "not told"
 LONGEST, BEFORE = 60, 16
 """Characters of a fact that are shown, and of what precedes the place where two facts part."""
 

@@ -375,7 +375,7 @@ def test_names_do_not_change_tables(scored, tmp_path, monkeypatch):
     text = output.read_text()
     assert (
         "| a\\|b \\<script\\> |" in text
-        and "| bad (A/s) |" in text
+        and "| bad \\(A/s\\) |" in text
         and "<script" not in text.replace("\\<", "")
     )
 
