@@ -132,6 +132,7 @@ def load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, path: str
             f"checkpoint: {path} does not fit {type(reconstructor).__name__}; "
             f"weights without a recipe need the model= they were trained with.\n{lines}"
         ) from error
+    reconstructor.patients = checkpoint.patients
 
 
 def check_size(node: dict[str, Any], checkpoint: Checkpoint, path: str) -> None:

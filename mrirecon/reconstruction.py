@@ -39,6 +39,7 @@ class Provenance:
         seconds_per_plane: Time of the reconstruction without reading, in seconds; 0 if unknown.
         memory: Peak memory in MB, of the GPU where it computed there, else of the process; 0 if
             unknown.
+        seen: Whether the weights have learned from this very patient, as far as they tell.
     """
 
     source: str
@@ -55,6 +56,7 @@ class Provenance:
     whitened: bool = False
     seconds_per_plane: float = 0.0
     memory: float = 0.0
+    seen: bool = False
 
 
 @dataclass(frozen=True)

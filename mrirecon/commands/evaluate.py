@@ -45,6 +45,7 @@ class Settings:
     regions: str | None
     flip_boxes: bool
     workers: int | None
+    allow_leak: bool
     reference_dataset: str | None
     reconstruction_dataset: str | None
     provenance: str
@@ -70,13 +71,16 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
         folder = output_folder(settings.output)
         files = EvaluationFiles(folder, cases, settings.pictures, settings.overwrite)
         files.refuse()
+    makings = Makings.of(cases)
+    if not settings.allow_leak:
+        makings.refuse_leaks()
     regions = None
     if settings.regions:
         regions = read_regions(Path(settings.regions).expanduser(), names, settings.flip_boxes)
     datasets = settings.reference_dataset, settings.reconstruction_dataset
     rules = Rules(protocol, *datasets, regions)
     scores, seen = _score(cases, rules, settings.workers)
-    found = Evaluated.of(scores, seen, Makings.of(cases), protocol)
+    found = Evaluated.of(scores, seen, makings, protocol)
     print(table(found.summaries, protocol.infos))
     print(seen.definition(protocol))
     for line in ranking_lines(found.standings, protocol.infos):

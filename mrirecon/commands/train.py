@@ -27,6 +27,7 @@ from mrirecon.data.transforms import draws_anew, has_gaps
 from mrirecon.errors import ConfigError
 from mrirecon.files import atomic, output_folder
 from mrirecon.loading import packaged_weights
+from mrirecon.privacy import patients
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Recipe
@@ -87,6 +88,8 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     data = build(config.data, DataModule, "data")
     data.provide(module.reconstructor)
     _check_data(data, module.objective, module.reconstructor)
+    learned = patients(data.sets["train"].subjects).keys()
+    module.patients = module.reconstructor.patients | learned
     if not resume:
         path, domain = packaged_weights(module.reconstructor)
         if start:

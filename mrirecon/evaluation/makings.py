@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from mrirecon.errors import ConfigError
 from mrirecon.evaluation.origin import (
     MAY_VARY,
     MUST_AGREE,
@@ -19,6 +20,8 @@ from mrirecon.privacy import patient_pseudonym
 
 SEVERAL = "different ones"
 _SEVERAL = re.compile(rf"\d+ {SEVERAL}")
+SHOWN = 5
+"""Volumes of which a refusal names so many."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,20 @@ class Makings:
             if patient := next((one.patient for one in told if one.patient), ""):
                 patients[case.name] = patient
         return cls(origins, patients, references)
+
+    def refuse_leaks(self) -> None:
+        """Refuse scores of methods that have learned from the patients they are scored on.
+
+        Raises:
+            ConfigError: When a volume tells so.
+        """
+        for method, own in self.origins.items():
+            if seen := [volume for volume, origin in own.items() if origin.seen]:
+                more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
+                raise ConfigError(
+                    f"{method} has learned from the patients of {', '.join(seen[:SHOWN])}{more}, "
+                    "so its scores would be too good; take other patients, or add allow_leak=true"
+                )
 
     def warnings(self) -> list[str]:
         """Tell where methods were given different tasks, or differ in more than the method."""

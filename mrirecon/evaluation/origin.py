@@ -38,6 +38,7 @@ class Origin:
         seconds_per_plane: Time of the reconstruction without reading, in seconds.
         memory: Peak memory in MB.
         patient: Pseudonym of the patient, or what the file calls the patient.
+        seen: Whether the weights have learned from this very patient.
     """
 
     method: str = ""
@@ -55,6 +56,7 @@ class Origin:
     seconds_per_plane: float = 0.0
     memory: float = 0.0
     patient: str = ""
+    seen: bool = False
 
 
 MUST_AGREE = ("fingerprint", "mask", "acceleration", "acs")
@@ -96,6 +98,7 @@ def read_origin(path: Path) -> Origin:
         seconds_per_plane=_number(told.get("seconds_per_plane")),
         memory=_number(told.get("memory")),
         patient=patient,
+        seen=bool(_number(told.get("seen"))),
     )
 
 

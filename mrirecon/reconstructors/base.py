@@ -27,12 +27,15 @@ class Reconstructor(nn.Module, ABC):
             reads a scan for it, in training or not, provides them.
         context_along: Whether these are adjacent slices, or adjacent frames of the same slice.
         weights: Name of the weights of this package that it began with; empty for none.
+        patients: Pseudonyms of the patients that its weights have learned from, as far as these
+            tell.
     """
 
     joint: bool = False
     context: int = 0
     context_along: Literal["slices", "frames"] = "slices"
     weights: str = ""
+    patients: frozenset[str] = frozenset()
 
     @abstractmethod
     def forward(self, sample: Sample) -> Image:

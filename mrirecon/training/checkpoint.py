@@ -76,12 +76,15 @@ class Checkpoint:
         recipe: What they belong to; None for weights from elsewhere.
         domain: Plain data of what they have learned from; None where nobody has measured it.
         adapted: Model of ours for the weights, where they are those of DIRECT; else None.
+        patients: Pseudonyms of the patients that they have learned from; empty where it does not
+            tell.
     """
 
     weights: dict[str, Tensor]
     recipe: Recipe | None
     domain: Any = None
     adapted: Adapted | None = None
+    patients: frozenset[str] = frozenset()
 
     def named(self) -> dict[str, Tensor]:
         """Return the weights by the names of our models.
@@ -129,7 +132,10 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not weights:
         raise ConfigError(f"checkpoint: {path} holds no weights")
-    return Checkpoint(weights, recipe, state.get("domain"))
+    told = state.get("patients")
+    listed = told if isinstance(told, list) else []
+    known = frozenset(one for one in listed if isinstance(one, str))
+    return Checkpoint(weights, recipe, state.get("domain"), patients=known)
 
 
 def read_state(path: str | Path, mapped: bool = False) -> dict[str, Any]:

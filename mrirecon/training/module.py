@@ -56,6 +56,7 @@ class ReconstructionModule(pl.LightningModule):
         run: What a run that resumes this one must share with it, once it is known; stored likewise.
         domain: Plain data of what its weights have learned from, where that is known; stored
             likewise.
+        patients: Pseudonyms of the patients whom its weights have learned from; stored likewise.
         begun: Whether the run computes already; before, it may be reading a checkpoint.
         scores: Scores of the latest validation by their names, such as ``val/ssim``.
     """
@@ -86,6 +87,7 @@ class ReconstructionModule(pl.LightningModule):
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
         self.run: RunFacts | None = None
         self.domain: Any = None
+        self.patients: frozenset[str] = frozenset()
         self._volumes, self._losses = VolumeScores(), MeanLoss()
         self.begun = False
         self.scores: dict[str, float] = {}
@@ -220,6 +222,7 @@ class ReconstructionModule(pl.LightningModule):
             checkpoint["run"] = asdict(self.run)
         if self.domain is not None:
             checkpoint["domain"] = self.domain
+        checkpoint["patients"] = sorted(self.patients)
         checkpoint["position"] = asdict(position := self.position)
         metrics = self.trainer.callback_metrics.items()
         checkpoint["metrics"] = {name: value.detach().cpu() for name, value in metrics}
@@ -229,6 +232,7 @@ class ReconstructionModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._seed = checkpoint.get("seed", self._seed)
         self.domain = checkpoint.get("domain")
+        self.patients |= frozenset(checkpoint.get("patients", ()))
         position = position_in(checkpoint)
         go_on_from(position, checkpoint)
         take_over_files(self.trainer, checkpoint)

@@ -7,6 +7,7 @@ import sys
 import h5py
 import numpy as np
 import pytest
+import torch
 
 import mrirecon as mr
 from mrirecon import cli
@@ -14,7 +15,11 @@ from mrirecon.errors import RawDataError
 from mrirecon.evaluation.origin import MUST_AGREE, SHOULD_AGREE, disagreements, read_origin
 from mrirecon.evaluation.protocol import Protocol, Score
 from mrirecon.evaluation.standings import TOO_FEW, per_patient, ranking_lines, standings
+from mrirecon.networks import NoiseLevelUnet
+from mrirecon.privacy import patient_pseudonym
+from mrirecon.reconstructors import HqsNet
 from mrirecon.sampling import EquispacedLines
+from mrirecon.sensitivity import Espirit
 from mrirecon.simulation.raw_files import write_ismrmrd
 from tests import scenes
 
@@ -150,3 +155,36 @@ def test_the_command_warns_of_different_tasks_and_ranks(made, tmp_path, monkeypa
     )
     assert report["made"]["methods"]["fewer"]["acceleration"] > 1.4
     assert {one["metric"] for one in report["standings"]} == {"nmse", "ssim"}  # PSNR is infinite
+
+
+def test_scores_on_patients_of_the_training_are_refused(made, tmp_path, monkeypatch, capsys):
+    """The checkpoint tells whom it has learned from; so does the volume of one of them."""
+    folder, _ = made
+    person = patient_pseudonym(mr.open_scan(folder / "a.h5").header.subject)
+    model = HqsNet(Espirit(), NoiseLevelUnet((4, 6), 1, images=2), iterations=1)
+    nodes = {
+        "model": {
+            "_target_": "mrirecon.reconstructors.HqsNet",
+            "sensitivity": {"_target_": "mrirecon.sensitivity.Espirit"},
+            "denoiser": {
+                "_target_": "mrirecon.networks.NoiseLevelUnet",
+                "channels": [4, 6], "blocks": 1, "images": 2,
+            },
+            "iterations": 1,
+        },
+        "preprocessing": {"_target_": "mrirecon.data.Normalize"},
+    }  # fmt: skip
+    for name, patients in {"seen": [person, "patient-0"], "new": ["patient-0"], "odd": 3}.items():
+        weights = {f"reconstructor.{key}": value for key, value in model.state_dict().items()}
+        state = {"recipe": nodes, "state_dict": weights, "patients": patients}
+        torch.save(state, tmp_path / f"{name}.ckpt")
+        (series,) = mr.reconstruct_series(folder / "a.h5", tmp_path / f"{name}.ckpt")
+        series.save(tmp_path / name / "a.h5")
+        assert read_origin(tmp_path / name / "a.h5").seen == (name == "seen")
+    words = ["mrirecon", "evaluate", f"reference={tmp_path}/new", f"reconstruction={tmp_path}/seen"]
+    monkeypatch.setattr(sys, "argv", words)
+    with pytest.raises(SystemExit, match="seen has learned from the patients of a, so its scores"):
+        cli.main()
+    monkeypatch.setattr(sys, "argv", [*words, "allow_leak=true"])
+    cli.main()
+    assert "seen" in capsys.readouterr().out

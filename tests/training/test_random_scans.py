@@ -13,6 +13,7 @@ from mrirecon.data.transforms import Compose, RssTarget
 from mrirecon.epoch import training_epoch
 from mrirecon.loading import load_with_domain
 from mrirecon.networks import NoiseLevelUnet
+from mrirecon.privacy import patient_pseudonym
 from mrirecon.reconstructors import HqsNet
 from mrirecon.sensitivity import Espirit
 from mrirecon.simulation import RandomScans, random_scans
@@ -94,6 +95,8 @@ def test_a_run_stopped_in_its_second_epoch_goes_on_without_the_package(
     assert all(torch.equal(weights(again)[name], value) for name, value in expected.items())
     assert "weights" not in whole["recipe"]["model"]
     assert whole["domain"] == again["domain"]
+    learned = sorted(patient_pseudonym(f"random{number:06d}") for number in range(3))
+    assert whole["patients"] == again["patients"] == learned
     assert_holds_both(whole["domain"])
     bare = tmp_path / "bare"
     bare.mkdir()
