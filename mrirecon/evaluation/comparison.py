@@ -72,9 +72,12 @@ def _subject(found: Pooled) -> str:
     """Tell what was compared, and by which definition."""
     volumes = len(found.patients)
     files = ", ".join(found.files)
-    definition = next((file.definition for file in found.files.values() if file.definition), "")
     told = f"{volumes} volumes of {len(set(found.patients.values()))} patients, from {files}"
-    return f"{told}; {definition}" if definition else told
+    definitions = {file.definition.partition("; protocol ")[0] for file in found.files.values()}
+    definitions.discard("")
+    if len(definitions) > 1:
+        return f"{told}; scored in different ways, see the warnings"
+    return "; ".join([told, *definitions])
 
 
 def _methods(tables: Sequence[SummaryTable]) -> Rows:

@@ -88,6 +88,7 @@ def test_all_methods_come_into_one_table(scored, compare, tmp_path):
     output = tmp_path / "out" / "both.json"
     status, text, told = compare(None, "--output", output)
     assert status == 0 and text.startswith("8 volumes of 7 patients, from A, B; scored: whole")
+    assert text.splitlines()[0].endswith("; mean over volumes")
     assert "scores of bad (A) and bad (B) are equal" in told and told.count("WARNING") == 1
     tree = json.loads(output.read_text())
     assert [one["method"] for one in tree["summary"]] == ["good", "bad (A)", "worse", "bad (B)"]
@@ -192,6 +193,11 @@ def test_fields_are_allowed_one_by_one(compare):
     status, _, told = compare(both, "--allow", "region", "--allow", "metrics.ssim")
     assert status == 1 and "  scale differs" in told and "  region" not in told
     assert compare(both, "--allow", "region", "--allow", "metrics", "--allow", "scale")[0] == 0
+    words = "scored: the central square of reconstruction"
+    changed = compare(
+        lambda t: t["protocol"].update(region="square", definition=words), "--allow", "region"
+    )
+    assert "; scored in different ways, see the warnings\n" in changed[1]
     status, _, told = compare(None, "--allow", "regoin")
     assert status == 1 and "--allow: there is no field regoin; there are region, scale" in told
 
