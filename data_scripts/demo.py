@@ -54,7 +54,7 @@ def main() -> None:
     shutil.copy(sorted(folder.glob("comparison_*.png"))[1], folder / "comparison.png")
     note(folder)
     print(f"\n{time.perf_counter() - started:.0f} s. Look at {folder / 'comparison.png'} "
-          f"and {folder / 'summary.csv'} (simulated data).")  # fmt: skip
+          f"and {folder / 'report.html'} (simulated data).")  # fmt: skip
 
 
 def prepare(folder: Path) -> None:
