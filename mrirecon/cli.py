@@ -107,8 +107,9 @@ def _run_and_write(command: str, overrides: list[str]) -> None:
     try:
         _run(command, overrides)
     except SystemExit as end:
-        if end.code:  # it has something else to say
-            raise
+        if not end.code:  # else it has something else to say
+            sys.stdout.flush()
+        raise
     sys.stdout.flush()
 
 
