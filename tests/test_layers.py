@@ -59,7 +59,12 @@ LAYERS = [
     {"cli"},
 ]
 ROOMS = {
-    "metrics": [{"base", "windows"}, {"*"}, {"fastmri", "ms_ssim"}, {"registry"}],
+    "metrics": [
+        {"base", "ring_correlation", "windows"},
+        {"*"},
+        {"fastmri", "ms_ssim"},
+        {"registry"},
+    ],
     "networks": [{"parts"}, {"*"}],
     "reconstructors": [{"base"}, {"parts"}, {"classical", "learned"}],
     "readers": [

@@ -15,6 +15,8 @@ from mrirecon.metrics.nmse import Nmse, Nrmse
 from mrirecon.metrics.own import OwnMetric
 from mrirecon.metrics.psnr import Psnr
 from mrirecon.metrics.registry import KNOWN, chosen_metrics
+from mrirecon.metrics.ring_correlation import RingScan, scan_rings
+from mrirecon.metrics.sfrc import Sfrc
 from mrirecon.metrics.ssim import WINDOW, Ssim, structural_similarity
 from mrirecon.metrics.vif import Vif
 
@@ -32,10 +34,13 @@ __all__ = [
     "Nrmse",
     "OwnMetric",
     "Psnr",
+    "RingScan",
+    "Sfrc",
     "Ssim",
     "Vif",
     "Volume",
     "Where",
     "chosen_metrics",
+    "scan_rings",
     "structural_similarity",
 ]

@@ -13,11 +13,12 @@ from mrirecon.metrics.hfen import Hfen
 from mrirecon.metrics.ms_ssim import MsSsim
 from mrirecon.metrics.nmse import Nrmse
 from mrirecon.metrics.own import OwnMetric
+from mrirecon.metrics.sfrc import Sfrc
 from mrirecon.metrics.vif import Vif
 
 KNOWN: Mapping[str, Metric] = {
     **METRICS,
-    **{m.info.name: m for m in (Nrmse(), HaarPsi(), Gmsd(), Hfen(), MsSsim(), Vif())},
+    **{m.info.name: m for m in (Nrmse(), HaarPsi(), Gmsd(), Hfen(), MsSsim(), Vif(), Sfrc())},
 }
 """All metrics that have a name, with the settings of their papers."""
 RESERVED = ("method", "volume", "region", "volumes")
