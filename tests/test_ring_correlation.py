@@ -110,4 +110,7 @@ def test_shares_of_regions_and_what_has_none(brains, noise):
         SFRC(brains, 0 * brains)
     with pytest.raises(ShapeError, match="at least 16 x 16 pixels, got 15 x 40"):
         SFRC(torch.rand(1, 15, 40), torch.rand(1, 15, 40))
-    assert torch.tensor(SFRC(image * float("nan"), brains)).isnan()
+    nothing = image * float("nan")
+    assert torch.tensor(SFRC(nothing, brains)).isnan()
+    scan = scan_rings(nothing[0], brains[0])
+    assert torch.equal(scan.suspicious, scan.shows_object)

@@ -4,11 +4,14 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from mrirecon.evaluation.evaluated import Evaluated
-from mrirecon.evaluation.middle_slices import middle_slices
+from mrirecon.evaluation.middle_slices import MiddleSlices, middle_slices
 from mrirecon.evaluation.scoring import Case, Rules
 from mrirecon.evaluation.standings import per_patient
-from mrirecon.figures import Boxes, agreement, bars, closeup
+from mrirecon.figures import Boxes, Panel, agreement, bars, closeup, structure_maps
+from mrirecon.metrics.ring_correlation import PATCH, scan_rings, threshold
 from mrirecon.pages import Text, picture
 
 MOST_METHODS = 6
@@ -87,7 +90,8 @@ def agreement_picture(evaluated: Evaluated) -> Text:
 def volume_pictures(evaluated: Evaluated, cases: Sequence[Case], rules: Rules) -> list[Text]:
     """Return pictures of the best, median and worst volume of the first method.
 
-    Of the first volume only, where no metric tells which is the best.
+    Maps of structure that is invented or missing follow for the worst one. Where no metric tells
+    which is the best, the first volume only is shown.
 
     Args:
         evaluated: What was found.
@@ -103,7 +107,7 @@ def volume_pictures(evaluated: Evaluated, cases: Sequence[Case], rules: Rules) -
         chosen = picks(evaluated.ordered_volumes(methods[0]))
         order = f" of {methods[0]} by {evaluated.protocol.infos[leading].title}"
     by_name = {case.name: case for case in cases}
-    found = []
+    found, shown = [], None
     for pick in chosen:
         shown = middle_slices(by_name[pick.volume], rules, evaluated.scores, methods[:MOST_METHODS])
         caption = (
@@ -114,4 +118,22 @@ def volume_pictures(evaluated: Evaluated, cases: Sequence[Case], rules: Rules) -
         if len(methods) > MOST_METHODS:
             caption += f" The first {MOST_METHODS} of {len(methods)} methods."
         found.append(picture(closeup(shown.reference, shown.images), caption))
-    return found
+    return [*found, _structure(shown)] if shown else []
+
+
+def _structure(shown: MiddleSlices) -> Text:
+    """Return maps of what is invented or missing; empty for images smaller than a patch."""
+    reference = torch.from_numpy(shown.reference.image)
+    if min(reference.shape) < PATCH:
+        return Text("")
+    maps = []
+    for panel in shown.images:
+        scan = scan_rings(torch.from_numpy(panel.image), reference)
+        share = 100 * float(scan.suspicious.sum()) / max(int(scan.shows_object.sum()), 1)
+        maps.append(Panel(scan.map().numpy(), panel.title, f"{share:.1f} % of the slice's patches"))
+    caption = (
+        f"Structure that is invented or missing in {shown.volume}, slice {shown.number}, by "
+        "scanned Fourier ring correlation: how much of each patch the reference does not explain, "
+        f"in units of what is usual in the slice; lines enclose scores above {threshold():.1f}."
+    )
+    return picture(structure_maps(shown.reference, maps, threshold()), caption)

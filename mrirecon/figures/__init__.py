@@ -5,6 +5,7 @@ from mrirecon.figures.closeup import closeup
 from mrirecon.figures.comparison import Boxes, Panel, bars, comparison
 from mrirecon.figures.montage import montage
 from mrirecon.figures.saving import save_figure
+from mrirecon.figures.structure_maps import structure_maps
 from mrirecon.figures.style import top_of_grey
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "comparison",
     "montage",
     "save_figure",
+    "structure_maps",
     "top_of_grey",
 ]

@@ -15,7 +15,7 @@ from mrirecon.metrics.nmse import Nmse, Nrmse
 from mrirecon.metrics.own import OwnMetric
 from mrirecon.metrics.psnr import Psnr
 from mrirecon.metrics.registry import KNOWN, chosen_metrics
-from mrirecon.metrics.ring_correlation import RingScan, scan_rings
+from mrirecon.metrics.ring_correlation import PATCH, RingScan, scan_rings, threshold
 from mrirecon.metrics.sfrc import Sfrc
 from mrirecon.metrics.ssim import WINDOW, Ssim, structural_similarity
 from mrirecon.metrics.vif import Vif
@@ -23,6 +23,7 @@ from mrirecon.metrics.vif import Vif
 __all__ = [
     "KNOWN",
     "METRICS",
+    "PATCH",
     "WINDOW",
     "Gmsd",
     "HaarPsi",
@@ -43,4 +44,5 @@ __all__ = [
     "chosen_metrics",
     "scan_rings",
     "structural_similarity",
+    "threshold",
 ]

@@ -60,8 +60,8 @@ class RingScan:
 
     @property
     def suspicious(self) -> Bool[Tensor, "v u"]:
-        """Patches whose correlations are below the threshold."""
-        return self.scores > threshold()
+        """Patches of the object whose correlations are below the threshold, or are no number."""
+        return self.shows_object & ~(self.scores <= threshold())
 
     def map(self) -> Float[Tensor, "y x"]:
         """Return the scores on the pixels of the image, the mean over the patches of a pixel."""

@@ -21,7 +21,7 @@ from mrirecon.evaluation.page import as_page
 from mrirecon.evaluation.page_pictures import MOST_METHODS, Pick, agreement_picture, picks
 from mrirecon.evaluation.protocol import Protocol, Score
 from mrirecon.evaluation.summary_markup import latex, markdown
-from mrirecon.figures import Panel, closeup
+from mrirecon.figures import Panel, closeup, structure_maps
 from mrirecon.figures.closeup import largest_error
 from mrirecon.files import Kind, found_kind
 from mrirecon.metrics import KNOWN, MetricInfo
@@ -123,7 +123,8 @@ def test_numbers_are_those_of_the_scores(written):
 def test_pages_and_texts_show_names_as_they_are(written):
     page = (written / "report.html").read_text(encoding="utf-8")
     assert "<script" not in page and "<i>" not in page and "&lt;script&gt;" in page
-    assert page.count("<img ") == 5 and len(page) < 5_000_000  # boxes, agreement, three volumes
+    assert "<figcaption>Structure that is invented or missing in" in page
+    assert page.count("<img ") == 6 and len(page) < 5_000_000  # and boxes, agreement, three volumes
     assert not re.search(r'(src|href)="(?!data:image/png)', page)
     assert found_kind(written / "report.html") is Kind.EVALUATION
     table = (written / "summary.md").read_text(encoding="utf-8")
@@ -190,7 +191,7 @@ def test_values_without_order_and_without_end_are_told(tmp_path, monkeypatch):
     words = ["pictures=1", f"metrics={{mine: {node}}}", "overwrite=true"]
     page = (run(monkeypatch, root, *words, methods=methods) / "report.html").read_text("utf-8")
     assert cells(page, "Methods")[0] == ["method", "volumes", "mine"]
-    assert "First volume: v0" in page and "Worst" not in page and page.count("<img ") == 2
+    assert "First volume: v0" in page and "Worst" not in page and page.count("<img ") == 3
     words = ["pictures=0", "metrics=[psnr,ssim]", "overwrite=true"]
     page = (run(monkeypatch, root, *words, methods=methods) / "report.html").read_text("utf-8")
     assert ["perfect", "2", "inf", "1.0000"] in cells(page, "Methods")
@@ -259,4 +260,8 @@ def test_pictures_of_any_shape_are_drawn_and_stay_small(shape):
     figure = closeup(Panel(image, "r"), [Panel(image, "$x$", "") for _ in range(MOST_METHODS)])
     width, height = figure.get_size_inches()
     assert width * height < 60
+    figure.canvas.draw()
+    figure = structure_maps(Panel(image, "r"), [Panel(4 * image, "$x$")] * MOST_METHODS, 2.0)
+    width, height = figure.get_size_inches()
+    assert width * height < 30
     figure.canvas.draw()
