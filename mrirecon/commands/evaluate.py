@@ -137,6 +137,10 @@ def _methods(reconstruction: str | list[str] | dict[str, str]) -> dict[str, dict
                 f"reconstruction: {', '.join(paths)} have the same name; name the methods: "
                 "reconstruction={first: FOLDER, second: FOLDER}"
             )
+    if not folders:
+        raise ConfigError(
+            "reconstruction: expected a folder, a list of folders, or names and folders"
+        )
     return {method: volume_files(folder) for method, folder in folders.items()}
 
 

@@ -151,7 +151,7 @@ def _load(place: Path) -> dict[str, Any]:
     """Read an index; one that is missing or damaged is made anew."""
     try:
         found = json.loads(place.read_text())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -6,8 +6,7 @@ from dataclasses import asdict
 
 from mrirecon.evaluation.pooled import Pooled
 from mrirecon.evaluation.report import aligned, without_infinity
-from mrirecon.evaluation.standings import LEGEND, TOO_FEW
-from mrirecon.evaluation.statistics.intervals import FEWEST
+from mrirecon.evaluation.standings import LEGEND, too_few, unordered
 from mrirecon.evaluation.summary_markup import MEANS, as_markdown, markdown, row
 from mrirecon.evaluation.summary_table import SummaryTable, summary_tables
 from mrirecon.files import Kind, mark, stamped
@@ -22,9 +21,9 @@ Rows = list[list[str]]
 def as_text(found: Pooled) -> str:
     """Return the table for the terminal."""
     rows, pairs = _methods(_tables(found)), _pairs(found)
-    most = max((one.patients for one in found.standings), default=0)
-    legend = f"{MEANS}; {LEGEND if most >= FEWEST else TOO_FEW}"
+    legend = f"{MEANS}; {too_few(found.standings) or LEGEND}"
     parts = [_subject(found), aligned(rows, rows[0].index("volumes")), legend]
+    parts += unordered(found.standings, found.infos)
     if pairs:
         parts += ["", f"{DIFFERENCES}:", aligned(pairs, 3)]
     return "\n".join(parts)

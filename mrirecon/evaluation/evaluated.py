@@ -8,7 +8,7 @@ from mrirecon.evaluation.makings import Makings
 from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import Protocol, Score
 from mrirecon.evaluation.report import Summary, summarize
-from mrirecon.evaluation.standings import Standing, standings
+from mrirecon.evaluation.standings import Standing, equal_methods, standings
 from mrirecon.evaluation.summary_table import SummaryTable, summary_tables
 
 
@@ -44,7 +44,11 @@ class Evaluated:
     @property
     def warnings(self) -> list[str]:
         """What makes the scores look other than the images are."""
-        return [*self.seen.warnings(self.protocol), *self.makings.warnings()]
+        return [
+            *self.seen.warnings(self.protocol),
+            *self.makings.warnings(),
+            *equal_methods(self.scores),
+        ]
 
     @property
     def volumes(self) -> list[str]:

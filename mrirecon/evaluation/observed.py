@@ -31,6 +31,7 @@ class Observed:
         self._matrices: Counter[tuple[int, int]] = Counter()
         self._factors: dict[str, list[float]] = defaultdict(list)
         self._background: dict[str, list[float]] = defaultdict(list)
+        self._identical: Counter[str] = Counter()
         self._misplaced: dict[str, Counter[str]] = defaultdict(Counter)
         self._misfits: dict[str, list[float]] = defaultdict(list)
         self._references: dict[str, Signature] = {}
@@ -49,6 +50,7 @@ class Observed:
         """Take what was seen of the next volumes."""
         self._unplaced += other._unplaced
         self._matrices.update(other._matrices)
+        self._identical.update(other._identical)
         self._references.update(other._references)
         self._regions.update(other._regions)
         for counters, more in (
@@ -90,6 +92,7 @@ class Observed:
         plain = replace(protocol, scale="none")
         for method, image in images.items():
             pair = compared(method, name, image, reference, plain)
+            self._identical[method] += torch.equal(*pair)
             factor = fitted_factor(*pair)
             self._factors[method].append(factor)
             if moved := misplaced(*pair):
@@ -138,6 +141,7 @@ class Observed:
             "regions": {name: dict(voxels) for name, voxels in self._regions.items()},
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
             "misplaced": {m: dict(found) for m, found in self._misplaced.items()},
+            "identical": {m: number for m, number in self._identical.items() if number},
             "misfits": {m: statistics.fmean(found) for m, found in self._misfits.items() if found},
             "error_in_background": {m: statistics.mean(b) for m, b in self._background.items()},
         }
@@ -152,6 +156,7 @@ class Observed:
                 f"{len(factors)} volumes",
                 self._misplaced[method],
                 statistics.mean(self._background[method]),
+                self._identical[method],
             )
             if len(self._datasets[method]) > 1:
                 names = ", ".join(self._datasets[method])
@@ -172,7 +177,12 @@ class Observed:
 
 
 def cautions(
-    method: str, factor: float, volumes: str, misplaced: Mapping[str, int], background: float
+    method: str,
+    factor: float,
+    volumes: str,
+    misplaced: Mapping[str, int],
+    background: float,
+    identical: int = 0,
 ) -> list[str]:
     """Tell of what makes the scores of a method look other than its images do.
 
@@ -183,8 +193,15 @@ def cautions(
         misplaced: Number of them in which the image lies otherwise than its reference, by the way
             in which it does.
         background: Part of the squared error that lies where its images are exactly zero.
+        identical: Number of them whose image equals the reference in every voxel.
     """
     found = []
+    if identical:
+        found.append(
+            f"{method}: in {identical} of {volumes}, the image equals its reference in every "
+            "voxel, as copies of the reference do and no reconstruction of fewer samples does; "
+            "look whether these are the right files"
+        )
     if not 1 / LARGEST_FACTOR < factor < LARGEST_FACTOR:
         found.append(
             f"{method}: multiplied by {factor:.3g} its intensities would be closest to those of "

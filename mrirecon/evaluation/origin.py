@@ -191,7 +191,7 @@ def _config(text: str) -> dict[str, Any]:
     """Return a stored configuration; nothing of one that cannot be read."""
     try:
         tree = yaml.safe_load(text)
-    except yaml.YAMLError:
+    except (yaml.YAMLError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}
 

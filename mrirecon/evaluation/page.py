@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from mrirecon.evaluation.evaluated import Evaluated
 from mrirecon.evaluation.making_rows import making_rows
-from mrirecon.evaluation.standings import TOO_FEW, Standing
-from mrirecon.evaluation.statistics.intervals import FEWEST
+from mrirecon.evaluation.standings import Standing, too_few, unordered
 from mrirecon.evaluation.summary_markup import heading, legend
 from mrirecon.evaluation.summary_table import Entry, SummaryTable
 from mrirecon.files import Kind
@@ -86,8 +85,8 @@ def _means(means: SummaryTable, evaluated: Evaluated) -> Text:
     ]
     told = [legend([means])]
     own = [one for one in evaluated.standings if one.region == means.region]
-    if own and max(one.patients for one in own) < FEWEST:
-        told.append(TOO_FEW)
+    if few := too_few(own):
+        told.append(few)
     text = "".join(f"<p>{html(one)}</p>" for one in told)
     title = f"Methods in region {means.region}" if means.region else "Methods"
     return section(title, Text(wide(grid(head, rows)) + text))
@@ -121,6 +120,7 @@ def _differences(evaluated: Evaluated) -> Text:
             title, place = evaluated.protocol.infos[order.metric].title, order.region
             where = f"{title} in region {place}" if place else title
             sentences.append(f"{where}: {order.left_out} patients without a finite value left out.")
+    sentences += unordered(evaluated.standings, evaluated.protocol.infos)
     text = "".join(f"<p>{html(one)}</p>" for one in sentences)
     return section("Paired differences", Text(wide(grid(head, rows)) + text))
 

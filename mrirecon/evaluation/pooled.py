@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from pathlib import Path
 
 from mrirecon.errors import ConfigError
@@ -10,7 +9,7 @@ from mrirecon.evaluation.mismatches import mismatches, refuse
 from mrirecon.evaluation.protocol import Score
 from mrirecon.evaluation.report import Summary, summarize
 from mrirecon.evaluation.scored import Scored
-from mrirecon.evaluation.standings import Standing, standings
+from mrirecon.evaluation.standings import Standing, equal_methods, standings
 from mrirecon.files import REPORT, real_path
 from mrirecon.metrics import MetricInfo
 
@@ -69,7 +68,7 @@ def pooled(scored: Sequence[Scored], allowed: Sequence[str] = ()) -> Pooled:
     patients, told = _patients(files, sorted(volumes))
     for label, file in files.items():
         warnings += [f"{label}: {caution}" for caution in file.cautions]
-    warnings += [*told, *_left_out(files, infos), *_equal(scores)]
+    warnings += [*told, *_left_out(files, infos), *equal_methods(scores)]
     return Pooled(
         files, infos, scores, patients, tuple(summarize(scores, patients)),
         tuple(standings(scores, patients, infos)), tuple(warnings),
@@ -166,19 +165,6 @@ def _patients(
     return group, [
         f"patients differ: {each} for the same {len(volumes)} volumes; volumes that any file "
         f"counts as those of one patient are, which leaves {several}"
-    ]
-
-
-def _equal(scores: Sequence[Score]) -> list[str]:
-    """Tell of methods that are one, probably: each makes it harder to tell others apart."""
-    values: dict[str, list[tuple[float, ...]]] = {}
-    for score in sorted(scores, key=lambda one: (one.volume, one.region)):
-        values.setdefault(score.method, []).append(tuple(score.values.values()))
-    return [
-        f"the scores of {one} and {other} are equal; with one of them left out, p-values would be "
-        "corrected for fewer comparisons"
-        for one, other in combinations(values, 2)
-        if values[one] == values[other]
     ]
 
 

@@ -1,6 +1,7 @@
 """The protocol by which a reconstruction is compared with its reference."""
 
 import functools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Literal
@@ -153,6 +154,9 @@ def values(
         reference: Reference as it is compared.
         protocol: Protocol that both were made by.
         where: Voxels that count; None for all.
+
+    Raises:
+        RawDataError: When a metric has no value, or one of less than all numbers.
     """
     found: dict[str, list[float]] = {name: [] for name in protocol.metrics}
     for x, r, w in _units(image, reference, protocol, where):
@@ -161,7 +165,13 @@ def values(
         if protocol.swapped == "always":
             x, r = r, x
         for name, metric in protocol.metrics.items():
-            found[name].append(metric(x, r, w))
+            value = metric(x, r, w)
+            if not value > -math.inf:  # files of scores keep numbers, and infinity for perfect
+                raise RawDataError(
+                    f"{name} is {value}, expected a number (or infinity for a perfect image); "
+                    "leave the metric or the volume out"
+                )
+            found[name].append(value)
     return {name: sum(each) / len(each) for name, each in found.items()}
 
 

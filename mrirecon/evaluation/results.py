@@ -61,7 +61,7 @@ def read_results(path: Path, method: str) -> Results:
     try:
         content = path.read_bytes()
         tree = json.loads(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RawDataError(f"{path} holds no results: {error}") from error
     digest = hashlib.sha256(content).hexdigest()
     try:

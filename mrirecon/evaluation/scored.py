@@ -103,7 +103,7 @@ def read_scores(path: Path) -> Scored:
     try:
         content = path.read_bytes()
         tree = json.loads(content)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise RawDataError(f"{path} holds no scores: {error}") from error
     if not isinstance(tree, dict) or not {"scores", "summary"} <= tree.keys():
         raise RawDataError(f"{path} holds no scores; expected {REPORT} of `mrirecon evaluate`")
@@ -208,5 +208,6 @@ def _cautions(protocol: Mapping[str, Any], volumes: Mapping[str, list[str]]) -> 
             f"{len(names)} volumes",
             protocol.get("misplaced", {}).get(method, {}),
             0.0 if background is None else float(background),
+            int(protocol.get("identical", {}).get(method, 0)),
         )
     return found

@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
-from mrirecon.errors import ConfigError, MriReconError, ShapeError
+from mrirecon.errors import ConfigError, MriReconError, RawDataError, ShapeError
 from mrirecon.evaluation.foreground import foreground
 from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import Protocol, Score, compared, region, values
@@ -137,16 +138,23 @@ def score_case(case: Case, rules: Rules) -> Outcome:
     for method, image in images.items():
         pair = compared(method, case.name, image, reference, protocol)
         inside = foreground(pair[1]) if protocol.foreground else None
-        scores.append(Score(method, case.name, values(*pair, protocol, inside)))
+        with _naming(f"{case.name}, {method}"):
+            scores.append(Score(method, case.name, values(*pair, protocol, inside)))
         for label, place in places.items():
             where = region(place.float(), reference, protocol) > 0
             if not where.any():
                 continue  # the protocol leaves out where it lies
             seen.region(case.name, label, int(where.sum()))
-            try:
-                found = values(*pair, protocol, where)
-            except ShapeError as error:
-                raise ShapeError(f"{case.name}, region {label}: {error}") from error
-            scores.append(Score(method, case.name, found, label))
+            with _naming(f"{case.name}, {method}, region {label}"):
+                scores.append(Score(method, case.name, values(*pair, protocol, where), label))
     seen.compare(case.name, images, reference, protocol)
     return Outcome(scores, seen)
+
+
+@contextmanager
+def _naming(what: str) -> Iterator[None]:
+    """Put what is scored before what is wrong with it."""
+    try:
+        yield
+    except (ShapeError, RawDataError) as error:
+        raise type(error)(f"{what}: {error}") from error

@@ -3,11 +3,12 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import combinations
 
 import numpy as np
 
 from mrirecon.evaluation.protocol import Score
-from mrirecon.evaluation.statistics.intervals import FEWEST
+from mrirecon.evaluation.statistics.paired import SIGNIFICANT, smallest_p
 from mrirecon.evaluation.statistics.ranking import Comparison, Ranking, ranking
 from mrirecon.metrics import MetricInfo
 
@@ -32,6 +33,16 @@ class Standing:
     ranking: Ranking
     higher_is_better: bool = True
 
+    @property
+    def smallest_p(self) -> float:
+        """Smallest p-value that so many methods can have on so many patients."""
+        return smallest_p(self.patients, len(self.ranking.comparisons))
+
+    @property
+    def tells(self) -> bool:
+        """Whether there are patients enough to tell any two of the methods apart."""
+        return self.smallest_p < SIGNIFICANT
+
     def ahead(self, pair: Comparison) -> float:
         """Return the share of the patients whose image is better by the first method of a pair."""
         positive = pair.difference.ahead
@@ -44,7 +55,8 @@ class Standing:
             for method, letters in zip(self.ranking.methods, self.ranking.letters, strict=True)
         ]
         place = f" in {self.region}" if self.region else ""
-        told = f"by {info.title}{place}, {self.patients} patients: {', '.join(named)}"
+        shown = named if self.tells else [*self.ranking.methods, "too few to tell any apart"]
+        told = f"by {info.title}{place}, {self.patients} patients: {', '.join(shown)}"
         return told + (f" ({self.left_out} patients left out)" if self.left_out else "")
 
     def facts(self) -> dict[str, object]:
@@ -77,10 +89,6 @@ class Standing:
 LEGEND = (
     "methods that share a letter are not told apart (paired sign-flip tests over patients, "
     "p < 0.05 after Holm's correction)"
-)
-TOO_FEW = (
-    f"fewer than {FEWEST} patients cannot tell methods apart: the smallest p-value of {FEWEST - 1} "
-    f"is {2.0 ** (2 - FEWEST):.2f}"
 )
 
 
@@ -116,9 +124,47 @@ def ranking_lines(found: Sequence[Standing], infos: Mapping[str, MetricInfo]) ->
     """Return the orders of methods in sentences, with what their letters mean."""
     if not found:
         return []
-    if max(one.patients for one in found) < FEWEST:
-        return [TOO_FEW]
-    return [*(one.text(infos[one.metric]) for one in found), LEGEND]
+    if told := too_few(found):
+        return [told]
+    orders = [one.text(infos[one.metric]) for one in found]
+    return [*orders, *unordered(found, infos), LEGEND]
+
+
+def too_few(found: Sequence[Standing]) -> str:
+    """Tell that there are too few patients to tell any methods apart; empty where there are not."""
+    if not found or any(one.tells for one in found):
+        return ""
+    most = max(found, key=lambda one: one.patients)
+    corrected = " after Holm's correction" if len(most.ranking.comparisons) > 1 else ""
+    return (
+        f"{most.patients} patients cannot tell {len(most.ranking.methods)} methods apart: the "
+        f"smallest p-value that they can have{corrected} is {most.smallest_p:.2g}"
+    )
+
+
+def unordered(found: Sequence[Standing], infos: Mapping[str, MetricInfo]) -> list[str]:
+    """Tell which metrics give no order, because no patient has a finite value of every method."""
+    places = [(one.metric, one.region) for one in found]
+    return [
+        f"by {info.title}{f' in {region}' if region else ''}: no order, as no patient has a finite "
+        "value of every method"
+        for region in dict.fromkeys(region for _, region in places)
+        for name, info in infos.items()
+        if info.higher_is_better is not None and (name, region) not in places
+    ]
+
+
+def equal_methods(scores: Sequence[Score]) -> list[str]:
+    """Tell of methods that are one, probably: each makes it harder to tell others apart."""
+    values: dict[str, list[tuple[float, ...]]] = {}
+    for score in sorted(scores, key=lambda one: (one.volume, one.region)):
+        values.setdefault(score.method, []).append(tuple(score.values.values()))
+    return [
+        f"the scores of {one} and {other} are equal; with one of them left out, p-values would be "
+        "corrected for fewer comparisons"
+        for one, other in combinations(values, 2)
+        if values[one] == values[other]
+    ]
 
 
 def per_patient(

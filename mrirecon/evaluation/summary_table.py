@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from mrirecon.evaluation.leading import methods_in_order
 from mrirecon.evaluation.report import Summary
 from mrirecon.evaluation.standings import Standing
-from mrirecon.evaluation.statistics.intervals import FEWEST
 from mrirecon.metrics import MetricInfo
 
 
@@ -77,7 +76,7 @@ def _entry(summary: Summary, metric: str, info: MetricInfo, order: Standing | No
     if (interval := summary.interval[metric]) is not None:
         low, high = (info.text(end) for end in interval)
         text += f" [{low}, {high}]"
-    if order is None or order.patients < FEWEST:
+    if order is None or not order.tells:
         return Entry(text)
     letters = dict(zip(order.ranking.methods, order.ranking.letters, strict=True))
     own = letters.pop(summary.method)

@@ -120,7 +120,7 @@ def _is_safetensors(start: bytes) -> bool:
         return b'"data_offsets"' in start
     try:
         return isinstance(json.loads(start[8 : 8 + size]), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 

@@ -134,7 +134,7 @@ def _header(file: h5py.File) -> ScanHeader:
         raise RawDataError(f"the checksum of the header is not that of its text: {ADVICE}")
     try:
         return header_from_json(json.loads(header))
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise RawDataError(f"the header cannot be read ({error!r}): {ADVICE}") from error
 
 

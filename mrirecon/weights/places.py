@@ -46,7 +46,7 @@ class Receipt:
         try:
             found = cls(**json.loads((folder / RECEIPT).read_text(encoding="utf-8")))
             return found if isinstance(found.sha256, dict) else None
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             return None
 
 

@@ -109,7 +109,8 @@ def test_all_methods_come_into_one_table(scored, compare, tmp_path):
     assert pair["difference"] == pytest.approx(expected.mean) and pair["p"] == expected.p
     assert tree["patients"] == 7
     first = next(line for line in text.splitlines() if line.startswith("good"))
-    assert f"{values['good'].mean():.4f} [" in first and first.endswith(" a")
+    assert f"{values['good'].mean():.4f} [" in first and first.endswith("]")
+    assert "7 patients cannot tell 4 methods apart" in text  # of 6 pairs, none has p < 6 * 2 / 2^7
     assert "Jane" not in text + output.read_text() + json.dumps(scored)
 
 
@@ -331,6 +332,8 @@ def test_what_cannot_be_compared_is_told(scored, tmp_path, monkeypatch):
     ))  # fmt: skip
     twice = stored(tmp_path / "t.json", scored[0], lambda t: t["scores"].append(t["scores"][0]))
     (tmp_path / "list.json").write_text("[1]")
+    deep = tmp_path / "deep.json"
+    deep.write_text("[" * 200_000)
     (tmp_path / "empty").mkdir()
     foreign = tmp_path / "foreign.md"
     foreign.write_text("mine")
@@ -344,6 +347,7 @@ def test_what_cannot_be_compared_is_told(scored, tmp_path, monkeypatch):
         ([a, tmp_path / "sweep"], f"there are {b}: name these"),
         ([a, tmp_path / "empty"], "holds no scores.json; mrirecon evaluate"),
         ([a, tmp_path / "list.json"], "expected scores.json of `mrirecon evaluate`"),
+        ([a, deep], "deep.json holds no scores"),
         ([a, others], "have no volume in common"),
         ([one], "one method only, good"),
         ([a, twice], "several scores"),

@@ -211,6 +211,10 @@ def test_the_command_tells_what_it_scored_and_of_other_units(tmp_path, capsys, m
     assert facts["datasets"]["loud"] == ["reconstruction"] and facts["matrices"] == [[28, 20]]
     rows = json.loads((tmp_path / "out" / "scores.json").read_text())["scores"]
     assert rows[0]["nmse"] == pytest.approx(rows[1]["nmse"])
+    for nothing in ("[]", "{}"):
+        monkeypatch.setattr("sys.argv", ["mrirecon", *arguments[:2], f"reconstruction={nothing}"])
+        with pytest.raises(SystemExit, match="reconstruction: expected a folder"):
+            cli.main()
 
 
 def test_an_error_that_lies_in_cut_background_is_told():

@@ -10,10 +10,12 @@ import torch
 
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation import Protocol
+from mrirecon.evaluation.observed import Observed
 from mrirecon.evaluation.protocol import score
 from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
 from mrirecon.files import Kind, mark, stamped
 from mrirecon.metrics import KNOWN
+from mrirecon.metrics.own import OwnMetric
 
 METRICS = {name: KNOWN[name] for name in ("nmse", "psnr", "ssim", "haarpsi")}
 RULES = Rules(Protocol(metrics=METRICS))
@@ -85,3 +87,23 @@ def test_processes_are_as_many_as_are_worth_it():
     assert workers_for(4, None) == 1 and workers_for(4, 3) == 3 and workers_for(2, 3) == 2
     with pytest.raises(ConfigError, match="workers: expected at least 1, got 0"):
         workers_for(4, 0)
+
+
+@pytest.mark.parametrize("value", [float("nan"), -float("inf")])
+def test_what_is_no_number_is_refused_and_named(cases, value):
+    """In a file of scores it would become what a perfect image has."""
+    own = OwnMetric(lambda *_: value, "odd")
+    with pytest.raises(RawDataError, match=f"v0, a: odd is {value}, expected a number"):
+        list(score_cases(cases, Rules(Protocol(metrics={"odd": own}))))
+
+
+def test_a_copy_of_the_reference_is_told(cases):
+    copies = [
+        replace(case, images={"copy": case.reference, "a": case.images["a"]}) for case in cases
+    ]
+    seen = Observed()
+    for outcome in score_cases(copies, RULES):
+        seen.add(outcome.seen)
+    (told,) = (one for one in seen.warnings(RULES.protocol) if "its reference" in one)
+    assert told.startswith("copy: in 5 of 5 volumes, the image equals its reference")
+    assert seen.facts(RULES.protocol)["identical"] == {"copy": 5}

@@ -14,7 +14,13 @@ from mrirecon import cli
 from mrirecon.errors import RawDataError
 from mrirecon.evaluation.origin import MUST_AGREE, SHOULD_AGREE, disagreements, read_origin
 from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.standings import TOO_FEW, per_patient, ranking_lines, standings
+from mrirecon.evaluation.standings import (
+    equal_methods,
+    per_patient,
+    ranking_lines,
+    standings,
+    too_few,
+)
 from mrirecon.networks import NoiseLevelUnet
 from mrirecon.privacy import patient_pseudonym
 from mrirecon.reconstructors import HqsNet
@@ -66,8 +72,45 @@ def test_orders_are_told_of_enough_patients():
     enough, few = (standings(scores(patients=n, volumes=1), {}, infos) for n in (6, 5))
     assert ranking_lines(enough, infos)[2] == "by SSIM, 6 patients: good (a), bad (b)"
     assert "share a letter" in ranking_lines(enough, infos)[-1]
-    assert ranking_lines(few, infos) == [TOO_FEW] and "p-value of 5 is 0.06" in TOO_FEW
+    assert ranking_lines(few, infos) == [too_few(few)]
+    assert too_few(few).startswith("5 patients cannot tell 2 methods apart")
+    assert too_few(few).endswith("is 0.062")
     assert ranking_lines([], infos) == []
+
+
+@pytest.mark.parametrize(
+    ("methods", "patients", "told"), [(2, 6, True), (3, 6, False), (3, 7, True), (5, 8, False)]
+)
+def test_more_methods_need_more_patients(methods, patients, told):
+    """Holm's correction is by the number of pairs, whose least p-value is 2 / 2^patients."""
+    found = [
+        Score(f"m{m}", f"v{p}", {"ssim": 0.5 + 0.1 * m + 0.001 * p})
+        for m in range(methods)
+        for p in range(patients)
+    ]
+    infos = {"ssim": Protocol().infos["ssim"]}
+    (one,) = standings(found, {}, infos)
+    least = min(pair.p for pair in one.ranking.comparisons)
+    pairs = methods * (methods - 1) // 2
+    assert least == one.smallest_p == pytest.approx(pairs * 2.0 ** (1 - patients))
+    assert one.tells == told and ("(a)" in ranking_lines([one], infos)[0]) == told
+    if not told:
+        assert (
+            f"{patients} patients cannot tell {methods} methods" in ranking_lines([one], infos)[0]
+        )
+
+
+def test_what_has_no_order_or_is_the_same_twice_is_told():
+    found = [
+        Score(s.method, s.volume, {**s.values, "psnr": np.inf if s.method == "good" else 30.0})
+        for s in scores(volumes=1)
+    ]
+    infos = Protocol().infos
+    lines = ranking_lines(standings(found, {}, infos), infos)
+    assert lines[2] == "by PSNR: no order, as no patient has a finite value of every method"
+    assert equal_methods(found) == []
+    twin = [Score("twin", s.volume, s.values) for s in found if s.method == "bad"]
+    assert "of bad and twin are equal" in equal_methods([*found, *twin[::-1]])[0]
 
 
 def test_what_is_infinite_is_left_out_for_all_methods():
@@ -148,7 +191,8 @@ def test_the_command_warns_of_different_tasks_and_ranks(made, tmp_path, monkeypa
     monkeypatch.setattr(sys, "argv", ["mrirecon", *words])
     cli.main()
     told = capsys.readouterr()
-    assert "WARNING: acceleration differs in 1 volumes" in told.err and TOO_FEW in told.out
+    assert "WARNING: acceleration differs in 1 volumes" in told.err
+    assert "1 patients cannot tell 3 methods apart" in told.out
     report = json.loads((tmp_path / "out" / "scores.json").read_text())
     assert (
         report["made"]["patients"] == 1 and report["made"]["methods"]["cg"]["method"] == "CgSense"

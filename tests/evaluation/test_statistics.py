@@ -114,6 +114,22 @@ def test_overlapping_groups_have_a_letter_each():
     assert ranking(values).letters == ("a", "ab", "b")
 
 
+def test_letters_are_right_for_methods_that_are_not_neighbours():
+    """A method that scatters is not told apart from the first one, though the second one is."""
+    patient = np.arange(12)
+    values = {
+        "first": 3 + 0.0 * patient,
+        "second": 2 + 0.01 * (-1.0) ** patient,
+        "wild": 1.9 + 8 * (-1.0) ** patient,
+        "last": -20 + 0.0 * patient,
+    }
+    found = ranking(values)
+    letters = dict(zip(found.methods, found.letters, strict=True))
+    assert letters == {"first": "a", "second": "b", "wild": "ab", "last": "c"}
+    for pair in found.comparisons:
+        assert pair.distinct != bool(set(letters[pair.one]) & set(letters[pair.other]))
+
+
 def units(rng, effects, patients=9, crossed=True):
     """Return the values of a method against another for patients and their strata."""
     names = list(effects)

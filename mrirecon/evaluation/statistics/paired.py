@@ -79,6 +79,17 @@ def sign_flip_test(change: Values) -> float:
     return float((sums >= sums[0] * (1 - 1e-9)).mean())
 
 
+def smallest_p(patients: int, pairs: int) -> float:
+    """Return the smallest p-value that so many pairs of methods can have after Holm's correction.
+
+    Args:
+        patients: Number of patients of each pair.
+        pairs: Number of pairs that p-values are corrected for.
+    """
+    least = 2.0 ** (1 - patients) if patients <= ALL_SIGNS else 1 / (DRAWS + 1)
+    return min(1.0, pairs * least)
+
+
 def holm(p: Sequence[float]) -> list[float]:
     """Return p-values that are corrected for their number (Holm, Scand J Stat 6:65, 1979).
 

@@ -72,18 +72,25 @@ def ranking(values: Mapping[str, Values], higher_is_better: bool = True) -> Rank
 
 
 def _letters(methods: list[str], distinct: set[tuple[str, str]]) -> tuple[str, ...]:
-    """Give a letter to every longest run of methods of which no two are distinct."""
-    runs: list[range] = []
-    for start in range(len(methods)):
-        stop = start + 1
-        while stop < len(methods) and not any(
-            (methods[k], methods[stop]) in distinct for k in range(start, stop)
-        ):
-            stop += 1
-        if not runs or stop > runs[-1].stop:
-            runs.append(range(start, stop))
-    names = [ascii_lowercase[n % 26] * (n // 26 + 1) for n in range(len(runs))]
+    """Give a letter to every largest group of methods of which no two are distinct.
+
+    Groups need not be neighbours: a method whose values scatter more may be told apart from fewer
+    methods than one between them is. Each distinct pair parts all groups that hold both, and
+    groups within others are dropped.
+    """
+    groups = [frozenset(range(len(methods)))]
+    for pair in combinations(range(len(methods)), 2):
+        if (methods[pair[0]], methods[pair[1]]) not in distinct:
+            continue
+        parted = {
+            part
+            for group in groups
+            for part in ([group - {k} for k in pair] if group.issuperset(pair) else [group])
+        }
+        groups = [one for one in parted if not any(one < other for other in parted)]
+    groups.sort(key=sorted)
+    names = [ascii_lowercase[n % 26] * (n // 26 + 1) for n in range(len(groups))]
     return tuple(
-        "".join(name for name, run in zip(names, runs, strict=True) if k in run)
+        "".join(name for name, group in zip(names, groups, strict=True) if k in group)
         for k in range(len(methods))
     )
