@@ -390,6 +390,22 @@ def test_what_is_not_read_is_not_called_damaged(message, level):
     assert unreadable.unreadable("a", message).level is level
 
 
+@pytest.mark.parametrize(("name", "level"), [("a.h5", Level.PROBLEM), ("qc.html", Level.NOTE)])
+def test_a_page_is_a_failed_download_only_where_it_is_not_called_a_page(tmp_path, name, level):
+    (tmp_path / name).write_text("<!DOCTYPE html><html><title>Not found</title></html>")
+    (found,) = audit({"x": [(name, tmp_path / name)]}).findings
+    assert found.level is level
+
+
+def test_an_audit_that_could_look_at_nothing_does_not_end_with_0(tmp_path, monkeypatch, capsys):
+    with h5py.File(tmp_path / "r.h5", "w") as file:
+        file["reconstruction"] = np.ones((2, 64, 64), "f4")
+    monkeypatch.setattr(sys, "argv", ["audit", str(tmp_path)])
+    with pytest.raises(SystemExit, match="nothing is known"):
+        main()
+    assert "NOTE  not looked at" in capsys.readouterr().out
+
+
 def test_own_results_are_no_source_of_magnitudes(tmp_path):
     with h5py.File(tmp_path / "r.h5", "w") as file:
         file["reconstruction"] = np.ones((2, 64, 64), "f4")

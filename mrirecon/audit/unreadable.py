@@ -53,7 +53,8 @@ def unreadable(file: str, reason: str) -> Finding:
         file: Name of the file.
         reason: Message of the reader.
     """
-    broken = _DAMAGE.search(reason) is not None
+    page = file.lower().endswith((".html", ".htm"))  # named as what it is: no failed download
+    broken = not page and _DAMAGE.search(reason) is not None
     kind, level = (DAMAGED, Level.PROBLEM) if broken else (OTHER, Level.NOTE)
     return Finding(kind, level, (file,), (), reason)
 

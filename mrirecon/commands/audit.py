@@ -7,7 +7,8 @@
 Folders are splits; files are looked for in folders below, too. Of each file a few slices in the
 middle are looked at. A problem is certain and spoils results, a suspicion needs a look, a note is
 good to know. Writes a table, and with --output FOLDER audit.json and the page audit.html, which
-shows the images that are alike. Exits with 1 where there are problems, else with 0.
+shows the images that are alike. Exits with 1 where there are problems, or where
+nothing could be looked at; else with 0.
 """
 
 import sys
@@ -20,7 +21,7 @@ from mrirecon.audit.report import as_json, as_page, as_text
 from mrirecon.audit.run import SLICES, audit
 from mrirecon.commands.plain import plain_parser, told
 from mrirecon.data.folder import data_folder, raw_files
-from mrirecon.errors import ConfigError
+from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.files import Kind, atomic, output_folder, refuse_existing
 from mrirecon.pages import written
 from mrirecon.readers.naming import scan_name
@@ -56,6 +57,8 @@ def main() -> None:
                 temporary.write_bytes(as_json(found))
             written(output / PAGE, as_page(found), Kind.AUDIT, overwrite=arguments.overwrite)
             print(f"wrote {REPORT} and {PAGE} to {output}", file=sys.stderr)
+        if not any(found.looked_at.values()):
+            raise RawDataError("no slice of any file could be looked at, so nothing is known")
     sys.exit(1 if found.problems else 0)
 
 
