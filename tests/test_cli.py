@@ -359,7 +359,7 @@ def test_the_last_checkpoint_is_the_last(tmp_path):
 def test_train_on_a_folder_of_raw_files(tmp_path):
     for subject, split in ((0, "train"), (1, "val")):
         write_fastmri(tmp_path / split / f"file{subject}.h5", scenes.scan(subject, slices=1))
-    model = [key for key in TINY if not key.startswith(("protocol", "data.train", "data.val"))]
+    model = [k for k in TINY if not k.startswith(("simulation", "data.train", "data.val"))]
     model.remove("model.cascades=1")
     common = ["train", "data=folder", *model, "model.cascades=1", "trainer.max_epochs=1"]
     shown = mrirecon(
