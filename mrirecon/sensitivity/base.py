@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from mrirecon.errors import MriReconError
 from mrirecon.image import root_sum_of_squares
 from mrirecon.sampling.calibration import center_slice, central_block
-from mrirecon.types import Extent, Maps, Sample
+from mrirecon.types import Extent, Maps, Mask, Sample
 
 
 class CalibrationError(MriReconError, ValueError):
@@ -158,6 +158,14 @@ def in_center(size: int, count: Int64[Tensor, "*b"]) -> Bool[Tensor, "*b n"]:
     start = ((size - count + 1) // 2).unsqueeze(-1)
     index = torch.arange(size, device=count.device)
     return (index >= start) & (index < start + count.unsqueeze(-1))
+
+
+def calibration_center(sample: Sample) -> Mask:
+    """Mark the fully sampled centre of each member, of the size of :func:`calibration_extent`."""
+    h, w = sample.kspace.shape[-2:]
+    extent = calibration_extent(sample)
+    rows, columns = in_center(h, extent[..., 0]), in_center(w, extent[..., 1])
+    return rows.unsqueeze(-1) & columns.unsqueeze(-2)
 
 
 def unit_norm(coil_images: Complex64[Tensor, "*b coil h w"]) -> Complex64[Tensor, "*b coil h w"]:

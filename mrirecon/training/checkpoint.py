@@ -132,10 +132,14 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not weights:
         raise ConfigError(f"checkpoint: {path} holds no weights")
+    return Checkpoint(weights, recipe, state.get("domain"), patients=patients_in(state))
+
+
+def patients_in(state: dict[str, Any]) -> frozenset[str]:
+    """Return the pseudonyms of those whom weights have learned from; none where it tells none."""
     told = state.get("patients")
     listed = told if isinstance(told, list) else []
-    known = frozenset(one for one in listed if isinstance(one, str))
-    return Checkpoint(weights, recipe, state.get("domain"), patients=known)
+    return frozenset(one for one in listed if isinstance(one, str))
 
 
 def read_state(path: str | Path, mapped: bool = False) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from mrirecon.data.batches import TrainingBatches, VolumeBatches, derived_seed
 from mrirecon.data.datamodule import DataModule
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.training.checkpoint import TRAINED, Recipe, written_by
+from mrirecon.training.checkpoint import TRAINED, Recipe, patients_in, written_by
 from mrirecon.training.continuity import RunFacts
 from mrirecon.training.objectives.base import Objective, no_reference
 from mrirecon.training.open_update import GRADIENTS, OpenUpdate, gradients_of
@@ -232,7 +232,7 @@ class ReconstructionModule(pl.LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self._seed = checkpoint.get("seed", self._seed)
         self.domain = checkpoint.get("domain")
-        self.patients |= frozenset(checkpoint.get("patients", ()))
+        self.patients |= patients_in(checkpoint)
         position = position_in(checkpoint)
         go_on_from(position, checkpoint)
         take_over_files(self.trainer, checkpoint)

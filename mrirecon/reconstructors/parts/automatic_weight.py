@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mrirecon.operators import data_weights, noise_variance
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
-from mrirecon.sensitivity.base import calibration_extent, in_center
+from mrirecon.sensitivity.base import calibration_center
 from mrirecon.types import Maps, Sample
 
 BISECTIONS = 50
@@ -54,10 +54,8 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
     spread = 2 * best.square()[..., None, None] * sample.kspace.shape[-3]
     noise = spread if sample.weights is None else spread / sample.weights.clamp_min(1e-6)
-    h, w = sample.kspace.shape[-2:]
     pixels = (maps != 0).any(-3).float().mean((-2, -1), keepdim=True)
-    extent = calibration_extent(sample)
-    inner = in_center(h, extent[..., 0])[..., :, None] & in_center(w, extent[..., 1])[..., None, :]
+    inner = calibration_center(sample)
     bands: list[Tensor] = []
     for band in (inner.float(), 1 - inner.float()):
         size = band.mean((-2, -1), keepdim=True)

@@ -8,7 +8,7 @@ from mrirecon.fourier import fft
 from mrirecon.operators import adjoint_image, data_weights
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
-from mrirecon.sensitivity.base import calibration_extent, in_center
+from mrirecon.sensitivity.base import calibration_center
 from mrirecon.solvers import conjugate_gradient
 from mrirecon.types import Image, KSpace, Maps, Mask, Sample
 
@@ -49,7 +49,7 @@ def fitted_noise(sample: Sample, maps: Maps) -> Float32[Tensor, "*b"]:
     leaves nothing to compare.
     """
     known = estimated_noise(sample)
-    data, outer = DataTerm.of(sample, maps), _outer(sample)
+    data, outer = DataTerm.of(sample, maps), sample.mask & ~calibration_center(sample)
     noise = sample.replace(kspace=_noise(sample).expand_as(sample.kspace))
     energies = [
         _residual(kspace, adjoint, data, maps, outer)
@@ -60,14 +60,6 @@ def fitted_noise(sample: Sample, maps: Maps) -> Float32[Tensor, "*b"]:
     ]
     ratio = (energies[0] / energies[1].clamp_min(1e-30)).sqrt() * data.scale[..., 0, 0]
     return torch.where(energies[1] > 0, torch.minimum(known, ratio), known)
-
-
-def _outer(sample: Sample) -> Mask:
-    """Return where samples outside of the fully sampled centre were measured."""
-    h, w = sample.kspace.shape[-2:]
-    extent = calibration_extent(sample)
-    rows, columns = in_center(h, extent[..., 0]), in_center(w, extent[..., 1])
-    return sample.mask & ~(rows.unsqueeze(-1) & columns.unsqueeze(-2))
 
 
 def _noise(sample: Sample) -> Complex64[Tensor, "*b coil h w"]:
