@@ -19,9 +19,9 @@ import numpy as np
 import torch
 
 from mrirecon.evaluation import Protocol
-from mrirecon.evaluation.protocol import score
-from mrirecon.evaluation.scoring import Case, Rules, score_cases
-from mrirecon.evaluation.volumes import read_volume
+from mrirecon.evaluation.scores.protocol import score
+from mrirecon.evaluation.scores.scoring import Case, Rules, score_cases
+from mrirecon.evaluation.scores.volumes import read_volume
 
 SQUARE = Protocol("fastmri", region="square")
 

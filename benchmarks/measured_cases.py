@@ -11,7 +11,7 @@ import torch
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Normalize, Undersample, has_gaps
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.protocol import fitted_factor
+from mrirecon.evaluation.scores.protocol import fitted_factor
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
 from mrirecon.metrics.fastmri import psnr, ssim

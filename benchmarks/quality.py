@@ -56,7 +56,7 @@ from table import RESULTS
 
 from mrirecon.config import build
 from mrirecon.data.transforms import Compose, Normalize, Undersample
-from mrirecon.evaluation.protocol import score
+from mrirecon.evaluation.scores.protocol import score
 from mrirecon.inference import reconstruct_scan
 from mrirecon.metrics import METRICS
 from mrirecon.reconstructors.base import Reconstructor

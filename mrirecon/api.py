@@ -16,7 +16,7 @@ from mrirecon.choices import choices
 from mrirecon.config import composed
 from mrirecon.data.transforms import Compose, Normalize
 from mrirecon.errors import ConfigError, ShapeError
-from mrirecon.evaluation.protocol import Protocol, Score, score
+from mrirecon.evaluation.scores.protocol import Protocol, Score, score
 from mrirecon.files import conf_folder
 from mrirecon.image_series import ImageSeries
 from mrirecon.loading import load_with_domain, packaged_weights

@@ -11,8 +11,8 @@ from mrirecon.assessment.assess import assess
 from mrirecon.config import build, build_function
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
-from mrirecon.evaluation.g_factor import sense_g_factor
-from mrirecon.evaluation.replicas import pseudo_replicas
+from mrirecon.evaluation.noise_maps.g_factor import sense_g_factor
+from mrirecon.evaluation.noise_maps.replicas import pseudo_replicas
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.operators import adjoint_image, sense_normal, wavelet
 from mrirecon.reconstructors.base import Reconstructor

@@ -75,7 +75,14 @@ ROOMS = {
         {"installed", "unsupported_vendors", "variables"},
         {"registry"},
     ],
-    "evaluation": [{"statistics"}, {"*"}],
+    "evaluation": [
+        {"noise_maps", "regions", "statistics"},
+        {"scores"},
+        {"origins"},
+        {"tables"},
+        {"page", "stored"},
+        {"*"},
+    ],
     "training": [{"*"}, {"objectives"}, {"module"}, {"callbacks"}, {"sharding"}],
 }
 """Layers inside a package; ``*`` stands for all that is not named."""

@@ -32,7 +32,7 @@ from mrirecon.evaluation.model_card import (
     model_card,
     read_description,
 )
-from mrirecon.evaluation.results import read_results
+from mrirecon.evaluation.stored.results import read_results
 from mrirecon.files import (
     Kind,
     Untouchable,

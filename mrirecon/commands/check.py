@@ -21,7 +21,7 @@ from tqdm import tqdm
 from mrirecon.commands.plain import plain_parser
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError, RawDataError
-from mrirecon.evaluation.volumes import read_volume
+from mrirecon.evaluation.scores.volumes import read_volume
 from mrirecon.privacy import patients
 from mrirecon.readers import open_scan
 from mrirecon.readers.hdf5.opening import hdf5_holds

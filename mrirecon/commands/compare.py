@@ -22,9 +22,9 @@ from pathlib import Path
 from mrirecon.commands.compare_scan import compare_scan
 from mrirecon.commands.plain import plain_parser, told
 from mrirecon.errors import ConfigError, OutputError
-from mrirecon.evaluation.comparison import as_json, as_page, as_text
-from mrirecon.evaluation.pooled import pooled
-from mrirecon.evaluation.scored import read_scores, scores_file
+from mrirecon.evaluation.stored.pooled import pooled
+from mrirecon.evaluation.stored.score_files import as_json, as_page, as_text
+from mrirecon.evaluation.stored.scored import read_scores, scores_file
 from mrirecon.files import Kind, Untouchable, atomic, output_folder, refuse_existing
 
 WRITERS = {".json": as_json, ".md": as_page}

@@ -15,15 +15,15 @@ from mrirecon.commands.evaluation_files import BOXES, PAGE, TABLES, EvaluationFi
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
-from mrirecon.evaluation.evaluated import Evaluated
-from mrirecon.evaluation.makings import Makings
-from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.regions import read_regions
-from mrirecon.evaluation.report import table
-from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
-from mrirecon.evaluation.standings import ranking_lines
-from mrirecon.evaluation.volumes import volume_files
+from mrirecon.evaluation.origins.makings import Makings
+from mrirecon.evaluation.regions.scored_apart import read_regions
+from mrirecon.evaluation.scores.observed import Observed
+from mrirecon.evaluation.scores.protocol import Protocol, Score
+from mrirecon.evaluation.scores.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.evaluation.scores.volumes import volume_files
+from mrirecon.evaluation.tables.evaluated import Evaluated
+from mrirecon.evaluation.tables.standings import ranking_lines
+from mrirecon.evaluation.tables.summaries import table
 from mrirecon.files import REPORT, output_folder, real_path
 from mrirecon.metrics import chosen_metrics
 from mrirecon.terminal import draws_bars

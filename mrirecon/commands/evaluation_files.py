@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrirecon.evaluation.evaluated import Evaluated
-from mrirecon.evaluation.middle_slices import middle_slices
-from mrirecon.evaluation.page import as_page
-from mrirecon.evaluation.page_pictures import agreement_picture, boxes_picture, volume_pictures
-from mrirecon.evaluation.report import report_json, scores_csv, summary_csv
-from mrirecon.evaluation.scoring import Case, Rules
-from mrirecon.evaluation.summary_markup import as_latex, as_markdown
+from mrirecon.evaluation.page.middle_slices import middle_slices
+from mrirecon.evaluation.page.page_pictures import agreement_picture, boxes_picture, volume_pictures
+from mrirecon.evaluation.page.report_page import as_page
+from mrirecon.evaluation.scores.scoring import Case, Rules
+from mrirecon.evaluation.tables.evaluated import Evaluated
+from mrirecon.evaluation.tables.summaries import report_json, scores_csv, summary_csv
+from mrirecon.evaluation.tables.summary_markup import as_latex, as_markdown
 from mrirecon.figures import Boxes, bars, comparison, save_figure
 from mrirecon.files import (
     REPORT,

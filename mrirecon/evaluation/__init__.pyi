@@ -1,1 +1,1 @@
-from .protocol import Protocol as Protocol, Score as Score
+from .scores.protocol import Protocol as Protocol, Score as Score

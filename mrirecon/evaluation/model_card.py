@@ -13,7 +13,7 @@ from pathlib import Path
 import yaml
 
 from mrirecon.errors import ConfigError
-from mrirecon.evaluation.results import Results
+from mrirecon.evaluation.stored.results import Results
 from mrirecon.files import Kind, mark
 from mrirecon.records import record
 

@@ -6,7 +6,7 @@ import pytest
 
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.volumes import volume_files
+from mrirecon.evaluation.scores.volumes import volume_files
 
 
 @pytest.mark.parametrize("finds", [raw_files, volume_files])

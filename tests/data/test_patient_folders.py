@@ -19,7 +19,7 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.folder import Folder, raw_files
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
-from mrirecon.evaluation.volumes import volume_files
+from mrirecon.evaluation.scores.volumes import volume_files
 from mrirecon.files import Existing
 from mrirecon.privacy import patient_pseudonym
 from mrirecon.read_options import ReadOptions

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from mrirecon import cli
-from mrirecon.evaluation.makings import stored_origins
-from mrirecon.evaluation.observed import signature
-from mrirecon.evaluation.origin import Origin, differing_facts, shown_apart
-from mrirecon.evaluation.scored import read_scores
+from mrirecon.evaluation.origins.makings import stored_origins
+from mrirecon.evaluation.origins.origin import Origin, differing_facts, shown_apart
+from mrirecon.evaluation.scores.observed import signature
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
 from mrirecon.evaluation.statistics.paired import difference
+from mrirecon.evaluation.stored.scored import read_scores
 from mrirecon.files import Kind, found_kind, mark, stamped
 
 CONFIG = "sampling: {_target_: a.Lines, seed: 0}\nsensitivity: {_target_: b.Maps, crop: 0.8}\n"

@@ -10,12 +10,18 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 from mrirecon import cli
 from mrirecon.errors import RawDataError, ShapeError
-from mrirecon.evaluation.observed import Observed, error_in_background
-from mrirecon.evaluation.orientation import misplaced
-from mrirecon.evaluation.protocol import Protocol, fitted_factor, region, score
-from mrirecon.evaluation.report import report_json, scores_csv, summarize, summary_csv, table
+from mrirecon.evaluation.scores.observed import Observed, error_in_background
+from mrirecon.evaluation.scores.orientation import misplaced
+from mrirecon.evaluation.scores.protocol import Protocol, fitted_factor, region, score
+from mrirecon.evaluation.scores.volumes import read_volume, volume_files
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
-from mrirecon.evaluation.volumes import read_volume, volume_files
+from mrirecon.evaluation.tables.summaries import (
+    report_json,
+    scores_csv,
+    summarize,
+    summary_csv,
+    table,
+)
 from mrirecon.image import complex_image
 from mrirecon.training.validation_scores import VolumeScores
 from mrirecon.types import Sample

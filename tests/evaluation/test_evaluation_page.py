@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 
 from mrirecon import cli
-from mrirecon.evaluation.evaluated import Evaluated
-from mrirecon.evaluation.leading import best_first, leading_metric
-from mrirecon.evaluation.making_rows import making_rows
-from mrirecon.evaluation.makings import Makings
-from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.origin import Origin
-from mrirecon.evaluation.page import as_page
-from mrirecon.evaluation.page_pictures import MOST_METHODS, Pick, agreement_picture, picks
-from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.summary_markup import latex, markdown
+from mrirecon.evaluation.origins.making_rows import making_rows
+from mrirecon.evaluation.origins.makings import Makings
+from mrirecon.evaluation.origins.origin import Origin
+from mrirecon.evaluation.page.page_pictures import MOST_METHODS, Pick, agreement_picture, picks
+from mrirecon.evaluation.page.report_page import as_page
+from mrirecon.evaluation.scores.observed import Observed
+from mrirecon.evaluation.scores.protocol import Protocol, Score
+from mrirecon.evaluation.tables.evaluated import Evaluated
+from mrirecon.evaluation.tables.leading import best_first, leading_metric
+from mrirecon.evaluation.tables.summary_markup import latex, markdown
 from mrirecon.figures import Panel, closeup, structure_maps
 from mrirecon.figures.closeup import largest_error
 from mrirecon.files import Kind, found_kind

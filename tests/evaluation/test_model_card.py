@@ -14,10 +14,10 @@ from mrirecon import cli
 from mrirecon.defaults import default_of
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.model_card import NOT_CLINICAL, read_description
-from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.report import report_json, summarize
-from mrirecon.evaluation.results import read_results
+from mrirecon.evaluation.scores.protocol import Protocol, Score
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
+from mrirecon.evaluation.stored.results import read_results
+from mrirecon.evaluation.tables.summaries import report_json, summarize
 from mrirecon.files import Kind, conf_folder, found_kind, mark, stamped
 from mrirecon.metrics import KNOWN
 from mrirecon.reconstructors import VarNet

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
-from mrirecon.evaluation.g_factor import sense_g_factor, sense_noise
-from mrirecon.evaluation.replicas import pseudo_replicas
+from mrirecon.evaluation.noise_maps.g_factor import sense_g_factor, sense_noise
+from mrirecon.evaluation.noise_maps.replicas import pseudo_replicas
 from mrirecon.operators import sense
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.classical.grappa import Grappa

@@ -14,9 +14,9 @@ from mrirecon.api import evaluate, named_protocol
 from mrirecon.choices import choices
 from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.evaluation import Protocol
-from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import score
-from mrirecon.evaluation.scoring import Case, Rules, score_cases
+from mrirecon.evaluation.scores.observed import Observed
+from mrirecon.evaluation.scores.protocol import score
+from mrirecon.evaluation.scores.scoring import Case, Rules, score_cases
 from mrirecon.files import conf_folder
 
 FASTMRI = {

@@ -12,11 +12,11 @@ import torch
 from mrirecon import cli
 from mrirecon.errors import ConfigError, RawDataError, ShapeError
 from mrirecon.evaluation import Protocol
-from mrirecon.evaluation.foreground import foreground
-from mrirecon.evaluation.label_map import read_label_map
-from mrirecon.evaluation.protocol import score
-from mrirecon.evaluation.regions import read_regions
-from mrirecon.evaluation.scoring import Case, Rules, score_cases
+from mrirecon.evaluation.regions.label_map import read_label_map
+from mrirecon.evaluation.regions.scored_apart import read_regions
+from mrirecon.evaluation.scores.foreground import foreground
+from mrirecon.evaluation.scores.protocol import score
+from mrirecon.evaluation.scores.scoring import Case, Rules, score_cases
 
 HEAD = "file,slice,study_level,x,y,width,height,label\n"
 SHAPE = (2, 30, 20)

@@ -10,9 +10,9 @@ import torch
 
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation import Protocol
-from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import score
-from mrirecon.evaluation.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.evaluation.scores.observed import Observed
+from mrirecon.evaluation.scores.protocol import score
+from mrirecon.evaluation.scores.scoring import Case, Rules, score_cases, workers_for
 from mrirecon.files import Kind, mark, stamped
 from mrirecon.metrics import KNOWN
 from mrirecon.metrics.own import OwnMetric

@@ -12,9 +12,9 @@ import torch
 import mrirecon as mr
 from mrirecon import cli
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.origin import MUST_AGREE, SHOULD_AGREE, disagreements, read_origin
-from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.standings import (
+from mrirecon.evaluation.origins.origin import MUST_AGREE, SHOULD_AGREE, disagreements, read_origin
+from mrirecon.evaluation.scores.protocol import Protocol, Score
+from mrirecon.evaluation.tables.standings import (
     equal_methods,
     per_patient,
     ranking_lines,

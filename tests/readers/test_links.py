@@ -10,7 +10,7 @@ import torch
 from mrirecon.data.folder import Folder
 from mrirecon.data.packing import pack
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.volumes import read_volume
+from mrirecon.evaluation.scores.volumes import read_volume
 from mrirecon.readers import open_scan
 from tests.readers.array_files import cmrxrecon, random, write_hdf5
 from tests.readers.fuzz_links import run

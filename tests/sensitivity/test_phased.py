@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mrirecon.evaluation.replicas import _with_fixed_calibration
+from mrirecon.evaluation.noise_maps.replicas import _with_fixed_calibration
 from mrirecon.fourier import ifft
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling.calibration import center_slice, centered_slice

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from mrirecon.evaluation.volumes import read_volume
+from mrirecon.evaluation.scores.volumes import read_volume
 from mrirecon.quality import CoilPictures, MeasuredMask, NoiseMaps, Quality, Residual
 from mrirecon.reconstruction import Provenance, Reconstruction
 from mrirecon.writers import write_hdf5, write_qc

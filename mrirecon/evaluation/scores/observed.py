@@ -8,9 +8,9 @@ from pathlib import Path
 
 import torch
 
-from mrirecon.evaluation.orientation import misplaced
-from mrirecon.evaluation.protocol import Protocol, compared, fitted_factor
-from mrirecon.evaluation.volumes import StoredVolume, read_volume
+from mrirecon.evaluation.scores.orientation import misplaced
+from mrirecon.evaluation.scores.protocol import Protocol, compared, fitted_factor
+from mrirecon.evaluation.scores.volumes import StoredVolume, read_volume
 from mrirecon.types import Volume
 
 Signature = tuple[float, float, float, float]

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.makings import stored_origins
-from mrirecon.evaluation.observed import REFERENCE, Signature, cautions
-from mrirecon.evaluation.origin import Origin
-from mrirecon.evaluation.protocol import Score
+from mrirecon.evaluation.origins.makings import stored_origins
+from mrirecon.evaluation.origins.origin import Origin
+from mrirecon.evaluation.scores.observed import REFERENCE, Signature, cautions
+from mrirecon.evaluation.scores.protocol import Score
 from mrirecon.files import REPORT, Kind, found_kind
 from mrirecon.metrics import KNOWN, METRICS, MetricInfo
 

@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from mrirecon.evaluation.pooled import Pooled
-from mrirecon.evaluation.report import aligned, without_infinity
-from mrirecon.evaluation.standings import LEGEND, too_few, unordered
-from mrirecon.evaluation.summary_markup import MEANS, as_markdown, markdown, row
-from mrirecon.evaluation.summary_table import SummaryTable, summary_tables
+from mrirecon.evaluation.stored.pooled import Pooled
+from mrirecon.evaluation.tables.standings import LEGEND, too_few, unordered
+from mrirecon.evaluation.tables.summaries import aligned, without_infinity
+from mrirecon.evaluation.tables.summary_markup import MEANS, as_markdown, markdown, row
+from mrirecon.evaluation.tables.summary_table import SummaryTable, summary_tables
 from mrirecon.files import Kind, mark, stamped
 
 DIFFERENCES = (

@@ -11,10 +11,10 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from mrirecon.errors import ConfigError, MriReconError, RawDataError, ShapeError
-from mrirecon.evaluation.foreground import foreground
-from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import Protocol, Score, compared, region, values
-from mrirecon.evaluation.regions import Regions
+from mrirecon.evaluation.regions.scored_apart import Regions
+from mrirecon.evaluation.scores.foreground import foreground
+from mrirecon.evaluation.scores.observed import Observed
+from mrirecon.evaluation.scores.protocol import Protocol, Score, compared, region, values
 from mrirecon.interruption import left_to_the_parent
 from mrirecon.simulation.threads import single_thread
 

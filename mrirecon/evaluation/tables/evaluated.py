@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mrirecon.evaluation.leading import best_first, leading_metric, methods_in_order
-from mrirecon.evaluation.makings import Makings
-from mrirecon.evaluation.observed import Observed
-from mrirecon.evaluation.protocol import Protocol, Score
-from mrirecon.evaluation.report import Summary, summarize
-from mrirecon.evaluation.standings import Standing, equal_methods, standings
-from mrirecon.evaluation.summary_table import SummaryTable, summary_tables
+from mrirecon.evaluation.origins.makings import Makings
+from mrirecon.evaluation.scores.observed import Observed
+from mrirecon.evaluation.scores.protocol import Protocol, Score
+from mrirecon.evaluation.tables.leading import best_first, leading_metric, methods_in_order
+from mrirecon.evaluation.tables.standings import Standing, equal_methods, standings
+from mrirecon.evaluation.tables.summaries import Summary, summarize
+from mrirecon.evaluation.tables.summary_table import SummaryTable, summary_tables
 
 
 @dataclass(frozen=True)

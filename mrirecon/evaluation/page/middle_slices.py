@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mrirecon.evaluation.protocol import Score, compared, region
-from mrirecon.evaluation.scoring import Case, Rules
-from mrirecon.evaluation.volumes import read_volume
+from mrirecon.evaluation.scores.protocol import Score, compared, region
+from mrirecon.evaluation.scores.scoring import Case, Rules
+from mrirecon.evaluation.scores.volumes import read_volume
 from mrirecon.figures import Panel
 from mrirecon.metrics import MetricInfo
 

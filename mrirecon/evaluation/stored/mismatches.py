@@ -5,8 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mrirecon.errors import ConfigError
-from mrirecon.evaluation.observed import Signature
-from mrirecon.evaluation.origin import (
+from mrirecon.evaluation.origins.origin import (
     MUST_AGREE,
     SHOULD_AGREE,
     Origin,
@@ -14,7 +13,8 @@ from mrirecon.evaluation.origin import (
     known,
     shown_apart,
 )
-from mrirecon.evaluation.scored import SETTINGS, Scored
+from mrirecon.evaluation.scores.observed import Signature
+from mrirecon.evaluation.stored.scored import SETTINGS, Scored
 
 SAME_REFERENCE = 1e-5
 """Relative difference of references that rounding may cause."""

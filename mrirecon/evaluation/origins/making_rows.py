@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from mrirecon.evaluation.makings import Makings, common
-from mrirecon.evaluation.origin import UNKNOWN, Origin
+from mrirecon.evaluation.origins.makings import Makings, common
+from mrirecon.evaluation.origins.origin import UNKNOWN, Origin
 
 TITLES = (
     ("method", "reconstruction"), ("combination", "coil combination"), ("checkpoint", "weights"),

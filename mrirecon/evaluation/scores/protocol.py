@@ -12,7 +12,7 @@ from torch import Tensor
 
 from mrirecon.arguments import check_not_negative
 from mrirecon.errors import RawDataError, ShapeError
-from mrirecon.evaluation.foreground import foreground
+from mrirecon.evaluation.scores.foreground import foreground
 from mrirecon.metrics import METRICS, Metric, MetricInfo
 
 Image = Float32[Tensor, "slice h w"]
@@ -45,7 +45,7 @@ class Protocol:
             reference: ``never``, ``always``, or ``frames``, where a file has several slices and
             several frames. :func:`score` and :func:`values` know no frames; see :meth:`of_stack`.
         foreground: Whether only voxels of the object count, as
-            :func:`~mrirecon.evaluation.foreground.foreground` finds it in the reference.
+            :func:`~mrirecon.evaluation.scores.foreground.foreground` finds it in the reference.
         metrics: Metrics by name.
     """
 

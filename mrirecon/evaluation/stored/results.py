@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from mrirecon.errors import RawDataError
-from mrirecon.evaluation.leading import best_first, leading_metric
-from mrirecon.evaluation.scored import refuse_changed, stored_infos
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
+from mrirecon.evaluation.stored.scored import refuse_changed, stored_infos
+from mrirecon.evaluation.tables.leading import best_first, leading_metric
 from mrirecon.metrics import KNOWN, MetricInfo
 
 MEASURES = ("combined", "RSS")

@@ -8,9 +8,9 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 
-from mrirecon.evaluation.protocol import Score
-from mrirecon.evaluation.standings import per_patient
+from mrirecon.evaluation.scores.protocol import Score
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
+from mrirecon.evaluation.tables.standings import per_patient
 from mrirecon.metrics import MetricInfo
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mrirecon.evaluation.leading import methods_in_order
-from mrirecon.evaluation.report import Summary
-from mrirecon.evaluation.standings import Standing
+from mrirecon.evaluation.tables.leading import methods_in_order
+from mrirecon.evaluation.tables.standings import Standing
+from mrirecon.evaluation.tables.summaries import Summary
 from mrirecon.metrics import MetricInfo
 
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
-from mrirecon.evaluation.evaluated import Evaluated
-from mrirecon.evaluation.making_rows import making_rows
-from mrirecon.evaluation.standings import Standing, too_few, unordered
-from mrirecon.evaluation.summary_markup import heading, legend
-from mrirecon.evaluation.summary_table import Entry, SummaryTable
+from mrirecon.evaluation.origins.making_rows import making_rows
+from mrirecon.evaluation.tables.evaluated import Evaluated
+from mrirecon.evaluation.tables.standings import Standing, too_few, unordered
+from mrirecon.evaluation.tables.summary_markup import heading, legend
+from mrirecon.evaluation.tables.summary_table import Entry, SummaryTable
 from mrirecon.files import Kind
 from mrirecon.metrics import MetricInfo
 from mrirecon.pages import Text, document, grid, html, section, table, wide

@@ -7,7 +7,7 @@ from itertools import combinations
 
 import numpy as np
 
-from mrirecon.evaluation.protocol import Score
+from mrirecon.evaluation.scores.protocol import Score
 from mrirecon.evaluation.statistics.paired import SIGNIFICANT, smallest_p
 from mrirecon.evaluation.statistics.ranking import Comparison, Ranking, ranking
 from mrirecon.metrics import MetricInfo

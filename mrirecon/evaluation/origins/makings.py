@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from mrirecon.errors import ConfigError
-from mrirecon.evaluation.origin import (
+from mrirecon.evaluation.origins.origin import (
     MAY_VARY,
     MUST_AGREE,
     SHOULD_AGREE,
@@ -15,7 +15,7 @@ from mrirecon.evaluation.origin import (
     disagreements,
     read_origin,
 )
-from mrirecon.evaluation.scoring import Case
+from mrirecon.evaluation.scores.scoring import Case
 from mrirecon.privacy import patient_pseudonym
 
 SEVERAL = "different ones"

@@ -109,7 +109,7 @@ def _group(spread: Complex128[Tensor, "h w"], shape: tuple[int, int]) -> Int64[n
         if len(group) > LARGEST:
             raise ConfigError(
                 f"the pattern couples more than {LARGEST} pixels, so its noise has no cheap exact "
-                "formula; use pseudo-replicas (mrirecon.evaluation.replicas)"
+                "formula; use pseudo-replicas (mrirecon.evaluation.noise_maps.replicas)"
             )
     return group
 

@@ -10,8 +10,8 @@ from jaxtyping import Bool, Float64
 from torch import Tensor
 
 from mrirecon.errors import ConfigError, RawDataError
-from mrirecon.evaluation.boxes import Box, read_boxes
-from mrirecon.evaluation.label_map import Shape, read_label_map
+from mrirecon.evaluation.regions.boxes import Box, read_boxes
+from mrirecon.evaluation.regions.label_map import Shape, read_label_map
 
 Where = Bool[Tensor, "slice y x"]
 MAPS = (".nii.gz", ".nii")

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from mrirecon.evaluation.standings import Standing
+from mrirecon.evaluation.tables.standings import Standing
 from mrirecon.metrics import MetricInfo
 
 FIRST = "ssim"

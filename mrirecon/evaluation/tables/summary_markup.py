@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from mrirecon.evaluation.standings import LEGEND
-from mrirecon.evaluation.summary_table import Entry, SummaryTable
+from mrirecon.evaluation.tables.standings import LEGEND
+from mrirecon.evaluation.tables.summary_table import Entry, SummaryTable
 from mrirecon.metrics import MetricInfo
 
 MEANS = "Mean over volumes [95 % interval of the mean over patients, bootstrap]"

@@ -5,11 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mrirecon.errors import ConfigError
-from mrirecon.evaluation.mismatches import mismatches, refuse
-from mrirecon.evaluation.protocol import Score
-from mrirecon.evaluation.report import Summary, summarize
-from mrirecon.evaluation.scored import Scored
-from mrirecon.evaluation.standings import Standing, equal_methods, standings
+from mrirecon.evaluation.scores.protocol import Score
+from mrirecon.evaluation.stored.mismatches import mismatches, refuse
+from mrirecon.evaluation.stored.scored import Scored
+from mrirecon.evaluation.tables.standings import Standing, equal_methods, standings
+from mrirecon.evaluation.tables.summaries import Summary, summarize
 from mrirecon.files import REPORT, real_path
 from mrirecon.metrics import MetricInfo
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import torch
 
-from mrirecon.evaluation.evaluated import Evaluated
-from mrirecon.evaluation.middle_slices import MiddleSlices, middle_slices
-from mrirecon.evaluation.scoring import Case, Rules
-from mrirecon.evaluation.standings import per_patient
+from mrirecon.evaluation.page.middle_slices import MiddleSlices, middle_slices
+from mrirecon.evaluation.scores.scoring import Case, Rules
+from mrirecon.evaluation.tables.evaluated import Evaluated
+from mrirecon.evaluation.tables.standings import per_patient
 from mrirecon.figures import Boxes, Panel, agreement, bars, closeup, structure_maps
 from mrirecon.metrics.ring_correlation import PATCH, scan_rings, threshold
 from mrirecon.pages import Text, picture

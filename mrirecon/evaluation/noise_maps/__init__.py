@@ -1,0 +1,1 @@
+"""The noise and the g-factor that images should have."""

@@ -1,0 +1,1 @@
+"""How the images of each method were made, and from whom."""

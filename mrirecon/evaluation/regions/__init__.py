@@ -1,0 +1,1 @@
+"""Regions of volumes that are scored apart from the rest."""

@@ -1,0 +1,1 @@
+"""Protocols, and the scores of volumes by them."""

@@ -1,0 +1,1 @@
+"""Scores that were written before: read again, compared, and put into one table."""

@@ -1,0 +1,1 @@
+"""What all scores of an evaluation say about the methods, in tables."""
