@@ -212,6 +212,7 @@ def assessed(
         series=result.suffix,
         selection=selection,
         device=method.device,
+        reference=None if method.sampling is None else method.transform,
     )
     seconds = (*seconds, ("quality", time.perf_counter() - started))
     memory = peak_memory(method.device)

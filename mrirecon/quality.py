@@ -123,6 +123,41 @@ class Residual:
 
 
 @dataclass(frozen=True)
+class Part:
+    """An image, or an error, and what of it the data have not measured.
+
+    Attributes:
+        whole: Magnitude of the image or error.
+        unmeasured: Magnitude of its part in the null space of the encoding.
+        share: Part of the energy that was not measured.
+        name: Name of what was split, in words.
+    """
+
+    whole: Float32[np.ndarray, "y x"]
+    unmeasured: Float32[np.ndarray, "y x"]
+    share: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Added:
+    """What a method has added to the data.
+
+    Attributes:
+        image: Split of the image.
+        error: Split of the error; None without a fully sampled reference.
+        threshold: Power of the noise over that of the signal, above which a component of the image
+            counts as measured.
+        spacing: Distance of the pixels along both axes in mm.
+    """
+
+    image: Part
+    error: Part | None
+    threshold: float
+    spacing: Spacing = (1.0, 1.0)
+
+
+@dataclass(frozen=True)
 class Quality:
     """Measured on one plane, the middle one of a series, and on the run as a whole.
 
@@ -140,6 +175,7 @@ class Quality:
             are the same for every method, so that methods compare.
         own_residual: Residual of the image and the maps that the method itself has used; None when
             it has none, or its image has no phase.
+        added: What the method has added to the data, with the maps of record.
         missing: Names of what was not measured, each with the reason.
         seconds: Durations by what was done.
         memory: Peak memory in MB by where.
@@ -154,6 +190,7 @@ class Quality:
     correlation: Float64[np.ndarray, "coil coil"] | None = None
     residual: Residual | None = None
     own_residual: Residual | None = None
+    added: Added | None = None
     missing: tuple[tuple[str, str], ...] = ()
     seconds: tuple[tuple[str, float], ...] = ()
     memory: tuple[tuple[str, float], ...] = ()

@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -10,13 +11,14 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.assessment.noise_maps import Plane, is_linear, noise_maps
-from mrirecon.assessment.residuals import residuals
+from mrirecon.assessment.null_space import added
+from mrirecon.assessment.residuals import Record, record_of, residuals
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import slices_with_neighbors
-from mrirecon.quality import CoilPictures, MeasuredMask, Quality, Spacing
+from mrirecon.quality import Added, CoilPictures, MeasuredMask, Part, Quality, Spacing
 from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
@@ -36,6 +38,7 @@ def assess(
     series: str = "",
     selection: Selection | None = None,
     device: torch.device | None = None,
+    reference: Transform | None = None,
 ) -> Quality:
     """Look closely at the middle plane that was reconstructed of a series' first frame.
 
@@ -51,15 +54,17 @@ def assess(
         series: Suffix of the series.
         selection: Slices and frames that were reconstructed; None when all were.
         device: Torch device that computes; None takes the CPU.
+        reference: Preprocessing without the undersampling that ``transform`` does; None when that
+            takes nothing away.
     """
-    header = scan.header
+    header, device = scan.header, device or torch.device("cpu")
     part = chosen_planes(header, series, selection or Selection())
     first = part.frames[0] * header.slices
     begin = part.slices[0]
     reconstructor = reconstructor.eval()
     with torch.inference_mode():
         middle, raw = _judged(scan, part.slices, first, Neighbors.of(reconstructor))
-        sample = collate([transform(raw)]).to(device or torch.device("cpu"))
+        sample = collate([transform(raw)]).to(device)
         masks = [_mask(sample, header, middle)]
         if middle != begin:
             masks.insert(0, _mask(collate([transform(scan[first + begin])]), header, begin))
@@ -75,9 +80,16 @@ def assess(
         image = reconstructor(plane.sample)
         noise, reason = noise_maps(plane, reconstructor, image)
         missing = [("SNR and noise amplification", reason)] if noise is None else []
-        residual, own_residual, why = residuals(sample, plane, _phased(image, reconstructor, plane))
-        if residual is None:
+        image = _phased(image, reconstructor, plane)
+        record, why = record_of(sample, image)
+        residual, own_residual = residuals(plane, image, record)
+        parts = None
+        if record is None:
             missing.append(("data consistency with maps of record", why))
+        else:
+            parts, why = _added(plane, record, raw, reference)
+            if why and reference is not None:
+                missing.append(("measured and added part of the error", why))
         kspace = root_sum_of_squares(sample.kspace)[0].cpu().numpy()
     correlation = scan.noise_correlation()
     if correlation is None:
@@ -93,8 +105,30 @@ def assess(
         correlation=correlation,
         residual=residual,
         own_residual=own_residual,
+        added=parts,
         missing=tuple(missing),
     )
+
+
+def _added(
+    plane: Plane, record: Record, raw: Sample, reference: Transform | None
+) -> tuple[Added | None, str]:
+    """Split the image, and its error where the full data are there, and show the field of view."""
+    full = None
+    if reference is not None and raw.mask.all():
+        full = collate([reference(raw)]).to(plane.sample.kspace.device)
+    found, why = added(plane, record, full)
+    if found is None:
+        return None, why
+
+    def cut(part: Part) -> Part:
+        whole, rest = (
+            _view(torch.from_numpy(one), plane.header) for one in (part.whole, part.unmeasured)
+        )
+        return replace(part, whole=whole, unmeasured=rest)
+
+    error = None if found.error is None else cut(found.error)
+    return replace(found, image=cut(found.image), error=error, spacing=_spacing(plane.header)), why
 
 
 def _phased(image: Image, reconstructor: Reconstructor, plane: Plane) -> Image:

@@ -1,5 +1,7 @@
 """The misfit between an image and the data that it was made from, comparable among methods."""
 
+from dataclasses import dataclass
+
 import torch
 from jaxtyping import Complex64
 from torch import Tensor
@@ -12,10 +14,39 @@ from mrirecon.quality import Residual
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sensitivity import Espirit
 from mrirecon.sensitivity.base import calibration_extent
-from mrirecon.types import Maps, Sample
+from mrirecon.types import Image, Maps, Sample
 
 TURNS = 4
 """Corrections of the phase; each finds what the one before has smoothed away."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """What all methods are judged by, whatever sensitivities they have used themselves.
+
+    Attributes:
+        maps: Sensitivities of the same data.
+        name: Name of the sensitivities, in words.
+        image: Image of the method, with the phase that belongs to these sensitivities.
+    """
+
+    maps: Maps
+    name: str
+    image: Image
+
+
+def record_of(sample: Sample, image: Image) -> tuple[Record | None, str]:
+    """Return what an image is judged by, or why there is nothing.
+
+    Args:
+        sample: One slice, as read and prepared, as a batch of one.
+        image: Image that the method made of it.
+    """
+    try:
+        maps, name = maps_of_record(sample)
+    except MriReconError as error:
+        return None, str(error)
+    return Record(maps, name, aligned(image, sample, maps)), ""
 
 
 def maps_of_record(sample: Sample) -> tuple[Maps, str]:
@@ -30,29 +61,27 @@ def maps_of_record(sample: Sample) -> tuple[Maps, str]:
 
 
 def residuals(
-    sample: Sample, plane: Plane, image: Complex64[Tensor, "b h w"]
-) -> tuple[Residual | None, Residual | None, str]:
+    plane: Plane, image: Complex64[Tensor, "b h w"], record: Record | None
+) -> tuple[Residual | None, Residual | None]:
     """Compare measured k-space with what the image predicts.
 
     Args:
-        sample: One slice, as read and prepared.
-        plane: The same with the maps of the method.
+        plane: The plane with the maps of the method.
         image: Image that the method made of it.
+        record: What all methods are judged by.
 
     Returns:
-        The residual with the maps of record, with those of the method, and why one is missing.
+        The residual with the maps of record, and with those of the method.
     """
     own = None
     if plane.maps is not None and image.imag.any():
         own = _residual(plane, image, plane.maps, "the method's own maps")
-    try:
-        maps, name = maps_of_record(sample)
-    except MriReconError as error:
-        return None, own, str(error)
-    return _residual(plane, _aligned(image, sample, maps), maps, name), own, ""
+    if record is None:
+        return None, own
+    return _residual(plane, record.image, record.maps, record.name), own
 
 
-def _aligned(
+def aligned(
     image: Complex64[Tensor, "b h w"], sample: Sample, maps: Maps
 ) -> Complex64[Tensor, "b h w"]:
     """Turn the smooth phase of an image into that of the maps.
@@ -81,6 +110,11 @@ def _window(sample: Sample) -> Tensor:
     return sides[0].unsqueeze(-1) * sides[1].unsqueeze(-2)
 
 
+def noise_level(plane: Plane) -> float:
+    """Return the standard deviation of the noise per real component: known, or estimated."""
+    return plane.unit if plane.header.whitened else float(noise_std(plane.sample).max())
+
+
 def _residual(plane: Plane, image: Complex64[Tensor, "b h w"], maps: Maps, name: str) -> Residual:
     sample = plane.sample
     data, difference = sample.kspace, sense(maps, sample.mask)(image) - sample.kspace
@@ -88,8 +122,7 @@ def _residual(plane: Plane, image: Complex64[Tensor, "b h w"], maps: Maps, name:
         data, difference = (v * sample.weights.sqrt().unsqueeze(-3) for v in (data, difference))
     mask = sample.mask.expand(*data.shape[:-3], *data.shape[-2:])
     count = float(mask.sum()) * data.shape[-3]
-    known = plane.header.whitened
-    level = plane.unit if known else float(noise_std(sample).max())
+    known, level = plane.header.whitened, noise_level(plane)
     explained = 2 * level**2 * count
     energy, left = (float(v.abs().square().sum()) for v in (data, difference))
     return Residual(

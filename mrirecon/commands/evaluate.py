@@ -85,7 +85,7 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
     print(seen.definition(protocol))
     for line in ranking_lines(found.standings, protocol.infos):
         print(line)
-    if told := seen.unexplained():
+    for told in seen.judged():
         print(told)
     for warning in found.warnings:
         print(f"WARNING: {warning}", file=sys.stderr)

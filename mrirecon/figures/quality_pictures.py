@@ -1,5 +1,6 @@
 """Pictures of what was measured about a reconstruction."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, colorbar, style
-from mrirecon.quality import CoilPictures, MeasuredMask, NoiseMaps, Quality
+from mrirecon.quality import Added, CoilPictures, MeasuredMask, NoiseMaps, Quality
 
 ZOOM = 24
 """Samples shown to either side of the centre of k-space."""
@@ -130,6 +131,25 @@ def deviation_figure(noise: NoiseMaps) -> Figure:
     return figure
 
 
+def added_figure(added: Added) -> Figure:
+    """Show the part of an image that was not measured, and with a reference that of its error."""
+    top = float(np.percentile(added.image.whole, 99.5)) or 1.0
+    panels = [(added.image.unmeasured, "added to the data")]
+    if added.error is not None:
+        panels += [(added.error.whole, "error"), (added.error.unmeasured, "error, added part")]
+    shown = [100 * picture / top for picture, _ in panels]
+    high = max(float(np.percentile(shown, 99.5)), 1e-3)
+    aspect = added.spacing[0] / added.spacing[1]
+    with style():
+        figure, axes = _row([(aspect * one.shape[0], one.shape[1]) for one in shown])
+        drawn = None
+        for axis, picture, (_, title) in zip(axes, shown, panels, strict=True):
+            drawn = axis.imshow(picture, cmap="inferno", vmin=0, vmax=high, aspect=aspect)
+            axis.set_title(title, fontsize=8)
+        _bar(figure, drawn, axes, "% of the image's maximum")
+    return figure
+
+
 def log_magnitude(kspace: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     """Return the decadic logarithm relative to the maximum; what is zero is 10 below."""
     peak = float(kspace.max())
@@ -137,11 +157,11 @@ def log_magnitude(kspace: Float[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
     return np.log10(np.maximum(kspace, floor) / (peak or 1.0))
 
 
-def _bar(figure: Figure, drawn: Any, axis: Axes, label: str) -> None:
+def _bar(figure: Figure, drawn: Any, axis: Axes | list[Axes], label: str) -> None:
     figure.colorbar(drawn, ax=axis, fraction=0.05, pad=0.03, label=label)
 
 
-def _row(shapes: list[tuple[int, ...]]) -> tuple[Figure, list[Axes]]:
+def _row(shapes: Sequence[tuple[float, ...]]) -> tuple[Figure, list[Axes]]:
     """Pictures of equal height side by side, widths as their shapes want within limits."""
     widths = [min(1.8, max(0.75, shape[1] / shape[0])) for shape in shapes]
     figure = Figure(figsize=(HEIGHT * sum(widths) + 0.5 * len(widths), HEIGHT + 0.3))

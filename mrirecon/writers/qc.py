@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from mrirecon.figures import quality_pictures as draw
 from mrirecon.files import Kind
 from mrirecon.pages import Text, columns, document, picture, section, table, written
-from mrirecon.quality import LARGEST_MISFIT, Quality
+from mrirecon.quality import LARGEST_MISFIT, Added, Quality
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.facts import instruction, run_facts, scan_facts
 from mrirecon.writers.png import overview
@@ -40,6 +40,10 @@ def page(result: Reconstruction) -> Text:
     ]
     misfit = None if quality is None else quality.misfit
     facts = {} if misfit is None else {"misfit": f"{misfit:.6f}"}
+    if quality is not None and quality.added is not None:
+        facts["unmeasured"] = f"{quality.added.image.share:.6f}"
+        if quality.added.error is not None:
+            facts["unmeasured-error"] = f"{quality.added.error.share:.6f}"
     title = f"{name}: quality"
     return document(name, _subtitle(result), parts, Kind.PAGE, title=title, facts=facts)
 
@@ -103,6 +107,8 @@ def _key_numbers(quality: Quality) -> Text:
             numbers.append(("residual / data", f"{residual.relative:.1%}"))
         shown = "none" if residual.empty else f"{residual.misfit:.1%}"
         numbers.append((f"misfit, {residual.verdict}", shown))
+    if quality.added is not None:
+        numbers.append(("of the image's energy not measured", f"{quality.added.image.share:.1%}"))
     cells = "".join(f"<div><b>{value}</b><span>{label}</span></div>" for label, value in numbers)
     return Text(f'<section class="numbers">{cells}</section>')
 
@@ -150,11 +156,32 @@ def _measured(quality: Quality, volumetric: bool) -> list[Text]:
     return [
         section(Text(f"Sampling <small>{where}</small>"), sampling),
         section(Text(f"Coils <small>{where}</small>"), _pictures(*shown)),
+        *(
+            [section(Text(f"Measured and added <small>{where}</small>"), _added(quality.added))]
+            if quality.added
+            else []
+        ),
         section(
             Text(f"Noise <small>{where}</small>"),
             Text(_pictures(*noise) + _consistency(quality) + (left_out if missing else "")),
         ),
     ]
+
+
+def _added(added: Added) -> Text:
+    """The part of the image that the data have not told."""
+    text = (
+        f"Part of the image in the null space of the encoding, as far as noise lets anybody tell: "
+        f"{added.image.share:.1%} of the image's energy. The data say nothing about it: the method "
+        "has added it (with the maps of record; a component counts as measured where encoding "
+        f"passes more than {added.threshold:.1e} of its power, the noise's share of the object)."
+    )
+    if added.error is not None:
+        text += (
+            f" Of the error ({added.error.name}) {added.error.share:.0%} were not measured; the "
+            "rest is noise, or measured data that the method has not kept."
+        )
+    return _pictures((draw.added_figure(added), text))
 
 
 def _consistency(quality: Quality) -> str:

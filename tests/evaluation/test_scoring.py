@@ -30,7 +30,11 @@ def cases(tmp_path):
         for path, error in zip(paths, (0, 0.1, 0.2), strict=True):
             with h5py.File(path, "w") as file:
                 file["reconstruction"] = reference + error * rng.rand(2, 24, 20)
-            head = f'{mark(Kind.PAGE)}<meta name="misfit" content="{error:.6f}"><title>'
+            told = {"misfit": error, "unmeasured": 2 * error}
+            if error > 0.1:
+                told["unmeasured-error"] = 0.5
+            metas = "".join(f'<meta name="{k}" content="{v:.6f}">' for k, v in told.items())
+            head = f"{mark(Kind.PAGE)}{metas}<title>"
             page = path.with_name(f"{path.stem}_qc.html")
             page.write_bytes(stamped(head.encode(), Kind.PAGE))
         found.append(Case(f"v{number}", paths[0], {"a": paths[1], "b": paths[2]}))
@@ -59,9 +63,15 @@ def test_two_processes_give_the_same_in_the_same_order_and_name_what_is_broken(c
     facts = seen.facts(RULES.protocol)
     assert facts == two[0].seen.facts(RULES.protocol)
     assert facts["datasets"]["a"] == ["reconstruction"] and facts["matrices"] == [[24, 20]]
-    assert facts["misfits"] == {"a": pytest.approx(0.1), "b": pytest.approx(0.2)}
-    assert "neither by image, coil maps nor noise" in seen.unexplained()
-    assert seen.unexplained().endswith("looked at: a 10.0%, b 20.0%")
+    assert facts["quality"] == {
+        "misfit": {"a": pytest.approx(0.1), "b": pytest.approx(0.2)},
+        "unmeasured": {"a": pytest.approx(0.2), "b": pytest.approx(0.4)},
+        "unmeasured_error": {"b": pytest.approx(0.5)},
+    }
+    misfit, unmeasured, error = seen.judged()
+    assert "neither by image, coil maps nor noise" in misfit
+    assert misfit.endswith("looked at: a 10.0%, b 20.0%")
+    assert unmeasured.endswith("a 20.0%, b 40.0%") and error.endswith("looked at: b 50.0%")
 
 
 def test_threads_do_not_change_the_scores(cases):

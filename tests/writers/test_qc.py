@@ -150,8 +150,8 @@ def test_an_evaluation_reads_the_misfit_off_the_page_beside_the_images(
     result = replace(result, quality=quality(residual=residual))
     volume, written = tmp_path / "v.h5", tmp_path / "v_qc.html"
     write_hdf5(volume, result)
-    assert read_volume(volume).misfit is None
+    assert read_volume(volume).judged.misfit is None
     write_qc(written, result)
-    assert read_volume(volume).misfit == told
+    assert read_volume(volume).judged.misfit == told
     written.write_bytes(written.read_bytes().replace(b"First", b"Third"))
-    assert read_volume(volume).misfit is None
+    assert read_volume(volume).judged.misfit is None

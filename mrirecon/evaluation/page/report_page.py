@@ -58,7 +58,7 @@ def _counted(count: int, what: str) -> str:
 
 
 def _compared(evaluated: Evaluated) -> Text:
-    told = [evaluated.seen.definition(evaluated.protocol), evaluated.seen.unexplained()]
+    told = [evaluated.seen.definition(evaluated.protocol), *evaluated.seen.judged()]
     nameless = sum(not evaluated.makings.patients.get(name) for name in evaluated.volumes)
     if nameless:
         told.append(

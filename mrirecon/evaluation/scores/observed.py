@@ -22,6 +22,13 @@ REFERENCE = "reference"
 LARGEST_BACKGROUND = 0.25
 """Part of the squared error that may lie where an image was cut to zero before it is told."""
 
+TOLD = {
+    "misfit": "measured k-space that is explained neither by image, coil maps nor noise",
+    "unmeasured": "energy of the image that was not measured, but added by the method",
+    "unmeasured_error": "energy of the error that lies in what was not measured",
+}
+"""Numbers of quality pages, and what they mean."""
+
 
 class Observed:
     """What a run has read: from which data sets, of which sizes, in which units."""
@@ -33,7 +40,7 @@ class Observed:
         self._background: dict[str, list[float]] = defaultdict(list)
         self._identical: Counter[str] = Counter()
         self._misplaced: dict[str, Counter[str]] = defaultdict(Counter)
-        self._misfits: dict[str, list[float]] = defaultdict(list)
+        self._judged: dict[str, dict[str, list[float]]] = {name: defaultdict(list) for name in TOLD}
         self._references: dict[str, Signature] = {}
         self._regions: dict[str, dict[str, int]] = defaultdict(dict)
         self._unplaced = 0
@@ -42,8 +49,9 @@ class Observed:
         """Read a volume, and remember where it was found."""
         stored = read_volume(path, dataset)
         self._datasets[method][stored.dataset] += 1
-        if stored.misfit is not None and method != REFERENCE:
-            self._misfits[method].append(stored.misfit)
+        for name in TOLD if method != REFERENCE else ():
+            if (value := getattr(stored.judged, name)) is not None:
+                self._judged[name][method].append(value)
         return stored
 
     def add(self, other: "Observed") -> None:
@@ -60,7 +68,7 @@ class Observed:
                 counters[method].update(counter)
         for lists, further in (
             (self._factors, other._factors), (self._background, other._background),
-            (self._misfits, other._misfits),
+            *((self._judged[name], other._judged[name]) for name in TOLD),
         ):  # fmt: skip
             for method, numbers in further.items():
                 lists[method] += numbers
@@ -73,15 +81,21 @@ class Observed:
         """Remember how many voxels of a region were scored."""
         self._regions[name][label] = voxels
 
-    def unexplained(self) -> str:
-        """Tell what images leave unexplained of the measured k-space, where files tell it."""
-        parts = [f"{method} {statistics.fmean(m):.1%}" for method, m in self._misfits.items() if m]
-        if not parts:
-            return ""
-        return (
-            "measured k-space that is explained neither by image, coil maps nor noise, mean over "
-            f"the planes that were looked at: {', '.join(parts)}"
+    def judged(self) -> tuple[str, ...]:
+        """Tell what quality pages beside the files say, one sentence for each number."""
+        means = self._means()
+        return tuple(
+            f"{text}, mean over the planes that were looked at: "
+            + ", ".join(f"{method} {value:.1%}" for method, value in means[name].items())
+            for name, text in TOLD.items()
+            if means[name]
         )
+
+    def _means(self) -> dict[str, dict[str, float]]:
+        return {
+            name: {method: statistics.fmean(values) for method, values in own.items()}
+            for name, own in self._judged.items()
+        }
 
     def compare(
         self, name: str, images: dict[str, Volume], reference: Volume, protocol: Protocol
@@ -142,7 +156,7 @@ class Observed:
             "intensity_factors": {m: statistics.median(f) for m, f in self._factors.items()},
             "misplaced": {m: dict(found) for m, found in self._misplaced.items()},
             "identical": {m: number for m, number in self._identical.items() if number},
-            "misfits": {m: statistics.fmean(found) for m, found in self._misfits.items() if found},
+            "quality": self._means(),
             "error_in_background": {m: statistics.mean(b) for m, b in self._background.items()},
         }
 

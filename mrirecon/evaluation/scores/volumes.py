@@ -20,8 +20,23 @@ from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 from mrirecon.readers.naming import scan_name
 from mrirecon.types import Volume
 
-MISFIT = re.compile(r'<meta name="misfit" content="(\d+\.\d+)">')
-"""How a quality page tells it for programs."""
+TOLD = re.compile(r'<meta name="(misfit|unmeasured|unmeasured-error)" content="(\d+\.\d+)">')
+"""How a quality page tells numbers to programs."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the quality page beside a volume tells of the plane that it shows; None if it does not.
+
+    Attributes:
+        misfit: Part of the measured k-space that the image does not explain.
+        unmeasured: Part of the image's energy that was not measured.
+        unmeasured_error: Part of the energy of the image's error that was not measured.
+    """
+
+    misfit: float | None = None
+    unmeasured: float | None = None
+    unmeasured_error: float | None = None
 
 
 @dataclass(frozen=True)
@@ -34,15 +49,14 @@ class StoredVolume:
         dataset: Name of the data set.
         affine: Matrix from indices ``(x, y, slice)`` to RAS+ in mm, where the file tells it.
         frames: Number of frames that follow one another.
-        misfit: Part of the measured k-space that the image does not explain, of the plane that the
-            quality page beside the file shows; None without one.
+        judged: Numbers of the quality page beside the file.
     """
 
     values: Volume
     dataset: str
     affine: Float64[np.ndarray, "4 4"] | None = None
     frames: int = 1
-    misfit: float | None = None
+    judged: Judged = Judged()
 
 
 def volume_files(path: Path) -> dict[str, Path]:
@@ -122,21 +136,20 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
         name,
         affine.astype(np.float64) if affine.shape == (4, 4) else None,
         len(stored) if np.ndim(stored) == 4 else 1,
-        _misfit(path),
+        _judged(path),
     )
 
 
-def _misfit(path: Path) -> float | None:
-    """Return what an unchanged quality page beside a volume tells; None without one."""
+def _judged(path: Path) -> Judged:
+    """Return what an unchanged quality page beside a volume tells."""
     page = path.with_name(f"{path.stem}_qc.html")
     try:
         if not page.is_file() or found_kind(page) is not Kind.PAGE:
-            return None
+            return Judged()
         head = page.read_text(encoding="utf-8", errors="replace").partition("<title>")[0]
     except OSError:
-        return None
-    found = MISFIT.search(head)
-    return float(found[1]) if found else None
+        return Judged()
+    return Judged(**{name.replace("-", "_"): float(value) for name, value in TOLD.findall(head)})
 
 
 def _find(file: h5py.File, wanted: str | None) -> str | None:
