@@ -69,5 +69,6 @@ from .sensitivity import (
 )
 from .simulation.simulated_scan import SimulatedScan as SimulatedScan
 from .types import Sample as Sample
+from .uncertainty import Spread as Spread
 
 __version__: str

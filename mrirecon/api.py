@@ -1,7 +1,7 @@
 """The front door for Python: from a file or an array to images in one call."""
 
 import warnings
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from mrirecon.files import conf_folder
 from mrirecon.image_series import ImageSeries
 from mrirecon.loading import load_with_domain, packaged_weights
 from mrirecon.memory_scan import MemoryScan, SampleScan, as_kspace
-from mrirecon.pipeline import Method, Request, run
+from mrirecon.pipeline import Method, Request, ensemble_of, run
 from mrirecon.privacy import identified
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import series_of
@@ -32,20 +32,25 @@ from mrirecon.scan import Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
 from mrirecon.types import Sample
+from mrirecon.uncertainty import Spread
 from mrirecon.weights import weights_file
 
 Source = str | Path | Scan | Sample | np.ndarray | Tensor
 
 
 def load(
-    name: str | Path, trust: Collection[str] = (), *, fallback: str | Reconstructor | None = None
+    name: str | Path | Sequence[str | Path],
+    trust: Collection[str] = (),
+    *,
+    fallback: str | Reconstructor | None = None,
 ) -> Method:
     """Load a method by its name, classical or with weights of this package, or a checkpoint.
 
     Args:
         name: Choice of ``model=`` of ``mrirecon reconstruct``, such as ``"cg_sense"`` or ``"pnp"``;
             or the path of a checkpoint of ``mrirecon train`` or of public weights, or ``zoo:`` and
-            the name of weights that ``mrirecon models`` lists.
+            the name of weights that ``mrirecon models`` lists. A list of these is an ensemble:
+            the image is the mean of theirs.
         trust: Packages whose classes the checkpoint may name.
         fallback: Classical method for planes that are unlike what the weights have learned from,
             or a choice of ``fallback=`` of ``mrirecon reconstruct``, such as ``"l1_wavelet"``; None
@@ -56,6 +61,8 @@ def load(
             fit, a learned method is named without weights, or the weights do not tell what they
             have learned from and there is a fallback.
     """
+    if not isinstance(name, str | Path):
+        return ensemble_of([load(one, trust, fallback=fallback) for one in name])
     if not Path(name).is_file() and (config := composed("reconstruct", str(name))) is not None:
         return _named(str(name), config, fallback)
     name = weights_file(name)
@@ -110,6 +117,7 @@ def reconstruct(
     phase: bool = False,
     batch_size: int = 1,
     device: str | torch.device | None = None,
+    samples: int | Spread | None = None,
 ) -> ImageSeries:
     """Reconstruct a scan that holds one series of images.
 
@@ -128,6 +136,8 @@ def reconstruct(
         phase: Whether the images keep their phase.
         batch_size: Slices computed at once.
         device: Torch device that computes; None takes the CPU.
+        samples: Number of images of which ``mean`` and ``std`` of the result are made, or a
+            :class:`Spread` that says what makes them differ; None makes none.
 
     Raises:
         ConfigError: When the scan holds several series (echoes, sets, stacks): see
@@ -143,7 +153,7 @@ def reconstruct(
         )
     (series,) = reconstruct_series(
         scan, method, sampling=sampling, selection=selection, phase=phase, batch_size=batch_size,
-        device=device,
+        device=device, samples=samples,
     )  # fmt: skip
     return series
 
@@ -157,6 +167,7 @@ def reconstruct_series(
     phase: bool = False,
     batch_size: int = 1,
     device: str | torch.device | None = None,
+    samples: int | Spread | None = None,
 ) -> list[ImageSeries]:
     """Reconstruct all series of a scan; the arguments are those of :func:`reconstruct`."""
     if isinstance(method, str | Path):
@@ -169,7 +180,9 @@ def reconstruct_series(
         method, reconstructor=method.reconstructor.to(place), device=place,
         sampling=sampling or method.sampling,
     )  # fmt: skip
-    made = run(_scan(source), method, Request(selection or Selection(), phase, batch_size))
+    spread = Spread(samples) if isinstance(samples, int) else samples
+    request = Request(selection or Selection(), phase, batch_size, spread=spread)
+    made = run(_scan(source), method, request)
     for warning in made.warnings:
         warnings.warn(warning, stacklevel=2)
     return [ImageSeries(**vars(one)) for one in made.results]

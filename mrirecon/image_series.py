@@ -9,8 +9,8 @@ from jaxtyping import Float64
 from matplotlib.figure import Figure
 
 from mrirecon.errors import ConfigError
-from mrirecon.files import refuse_existing
-from mrirecon.reconstruction import Reconstruction
+from mrirecon.files import Kind, refuse_existing
+from mrirecon.reconstruction import Quantity, Reconstruction
 from mrirecon.writers import WRITERS
 from mrirecon.writers.png import overview
 
@@ -36,9 +36,30 @@ class ImageSeries(Reconstruction):
         return (volume[0] if len(volume) == 1 else volume).numpy()
 
     @property
+    def mean(self) -> np.ndarray | None:
+        """Mean of the magnitudes that ``samples=`` has made, as :attr:`array`; None without."""
+        return self._companion("mean")
+
+    @property
+    def std(self) -> np.ndarray | None:
+        """Standard deviation of these magnitudes; None without."""
+        return self._companion("std")
+
+    @property
+    def bounds(self) -> tuple[np.ndarray, np.ndarray] | None:
+        """Lower and upper bound of the magnitudes by a calibration; None without."""
+        lower, upper = self._companion("lower"), self._companion("upper")
+        return None if lower is None or upper is None else (lower, upper)
+
+    @property
     def affine(self) -> Float64[np.ndarray, "4 4"]:
         """From voxel ``(x, y, slice)`` to RAS mm; see :meth:`mrirecon.scan.ScanHeader.affine`."""
         return self.header.affine()
+
+    def _companion(self, quantity: Quantity) -> np.ndarray | None:
+        found = (one.volume for one in self.companions if one.quantity == quantity)
+        volume = next(found, None)
+        return None if volume is None else (volume[0] if len(volume) == 1 else volume).numpy()
 
     def __array__(self, dtype: np.dtype | None = None, copy: bool | None = None) -> np.ndarray:
         values = self.array if dtype is None else self.array.astype(dtype, copy=False)
@@ -79,11 +100,14 @@ class ImageSeries(Reconstruction):
         path.mkdir(parents=True, exist_ok=True)
         begin = Path(self.header.name).stem + self.suffix
         for name in formats:  # all or nothing
-            for ending, kind in WRITERS[name].files(self.complex_volume is not None).items():
+            for ending, kind in self._files(name).items():
                 refuse_existing(path / f"{begin}{ending}", overwrite, kind)
         for name in formats:
             WRITERS[name].write(path / f"{begin}{WRITERS[name].suffix}", self, overwrite=overwrite)
         return path
+
+    def _files(self, format_name: str) -> dict[str, Kind]:
+        return WRITERS[format_name].files(self.complex_volume is not None, self.quantities)
 
     def show(self) -> Figure:
         """Draw all slices, or an even choice of them, in one window of grey values."""

@@ -9,25 +9,34 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from mrirecon.adaptation import Adaptation
 from mrirecon.assessment import TimedScan, peak_memory
 from mrirecon.assessment.assess import assess
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import sampling_remarks, undersampled
-from mrirecon.errors import RawDataError
-from mrirecon.inference import reconstruct_complex, reconstruct_scan
+from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.privacy import Disclosure, patients, recorded
 from mrirecon.readers import FileScan
-from mrirecon.reconstruction import Provenance, Reconstruction, planes_of, split_series
+from mrirecon.reconstruction import (
+    Companion,
+    Provenance,
+    Quantity,
+    Reconstruction,
+    planes_of,
+    split_series,
+)
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
-from mrirecon.reconstructors.learned.guarded import unguarded, watched
-from mrirecon.sampled import ScanSampling
-from mrirecon.sampling import Coverage, SamplingPattern
-from mrirecon.scan import Scan
+from mrirecon.reconstructors.learned.guarded import unguarded
+from mrirecon.sampling import SamplingPattern
+from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.types import Sample, Transform
+from mrirecon.uncertainty.ensemble import Ensemble
+from mrirecon.uncertainty.imaging import Imaged, Imaging
+from mrirecon.uncertainty.spread import Spread
 
 Seconds = tuple[tuple[str, float], ...]
 EMPTY = "the image is zero everywhere; is the k-space empty?"
@@ -62,6 +71,8 @@ class Method:
         """Class of the reconstructor, what fills partial Fourier, and whether it is fitted."""
         inner = unguarded(self.reconstructor)
         name = type(inner).__name__
+        if isinstance(inner, Ensemble):
+            name = inner.label
         if isinstance(inner, PartialFourier):
             name = f"{type(inner.reconstructor).__name__} with {inner.label}"
         return f"{name} fitted to the scan" if self.adaptation else name
@@ -70,6 +81,33 @@ class Method:
     def prepare(self) -> Transform:
         """Undersampling, if there is any, and preprocessing."""
         return undersampled(self.transform, self.sampling)
+
+
+def ensemble_of(methods: Sequence[Method]) -> Method:
+    """Return one method whose image is the mean of those of several; of a single one itself.
+
+    Raises:
+        ConfigError: When they prepare scans differently, or want other neighbours or frames, or one
+            is fitted to each scan.
+    """
+    if not methods:
+        raise ConfigError("an ensemble needs at least one method, got none")
+    if len(methods) == 1:
+        return methods[0]
+    first = methods[0]
+    if any(one.adaptation for one in methods):
+        raise ConfigError("adaptation: fits one network to a scan; give it one checkpoint")
+    if any(repr(one.transform) != repr(first.transform) for one in methods):
+        told = " and ".join(dict.fromkeys(repr(one.transform) for one in methods))
+        raise ConfigError(
+            f"checkpoint: an ensemble shares its preprocessing, but these have {told}; give "
+            "checkpoints of one recipe, or reconstruct with each alone"
+        )
+    return replace(
+        first,
+        reconstructor=Ensemble([one.reconstructor for one in methods]),
+        checkpoint="\n".join(one.checkpoint for one in methods),
+    )
 
 
 @dataclass(frozen=True)
@@ -83,6 +121,7 @@ class Request:
         disclosure: Choice of what the images tell about where they come from.
         command: The command line, as far as it may be told.
         progress: Whether to show progress bars.
+        spread: Several images whose mean and standard deviation are wanted, too; None for none.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -91,6 +130,7 @@ class Request:
     disclosure: Disclosure = Disclosure.PRIVATE
     command: str = ""
     progress: bool = False
+    spread: Spread | None = None
 
 
 @dataclass(frozen=True)
@@ -119,11 +159,13 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
 
     Raises:
         RawDataError: When the images are not finite.
+        ConfigError: When the method cannot be varied as the spread asks for.
     """
     started = time.perf_counter()
     request = request or Request()
     numbers = planes_of(scan.header, request.selection)
     raw = _with_signal(scan, numbers)
+    spread = request.spread and request.spread.of(method.reconstructor)
     remarks = (
         *sampling_remarks(method.prepare, raw),
         *method.reconstructor.remarks(collate([method.prepare(raw)])),
@@ -131,33 +173,19 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
     opened = time.perf_counter()
     method, adaptation = _adapted(scan, method, request.progress)
     ready = time.perf_counter()
-    timed, measured, sampled, prepare = TimedScan(scan), Coverage(), ScanSampling(), method.prepare
-
-    def counted(sample: Sample) -> Sample:
-        measured.add(sample)
-        sample = prepare(sample)
-        sampled.add(sample)
-        return sample
-
-    with watched(method.reconstructor) as doubts:
-        planes = (reconstruct_complex if request.phase else reconstruct_scan)(
-            timed,
-            method.reconstructor,
-            counted,
-            batch_size=request.batch_size,
-            device=method.device,
-            progress=request.progress,
-            planes=numbers,
-        )
+    timed = TimedScan(scan)
+    how = (request.phase, request.batch_size, method.device, request.progress)
+    imaging = Imaging(timed, method.reconstructor, method.prepare, numbers, *how)
+    found = imaging.imaged(spread)
     file = scan.path if isinstance(scan, FileScan) else Path(scan.header.name)
-    if not planes.isfinite().all():
+    if not found.finite:
         raise RawDataError(
             f"{file}: the reconstruction holds values that are not finite; nothing was written. "
             "Are the values of the k-space absurdly large?"
         )
-    spent, used = time.perf_counter() - ready - timed.seconds, sampled.sampling(raw)
+    spent = time.perf_counter() - ready - timed.seconds
+    used, doubts = imaging.sampled.sampling(raw), imaging.doubts
     person = patients([scan.header.subject]).keys()
-    seen = not person.isdisjoint(unguarded(method.reconstructor).patients)
     made = Provenance(
         source="",
         method=method.name,
@@ -171,15 +199,18 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         whitened=scan.header.whitened,
         seconds_per_plane=spent / len(numbers),
         memory=peak_memory(method.device)[-1][1],
-        seen=seen,
+        seen=not person.isdisjoint(unguarded(method.reconstructor).patients),
+        spread=spread.told(raw) if spread else "",
     )
+    notes = [*adaptation[:1], *remarks, *([SEEN] if made.seen else [])]
+    if made.spread:
+        notes.append(f"Mean and standard deviation are of {made.spread}.")
+    if method.sampling is not None and imaging.measured.acceleration > 1:
+        measured = imaging.measured.text()
+        notes.append(f"The scan itself has {measured}; sampling= takes away from that.")
     header, made = recorded(scan.header, raw, made, file, request.disclosure)
-    header = replace(
-        header, notes=(*header.notes, *remarks, *doubts, *filter(None, [sampled.coverage.note()]))
-    )
-    notes = [*adaptation[:1], *remarks, *([SEEN] if seen else [])]
-    if method.sampling is not None and measured.acceleration > 1:
-        notes.append(f"The scan itself has {measured.text()}; sampling= takes away from that.")
+    coverage = imaging.sampled.coverage.note()
+    header = replace(header, notes=(*header.notes, *remarks, *doubts, *filter(None, [coverage])))
     seconds = (
         ("opening", opened - started),
         *([("adaptation", ready - opened)] if adaptation else []),
@@ -187,13 +218,31 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         ("reconstruction", spent),
     )
     return Made(
-        split_series(planes, header, made, request.selection),
+        _split(found, header, made, request.selection),
         method,
         seconds,
         tuple(notes),
         used.told,
-        (*doubts, *(() if planes.any() else (EMPTY,))),
+        (*doubts, *(() if found.planes.any() else (EMPTY,))),
     )
+
+
+def _split(
+    found: Imaged, header: ScanHeader, made: Provenance, selection: Selection
+) -> list[Reconstruction]:
+    """Make series of the planes, each with what there is beside its image."""
+    series = split_series(found.planes, header, made, selection)
+    volumes: tuple[tuple[Quantity, Tensor | None], ...] = (
+        ("mean", found.mean), ("std", found.deviation)
+    )  # fmt: skip
+    for quantity, planes in volumes:
+        if planes is not None:
+            parts = split_series(planes, header, made, selection)
+            series = [
+                replace(one, companions=(*one.companions, Companion(quantity, part.volume)))
+                for one, part in zip(series, parts, strict=True)
+            ]
+    return series
 
 
 def assessed(

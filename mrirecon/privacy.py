@@ -32,6 +32,8 @@ _PLACES = (
     "dicom_template",
 )  # fmt: skip
 _SEPARATORS = re.compile(r"[/\\]")
+_EACH = re.compile(r"(?<= \(SHA-256 [0-9a-f]{16}\))\n")
+"""Between several files of weights, whose names may hold anything."""
 _PATIENT = re.compile(r"patient-[0-9a-f]{16}")
 
 
@@ -92,7 +94,9 @@ def disclosed(
     provenance = replace(
         _cleaned(provenance, secrets),
         source=clean(file.name),
-        checkpoint=clean(_SEPARATORS.split(provenance.checkpoint)[-1]),
+        checkpoint="\n".join(
+            clean(_SEPARATORS.split(one)[-1]) for one in _EACH.split(provenance.checkpoint)
+        ),
     )
     if header.subject and len(header.subject) >= SHORTEST:
         secrets[header.subject] = own

@@ -13,6 +13,7 @@ from mrirecon.scan import Geometry, ScanHeader, Vector
 from mrirecon.selection import Selection
 from mrirecon.types import Volume
 
+Quantity = Literal["magnitude", "phase", "mean", "std", "lower", "upper"]
 Series = Float32[Tensor, "frame slice y x"]
 ComplexSeries = Complex64[Tensor, "frame slice y x"]
 
@@ -40,6 +41,9 @@ class Provenance:
         memory: Peak memory in MB, of the GPU where it computed there, else of the process; 0 if
             unknown.
         seen: Whether the weights have learned from this very patient, as far as they tell.
+        spread: What mean and standard deviation are of, in words; empty when there are none.
+        calibration: What lower and upper bounds promise, and by which file; empty when there are
+            none.
     """
 
     source: str
@@ -57,6 +61,21 @@ class Provenance:
     seconds_per_plane: float = 0.0
     memory: float = 0.0
     seen: bool = False
+    spread: str = ""
+    calibration: str = ""
+
+
+@dataclass(frozen=True)
+class Companion:
+    """A volume with the voxels of an image, which tells how far the image can be relied on.
+
+    Attributes:
+        quantity: What its numbers are: a mean, a standard deviation or a bound.
+        volume: Numbers of every frame, in the units of the image's magnitude.
+    """
+
+    quantity: Quantity
+    volume: Series
 
 
 @dataclass(frozen=True)
@@ -73,7 +92,8 @@ class Reconstruction:
         quality: Quality that was measured, or None.
         complex_volume: The images with their phase, of which ``volume`` is the magnitude; None
             when only that was asked for.
-        quantity: What ``volume`` holds: magnitudes, or phases in radians.
+        quantity: What ``volume`` holds: magnitudes, phases in radians, or what a companion holds.
+        companions: Volumes beside the image that tell how uncertain its magnitudes are.
     """
 
     volume: Series
@@ -84,7 +104,25 @@ class Reconstruction:
     volumetric: bool = False
     quality: Quality | None = None
     complex_volume: ComplexSeries | None = None
-    quantity: Literal["magnitude", "phase"] = "magnitude"
+    quantity: Quantity = "magnitude"
+    companions: tuple[Companion, ...] = ()
+
+    @property
+    def quantities(self) -> tuple[Quantity, ...]:
+        """What there is beside the image."""
+        return tuple(one.quantity for one in self.companions)
+
+    @property
+    def meaning(self) -> str:
+        """What ``volume`` is beside an image, in words; empty for an image."""
+        if self.quantity in ("mean", "std"):
+            return self.provenance.spread
+        return self.provenance.calibration if self.quantity in ("lower", "upper") else ""
+
+    def apart(self) -> list["Reconstruction"]:
+        """Return the companions as reconstructions of their own."""
+        alone = replace(self, complex_volume=None, quality=None, companions=())
+        return [replace(alone, **vars(one)) for one in self.companions]
 
     def phase(self) -> "Reconstruction":
         """Return the phase images, in radians from -pi to pi.
@@ -95,8 +133,9 @@ class Reconstruction:
         if self.complex_volume is None:
             raise ValueError("only magnitudes were kept")
         return replace(
-            self, volume=self.complex_volume.angle(), complex_volume=None, quantity="phase"
-        )
+            self, volume=self.complex_volume.angle(), complex_volume=None, quantity="phase",
+            companions=(),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
+from mrirecon.added_noise import noise_like
 from mrirecon.inference import on_matrix
 from mrirecon.quality import NoiseMaps
 from mrirecon.reconstructors.base import Reconstructor
@@ -58,14 +59,10 @@ def noise_maps(
         name = type(reconstructor).__name__
         return None, f"noise does not pass linearly through {name}, so its image has no one SNR"
     sample, generator = plane.sample, torch.Generator().manual_seed(0)
-    amplitude = plane.unit * sample.mask
-    if sample.weights is not None:  # a readout that was averaged less often has more noise
-        amplitude = amplitude / sample.weights.clamp_min(1e-6).sqrt()
+    level = torch.full(sample.kspace.shape[:-3], plane.unit, device=image.device)
     replicas = []
     for _ in range(REPLICAS):
-        drawn = torch.randn(*sample.kspace.shape, 2, generator=generator).to(image.device)
-        noise = torch.view_as_complex(drawn) * amplitude.unsqueeze(-3)
-        noisy = sample.replace(kspace=sample.kspace + noise)
+        noisy = sample.replace(kspace=sample.kspace + noise_like(sample, level, generator))
         replicas.append(on_matrix(reconstructor, noisy, plane.header))
     spread = torch.stack(replicas)
     # a magnitude has the noise along the phase only, a complex image in two components

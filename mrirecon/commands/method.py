@@ -1,7 +1,7 @@
 """Builds what turns every file into a volume, from the configuration and the checkpoint."""
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from mrirecon.commands.base import overrides, refuse_idle
 from mrirecon.config import plain
 from mrirecon.errors import ConfigError
 from mrirecon.loading import check_size, load_weights, packaged_weights, public_recipe
-from mrirecon.pipeline import Method
+from mrirecon.pipeline import Method, ensemble_of
 from mrirecon.privacy import identified
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
@@ -100,6 +100,20 @@ def build_method(
         identified(checkpoint_path) if checkpoint_path else "",
         adaptation,
     )
+
+
+def build_methods(
+    config: DictConfig,
+    checkpoints: Sequence[str],
+    device: torch.device,
+    trust: Collection[str] = (),
+) -> Method:
+    """Build the method, or an ensemble of one for each checkpoint; see :func:`build_method`.
+
+    Raises:
+        ConfigError: When the members of an ensemble cannot work side by side.
+    """
+    return ensemble_of([build_method(config, one, device, trust) for one in checkpoints or (None,)])
 
 
 def find_device(name: str) -> torch.device:

@@ -10,7 +10,7 @@ from mrirecon.data.folder import files_of_scan
 from mrirecon.errors import ConfigError
 from mrirecon.files import Existing, Kind, Untouchable, refuse_existing
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction
+from mrirecon.reconstruction import Quantity, Reconstruction
 from mrirecon.writers import WRITERS, Writer, read_template
 
 SKIP_ADVICE = "; existing=skip keeps what is there and completes the rest"
@@ -29,6 +29,7 @@ class Outputs:
             all outputs go to ``folder`` itself.
         also_read: Other files that the run reads: a noise scan, weights.
         phase: Whether images are written with their phase, some under other names.
+        quantities: What is written beside each image to tell how uncertain it is.
 
     Raises:
         ConfigError: When inputs would write the same outputs.
@@ -45,9 +46,10 @@ class Outputs:
         source: Path | None = None,
         also_read: Iterable[str | Path | None] = (),
         phase: bool = False,
+        quantities: Sequence[Quantity] = (),
     ) -> None:
         self.folder, self.formats, self.existing = folder, tuple(formats), existing
-        self.source, self.phase = source, phase
+        self.source, self.phase, self.quantities = source, phase, tuple(quantities)
         self._writers: dict[str, Writer] = {name: WRITERS[name].write for name in formats}
         if dicom_template is not None:
             template = Path(dicom_template).expanduser()
@@ -88,7 +90,7 @@ class Outputs:
 
     def _files(self, file: Path, series: str, name: str) -> dict[Path, Kind]:
         begin = f"{stem(file, self.source)}{series}"
-        outputs = WRITERS[name].files(self.phase).items()
+        outputs = WRITERS[name].files(self.phase, self.quantities).items()
         return {self.folder / f"{begin}{suffix}": kind for suffix, kind in outputs}
 
     def _done(self, file: Path, series: str, name: str) -> bool:

@@ -5,14 +5,14 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
 from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
-from mrirecon.commands.method import GROUPS, build_method, find_device
+from mrirecon.commands.method import GROUPS, build_methods, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
 from mrirecon.commands.provenance import chosen_disclosure, told_command
@@ -23,13 +23,16 @@ from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
+from mrirecon.reconstruction import Quantity, Reconstruction, as_slices, chosen_series
 from mrirecon.selection import Selection
 from mrirecon.terminal import draws_bars
+from mrirecon.uncertainty import Spread
 from mrirecon.weights import weights_file
 from mrirecon.writers import WRITERS, send_mrd
 
 QUALITY = "qc"
+SPREAD: tuple[Quantity, ...] = ("mean", "std")
+"""What there is beside an image when samples= asks for several."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,10 @@ class Settings:
     input: str | list[str]
     output: str
     pattern: str
-    checkpoint: str | None
+    checkpoint: str | list[str] | None
+    samples: int | None
+    spread: Literal["ensemble", "replicas", "random"] | None
+    seed: int
     existing: str
     overwrite: bool
     device: str
@@ -63,8 +69,10 @@ class Settings:
             raise ValueError("dicom_template is given, but formats lacks dicom; add it")
         chosen_existing(self.existing, self.overwrite)
         chosen_disclosure(self.provenance)
-        if self.checkpoint:
-            object.__setattr__(self, "checkpoint", str(weights_file(self.checkpoint)))
+        given = [self.checkpoint] if isinstance(self.checkpoint, str) else self.checkpoint or []
+        object.__setattr__(self, "checkpoint", [str(weights_file(one)) for one in given if one])
+        if self.spread and self.samples is None and len(given) < 2:
+            raise ValueError(f"spread={self.spread} needs samples=NUMBER, of how many images")
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
         if self.image not in ("magnitude", "complex"):
@@ -73,6 +81,18 @@ class Settings:
                 "imaginary part come with image=complex: in HDF5 as complex numbers, in NIfTI and "
                 "DICOM as a phase image beside the magnitude"
             )
+
+    @property
+    def checkpoints(self) -> list[str]:
+        """The files of weights; several are an ensemble."""
+        return list(self.checkpoint or [])
+
+    @property
+    def wanted_spread(self) -> Spread | None:
+        """Of how many images mean and standard deviation are wanted; None without."""
+        several = len(self.checkpoints) > 1 and self.spread in (None, "ensemble")
+        samples = len(self.checkpoints) if several and self.samples is None else self.samples
+        return None if samples is None else Spread(samples, self.spread, self.seed)
 
     @property
     def phase(self) -> bool:
@@ -94,6 +114,7 @@ class Settings:
             disclosure,
             told_command(disclosure, file.name),
             progress=draws_bars(),
+            spread=self.wanted_spread,
         )
 
 
@@ -120,7 +141,8 @@ def _send_files(
     """Reconstruct one file into a stream of MRD images."""
     if len(files) > 1:
         raise ConfigError(f"output=- takes one raw file, but input has {len(files)}")
-    method = build_method(config, settings.checkpoint, find_device(settings.device), settings.trust)
+    device = find_device(settings.device)
+    method = build_methods(config, settings.checkpoints, device, settings.trust)
     scan = open_scan(files[0], build(config.reading, ReadOptions, "reading"))
     made = _announced(scan, method, settings)
     count = send_mrd(stream, made.results)
@@ -133,12 +155,12 @@ def _write_files(
     device, folder = find_device(settings.device), output_folder(settings.output)
     existing = chosen_existing(settings.existing, settings.overwrite)
     reading = build(config.reading, ReadOptions, "reading")
-    read = (settings.checkpoint, reading.noise)
+    read = (*settings.checkpoints, reading.noise)
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read,
-        phase=settings.phase,
+        phase=settings.phase, quantities=SPREAD if settings.wanted_spread else (),
     )  # fmt: skip
-    method = build_method(config, settings.checkpoint, device, settings.trust)
+    method = build_methods(config, settings.checkpoints, device, settings.trust)
     failures, incomplete, doubtful = Failures(), 0, 0
     for file in files:
         with failures.of(file):

@@ -3,13 +3,14 @@
 from mrirecon.figures.agreement import agreement
 from mrirecon.figures.closeup import closeup
 from mrirecon.figures.comparison import Boxes, Panel, bars, comparison
-from mrirecon.figures.montage import montage
+from mrirecon.figures.montage import GreyScale, montage
 from mrirecon.figures.saving import save_figure
 from mrirecon.figures.structure_maps import structure_maps
 from mrirecon.figures.style import top_of_grey
 
 __all__ = [
     "Boxes",
+    "GreyScale",
     "Panel",
     "agreement",
     "bars",

@@ -1,5 +1,7 @@
 """All slices of a volume at one glance, with the patient's directions."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
@@ -16,6 +18,26 @@ ROW = 7
 """Slices or frames across, when a picture has rows for frames and columns for slices."""
 
 
+@dataclass(frozen=True)
+class GreyScale:
+    """How numbers become colours.
+
+    Attributes:
+        label: Label of the colour bar.
+        colors: Name of a colour map of Matplotlib.
+        low: Number that is shown darkest; None takes the first percentile.
+        top: Number that is shown brightest; None finds one.
+    """
+
+    label: str = "signal (a.u.)"
+    colors: str = "gray"
+    low: float | None = None
+    top: float | None = None
+
+
+PLAIN = GreyScale()
+
+
 def montage(
     volume: Series,
     *,
@@ -23,6 +45,7 @@ def montage(
     voxel: tuple[float, float] = (1.0, 1.0),
     edges: Edges | None = None,
     limit: int = 36,
+    scale: GreyScale = PLAIN,
 ) -> Figure:
     """Show the slices of a volume side by side in one window.
 
@@ -36,6 +59,7 @@ def montage(
         edges: What the left, right, top and bottom edge of a slice is called, written on the
             first one.
         limit: Most pictures to show.
+        scale: Window and colours of the numbers.
     """
     frames, slices = volume.shape[:2]
     if frames > 1 and slices > 1:
@@ -48,7 +72,8 @@ def montage(
         across = int(np.ceil(np.sqrt(len(chosen))))
     down = -(-len(chosen) // across)
     aspect = voxel[0] / voxel[1]
-    low, high = float(np.percentile(volume, 1)), top_of_grey(volume)
+    high = top_of_grey(volume) if scale.top is None else scale.top
+    low = float(np.percentile(volume, 1)) if scale.low is None else scale.low
     with style():
         width = 4.5 if across == 1 else 2.4 if across <= 3 else 1.8
         height = width * aspect * volume.shape[2] / volume.shape[3]
@@ -60,7 +85,7 @@ def montage(
             axis.set_axis_off()
         for axis, (frame, index) in zip(axes.flat, chosen, strict=False):
             drawn = axis.imshow(
-                volume[frame, index], cmap="gray", vmin=min(low, 0.5 * high), vmax=high,
+                volume[frame, index], cmap=scale.colors, vmin=min(low, 0.5 * high), vmax=high,
                 aspect=aspect,
             )  # fmt: skip
             axis.set_title(_name(frame, frames, index, slices), fontsize=7, pad=2)
@@ -69,7 +94,7 @@ def montage(
         figure.suptitle(title, fontsize=9, x=across * width / size[0] / 2, y=1 - 0.1 / size[1])
         top = 1 - (HEAD + LINE) / size[1]
         figure.subplots_adjust(0.0, 0.0, across * width / size[0], top, 0.03, LINE / height)
-        colorbar(figure, drawn, axes, "signal (a.u.)")
+        colorbar(figure, drawn, axes, scale.label)
     return figure
 
 

@@ -29,6 +29,7 @@ class Reconstructor(nn.Module, ABC):
         weights: Name of the weights of this package that it began with; empty for none.
         patients: Pseudonyms of the patients that its weights have learned from, as far as these
             tell.
+        seed: Seed of the random choices that it makes; of no effect when it makes none.
     """
 
     joint: bool = False
@@ -36,6 +37,12 @@ class Reconstructor(nn.Module, ABC):
     context_along: Literal["slices", "frames"] = "slices"
     weights: str = ""
     patients: frozenset[str] = frozenset()
+    seed: int | None = None
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it makes random choices, which another seed changes."""
+        return False
 
     @abstractmethod
     def forward(self, sample: Sample) -> Image:

@@ -1,9 +1,10 @@
 """Volumes into files; each writer takes ``(path, reconstruction, overwrite=...)``."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
 from mrirecon.files import Kind
+from mrirecon.reconstruction import Quantity
 from mrirecon.writers.dicom import read_template, write_dicom
 from mrirecon.writers.hdf5 import write_hdf5
 from mrirecon.writers.mrd import send_mrd, write_mrd
@@ -23,15 +24,25 @@ class Format:
             writer is given, then those of what it writes beside it; each with its kind.
         write: Function that writes them.
         with_phase: What is written instead when the images have their phase.
+        companion: What is written for each companion of an image, where it has files of its own;
+            ``{}`` stands for its quantity.
     """
 
     outputs: dict[str, Kind]
     write: Writer
     with_phase: dict[str, Kind] | None = None
+    companion: dict[str, Kind] = field(default_factory=dict)
 
-    def files(self, phase: bool) -> dict[str, Kind]:
-        """Return what is written, of images with or without their phase."""
-        return self.with_phase if phase and self.with_phase else self.outputs
+    def files(self, phase: bool, quantities: Sequence[Quantity] = ()) -> dict[str, Kind]:
+        """Return what is written.
+
+        Args:
+            phase: Whether the images have their phase.
+            quantities: What their companions hold.
+        """
+        own = self.with_phase if phase and self.with_phase else self.outputs
+        beside = self.companion.items()
+        return own | {name.format(one): kind for one in quantities for name, kind in beside}
 
     @property
     def suffix(self) -> str:
@@ -49,14 +60,16 @@ WRITERS: dict[str, Format] = {
             for part in ("mag", "phase")
             for ending, kind in ((".nii.gz", Kind.NIFTI), (".json", Kind.SIDECAR))
         },
+        {"_{}.nii.gz": Kind.NIFTI, "_{}.json": Kind.SIDECAR},
     ),
     "dicom": Format(
         {"_dicom": Kind.DICOM},
         write_dicom,
         {"_dicom": Kind.DICOM, "_phase_dicom": Kind.DICOM},
+        {"_{}_dicom": Kind.DICOM},
     ),
     "mrd": Format({"_images.h5": Kind.MRD}, write_mrd),
-    "png": Format({".png": Kind.PICTURE}, write_png),
+    "png": Format({".png": Kind.PICTURE}, write_png, companion={"_{}.png": Kind.PICTURE}),
     "qc": Format({"_qc.html": Kind.PAGE}, write_qc),
 }
 

@@ -24,12 +24,11 @@ from mrirecon.errors import OutputError
 from mrirecon.files import Kind, atomic_folder, mark, refuse_existing, stamped
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.dicom_text import code_string, long_string, person_name
+from mrirecon.writers.quantities import NAMINGS
 from mrirecon.writers.scanner_coordinates import slice_place, slice_spacing
 from mrirecon.writers.sidecar import image_type
 
 LARGEST = 32767  # fits signed and unsigned 16-bit readers alike
-PHASE_SERIES = 1000
-"""Added to the number of a series for that of its phase."""
 IMPLEMENTATION = generate_uid(entropy_srcs=["mrirecon"])
 NOTICE = "Research reconstruction, not for diagnostic use"
 PATIENT_TAGS = (
@@ -49,7 +48,8 @@ def write_dicom(
     arbitrary axial stack and the image comment says so. All series that are made of one scan share
     study and frame of reference; other pixels, methods or templates give other series. The phase of
     complex images is a second series, in a folder ``<name>_phase_dicom``; ``RescaleSlope`` and
-    ``RescaleIntercept`` give radians.
+    ``RescaleIntercept`` give radians. Each companion of the image is a series, too, as in
+    ``<name>_std_dicom``, with a slope of its own.
 
     Args:
         path: Path of the folder.
@@ -63,10 +63,10 @@ def write_dicom(
     made = result.provenance
     if not made.fingerprint:  # what tells studies apart then
         result = replace(result, provenance=replace(made, fingerprint=_digest(result)))
-    parts = {path: result}
-    if result.complex_volume is not None:
-        beside = path.with_name(path.name.removesuffix("_dicom") + "_phase_dicom")
-        parts[beside] = result.phase()
+    name = path.name.removesuffix("_dicom")
+    others = [] if result.complex_volume is None else [result.phase()]
+    parts = {path: replace(result, companions=())}
+    parts |= {path.with_name(f"{name}_{o.quantity}_dicom"): o for o in [*others, *result.apart()]}
     for folder in parts:  # before the first is written
         refuse_existing(folder, overwrite, Kind.DICOM)
     tags = None if template is None else read_template(template)
@@ -142,18 +142,19 @@ def _series(result: Reconstruction, template: Dataset | None) -> Dataset:
     series.Manufacturer = long_string(header.vendor)
     if header.model:
         series.ManufacturerModelName = long_string(header.model)
-    phase = result.quantity == "phase"
-    series.SeriesNumber = result.number + (PHASE_SERIES if phase else 0)
+    naming = NAMINGS[result.quantity]
+    series.SeriesNumber = result.number + naming.series
     parts = (
         header.acquisition,
         "mrirecon",
-        "phase" if phase else "",
+        naming.words,
         *result.suffix.strip("_").split("_"),
     )
     series.SeriesDescription = long_string(" ".join(part for part in parts if part))
     series.ProtocolName = long_string(header.acquisition)
     series.SoftwareVersions = f"mrirecon {__version__}"
-    series.DerivationDescription = long_string(f"{NOTICE}. {result.provenance.command}", 1024)
+    derivation = (NOTICE, result.meaning, result.provenance.command)
+    series.DerivationDescription = long_string(". ".join(filter(None, derivation)), 1024)
     series.ImageComments = NOTICE + (
         "" if header.geometry else ". Position and orientation are unknown"
     )
@@ -174,7 +175,16 @@ def _identify(series: Dataset, result: Reconstruction, template: Dataset | None)
     series.StudyInstanceUID = generate_uid(entropy_srcs=[scan, "study"])
     series.FrameOfReferenceUID = generate_uid(entropy_srcs=[scan, "frame of reference"])
     series.update(template or Dataset())
-    told = [scan, pixels, result.suffix, made.method, made.command, made.config, *made.versions]
+    told = [
+        scan,
+        pixels,
+        result.suffix,
+        result.quantity,
+        made.method,
+        made.command,
+        made.config,
+        *made.versions,
+    ]
     told += [repr(result.header), repr(template)]
     series.SeriesInstanceUID = generate_uid(entropy_srcs=told)
 

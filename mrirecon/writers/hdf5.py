@@ -4,25 +4,28 @@ from dataclasses import asdict
 from pathlib import Path
 
 import h5py
+import numpy as np
+from torch import Tensor
 
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.reconstruction import Provenance, Reconstruction
+from mrirecon.writers.quantities import NAMINGS
 
 
 def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
     """Write ``reconstruction`` (slice, y, x) float32, as fastMRI's tools expect it.
 
-    Images with their phase are ``reconstruction_complex`` beside their magnitudes, complex64.
+    Images with their phase are ``reconstruction_complex`` beside their magnitudes, complex64. What
+    tells how uncertain these are lies beside them, too: ``mean``, ``standard_deviation``,
+    ``lower_bound`` and ``upper_bound``, with the attribute ``meaning``.
 
     With several frames it has a leading axis for them, and the attribute ``frames`` names them.
 
     Header facts that are known become attributes of the file (lengths in mm, times in ms); the
     group ``provenance`` tells how the volume was made.
     """
-    header, volume = result.header, result.volume.numpy()
-    if len(volume) == 1:
-        volume = volume[0]
+    header, volume = result.header, _stored(result.volume)
     facts = {
         "name": header.name,
         "format": header.format,
@@ -42,11 +45,19 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
     ):
         file["reconstruction"] = volume
         if result.complex_volume is not None:
-            images = result.complex_volume.numpy()
-            file["reconstruction_complex"] = images[0] if len(images) == 1 else images
+            file["reconstruction_complex"] = _stored(result.complex_volume)
+        for one in result.apart():
+            name = NAMINGS[one.quantity].dataset
+            file[name] = _stored(one.volume)
+            file[name].attrs["meaning"] = one.meaning
         file.attrs.update({name: value for name, value in facts.items() if value is not None})
         store_provenance(file, result.provenance)
         mark_hdf5(file, Kind.VOLUME)
+
+
+def _stored(volume: Tensor) -> np.ndarray:
+    """Return the images of one frame, or of several."""
+    return (volume[0] if len(volume) == 1 else volume).numpy()
 
 
 def store_provenance(file: h5py.File, provenance: Provenance) -> None:

@@ -24,6 +24,7 @@ from mrirecon.raw.mrd_images import (
     IMAGE_TYPE_MAGNITUDE,
 )
 from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.quantities import NAMINGS
 from mrirecon.writers.scanner_coordinates import slice_place
 
 
@@ -60,42 +61,50 @@ def mrd_images(result: Reconstruction) -> MrdImages:
     heads["version"], heads["channels"] = 1, 1
     heads["data_type"] = DATA_TYPE_COMPLEX if has_phase else DATA_TYPE_FLOAT
     heads["image_type"] = IMAGE_TYPE_COMPLEX if has_phase else IMAGE_TYPE_MAGNITUDE
-    heads["image_series_index"] = result.number
+    heads["image_series_index"] = result.number + NAMINGS[result.quantity].series
     heads["attribute_string_len"] = len(attributes.encode())
     data = volume.reshape(-1, 1, 1, rows, columns).swapaxes(-1, -2)
     return MrdImages(heads, data, attributes)
 
 
 def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
-    """Write ``dataset/image_0`` with its ``header``, ``data`` and ``attributes``."""
-    images = mrd_images(result)
+    """Write ``dataset/image_0`` with its ``header``, ``data`` and ``attributes``.
+
+    Companions of the image follow as ``image_1`` and so on, as series of their own.
+    """
     with (
         atomic(path, Kind.MRD, overwrite=overwrite) as temporary,
         created_hdf5(temporary) as file,
     ):
-        group = file.create_group("dataset/image_0")
-        stored = np.ascontiguousarray(images.data)
-        if np.iscomplexobj(stored):
-            stored = stored.view(COMPLEX)
-        # resizable, as the library's own, so that it can append
-        for name, values, dtype in (
-            ("header", images.heads, IMAGE_HEADER),
-            ("attributes", [images.attributes] * len(images.heads), h5py.string_dtype()),
-            ("data", stored, stored.dtype),
-        ):
-            shape = np.shape(values)
-            group.create_dataset(name, data=values, dtype=dtype, maxshape=(None, *shape[1:]))
+        for number, part in enumerate((result, *result.apart())):
+            _store(file.create_group(f"dataset/image_{number}"), mrd_images(part))
         mark_hdf5(file, Kind.MRD)
 
 
+def _store(group: h5py.Group, images: MrdImages) -> None:
+    stored = np.ascontiguousarray(images.data)
+    if np.iscomplexobj(stored):
+        stored = stored.view(COMPLEX)
+    # resizable, as the library's own, so that it can append
+    for name, values, dtype in (
+        ("header", images.heads, IMAGE_HEADER),
+        ("attributes", [images.attributes] * len(images.heads), h5py.string_dtype()),
+        ("data", stored, stored.dtype),
+    ):
+        shape = np.shape(values)
+        group.create_dataset(name, data=values, dtype=dtype, maxshape=(None, *shape[1:]))
+
+
 def send_mrd(stream: BinaryIO, results: Iterable[Reconstruction]) -> int:
-    """Send series as IMAGE messages of an ISMRMRD stream, and close it.
+    """Send series, each followed by its companions, as IMAGE messages of an ISMRMRD stream.
+
+    The stream is closed by its last message.
 
     Returns:
         The number of images.
     """
     count = 0
-    for result in results:
+    for result in (part for one in results for part in (one, *one.apart())):
         images = mrd_images(result)
         attributes = images.attributes.encode()
         for head, pixels in zip(images.heads, images.data, strict=True):
@@ -123,9 +132,11 @@ def _place(head: np.void, result: Reconstruction, index: int) -> None:
 def _attributes(result: Reconstruction) -> str:
     """Return the images' meta attributes as XML, under names in common use where there are some."""
     header, made = result.header, result.provenance
+    comments = ("Research reconstruction, not for diagnostic use", result.meaning)
     facts = {
         "DataRole": "Image",
-        "ImageComments": "Research reconstruction, not for diagnostic use",
+        "ImageComments": ". ".join(filter(None, comments)),
+        "Quantity": NAMINGS[result.quantity].words,
         "SequenceDescriptionAdditional": "mrirecon",
         "ImageProcessingHistory": f"mrirecon {__version__} {made.method}".strip(),
         "ProtocolName": header.acquisition,

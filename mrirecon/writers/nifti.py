@@ -9,6 +9,7 @@ import numpy as np
 
 from mrirecon.files import Kind, atomic, mark, refuse_existing, stamped
 from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.quantities import NAMINGS
 from mrirecon.writers.sidecar import write_sidecar
 
 
@@ -21,30 +22,31 @@ def write_nifti(path: Path, result: Reconstruction, *, overwrite: bool = False) 
     ``<name>.json``.
 
     Images with their phase become two files, as BIDS has it: ``<name>_part-mag.nii.gz`` and
-    ``<name>_part-phase.nii.gz``, in radians.
+    ``<name>_part-phase.nii.gz``, in radians. Each companion of the image is a file as well, such
+    as ``<name>_std.nii.gz``.
     """
-    if result.complex_volume is None:
-        _write_one(path, result, overwrite)
-        return
-    parts = {"mag": replace(result, complex_volume=None), "phase": result.phase()}
-    paths = {name: part_path(path, name) for name in parts}
-    for one in paths.values():  # before the first is written
+    magnitude = replace(result, complex_volume=None, companions=())
+    parts = {path: magnitude}
+    if result.complex_volume is not None:
+        parts = {
+            beside(path, "part-mag"): magnitude, beside(path, "part-phase"): result.phase()
+        }  # fmt: skip
+    parts |= {beside(path, one.quantity): one for one in result.apart()}
+    for one in parts:  # before the first is written
         refuse_existing(one, overwrite, Kind.NIFTI)
         refuse_existing(sidecar_path(one), overwrite, Kind.SIDECAR)
-    for name, part in parts.items():
-        _write_one(paths[name], part, overwrite)
+    for one, part in parts.items():
+        _write_one(one, part, overwrite)
 
 
-def part_path(path: Path, part: str) -> Path:
-    """Return where the magnitude (``mag``) or ``phase`` of complex images lies."""
+def beside(path: Path, what: str) -> Path:
+    """Return where a part of complex images (``part-mag``, ``part-phase``) or a companion lies."""
     end = ".nii.gz" if path.suffix == ".gz" else path.suffix
     name = path.name.removesuffix(end).removesuffix("_part-mag")
-    return path.with_name(f"{name}_part-{part}{end}")
+    return path.with_name(f"{name}_{what}{end}")
 
 
 def _write_one(path: Path, result: Reconstruction, overwrite: bool) -> None:
-    beside = sidecar_path(path)
-    refuse_existing(beside, overwrite, Kind.SIDECAR)
     data = np.ascontiguousarray(result.volume.numpy().transpose(3, 2, 1, 0))
     if data.shape[-1] == 1:
         data = data[..., 0]
@@ -56,12 +58,13 @@ def _write_one(path: Path, result: Reconstruction, overwrite: bool) -> None:
     if data.ndim == 4:  # the time between volumes; TR is that between excitations
         image.header["pixdim"][4] = result.header.sequence.frame_interval or 0
     image.header.set_xyzt_units("mm", "sec")
+    image.header["intent_name"] = NAMINGS[result.quantity].words[:15].encode()
     image.header["descrip"] = _text(f"{mark(Kind.NIFTI)}; {result.header.acquisition}")
     with atomic(path, Kind.NIFTI, overwrite=overwrite) as temporary:
         content = stamped(image.to_bytes(), Kind.NIFTI)
         packed = path.suffix == ".gz"
         temporary.write_bytes(gzip.compress(content, 1, mtime=0) if packed else content)
-    write_sidecar(beside, result, overwrite=overwrite)
+    write_sidecar(sidecar_path(path), result, overwrite=overwrite)
 
 
 def sidecar_path(path: Path) -> Path:

@@ -7,14 +7,15 @@ from typing import Any
 from mrirecon import __version__
 from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.reconstruction import Reconstruction
+from mrirecon.writers.quantities import NAMINGS
 from mrirecon.writers.scanner_coordinates import slice_spacing
 
 UNKNOWN = (None, "")
 
 
 def image_type(result: Reconstruction) -> tuple[str, ...]:
-    """Return DICOM's four values for a magnitude or phase image that is no scanner's own."""
-    return ("DERIVED", "PRIMARY", "P" if result.quantity == "phase" else "M", "NONE")
+    """Return DICOM's four values for an image that is no scanner's own."""
+    return ("DERIVED", "PRIMARY", *NAMINGS[result.quantity].contrast)
 
 
 def write_sidecar(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
@@ -62,6 +63,8 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
     own = {
         "Output": mark(Kind.SIDECAR),  # stands first, where it is looked for
         "Notice": "Research reconstruction, not for diagnostic use",
+        "Quantity": NAMINGS[result.quantity].words,
+        "Meaning": result.meaning,
         "Method": made.method,
         "AchievedAcceleration": made.acceleration,
         "GeometryKnown": header.located,
@@ -72,6 +75,8 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "SourceFingerprint": made.fingerprint,
         "Checkpoint": made.checkpoint,
         "Adaptation": made.adaptation or None,
+        "Spread": made.spread,
+        "Calibration": made.calibration,
         "Command": made.command,
         "Commit": commit(made.versions),
         "Versions": made.versions,

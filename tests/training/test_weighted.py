@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.added_noise import noise_like
 from mrirecon.config import build
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
@@ -12,7 +13,6 @@ from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sampling import Curriculum, EquispacedLines, Gaussian2d, MixedPatterns, RandomLines
 from mrirecon.training.objectives.base import Objective
 from mrirecon.training.objectives.mask_partition import MaskPartition
-from mrirecon.training.objectives.noise_like import noise_like
 from mrirecon.training.objectives.perturbations import MoreNoise, RigidMotion
 from mrirecon.training.objectives.weighted_ssdu import RobustSsdu, WeightedSsdu
 from mrirecon.types import Sample

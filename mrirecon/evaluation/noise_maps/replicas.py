@@ -10,6 +10,7 @@ from jaxtyping import Float32
 from torch import Tensor
 from tqdm import trange
 
+from mrirecon.added_noise import noise_amplitude
 from mrirecon.errors import ShapeError
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling.calibration import centered_slice
@@ -79,9 +80,7 @@ def pseudo_replicas(
         raise ValueError(f"replicas must be at least 2, got {replicas}")
     reconstructor = reconstructor.eval()
     unit = _unit(sample)
-    amplitude = unit * sample.mask
-    if sample.weights is not None:  # a sample that was averaged less often has more noise
-        amplitude = amplitude * sample.weights.clamp_min(1e-6).rsqrt()
+    amplitude = noise_amplitude(sample, unit[..., 0, 0])
     if not calibrate:
         sample = _with_fixed_calibration(sample)
     image = reconstructor(sample)

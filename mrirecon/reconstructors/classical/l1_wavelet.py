@@ -44,6 +44,8 @@ class L1Wavelet(IterativeReconstructor):
         seed: Seed of the random shifts.
     """
 
+    seed: int
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,
@@ -69,6 +71,11 @@ class L1Wavelet(IterativeReconstructor):
         self.levels = levels
         self.cycle_spinning = cycle_spinning
         self.seed = seed
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it makes random choices, which another seed changes."""
+        return self.cycle_spinning
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image; the objective is that of the unshifted wavelets."""

@@ -41,6 +41,8 @@ class LocallyLowRank(IterativeReconstructor):
 
     joint = True
 
+    seed: int
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,
@@ -63,6 +65,11 @@ class LocallyLowRank(IterativeReconstructor):
         self.tolerance = tolerance
         self.shifting = shifting
         self.seed = seed
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it makes random choices, which another seed changes."""
+        return self.shifting
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the frames; ``iterations`` and ``converged`` are of all of them together."""

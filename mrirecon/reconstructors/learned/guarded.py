@@ -1,7 +1,7 @@
 """A learned method that says when a scan is unlike what it has learned from."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -125,13 +125,12 @@ def unguarded(reconstructor: Reconstructor) -> Reconstructor:
 def watched(reconstructor: Reconstructor) -> Iterator[list[str]]:
     """Yield a list that holds, after the context, what a method has to say about its planes."""
     told: list[str] = []
-    if not isinstance(reconstructor, Guarded):
+    guards = [module for module in reconstructor.modules() if isinstance(module, Guarded)]
+    with ExitStack() as stack:
+        watches = [stack.enter_context(one.watched()) for one in guards]
         yield told
-        return
-    with reconstructor.watched() as watch:
-        yield told
-    if watch.outside:
-        told.append(reconstructor.told(watch))
+    found = [one.told(seen) for one, seen in zip(guards, watches, strict=True) if seen.outside]
+    told += dict.fromkeys(found)
 
 
 def guarded(

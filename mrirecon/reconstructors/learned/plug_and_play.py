@@ -15,7 +15,7 @@ from mrirecon.reconstructors.parts.denoising import (
     error_level,
 )
 from mrirecon.reconstructors.parts.noise_schedule import PRIOR, falling_levels
-from mrirecon.reconstructors.parts.turns import turned, turned_back
+from mrirecon.reconstructors.parts.turns import WAYS, turned, turned_back
 from mrirecon.reconstructors.parts.unrolled import restore_scale
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
@@ -52,7 +52,8 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
     the data.
 
     Each iteration of the first two sees the image another way round (Terris et al., CVPR 2024), so
-    that no trace of the network grows from one to the next.
+    that no trace of the network grows from one to the next: one after the other, or in the random
+    order of a :attr:`seed` that was set.
 
     A ``trace`` records :math:`\tfrac12\|Ax - y\|^2`: there is no function that is minimized.
 
@@ -113,14 +114,14 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         if self.splitting == "red":
             levels = last[..., 0].expand_as(levels)
         weights = self.weight * (noise[..., 0] / levels).square()
-        x = data.warm_start()
+        x, ways = data.warm_start(), self._ways()
         u = torch.zeros_like(x)
         progress = Progress(x, TOLERANCE, AXES, data.value if trace else None)
         for k in range(self.iterations):
             if k:
                 u = u * (weights[..., k - 1] / weights[..., k])[..., None, None]
             level = levels[..., k].reshape(-1)
-            way = 0 if self.splitting == "red" else k
+            way = ways[k]
             seen = turned((x + u).reshape(-1, *x.shape[-2:]), way)
             z = turned_back(self.denoised(seen, level), way).reshape(x.shape)
             if self.splitting == "admm":
@@ -134,3 +135,20 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
         solution = progress.solution(x)
         image = restore_scale(x, data)
         return Solution(image, solution.iterations, solution.converged, solution.objective)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it makes random choices, which another seed changes."""
+        return self.splitting != "red"
+
+    def _ways(self) -> list[int]:
+        """Return which way round each iteration sees the image."""
+        if self.splitting == "red":
+            return [0] * self.iterations
+        if self.seed is None:
+            return list(range(self.iterations))
+        generator = torch.Generator().manual_seed(self.seed)
+        rounds = -(-self.iterations // WAYS)
+        return torch.cat(
+            [torch.randperm(WAYS, generator=generator) for _ in range(rounds)]
+        ).tolist()

@@ -10,6 +10,8 @@ from torch import Tensor
 Images = Complex64[Tensor, "*b h w"]
 SHIFTS = ((0, 0), (1, 1), (2, 3), (3, 6), (5, 2), (6, 5), (7, 4), (4, 7))
 """Pixels by which images are moved in turn: odd and even ones, as networks halve images."""
+WAYS = 8
+"""Ways of mirroring and transposing an image."""
 
 
 def moved(images: Images, number: int) -> Images:

@@ -8,9 +8,9 @@ import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor
 
+from mrirecon.added_noise import noise_like
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.training.objectives.measured_kspace import refuse_neighbors
-from mrirecon.training.objectives.noise_like import noise_like
 from mrirecon.types import Extent, Image, Sample
 
 

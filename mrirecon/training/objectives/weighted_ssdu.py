@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from mrirecon.added_noise import noise_like
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sampling import SamplingPattern
@@ -15,7 +16,6 @@ from mrirecon.training.objectives.measured_kspace import (
     refuse_neighbors,
     unseen,
 )
-from mrirecon.training.objectives.noise_like import noise_like
 from mrirecon.types import KSpace, Sample
 
 
