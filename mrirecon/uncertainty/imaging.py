@@ -25,7 +25,7 @@ class Imaged:
     Attributes:
         planes: Image of every plane, real or complex; of an ensemble the mean of its members'.
         mean: Mean of the magnitudes of several images; None when only one was wanted.
-        deviation: Their standard deviation; None as well.
+        deviation: Standard deviation of these; None as well.
     """
 
     planes: Tensor

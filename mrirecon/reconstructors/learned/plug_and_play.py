@@ -53,7 +53,7 @@ class PlugAndPlay(DenoisingReconstructor, IterativeReconstructor):
 
     Each iteration of the first two sees the image another way round (Terris et al., CVPR 2024), so
     that no trace of the network grows from one to the next: one after the other, or in the random
-    order of a :attr:`seed` that was set.
+    order of ``seed``, where one was set.
 
     A ``trace`` records :math:`\tfrac12\|Ax - y\|^2`: there is no function that is minimized.
 
