@@ -6,7 +6,7 @@ other conventions.
 """
 
 import torch
-from jaxtyping import Complex, Shaped
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
 Axes = tuple[int, ...]
@@ -38,6 +38,21 @@ def plain_fft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
 def plain_ifft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
     """Inverse and adjoint of :func:`plain_fft`."""
     return torch.fft.ifftn(x, dim=axes, norm="ortho")
+
+
+def displacement_phase(
+    y: Float[Tensor, "..."], x: Float[Tensor, "..."], shape: tuple[int, int]
+) -> Complex[Tensor, "..."]:
+    """Return what the k-space of a displaced object is multiplied by.
+
+    Args:
+        y: Displacement along ``h`` as a share of the field of view.
+        x: Displacement along ``w``, likewise.
+        shape: Size ``(h, w)`` of k-space.
+    """
+    ky, kx = (torch.arange(n, device=y.device) - n // 2 for n in shape)
+    angle = -2 * torch.pi * (ky[:, None] * y + kx * x)
+    return torch.polar(torch.ones_like(angle), angle)
 
 
 def origin_first(x: Shaped[Tensor, "..."], axes: Axes = (-2, -1)) -> Shaped[Tensor, "..."]:

@@ -55,7 +55,7 @@ LAYERS = [
     {"audit", "training", "inference", "inspection", "evaluation", "writers"},
     {"uncertainty", "config", "assessment", "adaptation", "image_series", "loading"},
     {"pipeline"},
-    {"api"},
+    {"api", "robustness"},
     {"commands"},
     {"cli"},
 ]
@@ -89,6 +89,16 @@ ROOMS = {
         {"spread"},
         {"imaging"},
         {"*"},
+    ],
+    "robustness": [
+        {"case", "rigid"},
+        {"shift"},
+        {"shifts", "worst_case"},
+        {"result"},
+        {"findings", "study"},
+        {"tables"},
+        {"pictures"},
+        {"page"},
     ],
     "training": [{"*"}, {"objectives"}, {"module"}, {"callbacks"}, {"sharding"}],
 }

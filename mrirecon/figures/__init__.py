@@ -3,6 +3,7 @@
 from mrirecon.figures.agreement import agreement
 from mrirecon.figures.closeup import closeup
 from mrirecon.figures.comparison import Boxes, Panel, bars, comparison
+from mrirecon.figures.level_curves import Curve, CurvePanel, level_curves
 from mrirecon.figures.montage import GreyScale, montage
 from mrirecon.figures.saving import save_figure
 from mrirecon.figures.structure_maps import structure_maps
@@ -10,12 +11,15 @@ from mrirecon.figures.style import top_of_grey
 
 __all__ = [
     "Boxes",
+    "Curve",
+    "CurvePanel",
     "GreyScale",
     "Panel",
     "agreement",
     "bars",
     "closeup",
     "comparison",
+    "level_curves",
     "montage",
     "save_figure",
     "structure_maps",

@@ -6,6 +6,7 @@ same kind, told by the mark that every writer leaves in its content (:mod:`mrire
 
 from mrirecon.files.marks import (
     REPORT,
+    STRESS_REPORT,
     Kind,
     found_kind,
     mark,
@@ -20,6 +21,7 @@ from mrirecon.files.writing import Existing, atomic, atomic_folder, refuse_exist
 
 __all__ = [
     "REPORT",
+    "STRESS_REPORT",
     "Existing",
     "Kind",
     "Untouchable",

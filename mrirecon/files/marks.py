@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 BEGIN = "mrirecon output:"
 BLANK = "0" * 8
 HDF5_ATTRIBUTE = "mrirecon_output"
-REPORT = "scores.json"
-"""Tells the checksums of the tables beside it."""
+REPORT, STRESS_REPORT = "scores.json", "stress.json"
+"""Either tells the checksums of the tables beside it."""
 _MARK = re.compile(rb"mrirecon output: ([A-Za-z0-9 ]+?) ([0-9a-f]{8})")
 _PNG_HEADER = 33
 """Bytes of a PNG before its second chunk."""
@@ -56,6 +56,7 @@ class Kind(StrEnum):
     CARD = "model card"
     AUDIT = "audit"
     COMPARISON = "comparison of scores"
+    STRESS = "stress test"
 
 
 def mark(kind: Kind, *, checked: bool = True) -> str:
@@ -183,11 +184,14 @@ def _structure(file: "h5py.File") -> str:
 def _table(path: Path) -> Kind | None:
     import json
 
-    report = path.with_name(REPORT)
-    if report.is_symlink() or found_kind(report) is not Kind.SCORES:
-        return None
-    told = json.loads(report.read_text("utf-8")).get("tables", {}).get(path.name)
-    return Kind.TABLE if told == _check(path.read_bytes()).decode() else None
+    check = _check(path.read_bytes()).decode()
+    for name, kind in ((REPORT, Kind.SCORES), (STRESS_REPORT, Kind.STRESS)):
+        report = path.with_name(name)
+        if report.is_symlink() or not report.is_file() or found_kind(report) is not kind:
+            continue
+        if json.loads(report.read_text("utf-8")).get("tables", {}).get(path.name) == check:
+            return Kind.TABLE
+    return None
 
 
 def _known(name: bytes) -> Kind | None:

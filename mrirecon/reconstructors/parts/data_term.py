@@ -97,5 +97,6 @@ class DataTerm:
 
 def soft_threshold(x: Tensor, threshold: float | Tensor) -> Tensor:
     """Shrink magnitudes by ``threshold``, and to zero below it."""
-    squares = torch.view_as_real(x).square().sum(-1).clamp_min(1e-30)  # abs() is much slower
+    squares = torch.view_as_real(x).square().sum(-1)  # abs() is much slower
+    squares = squares.clamp_min(1e-24)  # so that the gradient of the root is finite, too
     return x * (1 - threshold * squares.rsqrt()).clamp_min(0)

@@ -57,7 +57,7 @@ def balance(largest: float) -> float:
 def lengths(field: Tensor) -> Tensor:
     """The norm of the vector at each pixel; the axis -3 keeps size one."""
     squares = torch.view_as_real(field).square().sum((-4, -1)).unsqueeze(-3)
-    return squares.sqrt()
+    return squares.clamp_min(1e-30).sqrt()  # whose gradient is finite
 
 
 def field_weight(regularization: float, data: DataTerm) -> float | Tensor:

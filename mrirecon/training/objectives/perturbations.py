@@ -1,14 +1,14 @@
 """Perturbations that leave the anatomy of a scan what it is."""
 
-import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex64, Float
+from jaxtyping import Complex64
 from torch import Tensor
 
 from mrirecon.added_noise import noise_like
+from mrirecon.fourier import displacement_phase
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.training.objectives.measured_kspace import refuse_neighbors
 from mrirecon.types import Extent, Image, Sample
@@ -85,7 +85,7 @@ class RigidMotion(Perturbation):
         of_line = moved.gather(1, shot[..., None].expand(-1, -1, 2)) / torch.tensor(
             [h, w], device=device
         )
-        phase = _ramp(of_line[:, None, :, 0], of_line[:, None, :, 1], (h, w))
+        phase = displacement_phase(of_line[:, None, :, 0], of_line[:, None, :, 1], (h, w))
         return sample.replace(kspace=sample.kspace * phase.unsqueeze(1)), image
 
 
@@ -142,7 +142,7 @@ def shifted(sample: Sample, dy: int, dx: int) -> Sample:
 
     def moved(kspace: Complex64[Tensor, "*b coil hc wc"]) -> Complex64[Tensor, "*b coil hc wc"]:
         y, x = (torch.tensor(d / n, device=kspace.device) for d, n in ((dy, h), (dx, w)))
-        return kspace * _ramp(y, x, (kspace.shape[-2], kspace.shape[-1]))
+        return kspace * displacement_phase(y, x, (kspace.shape[-2], kspace.shape[-1]))
 
     return sample.replace(
         kspace=moved(sample.kspace),
@@ -151,15 +151,6 @@ def shifted(sample: Sample, dy: int, dx: int) -> Sample:
         target=None,
         neighbors=None if sample.neighbors is None else shifted(sample.neighbors, dy, dx),
     )
-
-
-def _ramp(
-    y: Float[Tensor, "..."], x: Float[Tensor, "..."], shape: tuple[int, int]
-) -> Complex64[Tensor, "..."]:
-    """Phase of a displacement, given as a share of the field of view along both axes."""
-    ky, kx = (torch.arange(n, device=y.device) - n // 2 for n in shape)
-    angle = -2 * math.pi * (ky[:, None] * y + kx * x)
-    return torch.polar(torch.ones_like(angle), angle)
 
 
 def _reverse(x: Tensor, axis: int) -> Tensor:

@@ -1,0 +1,14 @@
+from .shifts.acceleration import Acceleration as Acceleration
+from .shifts.anatomy import OtherAnatomy as OtherAnatomy
+from .shifts.coils import FewerCoils as FewerCoils
+from .shifts.contrast import OtherContrast as OtherContrast
+from .shifts.features import SmallFeatures as SmallFeatures
+from .shifts.field_of_view import SmallerFieldOfView as SmallerFieldOfView
+from .shifts.inhomogeneity import Inhomogeneity as Inhomogeneity
+from .shifts.mask_family import MaskFamily as MaskFamily
+from .shifts.matrix import SmallerMatrix as SmallerMatrix
+from .shifts.motion import ShotMotion as ShotMotion
+from .shifts.noise import AddedNoise as AddedNoise
+from .shifts.rotation import Rotation as Rotation
+from .shifts.spikes import Spikes as Spikes
+from .worst_case import WorstCase as WorstCase

@@ -1,0 +1,47 @@
+"""More noise than nominally."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import torch
+
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
+from mrirecon.robustness.case import Case, FullSlice
+from mrirecon.robustness.shift import Level, Shift, number
+from mrirecon.simulation.receiver_noise import white_noise
+
+
+@dataclass(frozen=True)
+class AddedNoise(Shift):
+    """Adds complex white noise to every measured sample of every coil.
+
+    Its level is that of whitened data, else estimated from k-space. Methods that read the level of
+    the noise in whitened data are told the new one.
+
+    Attributes:
+        levels: Standard deviations of what is added, in units of that of the noise in the data.
+    """
+
+    levels: Sequence[Level] = (1.0, 2.0, 4.0)
+    title: ClassVar[str] = "noise"
+    axis: ClassVar[str] = "added noise / noise of the scan"
+    about: ClassVar[str] = (
+        "White noise is added to all coils, in units of the standard deviation that is there; the "
+        "reference stays."
+    )
+
+    def _shifted(self, case: Case, level: Level, rng: np.random.Generator) -> Case:
+        factor = number(level, self.title, 0.0)
+
+        def noisy(one: FullSlice) -> FullSlice:
+            sample = one.sample
+            std = noise_std(sample)
+            shape = tuple(sample.kspace.shape)
+            added = factor * std * torch.from_numpy(white_noise(shape, rng))
+            kspace = torch.where(sample.mask.unsqueeze(-3), sample.kspace + added, 0)
+            total = None if sample.noise is None else std * (1 + factor**2) ** 0.5
+            return one.disturbed(kspace, noise=total)
+
+        return case.mapped(noisy)

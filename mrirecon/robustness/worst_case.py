@@ -1,0 +1,266 @@
+"""Perturbations of k-space that do most harm, as far as gradient ascent finds them."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from mrirecon.arguments import check_at_least
+from mrirecon.data.collate import collate
+from mrirecon.errors import ConfigError
+from mrirecon.inference import on_matrix
+from mrirecon.pipeline import Method
+from mrirecon.reconstructors.parts.estimated_noise import noise_std
+from mrirecon.robustness.case import Case, FullSlice
+from mrirecon.robustness.shift import number
+from mrirecon.types import KSpace, Sample, Volume
+
+Harm = Callable[[KSpace], Float32[Tensor, ""]]
+GRADIENT = "gradient"
+DIFFERENCES = "finite differences"
+PAIRS = 4
+"""Pairs of evaluations for one estimate of a gradient by simultaneous perturbation."""
+SMALL = 0.1
+"""Part of the allowed norm by which finite differences reach to either side."""
+CHECKED = 0.02
+"""Part of the norm of a step that tells whether a gradient holds."""
+FIRST = 1.0
+"""First step, as a part of the norm; a third of it after each one that does no more harm."""
+
+
+@dataclass(frozen=True)
+class Perturbed:
+    """A case with the perturbation that did most harm to a method.
+
+    Attributes:
+        worst: The case with it.
+        random: The case with a random perturbation of the same norm in every slice.
+        by: How it was found: ``gradient`` or ``finite differences``.
+        of_noise: Norm relative to that expected of the noise in the acquired samples, mean over
+            slices.
+        of_data: Norm relative to that of the acquired samples, likewise.
+    """
+
+    worst: Case
+    random: Case
+    by: str
+    of_noise: float
+    of_data: float
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    r"""Looks for the perturbation of acquired samples that makes the image worst.
+
+    .. math:: \max_\delta\ \big\| |R(y + M\delta)| - x \big\|^2
+              \quad\text{with}\quad \|M\delta\|_2 = \epsilon
+
+    by normalised gradient ascent, projected after each step (Madry et al., ICLR 2018; for
+    reconstruction Antun et al., PNAS 117:30088, 2020, and Genzel, Macdonald and März, IEEE Trans
+    Pattern Anal Mach Intell 45:1119, 2023). It starts from the random perturbation that it is
+    compared with and keeps the worst of all that it met, so it is never the less harmful one. Where
+    a method has no gradient, differences along random directions stand in for it (simultaneous
+    perturbation: Spall, IEEE Trans Autom Control 37:332, 1992), which find much less. Sensitivities
+    are estimated anew from the perturbed data; most estimators pass no gradient on.
+
+    Attributes:
+        levels: Norms of the perturbation.
+        unit: ``noise``, norms are in units of that expected of the noise in the acquired samples;
+            or ``data``, of the norm of the acquired samples themselves.
+        steps: Number of steps.
+    """
+
+    levels: Sequence[float] = (0.5, 1.0)
+    unit: Literal["noise", "data"] = "noise"
+    steps: int = 5
+    title: ClassVar[str] = "worst case"
+    about: ClassVar[str] = (
+        "The perturbation of the acquired samples of a given norm that makes the image worst, as "
+        "far as it is found; dotted, a random one of equal norm. The reference stays."
+    )
+
+    def __post_init__(self) -> None:
+        check_at_least(1, steps=self.steps)
+
+    @property
+    def axis(self) -> str:
+        """Words on the axis of the levels."""
+        return f"norm of the perturbation / norm of the {self.unit}"
+
+    def unsuited(self, method: Method) -> str:
+        """Say why a method cannot be attacked; empty when it can."""
+        reconstructor = method.reconstructor
+        if reconstructor.joint or reconstructor.context:
+            return "it reconstructs several planes together, which are not perturbed together"
+        return "it is fitted to each scan" if method.adaptation else ""
+
+    def __call__(self, case: Case, method: Method, level: float, seed: int = 0) -> Perturbed:
+        """Look for the worst perturbation of each slice.
+
+        Args:
+            case: Case as it is nominally.
+            method: Method that is attacked, with its sampling.
+            level: Norm in the chosen unit.
+            seed: Seed of the random perturbation.
+
+        Raises:
+            ConfigError: When the method cannot be attacked, or the level is no positive number.
+        """
+        if reason := self.unsuited(method):
+            raise ConfigError(f"{self.title}: {method.name}: {reason}")
+        level = number(level, self.title, 1e-6)
+        reference, scan = case.reference(), case.scan()
+        method.reconstructor.eval()
+        worst, random, ways, shares = [], [], [], []
+        for index, one in enumerate(case.slices):
+            harm, mask = _harm(method, scan[index], case, reference[index])
+            noise, data = _norms(one.sample, mask)
+            norm = level * (noise if self.unit == "noise" else data)
+            if not norm > 0:
+                raise ConfigError(
+                    f"{self.title}: {case.name} has no {self.unit} that a norm could be relative "
+                    "to; choose the other unit"
+                )
+            generator = torch.Generator().manual_seed(hash_of(seed, index))
+            start = _random(one.sample.kspace, mask, generator) * norm
+            found, by = self._found(harm, start, mask, generator)
+            worst.append(_with(one, found))
+            random.append(_with(one, start))
+            ways.append(by)
+            shares.append((norm / noise if noise > 0 else math.inf, norm / data))
+        of_noise, of_data = (sum(each) / len(each) for each in zip(*shares, strict=True))
+        return Perturbed(
+            replace(case, slices=tuple(worst)), replace(case, slices=tuple(random)),
+            GRADIENT if set(ways) == {GRADIENT} else DIFFERENCES, of_noise, of_data,
+        )  # fmt: skip
+
+    def _found(
+        self, harm: Harm, start: KSpace, mask: Tensor, generator: torch.Generator
+    ) -> tuple[KSpace, str]:
+        """Climb from a perturbation; return the worst one met, and how slopes were found."""
+        norm, stride = float(_norm(start)), FIRST
+        best, (most, slope) = start, _slope(harm, start)
+        by = GRADIENT if slope is not None and _holds(harm, start, slope, most) else DIFFERENCES
+        for step in range(self.steps):
+            if by == DIFFERENCES or slope is None:
+                slope = _differences(harm, best, norm, mask, generator)
+            slope = slope * mask
+            size = float(_norm(slope))
+            if not (size > 0 and math.isfinite(size)):
+                break
+            tried = best + (stride * norm / size) * slope
+            tried = tried * (norm / _norm(tried))
+            last = step == self.steps - 1 or by == DIFFERENCES
+            value, found = _slope(harm, tried, wanted=not last)
+            if value > most:
+                best, most, slope = tried, value, found
+            else:
+                stride /= 3
+        return best, by
+
+
+def hash_of(seed: int, index: int) -> int:
+    """Return the seed of one slice."""
+    return seed * 1_000_003 + index
+
+
+def _with(one: FullSlice, perturbation: KSpace) -> FullSlice:
+    return one.disturbed(one.sample.kspace + perturbation)
+
+
+def _norm(kspace: KSpace) -> Float32[Tensor, ""]:
+    return torch.linalg.vector_norm(torch.view_as_real(kspace))
+
+
+def _norms(sample: Sample, mask: Tensor) -> tuple[float, float]:
+    """Return the norms of noise and data in acquired samples."""
+    count = int(mask.sum()) * sample.kspace.shape[-3]
+    noise = float(noise_std(sample)) * (2 * count) ** 0.5
+    return noise, float(_norm(sample.kspace * mask))
+
+
+def _random(kspace: KSpace, mask: Tensor, generator: torch.Generator) -> KSpace:
+    """Draw a perturbation of norm one."""
+    drawn = torch.randn(*kspace.shape, 2, generator=generator)
+    white = torch.view_as_complex(drawn).to(kspace.device) * mask
+    return white / _norm(white)
+
+
+def _harm(
+    method: Method, sample: Sample, case: Case, reference: Float32[Tensor, "y x"]
+) -> tuple[Harm, Tensor]:
+    """Return the squared error of an image as a function of the perturbation; and the mask."""
+    prepare, device = method.prepare, method.device
+    kept = prepare(sample)
+    h, w = sample.kspace.shape[-2:]
+    mask = kept.mask.expand(h, w)
+    wanted = reference.to(device)
+
+    def harm(perturbation: KSpace) -> Float32[Tensor, ""]:
+        changed = sample.replace(kspace=sample.kspace + perturbation)
+        batch = collate([prepare(changed)]).to(device)
+        image = on_matrix(method.reconstructor, batch, case.header)
+        scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
+        return ((image * scale).abs()[0] - wanted).square().sum()
+
+    return harm, mask
+
+
+def _slope(harm: Harm, perturbation: KSpace, wanted: bool = True) -> tuple[float, KSpace | None]:
+    """Return the harm and its gradient; None where the method has none."""
+    if not wanted:
+        with torch.no_grad():
+            return float(harm(perturbation)), None
+    leaf = perturbation.detach().clone().requires_grad_(True)
+    with torch.enable_grad():
+        value = harm(leaf)
+        if not value.requires_grad:
+            return float(value), None
+        try:
+            (slope,) = torch.autograd.grad(value, leaf, allow_unused=True)
+        except torch.cuda.OutOfMemoryError:
+            raise
+        except RuntimeError:  # it was not written to be differentiated
+            slope = None
+    if slope is None or not slope.isfinite().all() or not slope.any():
+        return float(value.detach()), None
+    return float(value.detach()), slope.detach()
+
+
+def _holds(harm: Harm, place: KSpace, slope: KSpace, value: float) -> bool:
+    """Tell whether a small step along a gradient does a fifth of the harm that it foretells.
+
+    Methods whose calibration or solver passes no gradient on have one that means little.
+    """
+    size, reach = float(_norm(slope)), CHECKED * float(_norm(place))
+    with torch.no_grad():
+        ahead = float(harm(place + (reach / size) * slope))
+    return (ahead - value) > 0.2 * size * reach
+
+
+def _differences(
+    harm: Harm, place: KSpace, norm: float, mask: Tensor, generator: torch.Generator
+) -> KSpace:
+    """Estimate the gradient by simultaneous perturbation."""
+    slope, reach = torch.zeros_like(place), SMALL * norm
+    with torch.no_grad():
+        for _ in range(PAIRS):
+            direction = _random(place, mask, generator)
+            ahead, behind = (harm(place + sign * reach * direction) for sign in (1, -1))
+            slope = slope + (ahead - behind) / (2 * reach) * direction
+    return slope
+
+
+def deviation(image: Volume, nominal: Volume) -> float:
+    """Return by how much a perturbation changes an image, relative to the image.
+
+    Args:
+        image: Image of perturbed data.
+        nominal: Image of the data as they are.
+    """
+    size = float(nominal.double().norm())
+    return float((image - nominal).double().norm()) / size if size > 0 else math.inf
