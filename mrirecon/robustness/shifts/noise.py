@@ -7,15 +7,15 @@ from typing import ClassVar
 import numpy as np
 import torch
 
+from mrirecon.added_noise import noise_like
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.robustness.case import Case, FullSlice
 from mrirecon.robustness.shift import Level, Shift, number
-from mrirecon.simulation.receiver_noise import white_noise
 
 
 @dataclass(frozen=True)
 class AddedNoise(Shift):
-    """Adds complex white noise to every measured sample of every coil.
+    """Adds complex white noise to every measured sample of every coil, more where there is more.
 
     Its level is that of whitened data, else estimated from k-space. Methods that read the level of
     the noise in whitened data are told the new one.
@@ -38,9 +38,8 @@ class AddedNoise(Shift):
         def noisy(one: FullSlice) -> FullSlice:
             sample = one.sample
             std = noise_std(sample)
-            shape = tuple(sample.kspace.shape)
-            added = factor * std * torch.from_numpy(white_noise(shape, rng))
-            kspace = torch.where(sample.mask.unsqueeze(-3), sample.kspace + added, 0)
+            generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+            kspace = sample.kspace + noise_like(sample, factor * std, generator)
             total = None if sample.noise is None else std * (1 + factor**2) ** 0.5
             return one.disturbed(kspace, noise=total)
 
