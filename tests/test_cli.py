@@ -5,8 +5,6 @@ import hashlib
 import json
 import os
 import shlex
-import subprocess
-import sys
 
 import h5py
 import nibabel
@@ -18,16 +16,7 @@ import torch
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
 from tests import scenes
-
-
-def mrirecon(*arguments, folder, fails=False):
-    done = subprocess.run(
-        [sys.executable, "-m", "mrirecon.cli", *map(str, arguments)],
-        capture_output=True, text=True, cwd=folder, check=False,
-    )  # fmt: skip
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stderr if fails else done.stdout
+from tests.commands import mrirecon
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,14 @@ from mrirecon.commands import check as check_command, split as split_command
 from mrirecon.readers import open_scan
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
+from tests.commands import run
 
 NAMES = ("train", "val", "test")
 SCRIPTS = Path(__file__).parents[1] / "data_scripts"
 
 
 def check(folder, *options):
-    done = subprocess.run(
-        [sys.executable, SCRIPTS / "check_folder.py", folder, *options],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    done = run(SCRIPTS / "check_folder.py", folder, *options, folder=Path.cwd())
     assert "Traceback" not in done.stderr, done.stderr
     return done.returncode, done.stdout
 
@@ -50,10 +48,7 @@ def test_check_folder_reports_damage_and_leaks(tmp_path):
 
 
 def split(*arguments):
-    return subprocess.run(
-        [sys.executable, SCRIPTS / "split_folder.py", *arguments],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+    return run(SCRIPTS / "split_folder.py", *arguments, folder=Path.cwd())
 
 
 def test_patients_are_split_as_a_whole(tmp_path):

@@ -1,6 +1,5 @@
 """Models of other packages, weights to start from, and what may be chosen beside a checkpoint."""
 
-import subprocess
 import sys
 
 import h5py
@@ -26,6 +25,7 @@ from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.training.checkpoint import read_state
 from tests import scenes
+from tests.commands import mrirecon
 
 CPU = torch.device("cpu")
 MODELS = """
@@ -177,16 +177,6 @@ def test_choosing_the_same_class_is_trust(package, tmp_path):
     config = chosen("reconstruct", *both, search=package / "conf")
     with pytest.raises(ConfigError, match=r"os.system is not a class"):
         build_method(config, other, CPU)
-
-
-def mrirecon(*arguments, folder, fails=False):
-    done = subprocess.run(
-        [sys.executable, "-m", "mrirecon.cli", *arguments],
-        capture_output=True, text=True, cwd=folder, check=False,
-    )  # fmt: skip
-    assert (done.returncode != 0) == fails, done.stdout + done.stderr
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stderr if fails else done.stdout
 
 
 @pytest.mark.usefixtures("package")

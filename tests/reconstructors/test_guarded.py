@@ -29,7 +29,7 @@ from mrirecon.weights import registry
 from mrirecon.weights.safetensors_file import write_safetensors
 from tests import scenes
 from tests.accelerator import DEVICE, Accelerator
-from tests.test_cli import mrirecon
+from tests.commands import mrirecon
 
 ANY = {name: [0.0, math.inf] for name in ("noise", "sampled", "contrast", "residual")}
 WIDE = Domain.of(ANY)

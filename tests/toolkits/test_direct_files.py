@@ -1,6 +1,5 @@
 """Files of DIRECT on the command line, what is chosen beside them, and what is refused."""
 
-import subprocess
 import sys
 
 import h5py
@@ -15,6 +14,7 @@ from mrirecon.commands.method import build_method
 from mrirecon.errors import ConfigError
 from mrirecon.loading import load_reconstructor
 from mrirecon.training.checkpoint import read_checkpoint
+from tests.commands import run
 from tests.test_loading import chosen
 from tests.toolkits import made
 from tests.toolkits.test_direct import assert_same, image, slice_of
@@ -205,10 +205,9 @@ def test_from_the_command_line_to_our_own_checkpoint(tmp_path, monkeypatch, caps
     expected = image(path, sample)
     with h5py.File(tmp_path / "scan.h5", "w") as file:
         file["kspace"], file["mask"] = sample.kspace[None].numpy(), sample.mask[0].numpy()
-    done = subprocess.run(
-        [sys.executable, "-m", "mrirecon.cli", "reconstruct", "input=scan.h5", "output=out",
-         "formats=[hdf5]", "device=cpu", "model=vsharp", "checkpoint=public.pt"],
-        cwd=tmp_path, capture_output=True, text=True, check=False,
+    done = run(
+        "reconstruct", "input=scan.h5", "output=out", "formats=[hdf5]", "device=cpu",
+        "model=vsharp", "checkpoint=public.pt", folder=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert "DIRECT's VSharpNet with the settings of public.yaml" in done.stdout

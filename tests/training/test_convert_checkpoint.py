@@ -1,7 +1,5 @@
 """Public weights become a checkpoint that needs nothing else."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import h5py
@@ -19,16 +17,14 @@ from mrirecon.simulation.raw_files import write_ismrmrd
 from mrirecon.toolkits.fastmri import public_model
 from mrirecon.training.checkpoint import read_checkpoint
 from tests import scenes
+from tests.commands import run
 from tests.golden.reference import filled, golden, sample
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "convert_checkpoint.py"
 
 
 def convert(*arguments, folder, fails=False):
-    done = subprocess.run(
-        [sys.executable, SCRIPT, *arguments], cwd=folder, capture_output=True, text=True,
-        check=False,
-    )  # fmt: skip
+    done = run(SCRIPT, *arguments, folder=folder)
     assert "Traceback" not in done.stderr and bool(done.returncode) == fails, done.stderr
     return done.stderr if fails else done.stdout
 
@@ -102,10 +98,9 @@ def test_reconstruct_needs_nothing_but_the_checkpoint(tmp_path):
         ("ours", ["checkpoint=ours.ckpt"]),
         ("by_model", ["checkpoint=public.pt", *options]),
     ):
-        done = subprocess.run(
-            [sys.executable, "-m", "mrirecon.cli", "reconstruct", "input=scan.h5", "device=cpu",
-             f"output={output}", "formats=[hdf5]", *choice],
-            cwd=tmp_path, capture_output=True, text=True, check=False,
+        done = run(
+            "reconstruct", "input=scan.h5", "device=cpu", f"output={output}", "formats=[hdf5]",
+            *choice, folder=tmp_path,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         with h5py.File(tmp_path / output / "scan.h5") as file:

@@ -1,0 +1,71 @@
+"""Commands in processes of their own, forked from one that has imported the program already.
+
+Importing takes longer than most commands do. What concerns starting, signals and streams is tested
+with processes that begin from nothing.
+"""
+
+import multiprocessing
+import os
+import runpy
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+COMMANDS = [file.stem for file in ROOT.glob("mrirecon/commands/[a-z]*.py")]
+PRELOADED = ["mrirecon.cli", "mrirecon.api", *(f"mrirecon.commands.{name}" for name in COMMANDS)]
+PROGRAM = "mrirecon"
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(*words, folder) -> Done:
+    """Run ``mrirecon`` with these words, or a script if the first one is its path."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    with tempfile.TemporaryDirectory() as streams:
+        paths = [str(Path(streams) / name) for name in ("out", "err")]
+        given = [str(word) for word in words]
+        arguments = (given, str(folder), paths, dict(os.environ))
+        process = context.Process(target=_command, args=arguments)
+        process.start()
+        process.join()
+        told = [Path(path).read_text(encoding="utf-8") for path in paths]
+    return Done(process.exitcode, *told)
+
+
+def mrirecon(*arguments, folder, fails=False) -> str:
+    """Run a command; returns what it prints, or what it says when it ``fails`` as it should."""
+    done = run(*arguments, folder=folder)
+    assert (done.returncode != 0) == fails, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr, done.stderr
+    return done.stderr if fails else done.stdout
+
+
+def _command(words, folder, paths, environment):
+    """Run in the new process: what a shell would have prepared, then the command."""
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
+    os.chdir(folder)
+    for number, path in enumerate(paths, start=1):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
+    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
+    script = words[0].endswith(".py")
+    sys.argv = words if script else [PROGRAM, *words]
+    sys.orig_argv = [sys.executable, *(sys.argv if script else ["-m", "mrirecon.cli", *words])]
+    if script:
+        sys.path.insert(0, str(Path(words[0]).parent))
+        runpy.run_path(words[0], run_name="__main__")
+    else:
+        from mrirecon import cli
+
+        cli.main()
