@@ -103,6 +103,7 @@ class EvaluationFiles:
             output=mark(Kind.SCORES), tables=tables_mark(tables), command=command,
             versions=versions(), protocol=evaluated.seen.facts(evaluated.protocol),
             made=evaluated.makings.facts(), standings=[one.facts() for one in evaluated.standings],
+            strata=[one.facts() for one in evaluated.stratified],
         )  # fmt: skip
         report = stamped(text.encode(), Kind.SCORES)
         with atomic(self.folder / REPORT, Kind.SCORES, overwrite=self.overwrite) as temporary:

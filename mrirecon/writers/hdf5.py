@@ -31,6 +31,7 @@ def write_hdf5(path: Path, result: Reconstruction, *, overwrite: bool = False) -
         "format": header.format,
         "acquisition": header.acquisition,
         "patient_id": header.subject,
+        "vendor": header.vendor or None,
         "voxel_y_x_slice_mm": header.voxel,
         "affine_ras_mm": header.affine(),
         "has_geometry": header.located,

@@ -39,6 +39,9 @@ class Origin:
         memory: Peak memory in MB.
         patient: Pseudonym of the patient, or what the file calls the patient.
         seen: Whether the weights have learned from this very patient.
+        contrast: Name of the protocol or contrast.
+        vendor: Manufacturer of the scanner.
+        field_strength: Field strength in T.
     """
 
     method: str = ""
@@ -57,6 +60,9 @@ class Origin:
     memory: float = 0.0
     patient: str = ""
     seen: bool = False
+    contrast: str = ""
+    vendor: str = ""
+    field_strength: float = 0.0
 
 
 MUST_AGREE = ("fingerprint", "mask", "acceleration", "acs")
@@ -74,10 +80,15 @@ def read_origin(path: Path) -> Origin:
         RawDataError: When the file cannot be read.
     """
     with blaming(path), open_hdf5(path) as file:
-        patient = _text(file.attrs.get("patient_id"))
+        scanned: dict[str, Any] = {
+            "patient": _text(file.attrs.get("patient_id")),
+            "contrast": _text(file.attrs.get("acquisition")),
+            "vendor": _text(file.attrs.get("vendor")),
+            "field_strength": _number(file.attrs.get("sequence_field_strength")),
+        }
         group = file.get("provenance")
         if not isinstance(group, h5py.Group):
-            return Origin(patient=patient)
+            return Origin(**scanned)
         told = {name: group.attrs[name] for name in group.attrs}
     config = _config(_text(told.get("config")))
     model = config.get("model")
@@ -97,8 +108,8 @@ def read_origin(path: Path) -> Origin:
         versions=", ".join(_text(told.get("versions")).split("\n")),
         seconds_per_plane=_number(told.get("seconds_per_plane")),
         memory=_number(told.get("memory")),
-        patient=patient,
         seen=bool(_number(told.get("seen"))),
+        **scanned,
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from mrirecon.evaluation.origins.making_rows import making_rows
+from mrirecon.evaluation.page.strata_section import strata_section
 from mrirecon.evaluation.tables.evaluated import Evaluated
 from mrirecon.evaluation.tables.standings import Standing, too_few, unordered
 from mrirecon.evaluation.tables.summary_markup import heading, legend
@@ -44,6 +45,7 @@ def as_page(
         _warnings(evaluated.warnings),
         *(_means(one, evaluated) for one in evaluated.tables),
         _differences(evaluated),
+        strata_section(evaluated.stratified, evaluated.protocol.infos.get(evaluated.leading or "")),
         section("Scores", _row(plots)),
         section("Volumes", _row(volumes)) if volumes else "",
         _made(evaluated, methods),

@@ -8,6 +8,7 @@ from mrirecon.evaluation.scores.observed import Observed
 from mrirecon.evaluation.scores.protocol import Protocol, Score
 from mrirecon.evaluation.tables.leading import best_first, leading_metric, methods_in_order
 from mrirecon.evaluation.tables.standings import Standing, equal_methods, standings
+from mrirecon.evaluation.tables.stratified import Stratified, stratified
 from mrirecon.evaluation.tables.summaries import Summary, summarize
 from mrirecon.evaluation.tables.summary_table import SummaryTable, summary_tables
 
@@ -23,6 +24,7 @@ class Evaluated:
         makings: How the volumes were made, and whose they are.
         summaries: Summary of each method, and of each region of it.
         standings: Orders of the methods by each metric, in each region.
+        stratified: Scores by what the files tell of the scans.
     """
 
     protocol: Protocol
@@ -31,6 +33,7 @@ class Evaluated:
     makings: Makings
     summaries: Sequence[Summary]
     standings: Sequence[Standing]
+    stratified: Sequence[Stratified] = ()
 
     @classmethod
     def of(
@@ -39,7 +42,8 @@ class Evaluated:
         """Summarise scores over volumes, and rank methods over patients."""
         summaries = summarize(scores, makings.patients)
         ranked = standings(scores, makings.patients, protocol.infos)
-        return cls(protocol, scores, seen, makings, summaries, ranked)
+        kinds = stratified(scores, makings, ranked, protocol.infos)
+        return cls(protocol, scores, seen, makings, summaries, ranked, kinds)
 
     @property
     def warnings(self) -> list[str]:
