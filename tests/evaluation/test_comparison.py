@@ -9,14 +9,17 @@ import pytest
 
 from mrirecon import cli
 from mrirecon.evaluation.origins.makings import stored_origins
-from mrirecon.evaluation.origins.origin import Origin, differing_facts, shown_apart
+from mrirecon.evaluation.origins.origin import Origin, differing_facts, read_origin, shown_apart
 from mrirecon.evaluation.scores.observed import signature
 from mrirecon.evaluation.statistics.intervals import bootstrap_interval
 from mrirecon.evaluation.statistics.paired import difference
 from mrirecon.evaluation.stored.scored import read_scores
 from mrirecon.files import Kind, found_kind, mark, stamped
 
-CONFIG = "sampling: {_target_: a.Lines, seed: 0}\nsensitivity: {_target_: b.Maps, crop: 0.8}\n"
+CONFIG = (
+    "sampling: {_target_: a.Lines, seed: 0}\nsensitivity: {_target_: c.Unused}\n"
+    "model: {_target_: d.Cg, sensitivity: {_target_: b.Maps, crop: 0.8}}\n"
+)
 
 
 def run(monkeypatch, *words):
@@ -422,3 +425,17 @@ def test_facts_that_are_zero_or_false_differ_and_long_ones_are_shown_apart():
     assert differing_facts({"a": pair["a"], "b": {"v": Origin()}}, ("whitened", "acs")) == {}
     texts = [f"Maps({'a' * 70}crop={crop})" for crop in (0.8, 0.0)]
     assert [one[-9:] for one in shown_apart(texts)] == ["crop=0.8)", "crop=0.0)"]
+
+
+def test_maps_are_those_that_the_method_uses(tmp_path):
+    parts = {
+        "zero": "model: {_target_: a.ZeroFilled}",
+        "wrapped": "model: {_target_: a.P, inner: {_target_: a.Cg, sensitivity: {_target_: b.W}}}",
+    }
+    found = {}
+    for name, model in parts.items():
+        with h5py.File(tmp_path / f"{name}.h5", "w") as file:
+            told = file.create_group("provenance")
+            told.attrs["config"] = f"sensitivity: {{_target_: c.Unused}}\n{model}\n"
+        found[name] = read_origin(tmp_path / f"{name}.h5").maps
+    assert found == {"zero": "", "wrapped": "W()"}

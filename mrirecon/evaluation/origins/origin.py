@@ -97,7 +97,7 @@ def read_origin(path: Path) -> Origin:
         method=_text(told.get("method")),
         combination=_text(model.get("combination")),
         checkpoint=_text(told.get("checkpoint")),
-        maps=_short(model.get("sensitivity") or config.get("sensitivity")),
+        maps=_short(_within(model, "sensitivity")),
         preprocessing=_steps(config.get("preprocessing")),
         mask=_short(config.get("sampling")),
         pattern=_text(told.get("pattern")),
@@ -205,6 +205,17 @@ def _config(text: str) -> dict[str, Any]:
     except (yaml.YAMLError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}
+
+
+def _within(part: object, key: str) -> object:
+    """Return the value of a key in a tree, that nearest to its root; None where it has none."""
+    level = [part]
+    while level:
+        trees = [one for one in level if isinstance(one, dict)]
+        if found := next((one[key] for one in trees if one.get(key) is not None), None):
+            return found
+        level = [child for one in trees for child in one.values()]
+    return None
 
 
 def _short(part: object) -> str:
