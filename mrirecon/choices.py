@@ -18,6 +18,8 @@ PARTS = {
     "reconstruct": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
 }
 """Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
+NAMED = {"benchmark": {"kit": "benchmark"}}
+"""Settings of a command that name a file of a group, which so cannot be changed in part."""
 FORMER = {"simulate": {"protocol": "simulation"}, "train": {"protocol": "simulation"}}
 """What groups of a command were called before."""
 KINDS = ("Classical", "Learned")
@@ -123,7 +125,11 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
     rows += ["", "settings:"]
     for name, default, comment in settings_of(command, conf):
         rows.append(f"  {name + '=' + default:<34} {comment}".rstrip())
-    rows += ["", "groups (* is the default):"]
+    for setting, named in NAMED.get(command, {}).items():
+        known = " ".join(choices(named, [conf]))
+        rows += ["", f"what {setting}= may name:", *_wrapped(f"{setting}=", known)]
+    if groups_of(command, conf):
+        rows += ["", "groups (* is the default):"]
     for group in groups_of(command, conf):
         title = group.name + "="
         for kind, names in kinds_of(group.name, conf).items():
@@ -132,17 +138,19 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
             marked = " ".join(f"{n}*" if n == group.default else n for n in names)
             comment = group.comment or ("" if command == "train" else TOLD.get(kind, kind))
             comment = f"  # {comment}" if comment else ""
-            rows += textwrap.wrap(
-                f"{title:<18}{marked}{comment}", WIDTH,
-                initial_indent="  ", subsequent_indent=" " * 20, break_on_hyphens=False,
-            )  # fmt: skip
+            rows += _wrapped(title, f"{marked}{comment}")
             title = ""
+    if groups_of(command, conf):
+        rows += [
+            "",
+            "Any argument of a constructor can be set by name, such as model.iterations=50;",
+            "group=null takes a choice away.",
+        ]
     rows += [
         "",
-        "Any argument of a constructor can be set by name, such as model.iterations=50;",
-        f"group=null takes a choice away. mrirecon {command} --cfg job shows the configuration of",
-        "a run, --config-dir DIR adds YAML files of your own, -m runs a sweep, --hydra-help tells",
-        "the rest. README.md and docs/ of the project say more.",
+        f"mrirecon {command} --cfg job shows the configuration of a run, --config-dir DIR adds",
+        "YAML files of your own, -m runs a sweep, --hydra-help tells the rest. README.md and docs/",
+        "of the project say more.",
     ]
     if command in PARTS:
         rows.append(
@@ -150,3 +158,10 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
             "YAML names none)."
         )
     return "\n".join(rows)
+
+
+def _wrapped(title: str, text: str) -> list[str]:
+    return textwrap.wrap(
+        f"{title:<18}{text}", WIDTH,
+        initial_indent="  ", subsequent_indent=" " * 20, break_on_hyphens=False,
+    )  # fmt: skip

@@ -5,17 +5,16 @@ Only the standard library is imported until a command is known, so that help is 
 
 import difflib
 import importlib
-import os
 import re
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 from mrirecon import __version__
-from mrirecon.choices import help_of, refuse_former, refuse_unknown
+from mrirecon.choices import help_of, refuse_former, refuse_unknown, settings_of
 from mrirecon.completion import SCRIPT, complete
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
+from mrirecon.grammar import adapt, apart
 from mrirecon.interruption import run
 from mrirecon.standard_streams import heard
 
@@ -32,6 +31,7 @@ COMMANDS = {
     "pack": "pack raw files for fast training; mrirecon pack DIR OUTPUT",
     "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
     "compare": "scores of several evaluations in one table; mrirecon compare DIR DIR [DIR ...]",
+    "benchmark": "reconstruct and score frozen cases; mrirecon benchmark kit=NAME output=DIR",
     "card": "write a model card; mrirecon card WEIGHTS DESCRIPTION OUTPUT --results FILE ...",
     "models": "learned weights that are known by name; mrirecon models [NAME | fetch NAME]",
 }
@@ -62,14 +62,16 @@ EXAMPLES = {
         "metrics=[psnr,ssim,haarpsi]",
         "mrirecon evaluate reference=DIR reconstruction={ours: DIR, theirs: DIR} protocol=fastmri",
     ),
+    "benchmark": (
+        "mrirecon benchmark kit=synthetic model=[zero_filled,cg_sense,pretrained] output=results",
+        "mrirecon benchmark kit=fastmri_knee_4x data=multicoil_val checkpoint={mine: best.ckpt} "
+        "output=results",
+        "mrirecon benchmark -m job=1/4,2/4,3/4,4/4 hydra/launcher=slurm kit=NAME data=DIR "
+        "model=[cg_sense] output=DIR",
+    ),
 }
 # Nothing to configure: plain arguments.
 PLAIN = ("inspect", "check", "audit", "split", "pack", "convert", "compare", "card", "models")
-# Values of these keys are paths: quoted, so that any file name passes Hydra's grammar.
-PATHS = (
-    "input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern",
-    "dicom_template", "reading.noise", "regions",
-)  # fmt: skip
 # Hydra's options that are followed by a value.
 VALUED = (
     "--cfg", "-c", "--package", "-p", "--info", "-i", "--config-dir", "-cd", "--config-name", "-cn",
@@ -145,7 +147,13 @@ def _run(command: str, overrides: list[str]) -> None:
         for key in ("output", "input"):
             if not any(override.startswith(f"{key}=") for override in overrides):
                 overrides.insert(0, f"{key}=-")
+    if command == "benchmark" and {"--list", "kit=?"} & set(overrides):
+        sys.argv = [f"mrirecon {command}", *(one for one in overrides if one != "kit=?")]
+        importlib.import_module("mrirecon.commands.kits_table").main()
+        return
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    own = groups & {name for name, _, _ in settings_of(command, conf_folder())}
+    groups -= own
     _refuse_options(command, overrides)
     for before, override in zip(["", *overrides], overrides, strict=False):
         unnamed = "=" not in override and not override.startswith(("-", "~"))
@@ -157,7 +165,7 @@ def _run(command: str, overrides: list[str]) -> None:
     _refuse_unknown(command, overrides, groups)
     options, changes = _separated(overrides)
     sweep = "-m" in options or "--multirun" in options
-    adapted = [adapt(change, groups, sweep) for change in changes]
+    adapted = [adapt(apart(change, own), groups, sweep) for change in changes]
     sys.argv = [f"mrirecon {command}", *options, *adapted]
     importlib.import_module(f"mrirecon.commands.{command}").main()
 
@@ -204,42 +212,6 @@ def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> Non
             refuse_unknown(override, groups | parts, folders)
         except ConfigError as error:
             sys.exit(f"mrirecon {command}: {error}")
-
-
-def adapt(override: str, groups: Collection[str], sweep: bool = False) -> str:
-    """Translate what a user types to Hydra's grammar.
-
-    ``a.b=c`` may set an argument that the YAML leaves at its default, because the signature is the
-    schema; unknown keys are refused later, with a suggestion. Paths need no quotes.
-
-    Args:
-        override: One argument of the command line.
-        groups: Keys that choose a YAML file.
-        sweep: Whether several values, separated by commas, are a job each.
-    """
-    key, equals, value = override.partition("=")
-    if not equals:
-        return override
-    is_path = key in PATHS or key.endswith((".path", ".folder"))
-    quoted_already = "'\"" if key == "pattern" else "'\"[{"
-    if is_path and value not in ("", "null") and value[0] not in quoted_already:
-        several = sweep and key not in ("output", "pattern") and not os.path.lexists(value)
-        paths = value.split(",") if several else [value]
-        override = f"{key}={','.join(_quoted(key, path) for path in paths)}"
-    if key in groups:
-        return f"~{key}" if value == "null" else override
-    if re.fullmatch(r"\w+(\.\w+)*", key) and not key.startswith("hydra."):
-        return f"++{override}"
-    return override
-
-
-def _quoted(key: str, path: str) -> str:
-    quoted = path.replace("'", "\\'")
-    if key == "output":  # may name what was chosen: output='out/${model._target_}'
-        quoted = re.sub(r"\$\{(?![\w.:@,-]+\})", r"\\${", quoted)
-    else:
-        quoted = quoted.replace("${", "\\${")
-    return f"'{quoted}'"
 
 
 def _usage() -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrirecon.choices import choices, groups_of, settings_of
+from mrirecon.choices import NAMED, choices, groups_of, settings_of
 
 SCRIPT = """\
 # eval "$(mrirecon completion)" in ~/.bashrc; in ~/.zshrc first: autoload -U bashcompinit
@@ -33,7 +33,8 @@ def complete(line: str, commands: Sequence[str], plain: Sequence[str], conf: Pat
         return []
     key, equals, value = typed.partition("=")
     if equals:  # shells complete what follows the equals sign by itself
-        names = choices(key.lstrip("+").partition("@")[0], [conf])
+        group = key.lstrip("+").partition("@")[0]
+        names = choices(NAMED.get(command, {}).get(group, group), [conf])
         return [f"{name} " for name in names if name.startswith(value)]
     keys = [group.name for group in groups_of(command, conf)]
     keys += [name for name, _, _ in settings_of(command, conf)]

@@ -4,10 +4,11 @@ Interpolations are resolved here and nowhere else, and only in what the user has
 comes from a file (see :mod:`mrirecon.recipes`) never becomes part of a configuration unchecked.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, get_type_hints
 
 from hydra import compose, initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -112,10 +113,25 @@ def composed(command: str, choice: str, group: str = "model") -> dict[str, Any] 
         choice: Name of the chosen model, or of what is chosen in another group.
         group: Name of the group, which is returned, too.
     """
-    folder = conf_folder()
-    if choice not in choices(group, [folder]):
+    if choice not in choices(group, [conf_folder()]):
         return None
-    with initialize_config_dir(version_base="1.3", config_dir=str(folder)):
-        config = compose(command, [f"{group}={choice}"])
+    config = composed_of(command, [f"{group}={choice}"])
     keys = {group, "model", "preprocessing"} & {str(key) for key in config}
     return {key: plain(config[key], key) for key in keys}
+
+
+def composed_of(command: str, words: Sequence[str]) -> DictConfig:
+    """Return the configuration of a command with some choices, its interpolations kept.
+
+    Args:
+        command: Name of the command.
+        words: Choices in the grammar of Hydra.
+
+    Raises:
+        hydra.errors.HydraException, omegaconf.errors.OmegaConfBaseException: When the choices
+            cannot be read, or do not exist.
+    """
+    if GlobalHydra.instance().is_initialized():  # a command runs, with folders of its user's
+        return compose(command, list(words))
+    with initialize_config_dir(version_base="1.3", config_dir=str(conf_folder())):
+        return compose(command, list(words))

@@ -82,6 +82,11 @@ class Method:
         """Undersampling, if there is any, and preprocessing."""
         return undersampled(self.transform, self.sampling)
 
+    def has_seen(self, header: ScanHeader) -> bool:
+        """Tell whether the weights have learned from the patient of a scan, as far as known."""
+        person = patients([header.subject]).keys()
+        return not person.isdisjoint(unguarded(self.reconstructor).patients)
+
 
 def ensemble_of(methods: Sequence[Method]) -> Method:
     """Return one method whose image is the mean of those of several; of a single one itself.
@@ -164,7 +169,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
     started = time.perf_counter()
     request = request or Request()
     numbers = planes_of(scan.header, request.selection)
-    raw = _with_signal(scan, numbers)
+    raw = with_signal(scan, numbers)
     spread = request.spread and request.spread.of(method.reconstructor)
     remarks = (
         *sampling_remarks(method.prepare, raw),
@@ -185,7 +190,6 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         )
     spent = time.perf_counter() - ready - timed.seconds
     used, doubts = imaging.sampled.sampling(raw), imaging.doubts
-    person = patients([scan.header.subject]).keys()
     made = Provenance(
         source="",
         method=method.name,
@@ -199,7 +203,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         whitened=scan.header.whitened,
         seconds_per_plane=spent / len(numbers),
         memory=peak_memory(method.device)[-1][1],
-        seen=not person.isdisjoint(unguarded(method.reconstructor).patients),
+        seen=method.has_seen(scan.header),
         spread=spread.told(raw) if spread else "",
     )
     notes = [*adaptation[:1], *remarks, *([SEEN] if made.seen else [])]
@@ -268,7 +272,7 @@ def assessed(
     return replace(result, quality=replace(quality, seconds=seconds, memory=memory))
 
 
-def _with_signal(scan: Scan, numbers: Sequence[int]) -> Sample:
+def with_signal(scan: Scan, numbers: Sequence[int]) -> Sample:
     """Return the first of these planes with signal: an empty one is the same in many scans."""
     seen = (scan[number] for number in numbers)
     return next((sample for sample in seen if sample.kspace.any()), None) or scan[numbers[0]]

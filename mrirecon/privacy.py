@@ -26,7 +26,7 @@ FOLDER = "FOLDER"
 """Stands for the name of a folder."""
 SHORTEST = 3
 """Characters from which on a subject's name is looked for in other texts."""
-_FOLDERS = ("output", "folder", "--config-dir", "-cd", "--config-path", "-cp")
+_FOLDERS = ("output", "folder", "data", "--config-dir", "-cd", "--config-path", "-cp")
 _PLACES = (
     *_FOLDERS, "input", "reference", "reconstruction", "resume", "checkpoint", "noise", "path",
     "dicom_template",

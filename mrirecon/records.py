@@ -3,7 +3,7 @@
 import types
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -12,7 +12,8 @@ def record(kind: type[T], tree: Any, place: str = "it") -> T:
     """Make a dataclass of plain containers; lists of dataclasses in it, too.
 
     Args:
-        kind: Dataclass whose fields are words, numbers, dataclasses, tuples of these, or None.
+        kind: Dataclass whose fields are words, some of certain words, numbers, dataclasses, tuples
+            of these, dicts of anything, or None.
         tree: Containers as YAML has them.
         place: Name of what they are, for the message.
 
@@ -39,12 +40,22 @@ def _value(hint: Any, value: Any, name: str) -> Any:
         if value is None:
             return None
         (hint,) = (one for one in get_args(hint) if one is not types.NoneType)
+    if get_origin(hint) is dict:
+        if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+            raise ValueError(f"{name}: expected names and values, got {value!r}")
+        return value
+    if get_origin(hint) is Literal and value not in get_args(hint):
+        raise ValueError(f"{name}: expected one of {', '.join(get_args(hint))}, got {value!r}")
     if get_origin(hint) is tuple:
         if not isinstance(value, list):
             raise ValueError(f"{name}: expected a list, got {value!r}")
         return tuple(_value(get_args(hint)[0], one, name) for one in value)
     if is_dataclass(hint):
         return record(hint, value, name)  # type: ignore[arg-type]
+    if hint is int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise ValueError(f"{name}: expected a whole number, got {value!r}")
+        return value
     if hint is float:
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise ValueError(f"{name}: expected a number, got {value!r}")

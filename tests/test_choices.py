@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from mrirecon import cli
-from mrirecon.choices import groups_of, refuse_former, settings_of
+from mrirecon.choices import NAMED, groups_of, refuse_former, settings_of
 from mrirecon.completion import SCRIPT
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
@@ -42,6 +42,7 @@ def test_every_group_is_in_the_help_of_some_command():
         for folder in CONF.rglob("*")
         if folder.is_dir() and any(folder.glob("*.yaml"))
     }
+    told |= {group for named in NAMED.values() for group in named.values()}
     assert folders - {"hydra/launcher"} <= told
 
 

@@ -35,6 +35,7 @@ LAYERS = [
         "selection",
         "hdf5_output",
         "weights",
+        "grammar",
     },
     {
         "completion",
@@ -55,7 +56,7 @@ LAYERS = [
     {"audit", "training", "inference", "inspection", "evaluation", "writers"},
     {"uncertainty", "config", "assessment", "adaptation", "image_series", "loading"},
     {"pipeline"},
-    {"api", "robustness"},
+    {"api", "kits", "robustness"},
     {"commands"},
     {"cli"},
 ]

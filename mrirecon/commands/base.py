@@ -6,7 +6,9 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import hydra
@@ -21,9 +23,13 @@ from mrirecon.config import settings
 from mrirecon.defaults import completed
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import conf_folder
+from mrirecon.grammar import CHOSEN, together
 
 OWN_FOLDERS = ("train",)
 """Commands whose folder Hydra makes, by the number of the job, too."""
+SHARED_FOLDERS = ("benchmark",)
+"""Commands of which all jobs of a sweep work in one folder."""
+_WORDS: ContextVar[tuple[str, ...] | None] = ContextVar("words", default=None)
 Settings = TypeVar("Settings")
 Command = Callable[[DictConfig, Settings], float | None]
 
@@ -47,7 +53,7 @@ def command(
         def wrapped(config: DictConfig) -> float | None:
             progress.begun = True
             given = OmegaConf.to_container(config)
-            config = OmegaConf.create(completed(given))
+            config = OmegaConf.create(together(completed(given)))
             for group in groups:  # one that was set to null is simply None
                 config.setdefault(group, None)
             try:
@@ -106,7 +112,7 @@ def _name_output(config: DictConfig) -> None:
             f"output: {written} refers to a whole group; name one value of it, "
             "output='out/${hydra:runtime.choices.model}', say"
         )
-    if job.mode is not RunMode.MULTIRUN:
+    if job.mode is not RunMode.MULTIRUN or job.job.name in SHARED_FOLDERS:
         return
     if not isinstance(folder, str) or folder == "-":
         raise ConfigError(f"output: expected a folder for the jobs of a sweep, got {folder!r}")
@@ -195,9 +201,28 @@ def refuse_taken_away(config: DictConfig, *groups: str) -> None:
 
 
 def overrides() -> list[str]:
-    """Return what the command line chooses, as it was typed: nothing in it is resolved."""
+    """Return what the command line chooses, as it was typed: nothing in it is resolved.
+
+    Of a method that is built from words of its own (see :func:`chosen_by`) it is these.
+    """
+    if (words := _WORDS.get()) is not None:
+        return list(words)
     typed: Any = OmegaConf.to_container(HydraConfig.get().overrides.task)
-    return [str(one) for one in typed]
+    return [re.sub(rf"^([+~]*){CHOSEN}\.", r"\1", str(one)) for one in typed]
+
+
+@contextmanager
+def chosen_by(words: Sequence[str]) -> Iterator[None]:
+    """Let :func:`overrides` return these words: one command builds several methods.
+
+    Args:
+        words: Choices of one of them.
+    """
+    token = _WORDS.set(tuple(words))
+    try:
+        yield
+    finally:
+        _WORDS.reset(token)
 
 
 def command_line() -> str:

@@ -7,26 +7,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 from omegaconf import DictConfig
-from tqdm import tqdm
 
 from mrirecon.arguments import check_not_negative
 from mrirecon.commands.base import command, overrides
-from mrirecon.commands.evaluation_files import BOXES, PAGE, TABLES, EvaluationFiles
+from mrirecon.commands.evaluated_cases import evaluated, tell
+from mrirecon.commands.evaluation_files import EvaluationFiles
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.origins.makings import Makings
 from mrirecon.evaluation.regions.scored_apart import read_regions
-from mrirecon.evaluation.scores.observed import Observed
-from mrirecon.evaluation.scores.protocol import Protocol, Score
-from mrirecon.evaluation.scores.scoring import Case, Rules, score_cases, workers_for
+from mrirecon.evaluation.scores.protocol import Protocol
+from mrirecon.evaluation.scores.scoring import Case, Rules
 from mrirecon.evaluation.scores.volumes import volume_files
-from mrirecon.evaluation.tables.evaluated import Evaluated
-from mrirecon.evaluation.tables.standings import ranking_lines
-from mrirecon.evaluation.tables.summaries import table
-from mrirecon.files import REPORT, output_folder, real_path
+from mrirecon.files import output_folder, real_path
 from mrirecon.metrics import chosen_metrics
-from mrirecon.terminal import draws_bars
 
 
 @dataclass(frozen=True)
@@ -79,20 +74,11 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
         regions = read_regions(Path(settings.regions).expanduser(), names, settings.flip_boxes)
     datasets = settings.reference_dataset, settings.reconstruction_dataset
     rules = Rules(protocol, *datasets, regions)
-    scores, seen = _score(cases, rules, settings.workers)
-    found = Evaluated.of(scores, seen, makings, protocol)
-    print(table(found.summaries, protocol.infos))
-    print(seen.definition(protocol))
-    for line in ranking_lines(found.standings, protocol.infos):
-        print(line)
-    for told in seen.judged():
-        print(told)
-    for warning in found.warnings:
-        print(f"WARNING: {warning}", file=sys.stderr)
+    found = evaluated(cases, rules, makings, settings.workers)
+    tell(found)
     if files is not None:
         files.write(found, rules, told_command(chosen_disclosure(settings.provenance)))
-        more = " and comparisons" if settings.pictures else ""
-        print(f"wrote {', '.join((*TABLES, REPORT, BOXES, PAGE))}{more} to {folder}")
+        print(files.written())
 
 
 def _protocol(config: DictConfig, settings: Settings) -> Protocol:
@@ -110,19 +96,6 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
     if settings.metrics is not None:
         changes["metrics"] = chosen_metrics(settings.metrics, protocol.metrics)
     return replace(protocol, **changes)
-
-
-def _score(cases: list[Case], rules: Rules, asked: int | None) -> tuple[list[Score], Observed]:
-    """Score all volumes, and show how far it is."""
-    scores: list[Score] = []
-    seen = Observed()
-    outcomes = score_cases(cases, rules, workers_for(len(cases), asked))
-    for outcome in tqdm(
-        outcomes, total=len(cases), unit="volume", leave=False, disable=not draws_bars()
-    ):
-        scores += outcome.scores
-        seen.add(outcome.seen)
-    return scores, seen
 
 
 def _methods(reconstruction: str | list[str] | dict[str, str]) -> dict[str, dict[str, Path]]:

@@ -11,6 +11,7 @@ from mrirecon.evaluation.scores.scoring import Case, Rules
 from mrirecon.evaluation.tables.evaluated import Evaluated
 from mrirecon.evaluation.tables.summaries import report_json, scores_csv, summary_csv
 from mrirecon.evaluation.tables.summary_markup import as_latex, as_markdown
+from mrirecon.evaluation.tables.task import Task
 from mrirecon.figures import Boxes, bars, comparison, save_figure
 from mrirecon.files import (
     REPORT,
@@ -60,23 +61,31 @@ class EvaluationFiles:
         for name, kind in kinds.items():
             refuse_existing(self.folder / name, self.overwrite, kind)
 
-    def write(self, evaluated: Evaluated, rules: Rules, command: str) -> None:
+    def write(
+        self, evaluated: Evaluated, rules: Rules, command: str, task: Task | None = None
+    ) -> None:
         """Write all of them.
 
         Args:
             evaluated: What was found.
             rules: How volumes were read and compared.
             command: Command line, as it may be told.
+            task: Task of a benchmark; None when there is none.
         """
         self._comparisons(evaluated, rules)
-        self._tables(evaluated, command)
+        self._tables(evaluated, command, task)
         self._boxes(evaluated)
         plots = [boxes_picture(evaluated)]
         if agreeing := agreement_picture(evaluated):
             plots.append(agreeing)
         volumes = volume_pictures(evaluated, self.cases, rules) if self.drawn else []
-        page = as_page(evaluated, plots, volumes, command, versions())
+        page = as_page(evaluated, plots, volumes, command, versions(), task)
         written(self.folder / PAGE, page, Kind.EVALUATION, overwrite=self.overwrite)
+
+    def written(self) -> str:
+        """Return the names of the files, and where they are, in words."""
+        more = " and comparisons" if self.drawn else ""
+        return f"wrote {', '.join((*TABLES, REPORT, BOXES, PAGE))}{more} to {self.folder}"
 
     def _comparisons(self, evaluated: Evaluated, rules: Rules) -> None:
         """Draw the middle slice of every method, as it is compared."""
@@ -86,7 +95,7 @@ class EvaluationFiles:
             figure = comparison(shown.reference, shown.images, title=title)
             save_figure(self.folder / _picture(case.name), figure, overwrite=self.overwrite)
 
-    def _tables(self, evaluated: Evaluated, command: str) -> None:
+    def _tables(self, evaluated: Evaluated, command: str, task: Task | None) -> None:
         infos, scores = evaluated.protocol.infos, evaluated.scores
         means = evaluated.tables
         definition = evaluated.seen.definition(evaluated.protocol)
@@ -104,6 +113,7 @@ class EvaluationFiles:
             versions=versions(), protocol=evaluated.seen.facts(evaluated.protocol),
             made=evaluated.makings.facts(), standings=[one.facts() for one in evaluated.standings],
             strata=[one.facts() for one in evaluated.stratified],
+            **({"task": task.facts()} if task else {}),
         )  # fmt: skip
         report = stamped(text.encode(), Kind.SCORES)
         with atomic(self.folder / REPORT, Kind.SCORES, overwrite=self.overwrite) as temporary:

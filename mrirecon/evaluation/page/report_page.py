@@ -8,6 +8,7 @@ from mrirecon.evaluation.tables.evaluated import Evaluated
 from mrirecon.evaluation.tables.standings import Standing, too_few, unordered
 from mrirecon.evaluation.tables.summary_markup import heading, legend
 from mrirecon.evaluation.tables.summary_table import Entry, SummaryTable
+from mrirecon.evaluation.tables.task import Task
 from mrirecon.files import Kind
 from mrirecon.metrics import MetricInfo
 from mrirecon.pages import Text, document, grid, html, section, table, wide
@@ -20,7 +21,7 @@ SMALL_P = 0.001
 
 def as_page(
     evaluated: Evaluated, plots: Sequence[Text], volumes: Sequence[Text], command: str,
-    versions: Sequence[str],
+    versions: Sequence[str], task: Task | None = None,
 ) -> Text:  # fmt: skip
     """Return the page.
 
@@ -30,6 +31,7 @@ def as_page(
         volumes: Pictures of volumes; none leaves the section out.
         command: Command that made the report.
         versions: Versions of what scored.
+        task: Task of a benchmark; None when there is none.
     """
     methods = evaluated.methods()
     subtitle = ", ".join(
@@ -38,18 +40,21 @@ def as_page(
             f"{_counted(len(evaluated.volumes), 'volume')} of "
             f"{_counted(evaluated.patients, 'patient')}",
             f"protocol {evaluated.protocol.name}",
+            *([f"benchmark {task.label}"] if task else []),
         )
     )
     parts = [
         _compared(evaluated),
-        _warnings(evaluated.warnings),
+        _warnings([*evaluated.warnings, *(task.warnings if task else ())]),
         *(_means(one, evaluated) for one in evaluated.tables),
+        _published(task) if task else "",
         _differences(evaluated),
         strata_section(evaluated.stratified, evaluated.protocol.infos.get(evaluated.leading or "")),
         section("Scores", _row(plots)),
         section("Volumes", _row(volumes)) if volumes else "",
         _made(evaluated, methods),
         _worst(evaluated, methods),
+        section("Benchmark", table(task.rows)) if task else "",
         section("This report", table([("command", command), ("versions", ", ".join(versions))])),
     ]
     return document(f"Evaluation: {', '.join(methods)}", subtitle, parts, Kind.EVALUATION)
@@ -98,6 +103,15 @@ def _cell(entry: Entry) -> Text:
     text = html(entry.text)
     text = Text(f"<b>{text}</b>") if entry.best else text
     return Text(f"{text}<sup>{html(entry.letters)}</sup>") if entry.letters else text
+
+
+def _published(task: Task) -> Text:
+    """Put published scores beside those of this run."""
+    told = "".join(f"<p>{html(one)}</p>" for one in task.remarks)
+    if not task.anchors:
+        return section("Published scores", Text(told)) if told else Text("")
+    head, *rows = task.anchors
+    return section("Published scores", Text(told + wide(grid(head, rows))))
 
 
 def _differences(evaluated: Evaluated) -> Text:

@@ -21,6 +21,7 @@ SAME_REFERENCE = 1e-5
 FIELDS = (
     *SETTINGS,
     "metrics",
+    "task",
     "target",
     "references",
     "matrices",
@@ -64,6 +65,11 @@ def mismatches(
         origins: Origin of every volume of every method of all files, by method and volume.
     """
     found = _of_settings(files)
+    found += _of_words(
+        "task",
+        {name: file.task for name, file in files.items()},
+        "run all of them with the same kit= and without subset=",
+    )
     found += _of_words(
         "target",
         {name: file.target for name, file in files.items()},

@@ -13,6 +13,7 @@ from mrirecon.evaluation.origins.makings import stored_origins
 from mrirecon.evaluation.origins.origin import Origin
 from mrirecon.evaluation.scores.observed import REFERENCE, Signature, cautions
 from mrirecon.evaluation.scores.protocol import Score
+from mrirecon.evaluation.tables.task import task_label
 from mrirecon.files import REPORT, Kind, found_kind
 from mrirecon.metrics import KNOWN, METRICS, MetricInfo
 
@@ -42,6 +43,8 @@ class Scored:
         cautions: Sentences about what makes scores look other than images do.
         versions: Versions of what scored.
         untold: What the file is too old to tell.
+        task: Task of a benchmark in words, see :func:`~mrirecon.evaluation.tables.task.task_label`;
+            empty when there was none.
     """
 
     path: Path
@@ -60,6 +63,7 @@ class Scored:
     cautions: tuple[str, ...]
     versions: str
     untold: tuple[str, ...]
+    task: str = ""
 
     @property
     def methods(self) -> list[str]:
@@ -170,7 +174,15 @@ def _scored(path: Path, sha256: str, tree: dict[str, Any]) -> Scored:
         tuple(_cautions(protocol, volumes)),
         ", ".join(tree.get("versions", ())),
         tuple(name for name, told in untold.items() if not told),
+        _task(tree.get("task")),
     )  # fmt: skip
+
+
+def _task(told: Mapping[str, Any] | None) -> str:
+    if told is None:
+        return ""
+    numbers = (int(told[name]) for name in ("scored", "cases"))
+    return task_label(str(told["kit"]), int(told["version"]), str(told["checksum"]), *numbers)
 
 
 def _score(row: Mapping[str, Any], infos: Mapping[str, MetricInfo]) -> Score:

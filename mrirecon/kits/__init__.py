@@ -1,0 +1,1 @@
+"""Frozen benchmarks: which scans, which samples of them, which reference, which scores."""

@@ -1,0 +1,99 @@
+"""The cases of a kit: scans, and the pattern of the samples of each that are kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrirecon.errors import ConfigError
+from mrirecon.kits.kit import NamedKit, Simulated
+from mrirecon.kits.manifest import scans_of_kit
+from mrirecon.kits.patterns import pattern_node
+from mrirecon.readers import open_scan
+from mrirecon.scan import Scan, ScanHeader
+from mrirecon.simulation import Prescription, SimulatedScan, SimulationProtocol
+from mrirecon.simulation.contrast import CONTRASTS
+
+
+@dataclass(frozen=True, eq=False)
+class KitCase:
+    """A scan that every method reconstructs.
+
+    Attributes:
+        name: Name of the scan without its ending, with folders below that of the data set.
+        header: What is known of the scan.
+        sampling: Node of the pattern of the samples that are kept.
+        file: Raw file; None for a simulated scan.
+        folder: Folder of the data set; None likewise.
+        simulated: Simulated scan; None for a file.
+    """
+
+    name: str
+    header: ScanHeader
+    sampling: Mapping[str, Any]
+    file: Path | None = None
+    folder: Path | None = None
+    simulated: SimulatedScan | None = None
+
+    def opened(self) -> Scan:
+        """Return the scan.
+
+        Raises:
+            RawDataError: When the file cannot be read.
+        """
+        if self.file is None:
+            assert self.simulated is not None
+            return self.simulated
+        return open_scan(self.file, folder=self.folder)
+
+
+def cases_of(named: NamedKit, data: Path | None, subset: int | None = None) -> list[KitCase]:
+    """Return the cases of a kit in their frozen order.
+
+    Args:
+        named: Kit with its name.
+        data: Folder of the files; None for a kit that simulates its scans.
+        subset: Number of cases from the first on; None for all.
+
+    Raises:
+        ConfigError: When the kit has no such cases.
+        RawDataError: When the folder does not hold the files of the kit.
+    """
+    kit = named.kit
+    if subset is not None and not 1 <= subset <= kit.cases:
+        raise ConfigError(
+            f"subset={subset}: the kit {named.name} has {kit.cases} cases; choose 1 to {kit.cases}"
+        )
+    if kit.files is None:
+        if data is not None:
+            raise ConfigError(f"data: the kit {named.name} simulates its scans; leave data= out")
+        return [case for kind in kit.simulated for case in _simulated(kind)][:subset]
+    if data is None:
+        raise ConfigError(
+            f"data is missing: data=FOLDER with {kit.files.title}; {kit.files.source}"
+        )
+    assert kit.sampling is not None
+    node = pattern_node(kit.sampling)
+    return [
+        KitCase(_stem(scan.header), scan.header, node, scan.path, scan.folder)
+        for scan in scans_of_kit(named, data, subset)
+    ]
+
+
+def _simulated(kind: Simulated) -> list[KitCase]:
+    node, (h, w) = pattern_node(kind.sampling), kind.matrix
+    found = []
+    for subject in range(kind.first, kind.first + kind.count):
+        contrast = kind.contrasts[subject % len(kind.contrasts)]
+        if contrast not in CONTRASTS:
+            raise ConfigError(f"contrasts: expected some of {', '.join(CONTRASTS)}, got {contrast}")
+        protocol = SimulationProtocol(
+            CONTRASTS[contrast], Prescription((h, w), slices=kind.slices), kind.coils, kind.snr
+        )
+        scan = SimulatedScan(subject, protocol)
+        found.append(KitCase(_stem(scan.header), scan.header, node, simulated=scan))
+    return found
+
+
+def _stem(header: ScanHeader) -> str:
+    return header.name.removesuffix(Path(header.name).suffix)
