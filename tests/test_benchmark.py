@@ -33,7 +33,7 @@ from mrirecon.files import conf_folder
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop
 from mrirecon.kits.anchors import beside
-from mrirecon.kits.cases import cases_of
+from mrirecon.kits.cases import KitCase, cases_of
 from mrirecon.kits.claims import FOLDER, Claims
 from mrirecon.kits.kit import Anchor
 from mrirecon.kits.manifest import scans_of_kit
@@ -45,7 +45,8 @@ from mrirecon.privacy import patient_pseudonym
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import across_readout
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
-from mrirecon.sampling import RandomLines, SamplingPattern, scan_rng
+from mrirecon.sampling import EquispacedLines, RandomLines, SamplingPattern, scan_rng
+from mrirecon.simulation import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri
 from tests import scenes
 from tests.readers import array_files
@@ -228,6 +229,42 @@ def test_a_folder_that_is_not_that_of_the_kit_is_refused_with_a_list(
     assert "ask for them" in str(refused.value)
 
 
+def test_a_scan_without_a_reference_is_refused_before_anything_is_made(knees, tmp_path):
+    folder, kit = knees
+    options = AcquisitionOptions(sampling=EquispacedLines(2, acs=12))
+    write_fastmri(folder / "file1000001.h5", scenes.scan(1, slices=1), options, overwrite=True)
+    with pytest.raises(RawDataError, match="brings no reconstruction to compare with"):
+        scans_of_kit(kit(), folder)
+    case = KitCase("file1000001", scenes.scan().header, {}, folder / "file1000001.h5", folder)
+    methods = {"reference": Method(ZeroFilled(), lambda sample: sample, config="model: {}\n")}
+    wanted = Run(
+        tmp_path / "out", [case], Entrants(methods, {}), "fully_sampled", False, Request(), False
+    )
+    with pytest.raises(RawDataError, match="is undersampled, so its images are no reference"):
+        wanted.refuse(allow_leak=False)
+
+
+def test_a_reference_is_made_of_all_samples_by_the_same_hand(knees, tmp_path):
+    folder, kit = knees
+    (case, *_) = cases_of(kit(), folder)
+    method = Method(ZeroFilled(), lambda sample: sample, config="model: {}\n")
+    methods = {"reference": method, "zero": method}
+    wanted = Run(
+        tmp_path / "out", [case], Entrants(methods, {}), "fully_sampled", False, Request(), False
+    )
+    assert wanted.refuse(allow_leak=False) == set()
+    make_all(wanted, Claims(wanted.folder))
+    images = {}
+    for path in (wanted.reference(case), wanted.volume("zero", case)):
+        with h5py.File(path) as file:
+            images[path] = torch.from_numpy(file["reconstruction"][0])
+    whole, reduced = images.values()
+    full = case.opened()[0]
+    assert torch.allclose(whole, full.target, rtol=1e-3, atol=1e-4 * float(full.target.max()))
+    assert (reduced - whole).norm() > 0.05 * whole.norm()
+    assert wanted.refuse(allow_leak=False) == images.keys()
+
+
 def test_a_subset_wants_only_its_own_files(knees):
     folder, kit = knees
     (folder / "file1000002.h5").unlink()
@@ -402,7 +439,7 @@ def work(wanted, log, slow):
             file.write(f"{os.getpid()} {piece.claim}\n")
         if piece.case.name == slow:
             time.sleep(60)
-        made(self, piece)
+        return made(self, piece)
 
     Run.make = told
     make_all(wanted, Claims(wanted.folder))

@@ -88,9 +88,9 @@ def benchmark(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001
     wanted = _run(named, cases, folder, settings)
     standing = Standing(named, cases, wanted, protocol, settings.pictures, settings.overwrite)
     standing.refuse()
-    wanted.refuse(settings.allow_leak)
+    there = wanted.refuse(settings.allow_leak)
     claims = Claims(folder)
-    make_all(wanted, claims)
+    make_all(wanted, claims, there)
     with claims.claimed("scores") as mine:
         if not mine or standing.scored_since(started):
             print(f"all volumes are there; another process scores them in {folder}")

@@ -52,7 +52,7 @@ class Entrants:
     def method(self, name: str, sampling: Mapping[str, Any] | None) -> Method:
         """Return a method with a pattern of the samples that are kept; None keeps all."""
         base = self.methods[name]
-        tree = yaml.safe_load(base.config)
+        tree = {key: value for key, value in yaml.safe_load(base.config).items() if key in METHOD}
         tree["sampling"] = completed(dict(sampling)) if sampling else None
         tree["benchmark"] = dict(self.node)
         config = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)

@@ -1,8 +1,9 @@
 """Makes the volumes of a benchmark: each once, whatever the number of processes that share them."""
 
+import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from tqdm import tqdm
 
 from mrirecon.commands.benchmark_methods import REFERENCE, Entrants
 from mrirecon.commands.going_on import Failures
+from mrirecon.data.transforms import has_gaps
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.kits.cases import KitCase
 from mrirecon.kits.claims import Claims
@@ -99,12 +101,16 @@ class Run:
             for method in self.methods:
                 yield Piece(method, case, self.volume(method, case))
 
-    def refuse(self, allow_leak: bool) -> None:
+    def refuse(self, allow_leak: bool) -> set[Path]:
         """Refuse what would not be a fair result, before anything is computed.
+
+        Returns:
+            The volumes that are there as this run would make them.
 
         Raises:
             ConfigError: When a method has learned from the people that it would be scored on.
             OutputError: When volumes are there that were made in another way.
+            RawDataError: When a reference cannot be made of a scan.
         """
         for method in self.methods:
             own = self.entrants.methods[method]
@@ -115,19 +121,35 @@ class Run:
                     f"{method} has learned from the patients of {', '.join(seen[:SHOWN])}{more}, "
                     "so its scores would be too good; take another kit, or add allow_leak=true"
                 )
-        others = [] if self.overwrite else list(filter(None, map(self.otherwise, self.pieces())))
-        if others:
+        if self.target == "fully_sampled":
+            for case in self.cases:
+                _refuse_gaps(case)
+        there = {piece.path: piece for piece in self.pieces() if os.path.lexists(piece.path)}
+        told = {path: self._differs(piece) for path, piece in there.items()}
+        if not self.overwrite and (others := list(filter(None, told.values()))):
             rest = [f"... and {len(others) - SHOWN} more"] if len(others) > SHOWN else []
             listed = "\n".join(f"  {one}" for one in [*others[:SHOWN], *rest])
             raise OutputError(
                 f"{self.folder} holds volumes that this run would not make; choose another output, "
                 f"or make them again with overwrite=true:\n{listed}"
             )
+        return {path for path, why in told.items() if not why}
+
+    def _differs(self, piece: Piece) -> str:
+        """Tell how a volume that is there differs, where it may be made again."""
+        try:
+            return self.otherwise(piece)
+        except OutputError as error:
+            if self.overwrite:  # told again when it is not replaced
+                return str(error)
+            raise
 
     def otherwise(self, piece: Piece) -> str:
-        """Tell how a volume that is there differs from what is wanted; empty if it does not."""
-        if not piece.path.exists() and not piece.path.is_symlink():
-            return ""
+        """Tell how a volume that is there differs from what is wanted; empty if it does not.
+
+        Raises:
+            OutputError: When it is no volume of this package.
+        """
         scan = piece.case.opened()
         raw = _first(piece.case, tuple(planes_of(scan.header, Selection())))
         if piece.label == REFERENCE and piece.case.simulated is not None:
@@ -137,8 +159,8 @@ class Run:
         told = difference(read_stored(piece.path), wanted)
         return f"{piece.path}: {told}" if told else ""
 
-    def make(self, piece: Piece) -> None:
-        """Make one volume.
+    def make(self, piece: Piece) -> tuple[str, ...]:
+        """Make one volume; returns sentences about it.
 
         Raises:
             MriReconError: When it cannot be made.
@@ -146,7 +168,7 @@ class Run:
         scan, overwrite = piece.case.opened(), self.overwrite
         if piece.label == REFERENCE and piece.case.simulated is not None:
             write_reference(piece.path, piece.case.simulated, overwrite=overwrite)
-            return
+            return ()
         made = run(scan, self._method(piece), self.request)
         if len(made.results) != 1:
             raise RawDataError(
@@ -156,23 +178,30 @@ class Run:
         if self.across_readout:
             result = across_readout(result, scan.header)
         WRITERS[WRITER].write(piece.path, result, overwrite=overwrite)
-        for told in (*made.notes, *(f"WARNING: {one}" for one in made.warnings)):
-            print(f"  {piece.claim}: {told}", file=sys.stderr)
+        return (*made.notes, *(f"WARNING: {one}" for one in made.warnings))
 
     def _method(self, piece: Piece) -> Method:
         sampling = None if piece.label == REFERENCE else piece.case.sampling
         return self.entrants.method(piece.label, sampling)
 
 
-def make_all(wanted: Run, claims: Claims) -> None:
+def make_all(wanted: Run, claims: Claims, there: Collection[Path] = ()) -> None:
     """Make all volumes that are not there, beside other processes that do the same.
+
+    Args:
+        wanted: Volumes of the run.
+        claims: Claims of the processes that share its folder.
+        there: Volumes that need not be made.
 
     Raises:
         MriReconError: When some of them could not be made.
     """
-    waiting, failures = list(wanted.pieces()), Failures()
-    total = len(waiting)
-    with tqdm(total=total, unit="volume", leave=False, disable=not draws_bars()) as bar:
+    pieces, failures = list(wanted.pieces()), Failures()
+    total, waiting = len(pieces), [piece for piece in pieces if piece.path not in there]
+    done, said = total - len(waiting), set[str]()
+    with tqdm(
+        total=total, initial=done, unit="volume", leave=False, disable=not draws_bars()
+    ) as bar:
         while waiting:
             left = []
             for piece in waiting:
@@ -181,7 +210,7 @@ def make_all(wanted: Run, claims: Claims) -> None:
                         left.append(piece)
                         continue
                     with failures.of(piece.path):
-                        _make(wanted, piece)
+                        _make(wanted, piece, said)
                     bar.update()
             if len(left) == len(waiting):
                 time.sleep(POLL)
@@ -193,19 +222,39 @@ def make_all(wanted: Run, claims: Claims) -> None:
         )
 
 
-def _make(wanted: Run, piece: Piece) -> None:
-    """Make a volume unless it is there; another process may just have made it."""
-    if piece.path.exists() and not wanted.otherwise(piece):
+def _make(wanted: Run, piece: Piece, said: set[str]) -> None:
+    """Make a volume unless it is there; another process may just have made it.
+
+    Args:
+        wanted: Volumes of the run.
+        piece: Volume that is made.
+        said: What has been told of other volumes, which is not told again.
+    """
+    if os.path.lexists(piece.path) and not wanted.otherwise(piece):
         return
     started = time.perf_counter()
-    wanted.make(piece)
+    told = [f"{piece.label}: {one}" for one in wanted.make(piece)]
     print(f"{piece.claim}: {time.perf_counter() - started:.1f} s", flush=True)
+    for one in told:
+        if one not in said:
+            print(f"  {one}", file=sys.stderr)
+    said.update(told)
 
 
 @lru_cache(maxsize=1)
 def _first(case: KitCase, numbers: tuple[int, ...]) -> Sample:
     """Return the first plane of a case with signal; the pieces of a case come together."""
     return with_signal(case.opened(), numbers)
+
+
+def _refuse_gaps(case: KitCase) -> None:
+    """Raise RawDataError when a scan is undersampled, so that its images are no reference."""
+    scan = case.opened()
+    if has_gaps(_first(case, tuple(planes_of(scan.header, Selection())))).any():
+        raise RawDataError(
+            f"{case.file}: is undersampled, so its images are no reference; take the fully sampled "
+            "files of the data set"
+        )
 
 
 def rotated(cases: Sequence[KitCase], job: int, jobs: int) -> list[KitCase]:

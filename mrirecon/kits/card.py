@@ -54,7 +54,9 @@ def rows(named: NamedKit) -> list[tuple[str, str]]:
         ]
     found += [("cases", ", ".join(_cases(kit))), ("target", TARGETS[kit.target])]
     found += [("samples", text) for text in samples(kit)]
-    found.append(("protocol", kit.protocol))
+    data = "data=FOLDER " if kit.files else ""
+    command = f"mrirecon benchmark kit={named.name} {data}model=[NAME,NAME] output=FOLDER"
+    found += [("protocol", kit.protocol), ("command", command)]
     return found + [("note", note) for note in kit.notes]
 
 

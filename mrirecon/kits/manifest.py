@@ -4,11 +4,15 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 
+import h5py
+
 from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.data.index import IndexedScan, read_folder
 from mrirecon.errors import RawDataError
 from mrirecon.kits.kit import Files, NamedKit
 from mrirecon.read_options import ReadOptions
+from mrirecon.readers.fastmri.scan import TARGETS
+from mrirecon.readers.hdf5.opening import hdf5_holds
 from mrirecon.readers.naming import scan_name
 from mrirecon.scan import ScanHeader
 
@@ -41,6 +45,8 @@ def scans_of_kit(named: NamedKit, folder: Path, subset: int | None = None) -> li
     problems += contents.problems
     for scan in contents.scans:
         problems += _otherwise(files, scan.header)
+        if named.kit.target == "file" and not hdf5_holds(scan.path, _brings_reference):
+            problems.append(f"{scan.header.name} brings no reconstruction to compare with")
     total = sum(len(scan) for scan in contents.scans)
     if subset is None and not problems and files.total not in (None, total):
         problems.append(f"all files together have {total} planes, expected {files.total}")
@@ -52,6 +58,10 @@ def scans_of_kit(named: NamedKit, folder: Path, subset: int | None = None) -> li
             f"{files.source}):\n{shown}{more}"
         )
     return list(contents.scans)
+
+
+def _brings_reference(file: h5py.File) -> bool:
+    return any(isinstance(file.get(name), h5py.Dataset) for name in TARGETS)
 
 
 def _misplaced(
