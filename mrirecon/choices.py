@@ -24,7 +24,7 @@ FORMER = {"simulate": {"protocol": "simulation"}, "train": {"protocol": "simulat
 """What groups of a command were called before."""
 KINDS = ("Classical", "Learned")
 TOLD = {"learned": "learned: with checkpoint="}
-_DEFAULT = re.compile(r"  - ([\w/]+): (\w+)(?: +# *(.*))?$")
+_DEFAULT = re.compile(r"  - ([\w/]+): (\w+|\[[\w, ]+\])(?: +# *(.*))?$")
 _SETTING = re.compile(r"(\w+): ?(.*?)(?: +# *(.*))?$")
 WIDTH = 96
 
@@ -35,13 +35,19 @@ class Group:
 
     Attributes:
         name: Name of the group, which is that of its folder.
-        default: Choice when nobody chooses; ``null`` for nothing, empty for a part.
+        default: Choice when nobody chooses, or a list of some; ``null`` for nothing, empty for a
+            part.
         comment: Comment of the YAML about it.
     """
 
     name: str
     default: str
     comment: str = ""
+
+    @property
+    def defaults(self) -> tuple[str, ...]:
+        """Names of the choices when nobody chooses."""
+        return tuple(re.findall(r"\w+", self.default))
 
 
 def choices(group: str, folders: Iterable[Path]) -> list[str]:
@@ -99,7 +105,7 @@ def refuse_unknown(override: str, groups: Iterable[str], folders: Sequence[Path]
     known = choices(group, folders)
     if value.startswith("[") and not re.search(r"[A-Za-z]", value):
         raise ConfigError(f"{key}={value}: expected a name; choose one of {', '.join(known)}")
-    for choice in value.strip("'\"").split(","):
+    for choice in map(str.strip, value.strip("'\"[] ").split(",")):
         plain = re.fullmatch(r"[\w-]+", choice) and choice != "null"
         if plain and choice not in known:
             close = difflib.get_close_matches(choice, known, n=1)
@@ -135,7 +141,7 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
         for kind, names in kinds_of(group.name, conf).items():
             if command == "train" and kind == "classical":
                 continue
-            marked = " ".join(f"{n}*" if n == group.default else n for n in names)
+            marked = " ".join(f"{n}*" if n in group.defaults else n for n in names)
             comment = group.comment or ("" if command == "train" else TOLD.get(kind, kind))
             comment = f"  # {comment}" if comment else ""
             rows += _wrapped(title, f"{marked}{comment}")

@@ -32,6 +32,7 @@ COMMANDS = {
     "convert": "make a checkpoint of public weights; mrirecon convert WEIGHTS OUTPUT",
     "compare": "scores of several evaluations in one table; mrirecon compare DIR DIR [DIR ...]",
     "benchmark": "reconstruct and score frozen cases; mrirecon benchmark kit=NAME output=DIR",
+    "stress": "how far methods can be relied on; mrirecon stress model=[NAME,NAME] output=DIR",
     "card": "write a model card; mrirecon card WEIGHTS DESCRIPTION OUTPUT --results FILE ...",
     "models": "learned weights that are known by name; mrirecon models [NAME | fetch NAME]",
 }
@@ -68,6 +69,13 @@ EXAMPLES = {
         "output=results",
         "mrirecon benchmark -m job=1/4,2/4,3/4,4/4 hydra/launcher=slurm kit=NAME data=DIR "
         "model=[cg_sense] output=DIR",
+    ),
+    "stress": (
+        "mrirecon stress model=[cg_sense,l1_wavelet,pretrained] output=stressed",
+        "mrirecon stress input=full/raw slices=2 checkpoint=run/checkpoints/best.ckpt "
+        "model=l1_wavelet output=stressed",
+        "mrirecon stress model=[l1_wavelet,pretrained] shift=[noise,worst_case] "
+        "shift.noise.levels=[1,2,4] output=stressed",
     ),
 }
 # Nothing to configure: plain arguments.

@@ -30,8 +30,8 @@ def test_help_tells_settings_groups_and_their_defaults(command, monkeypatch, cap
         assert f"  {name}={default}" in text
     for group in groups_of(command, CONF):
         assert f"  {group.name}=" in text
-        if group.default not in ("", "null"):
-            assert f"{group.default}*" in text
+        for default in group.defaults:
+            assert default == "null" or f"{default}*" in text
     assert "null*" not in text and "hydra:" not in text
 
 

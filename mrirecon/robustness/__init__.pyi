@@ -1,3 +1,4 @@
+from .shift import Shift as Shift
 from .shifts.acceleration import Acceleration as Acceleration
 from .shifts.anatomy import OtherAnatomy as OtherAnatomy
 from .shifts.coils import FewerCoils as FewerCoils

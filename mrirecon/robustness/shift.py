@@ -14,22 +14,30 @@ from mrirecon.types import Volume
 Level = float | str
 
 
-class Shift(ABC):
-    """Changes what is measured, and the reference with it where the object changes.
-
-    A random choice is the same at every level, so that a curve follows one disturbance that grows.
+class Disturbance(ABC):
+    """Whatever methods are tried with: a shift, or the worst case of each method.
 
     Attributes:
         levels: Levels that are tried.
         title: Name for people.
-        axis: Words on the axis of the levels, with the unit.
         about: What happens to scan and reference, in a sentence.
     """
 
     levels: Sequence[Level]
     title: ClassVar[str]
-    axis: ClassVar[str]
     about: ClassVar[str]
+
+
+class Shift(Disturbance):
+    """Changes what is measured, and the reference with it where the object changes.
+
+    A random choice is the same at every level, so that a curve follows one disturbance that grows.
+
+    Attributes:
+        axis: Words on the axis of the levels, with the unit.
+    """
+
+    axis: ClassVar[str]
 
     def neutral(self, case: Case) -> Level:  # noqa: ARG002
         """Return the level at which nothing changes."""

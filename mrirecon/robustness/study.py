@@ -81,7 +81,7 @@ class Study:
         for level in shift.levels:
             for case in self.suited(name)[0]:
                 if isinstance(shift, WorstCase):
-                    yield self._attacked(name, shift, case, float(level))
+                    yield self._attacked(name, shift, case, level)
                 else:
                     yield self._shifted(name, shift, case, level)
 
@@ -104,7 +104,7 @@ class Study:
             images[method_name] = image.volume
         return Outcome(tuple(results), reference, images)
 
-    def _attacked(self, name: str, attack: WorstCase, case: Case, level: float) -> Outcome:
+    def _attacked(self, name: str, attack: WorstCase, case: Case, level: Level) -> Outcome:
         reference = case.reference()
         results, images = [], {}
         for method_name, method in self.methods.items():

@@ -32,18 +32,18 @@ def results_csv(findings: Findings) -> str:
     return stream.getvalue()
 
 
-def findings_json(findings: Findings, shifts: Sequence[str], **facts: object) -> str:
+def findings_json(findings: Findings, names: Sequence[str], **facts: object) -> str:
     """Everything, for programs.
 
     Args:
         findings: What was found.
-        shifts: Names of the shifts in their order.
+        names: Names of the shifts in their order.
         **facts: Whatever else there is to tell.
     """
     content = {
         **facts,
         "metric": asdict(findings.info),
-        "falls": [asdict(fall) for shift in shifts for fall in findings.falls(shift)],
+        "falls": [asdict(fall) for shift in names for fall in findings.falls(shift)],
         "results": [_row(r) for r in findings.results],
     }
     return json.dumps(without_infinity(content), indent=2, allow_nan=False) + "\n"

@@ -16,7 +16,7 @@ from mrirecon.inference import on_matrix
 from mrirecon.pipeline import Method
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.robustness.case import Case, FullSlice
-from mrirecon.robustness.shift import number
+from mrirecon.robustness.shift import Disturbance, Level, number
 from mrirecon.types import KSpace, Sample, Volume
 
 Harm = Callable[[KSpace], Float32[Tensor, ""]]
@@ -53,7 +53,7 @@ class Perturbed:
 
 
 @dataclass(frozen=True)
-class WorstCase:
+class WorstCase(Disturbance):
     r"""Looks for the perturbation of acquired samples that makes the image worst.
 
     .. math:: \max_\delta\ \big\| |R(y + M\delta)| - x \big\|^2
@@ -74,7 +74,7 @@ class WorstCase:
         steps: Number of steps.
     """
 
-    levels: Sequence[float] = (0.5, 1.0)
+    levels: Sequence[Level] = (0.5, 1.0)
     unit: Literal["noise", "data"] = "noise"
     steps: int = 5
     title: ClassVar[str] = "worst case"
@@ -98,7 +98,7 @@ class WorstCase:
             return "it reconstructs several planes together, which are not perturbed together"
         return "it is fitted to each scan" if method.adaptation else ""
 
-    def __call__(self, case: Case, method: Method, level: float, seed: int = 0) -> Perturbed:
+    def __call__(self, case: Case, method: Method, level: Level, seed: int = 0) -> Perturbed:
         """Look for the worst perturbation of each slice.
 
         Args:
@@ -112,14 +112,14 @@ class WorstCase:
         """
         if reason := self.unsuited(method):
             raise ConfigError(f"{self.title}: {method.name}: {reason}")
-        level = number(level, self.title, 1e-6)
+        size = number(level, self.title, 1e-6)
         reference, scan = case.reference(), case.scan()
         method.reconstructor.eval()
         worst, random, ways, shares = [], [], [], []
         for index, one in enumerate(case.slices):
             harm, mask = _harm(method, scan[index], case, reference[index])
             noise, data = _norms(one.sample, mask)
-            norm = level * (noise if self.unit == "noise" else data)
+            norm = size * (noise if self.unit == "noise" else data)
             if not norm > 0:
                 raise ConfigError(
                     f"{self.title}: {case.name} has no {self.unit} that a norm could be relative "
