@@ -92,7 +92,7 @@ ROOMS = {
         {"*"},
     ],
     "robustness": [
-        {"case", "rigid"},
+        {"ascent", "case", "rigid"},
         {"shift"},
         {"shifts", "worst_case"},
         {"result"},

@@ -21,7 +21,7 @@ from mrirecon.robustness.findings import Findings
 from mrirecon.robustness.page import Told, as_page
 from mrirecon.robustness.shift import Level, Shift
 from mrirecon.robustness.study import Study
-from mrirecon.robustness.tables import findings_json, results_csv
+from mrirecon.robustness.tables import counted, findings_json, results_csv
 from mrirecon.versions import versions
 
 TABLE, PAGE = "stress.csv", "stress.html"
@@ -138,12 +138,12 @@ def _setting(study: Study) -> list[str]:
             else (", without their noise where the scan is simulated")
         )
     counts = sorted({len(case.slices) for case in study.cases})
-    slices = " or ".join(map(str, counts))
+    slices = " or ".join(counted(count, "slice") for count in counts)
     names = ", ".join(case.name for case in study.cases[:6])
     more = f" and {len(study.cases) - 6} more" if len(study.cases) > 6 else ""
     kind = "simulated " if len(simulated) == len(study.cases) else ""
     return [
-        f"{len(study.cases)} {kind}scans ({names}{more}), {slices} slices of each from its middle, "
+        f"{counted(len(study.cases), f'{kind}scan')} ({names}{more}), {slices} from its middle, "
         f"undersampled by {study.cases[0].sampling}.",
         f"The reference is {reference}. Each shift changes one thing; where the object changes, "
         "so does the reference. A random choice is the same at every level.",

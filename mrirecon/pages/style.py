@@ -26,6 +26,7 @@ section { margin-top: 30px; }
 figure { margin: 0; max-width: 100%; flex: none; }
 figure img { display: block; max-width: 100%; }
 figcaption { padding-top: 6px; font-size: 13px; color: #9aa0a6; }
+p + .row { margin-top: 14px; }
 .columns { display: grid; grid-template-columns: repeat(auto-fit, minmax(380px, 1fr));
   gap: 0 40px; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }

@@ -1,7 +1,7 @@
 """Perturbations of k-space that do most harm, as far as gradient ascent finds them."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
@@ -11,25 +11,19 @@ from torch import Tensor
 
 from mrirecon.arguments import check_at_least
 from mrirecon.data.collate import collate
-from mrirecon.errors import ConfigError
+from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.inference import on_matrix
 from mrirecon.pipeline import Method
+from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
+from mrirecon.robustness.ascent import DIFFERENCES, Harm, climb, random_unit, size_of, worse
 from mrirecon.robustness.case import Case, FullSlice
 from mrirecon.robustness.shift import Disturbance, Level, number
+from mrirecon.sensitivity import Espirit
 from mrirecon.types import KSpace, Sample, Volume
 
-Harm = Callable[[KSpace], Float32[Tensor, ""]]
-GRADIENT = "gradient"
-DIFFERENCES = "finite differences"
-PAIRS = 4
-"""Pairs of evaluations for one estimate of a gradient by simultaneous perturbation."""
-SMALL = 0.1
-"""Part of the allowed norm by which finite differences reach to either side."""
-CHECKED = 0.02
-"""Part of the norm of a step that tells whether a gradient holds."""
-FIRST = 1.0
-"""First step, as a part of the norm; a third of it after each one that does no more harm."""
+TRANSFERRED = "the gradients of other methods, and finite differences"
 
 
 @dataclass(frozen=True)
@@ -39,7 +33,7 @@ class Perturbed:
     Attributes:
         worst: The case with it.
         random: The case with a random perturbation of the same norm in every slice.
-        by: How it was found: ``gradient`` or ``finite differences``.
+        by: Words on what it was found by.
         of_noise: Norm relative to that expected of the noise in the acquired samples, mean over
             slices.
         of_data: Norm relative to that of the acquired samples, likewise.
@@ -63,9 +57,11 @@ class WorstCase(Disturbance):
     reconstruction Antun et al., PNAS 117:30088, 2020, and Genzel, Macdonald and März, IEEE Trans
     Pattern Anal Mach Intell 45:1119, 2023). It starts from the random perturbation that it is
     compared with and keeps the worst of all that it met, so it is never the less harmful one. Where
-    a method has no gradient, differences along random directions stand in for it (simultaneous
-    perturbation: Spall, IEEE Trans Autom Control 37:332, 1992), which find much less. Sensitivities
-    are estimated anew from the perturbed data; most estimators pass no gradient on.
+    a method has no gradient, or one that does not foretell what a small step does, the ascent
+    begins with the perturbation that is worst for CG-SENSE or zero-filling, if that does more harm,
+    and goes on by differences along random directions (simultaneous perturbation: Spall, IEEE Trans
+    Autom Control 37:332, 1992), which find little by themselves. Sensitivities are estimated anew
+    from the perturbed data; most estimators pass no gradient on.
 
     Attributes:
         levels: Norms of the perturbation.
@@ -126,8 +122,15 @@ class WorstCase(Disturbance):
                     "to; choose the other unit"
                 )
             generator = torch.Generator().manual_seed(hash_of(seed, index))
-            start = _random(one.sample.kspace, mask, generator) * norm
-            found, by = self._found(harm, start, mask, generator)
+            start = random_unit(one.sample.kspace, mask, generator) * norm
+            found, by = climb(harm, start, mask, self.steps, generator)
+            if by == DIFFERENCES:
+                others = [
+                    _harm(replace(method, reconstructor=one), scan[index], case, reference[index])
+                    for one in (CgSense(Espirit()).to(method.device), ZeroFilled())
+                ]
+                harms = [other for other, _ in others]
+                found, by = self._transferred(harm, harms, found, start, mask), TRANSFERRED
             worst.append(_with(one, found))
             random.append(_with(one, start))
             ways.append(by)
@@ -135,32 +138,20 @@ class WorstCase(Disturbance):
         of_noise, of_data = (sum(each) / len(each) for each in zip(*shares, strict=True))
         return Perturbed(
             replace(case, slices=tuple(worst)), replace(case, slices=tuple(random)),
-            GRADIENT if set(ways) == {GRADIENT} else DIFFERENCES, of_noise, of_data,
+            "; ".join(dict.fromkeys(ways)), of_noise, of_data,
         )  # fmt: skip
 
-    def _found(
-        self, harm: Harm, start: KSpace, mask: Tensor, generator: torch.Generator
-    ) -> tuple[KSpace, str]:
-        """Climb from a perturbation; return the worst one met, and how slopes were found."""
-        norm, stride = float(_norm(start)), FIRST
-        best, (most, slope) = start, _slope(harm, start)
-        by = GRADIENT if slope is not None and _holds(harm, start, slope, most) else DIFFERENCES
-        for step in range(self.steps):
-            if by == DIFFERENCES or slope is None:
-                slope = _differences(harm, best, norm, mask, generator)
-            slope = slope * mask
-            size = float(_norm(slope))
-            if not (size > 0 and math.isfinite(size)):
-                break
-            tried = best + (stride * norm / size) * slope
-            tried = tried * (norm / _norm(tried))
-            last = step == self.steps - 1 or by == DIFFERENCES
-            value, found = _slope(harm, tried, wanted=not last)
-            if value > most:
-                best, most, slope = tried, value, found
-            else:
-                stride /= 3
-        return best, by
+    def _transferred(
+        self, harm: Harm, others: Sequence[Harm], found: KSpace, start: KSpace, mask: Tensor
+    ) -> KSpace:
+        """Return the worst of what was found and of what is worst for other methods."""
+        generator, best = torch.Generator().manual_seed(0), found
+        for other in others:
+            try:
+                best = worse(harm, best, climb(other, start, mask, self.steps, generator)[0])
+            except MriReconError:  # too small a centre for it, say
+                continue
+        return found if best is found else climb(harm, best, mask, self.steps, generator)[0]
 
 
 def hash_of(seed: int, index: int) -> int:
@@ -172,22 +163,11 @@ def _with(one: FullSlice, perturbation: KSpace) -> FullSlice:
     return one.disturbed(one.sample.kspace + perturbation)
 
 
-def _norm(kspace: KSpace) -> Float32[Tensor, ""]:
-    return torch.linalg.vector_norm(torch.view_as_real(kspace))
-
-
 def _norms(sample: Sample, mask: Tensor) -> tuple[float, float]:
     """Return the norms of noise and data in acquired samples."""
     count = int(mask.sum()) * sample.kspace.shape[-3]
     noise = float(noise_std(sample)) * (2 * count) ** 0.5
-    return noise, float(_norm(sample.kspace * mask))
-
-
-def _random(kspace: KSpace, mask: Tensor, generator: torch.Generator) -> KSpace:
-    """Draw a perturbation of norm one."""
-    drawn = torch.randn(*kspace.shape, 2, generator=generator)
-    white = torch.view_as_complex(drawn).to(kspace.device) * mask
-    return white / _norm(white)
+    return noise, float(size_of(sample.kspace * mask))
 
 
 def _harm(
@@ -208,51 +188,6 @@ def _harm(
         return ((image * scale).abs()[0] - wanted).square().sum()
 
     return harm, mask
-
-
-def _slope(harm: Harm, perturbation: KSpace, wanted: bool = True) -> tuple[float, KSpace | None]:
-    """Return the harm and its gradient; None where the method has none."""
-    if not wanted:
-        with torch.no_grad():
-            return float(harm(perturbation)), None
-    leaf = perturbation.detach().clone().requires_grad_(True)
-    with torch.enable_grad():
-        value = harm(leaf)
-        if not value.requires_grad:
-            return float(value), None
-        try:
-            (slope,) = torch.autograd.grad(value, leaf, allow_unused=True)
-        except torch.cuda.OutOfMemoryError:
-            raise
-        except RuntimeError:  # it was not written to be differentiated
-            slope = None
-    if slope is None or not slope.isfinite().all() or not slope.any():
-        return float(value.detach()), None
-    return float(value.detach()), slope.detach()
-
-
-def _holds(harm: Harm, place: KSpace, slope: KSpace, value: float) -> bool:
-    """Tell whether a small step along a gradient does a fifth of the harm that it foretells.
-
-    Methods whose calibration or solver passes no gradient on have one that means little.
-    """
-    size, reach = float(_norm(slope)), CHECKED * float(_norm(place))
-    with torch.no_grad():
-        ahead = float(harm(place + (reach / size) * slope))
-    return (ahead - value) > 0.2 * size * reach
-
-
-def _differences(
-    harm: Harm, place: KSpace, norm: float, mask: Tensor, generator: torch.Generator
-) -> KSpace:
-    """Estimate the gradient by simultaneous perturbation."""
-    slope, reach = torch.zeros_like(place), SMALL * norm
-    with torch.no_grad():
-        for _ in range(PAIRS):
-            direction = _random(place, mask, generator)
-            ahead, behind = (harm(place + sign * reach * direction) for sign in (1, -1))
-            slope = slope + (ahead - behind) / (2 * reach) * direction
-    return slope
 
 
 def deviation(image: Volume, nominal: Volume) -> float:

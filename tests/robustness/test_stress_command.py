@@ -89,7 +89,7 @@ def test_measured_scans_tell_what_cannot_be_done(measured, monkeypatch, capsys):
     assert "contrast: left out of it: full.npy: a measured scan cannot" in printed
     told = json.loads((folder / "stress.json").read_text())
     assert {r["shift"] for r in told["results"]} == {"nominal", "noise"}
-    assert "2 slices of each" in told["setting"][0] and "without" not in told["setting"][1]
+    assert "2 slices from its middle" in told["setting"][0] and "without" not in told["setting"][1]
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_measured_scans_tell_what_cannot_be_done(measured, monkeypatch, capsys):
         (["model=zero_filled", "metric=beauty"], "the protocol has no beauty; choose one of nmse"),
         (
             ["model=zero_filled", "shift=[]"],
-            "shift=[]: expected a name; choose one of acceleration",
+            "shift=[]: expected a name; choose one",
         ),
         (["model=zero_filled", "shift=[noise,wobble]"], "shift=wobble: there is no such choice"),
         (["model=zero_filled", "shift.noise.level=[2]"], "did you mean levels?"),
