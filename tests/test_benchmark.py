@@ -20,6 +20,7 @@ from mrirecon.building import build_node
 from mrirecon.commands import benchmark_runs
 from mrirecon.commands.benchmark_methods import Entrants, chosen_words
 from mrirecon.commands.benchmark_runs import Run, make_all, rotated
+from mrirecon.commands.benchmark_scores import with_patients
 from mrirecon.config import composed
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.evaluation.origins.makings import Makings
@@ -398,6 +399,17 @@ def test_methods_are_named_and_chosen_as_for_reconstruct(chosen, found):
             chosen_words(*chosen)
     else:
         assert chosen_words(*chosen) == found
+
+
+def test_scans_of_one_patient_count_as_such(knees):
+    folder, kit = knees
+    cases = cases_of(kit(), folder)
+    twice = replace(cases[1], header=replace(cases[1].header, subject=cases[0].header.subject))
+    nameless = replace(cases[2], header=replace(cases[2].header, subject=None))
+    told = {case.name: f"anonymous-{case.name}" for case in cases}
+    found = with_patients(Makings({}, told), [cases[0], twice, nameless]).patients
+    assert found[cases[0].name] == found[cases[1].name] == cases[0].header.subject
+    assert found[cases[2].name] == told[cases[2].name]
 
 
 # ---- several processes

@@ -4,7 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -82,7 +82,7 @@ class Standing:
             MriReconError: When a volume cannot be scored.
         """
         cases = self._cases([*self.run.methods, *self._others()])
-        makings = Makings.of(cases)
+        makings = with_patients(Makings.of(cases), self.cases)
         if not allow_leak:
             makings.refuse_leaks()
         rules = Rules(self.protocol)
@@ -136,6 +136,17 @@ class Standing:
         except (MriReconError, yaml.YAMLError):
             return False
         return isinstance(tree, dict) and tree.get("benchmark") == dict(self.run.entrants.node)
+
+
+def with_patients(makings: Makings, cases: Sequence[KitCase]) -> Makings:
+    """Tell volumes of one patient, which raw files and their folders tell, but not all volumes.
+
+    Args:
+        makings: What volumes and references tell.
+        cases: Cases of the kit.
+    """
+    told = {case.name: case.header.subject for case in cases if case.header.subject}
+    return replace(makings, patients={**makings.patients, **told})
 
 
 def _refuse_others(report: Path, named: NamedKit, names: Sequence[str]) -> None:

@@ -41,7 +41,7 @@ class Task:
 
     def facts(self) -> dict[str, object]:
         """Return all of it for a report."""
-        return {**asdict(self), "rows": dict(self.rows)}
+        return asdict(self)
 
 
 def task_label(kit: str, version: int, checksum: str, scored: int, cases: int) -> str:
