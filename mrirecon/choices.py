@@ -124,6 +124,26 @@ def refuse_former(command: str, override: str) -> None:
         raise ConfigError(f"{override.lstrip('+~')}: this is called {now} by now; write {changed}")
 
 
+def refuse_part(command: str, override: str, groups: Iterable[str], own: Iterable[str]) -> None:
+    """Raise ConfigError when something is chosen that only one of several methods can have.
+
+    Args:
+        command: Name of the command.
+        override: One argument of the command line.
+        groups: Names of the groups of all other commands.
+        own: Settings of the command that have the name of a group.
+    """
+    if command not in NAMED:
+        return
+    key = override.lstrip("+~").partition("=")[0]
+    first = re.split(r"[./@]", key)[0]
+    if first in set(groups) or (first in set(own) and key != first):
+        raise ConfigError(
+            f"{override.lstrip('+~')}: a kit is frozen, and its methods are several; what one of "
+            "them is made of goes into methods={name: {model: l1_wavelet, model.iterations: 200}}"
+        )
+
+
 def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
     """Return the help of a command: examples, settings, and groups with their defaults marked."""
     rows = [f"usage: mrirecon {command} [setting=value ...] [group=choice ...]", "", "examples:"]

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from mrirecon import __version__
-from mrirecon.choices import help_of, refuse_former, refuse_unknown, settings_of
+from mrirecon.choices import help_of, refuse_former, refuse_part, refuse_unknown, settings_of
 from mrirecon.completion import SCRIPT, complete
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
@@ -170,7 +170,7 @@ def _run(command: str, overrides: list[str]) -> None:
                 f"mrirecon {command}: expected key=value, got {override!r}; "
                 f"mrirecon {command} --help tells what there is"
             )
-    _refuse_unknown(command, overrides, groups)
+    _refuse_unknown(command, overrides, groups, own)
     options, changes = _separated(overrides)
     sweep = "-m" in options or "--multirun" in options
     adapted = [adapt(apart(change, own), groups, sweep) for change in changes]
@@ -204,7 +204,7 @@ def _separated(words: list[str]) -> tuple[list[str], list[str]]:
     return [words[number] for number in options], changes
 
 
-def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> None:
+def _refuse_unknown(command: str, overrides: list[str], groups: set[str], own: set[str]) -> None:
     """End when a choice does not exist; Hydra would print the whole search path."""
     folders, parts = [conf_folder()], {"data/transforms"}
     for before, value in zip(["", *overrides], overrides, strict=False):
@@ -217,6 +217,7 @@ def _refuse_unknown(command: str, overrides: list[str], groups: set[str]) -> Non
     for override in overrides:
         try:
             refuse_former(command, override)
+            refuse_part(command, override, groups, own)
             refuse_unknown(override, groups | parts, folders)
         except ConfigError as error:
             sys.exit(f"mrirecon {command}: {error}")

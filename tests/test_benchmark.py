@@ -554,6 +554,15 @@ def test_names_of_kits_have_a_hint(monkeypatch):
     assert "simulates its scans; leave data= out" in told
 
 
+@pytest.mark.parametrize(
+    "word",
+    ["sampling=random", "sensitivity.crop=0", "model.iterations=3", "+model@x=a", "data.a=1"],
+)
+def test_nothing_of_a_kit_can_be_chosen(word, monkeypatch):
+    told = refusal(monkeypatch, "kit=synthetic", "output=x", "model=cg_sense", word)
+    assert f"{word.lstrip('+')}: a kit is frozen" in told and "methods={name: " in told
+
+
 def test_lists_of_names_say_where_they_come_from():
     for file in (conf_folder() / "benchmark" / "names").glob("*.txt"):
         lines = file.read_text().splitlines()
