@@ -33,6 +33,7 @@ from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
 from mrirecon.types import Sample
 from mrirecon.uncertainty import Spread
+from mrirecon.uncertainty.bounds import Bounds
 from mrirecon.weights import weights_file
 
 Source = str | Path | Scan | Sample | np.ndarray | Tensor
@@ -118,6 +119,7 @@ def reconstruct(
     batch_size: int = 1,
     device: str | torch.device | None = None,
     samples: int | Spread | None = None,
+    calibration: str | Path | None = None,
 ) -> ImageSeries:
     """Reconstruct a scan that holds one series of images.
 
@@ -138,10 +140,12 @@ def reconstruct(
         device: Torch device that computes; None takes the CPU.
         samples: Number of images of which ``mean`` and ``std`` of the result are made, or a
             :class:`Spread` that says what makes them differ; None makes none.
+        calibration: File of ``mrirecon calibrate``, of which ``bounds`` of the result are made;
+            None makes none.
 
     Raises:
-        ConfigError: When the scan holds several series (echoes, sets, stacks): see
-            :func:`reconstruct_series`.
+        ConfigError: When the calibration is one of another method, or the scan holds several series
+            (echoes, sets, stacks): see :func:`reconstruct_series`.
         RawDataError: When the file cannot be read.
     """
     scan = _scan(source)
@@ -153,7 +157,7 @@ def reconstruct(
         )
     (series,) = reconstruct_series(
         scan, method, sampling=sampling, selection=selection, phase=phase, batch_size=batch_size,
-        device=device, samples=samples,
+        device=device, samples=samples, calibration=calibration,
     )  # fmt: skip
     return series
 
@@ -168,6 +172,7 @@ def reconstruct_series(
     batch_size: int = 1,
     device: str | torch.device | None = None,
     samples: int | Spread | None = None,
+    calibration: str | Path | None = None,
 ) -> list[ImageSeries]:
     """Reconstruct all series of a scan; the arguments are those of :func:`reconstruct`."""
     if isinstance(method, str | Path):
@@ -181,7 +186,8 @@ def reconstruct_series(
         sampling=sampling or method.sampling,
     )  # fmt: skip
     spread = Spread(samples) if isinstance(samples, int) else samples
-    request = Request(selection or Selection(), phase, batch_size, spread=spread)
+    bounds = None if calibration is None else Bounds.of(calibration, method.facts)
+    request = Request(selection or Selection(), phase, batch_size, spread=spread, bounds=bounds)
     made = run(_scan(source), method, request)
     for warning in made.warnings:
         warnings.warn(warning, stacklevel=2)

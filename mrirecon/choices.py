@@ -16,6 +16,7 @@ from mrirecon.errors import ConfigError
 PARTS = {
     "train": ("data/transforms", "regularizer", "denoiser", "body", "consistency", "conditioning"),
     "reconstruct": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
+    "calibrate": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
 }
 """Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
 NAMED = {"benchmark": {"kit": "benchmark"}}

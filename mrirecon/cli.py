@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "make raw scanner files of simulated subjects",
     "train": "train a learned method; mrirecon train experiment=demo",
     "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
+    "calibrate": "errors of a method on known patients: mrirecon calibrate input=DIR sampling=...",
     "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
     "check": "check a data set: what is there, what is damaged, leaks; mrirecon check DIR",
@@ -51,6 +52,13 @@ EXAMPLES = {
         "mrirecon reconstruct input=scan.h5 output=images",
         "mrirecon reconstruct input=scans output=images model=l1_wavelet formats=[nifti,dicom]",
         "mrirecon reconstruct input=scans output=images checkpoint=run/checkpoints/best.ckpt",
+    ),
+    "calibrate": (
+        "mrirecon calibrate input=scans checkpoint=run/checkpoints/best.ckpt sampling=equispaced",
+        "mrirecon calibrate input=scans model=pretrained sampling=equispaced samples=8 "
+        "output=pretrained.calibration.json",
+        "mrirecon calibrate input=scans sampling=equispaced coverage=0.95 readouts=[volume] "
+        "output=cg_sense.calibration.json",
     ),
     "maps": (
         "mrirecon maps input=scan.h5 output=maps",

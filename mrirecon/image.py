@@ -97,3 +97,20 @@ def interpolate(image: Complex[Tensor, "*b h w"], shape: Shape) -> Complex[Tenso
         return image
     gain = (shape[0] * shape[1] / (h * w)) ** 0.5
     return ifft(center_fit(fft(image), shape)) * gain
+
+
+def averaged_inside(variance: Float[Tensor, "*b y x"], window: int) -> Float[Tensor, "*b y x"]:
+    """Average over neighbouring pixels, but not over the edge of what is zero.
+
+    Args:
+        variance: Values of at least zero, zero where there is no object, say for lack of maps.
+        window: Odd number of pixels along both axes.
+    """
+    inside = (variance > 0).to(variance.dtype)
+    total, count = (
+        torch.nn.functional.avg_pool2d(
+            values.reshape(-1, 1, *values.shape[-2:]), window, stride=1, padding=window // 2
+        ).reshape(values.shape)
+        for values in (variance, inside)
+    )
+    return torch.where(inside > 0, total / count.clamp_min(1e-6), 0.0)

@@ -34,6 +34,8 @@ from mrirecon.sampling import SamplingPattern
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.types import Sample, Transform
+from mrirecon.uncertainty.bounds import Bounds
+from mrirecon.uncertainty.conditions import MethodFacts
 from mrirecon.uncertainty.ensemble import Ensemble
 from mrirecon.uncertainty.imaging import Imaged, Imaging
 from mrirecon.uncertainty.spread import Spread
@@ -76,6 +78,11 @@ class Method:
         if isinstance(inner, PartialFourier):
             name = f"{type(inner.reconstructor).__name__} with {inner.label}"
         return f"{name} fitted to the scan" if self.adaptation else name
+
+    @property
+    def facts(self) -> MethodFacts:
+        """What tells it from other methods; one that is fitted to each scan has another name."""
+        return MethodFacts.of(self.name, self.checkpoint, self.config)
 
     @property
     def prepare(self) -> Transform:
@@ -127,6 +134,7 @@ class Request:
         command: The command line, as far as it may be told.
         progress: Whether to show progress bars.
         spread: Several images whose mean and standard deviation are wanted, too; None for none.
+        bounds: Calibration of the method, whose bounds are wanted, too; None for none.
     """
 
     selection: Selection = field(default_factory=Selection)
@@ -136,6 +144,7 @@ class Request:
     command: str = ""
     progress: bool = False
     spread: Spread | None = None
+    bounds: Bounds | None = None
 
 
 @dataclass(frozen=True)
@@ -170,7 +179,9 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
     request = request or Request()
     numbers = planes_of(scan.header, request.selection)
     raw = with_signal(scan, numbers)
-    spread = request.spread and request.spread.of(method.reconstructor)
+    bounds = request.bounds
+    asked = bounds.spread(request.spread) if bounds else request.spread
+    spread = asked and asked.of(method.reconstructor)
     remarks = (
         *sampling_remarks(method.prepare, raw),
         *method.reconstructor.remarks(collate([method.prepare(raw)])),
@@ -221,14 +232,13 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         ("reading", timed.seconds),
         ("reconstruction", spent),
     )
-    return Made(
-        _split(found, header, made, request.selection),
-        method,
-        seconds,
-        tuple(notes),
-        used.told,
-        (*doubts, *(() if found.planes.any() else (EMPTY,))),
-    )
+    series = _split(found, header, made, request.selection)
+    warnings = [*doubts, *(() if found.planes.any() else (EMPTY,))]
+    if bounds:
+        series = [bounds.added(one) for one in series]
+        warnings += bounds.doubts(series, next(iter(person), ""))
+        notes += [text for one in series for text in one.provenance.readouts]
+    return Made(series, method, seconds, tuple(notes), used.told, tuple(warnings))
 
 
 def _split(

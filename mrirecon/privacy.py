@@ -29,7 +29,7 @@ SHORTEST = 3
 _FOLDERS = ("output", "folder", "data", "--config-dir", "-cd", "--config-path", "-cp")
 _PLACES = (
     *_FOLDERS, "input", "reference", "reconstruction", "resume", "checkpoint", "noise", "path",
-    "dicom_template",
+    "dicom_template", "calibration", "regions",
 )  # fmt: skip
 _SEPARATORS = re.compile(r"[/\\]")
 _EACH = re.compile(r"(?<= \(SHA-256 [0-9a-f]{16}\))\n")
@@ -168,7 +168,7 @@ def private_value(key: str, value: str, file: str = "") -> str:
     place = last in _PLACES
     if not place and not _SEPARATORS.search(value) and not value.startswith("~"):
         return value
-    if value in ("", "-", "null", "None"):
+    if value in ("", "-", "null", "None", "auto"):
         return value
     if last in _FOLDERS:
         return FOLDER

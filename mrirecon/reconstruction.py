@@ -44,6 +44,7 @@ class Provenance:
         spread: What mean and standard deviation are of, in words; empty when there are none.
         calibration: What lower and upper bounds promise, and by which file; empty when there are
             none.
+        readouts: Numbers that were read from the images, each with its calibrated interval.
     """
 
     source: str
@@ -63,6 +64,7 @@ class Provenance:
     seen: bool = False
     spread: str = ""
     calibration: str = ""
+    readouts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -86,9 +86,10 @@ ROOMS = {
         {"*"},
     ],
     "uncertainty": [
-        {"moments", "noisy_scan", "ensemble"},
-        {"spread"},
-        {"imaging"},
+        {"moments", "noisy_scan", "ensemble", "conformal", "scales", "conditions"},
+        {"spread", "voxel_errors"},
+        {"imaging", "calibration", "readouts"},
+        {"calibration_file", "calibrating"},
         {"*"},
     ],
     "robustness": [

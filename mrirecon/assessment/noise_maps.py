@@ -3,10 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex64, Float32
+from jaxtyping import Complex64
 from torch import Tensor
 
 from mrirecon.added_noise import noise_like
+from mrirecon.image import averaged_inside
 from mrirecon.inference import on_matrix
 from mrirecon.quality import NoiseMaps
 from mrirecon.reconstructors.base import Reconstructor
@@ -68,22 +69,11 @@ def noise_maps(
     # a magnitude has the noise along the phase only, a complex image in two components
     components = 2 if image.imag.any() else 1
     squares = (spread - spread.mean(0)).abs().square().sum(0)
-    deviation = _smooth(squares / (components * (REPLICAS - 1))).sqrt() / plane.unit
+    variance = averaged_inside(squares / (components * (REPLICAS - 1)), SMOOTHING)
+    deviation = variance.sqrt() / plane.unit
     signal = on_matrix(reconstructor, sample, plane.header).abs() / plane.unit
     voxel = plane.header.voxel or (1.0, 1.0, 1.0)
     maps = NoiseMaps(
         signal[0].cpu().numpy(), deviation[0].cpu().numpy(), REPLICAS, (voxel[0], voxel[1])
     )
     return maps, ""
-
-
-def _smooth(variance: Float32[Tensor, "b y x"]) -> Float32[Tensor, "b y x"]:
-    """Average over neighbours, but not over the edge of what is zero for lack of sensitivities."""
-    inside = (variance > 0).float()
-    total, count = (
-        torch.nn.functional.avg_pool2d(
-            values.unsqueeze(1), SMOOTHING, stride=1, padding=SMOOTHING // 2
-        ).squeeze(1)
-        for values in (variance, inside)
-    )
-    return torch.where(inside > 0, total / count.clamp_min(1e-6), 0.0)

@@ -59,7 +59,7 @@ def build_method(
         if checkpoint.note:
             print(f"note: {checkpoint.note}")
     adaptation = None
-    if tree["adaptation"] is not None:
+    if tree.get("adaptation") is not None:
         adaptation = build_node(tree["adaptation"], Adaptation, "adaptation")
         torch.manual_seed(adaptation.seed)  # weights that it may start from
     reconstructor = build_node(tree["model"], Reconstructor, "model")

@@ -16,6 +16,7 @@ from mrirecon.commands.method import GROUPS, build_methods, find_device
 from mrirecon.commands.outputs import Outputs, chosen_existing
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
 from mrirecon.commands.provenance import chosen_disclosure, told_command
+from mrirecon.commands.spread import Wanted, checkpoint_files
 from mrirecon.config import build
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
@@ -23,16 +24,13 @@ from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Quantity, Reconstruction, as_slices, chosen_series
+from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
 from mrirecon.selection import Selection
 from mrirecon.terminal import draws_bars
-from mrirecon.uncertainty import Spread
-from mrirecon.weights import weights_file
+from mrirecon.uncertainty.bounds import Bounds
 from mrirecon.writers import WRITERS, send_mrd
 
 QUALITY = "qc"
-SPREAD: tuple[Quantity, ...] = ("mean", "std")
-"""What there is beside an image when samples= asks for several."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +44,8 @@ class Settings:
     samples: int | None
     spread: Literal["ensemble", "replicas", "random"] | None
     seed: int
+    calibration: str | None
+    coverage: float | None
     existing: str
     overwrite: bool
     device: str
@@ -69,10 +69,8 @@ class Settings:
             raise ValueError("dicom_template is given, but formats lacks dicom; add it")
         chosen_existing(self.existing, self.overwrite)
         chosen_disclosure(self.provenance)
-        given = [self.checkpoint] if isinstance(self.checkpoint, str) else self.checkpoint or []
-        object.__setattr__(self, "checkpoint", [str(weights_file(one)) for one in given if one])
-        if self.spread and self.samples is None and len(given) < 2:
-            raise ValueError(f"spread={self.spread} needs samples=NUMBER, of how many images")
+        object.__setattr__(self, "checkpoint", checkpoint_files(self.checkpoint))
+        self.wanted  # noqa: B018 - checked before anything is built
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
         if self.image not in ("magnitude", "complex"):
@@ -83,16 +81,10 @@ class Settings:
             )
 
     @property
-    def checkpoints(self) -> list[str]:
-        """The files of weights; several are an ensemble."""
-        return list(self.checkpoint or [])
-
-    @property
-    def wanted_spread(self) -> Spread | None:
-        """Of how many images mean and standard deviation are wanted; None without."""
-        several = len(self.checkpoints) > 1 and self.spread in (None, "ensemble")
-        samples = len(self.checkpoints) if several and self.samples is None else self.samples
-        return None if samples is None else Spread(samples, self.spread, self.seed)
+    def wanted(self) -> Wanted:
+        """What is wanted beside the images."""
+        several = (list(self.checkpoint or []), self.samples, self.spread, self.seed)
+        return Wanted(*several, self.calibration, self.coverage)
 
     @property
     def phase(self) -> bool:
@@ -104,7 +96,7 @@ class Settings:
         """Which slices and frames."""
         return Selection(self.slices, self.frames)
 
-    def request(self, file: Path) -> Request:
+    def request(self, file: Path, bounds: Bounds | None) -> Request:
         """Return what is wanted of a file."""
         disclosure = chosen_disclosure(self.provenance)
         return Request(
@@ -114,7 +106,8 @@ class Settings:
             disclosure,
             told_command(disclosure, file.name),
             progress=draws_bars(),
-            spread=self.wanted_spread,
+            spread=self.wanted.spread,
+            bounds=bounds,
         )
 
 
@@ -142,9 +135,9 @@ def _send_files(
     if len(files) > 1:
         raise ConfigError(f"output=- takes one raw file, but input has {len(files)}")
     device = find_device(settings.device)
-    method = build_methods(config, settings.checkpoints, device, settings.trust)
+    method = build_methods(config, settings.wanted.checkpoints, device, settings.trust)
     scan = open_scan(files[0], build(config.reading, ReadOptions, "reading"))
-    made = _announced(scan, method, settings)
+    made = _announced(scan, method, settings, settings.wanted.bounds(method, settings.trust))
     count = send_mrd(stream, made.results)
     print(f"  sent {count} images")
 
@@ -155,17 +148,18 @@ def _write_files(
     device, folder = find_device(settings.device), output_folder(settings.output)
     existing = chosen_existing(settings.existing, settings.overwrite)
     reading = build(config.reading, ReadOptions, "reading")
-    read = (*settings.checkpoints, reading.noise)
+    read = (*settings.wanted.checkpoints, reading.noise, settings.wanted.file)
+    method = build_methods(config, settings.wanted.checkpoints, device, settings.trust)
+    bounds = settings.wanted.bounds(method, settings.trust)
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read,
-        phase=settings.phase, quantities=SPREAD if settings.wanted_spread else (),
+        phase=settings.phase, quantities=settings.wanted.quantities(bounds),
     )  # fmt: skip
-    method = build_methods(config, settings.checkpoints, device, settings.trust)
     failures, incomplete, doubtful = Failures(), 0, 0
     for file in files:
         with failures.of(file):
             scan = open_scan(file, reading, outputs.source)
-            pages = _reconstruct(scan, method, outputs, settings)
+            pages = _reconstruct(scan, method, outputs, settings, bounds)
             incomplete += not all(page.path for page in pages)
             doubtful += any(page.warnings for page in pages)
     if doubtful:
@@ -195,7 +189,11 @@ class QualityPage:
 
 
 def _reconstruct(
-    scan: FileScan, method: Method, outputs: Outputs, settings: Settings
+    scan: FileScan,
+    method: Method,
+    outputs: Outputs,
+    settings: Settings,
+    bounds: Bounds | None = None,
 ) -> list[QualityPage]:
     """Write what is not there; returns the quality pages that were wanted."""
     started, file = time.perf_counter(), scan.path
@@ -203,7 +201,7 @@ def _reconstruct(
     if not any(todo.values()):
         print(f"{scan.header.name}: all outputs are there")
         return []
-    made = _announced(scan, method, settings)
+    made = _announced(scan, method, settings, bounds)
     writing = time.perf_counter()
     written: list[Path] = []
     for result in made.results:
@@ -220,7 +218,7 @@ def _reconstruct(
     return pages
 
 
-def _announced(scan: FileScan, method: Method, settings: Settings) -> Made:
+def _announced(scan: FileScan, method: Method, settings: Settings, bounds: Bounds | None) -> Made:
     """Reconstruct a scan, and say what and how."""
     header = scan.header
     h, w = header.grid
@@ -233,7 +231,7 @@ def _announced(scan: FileScan, method: Method, settings: Settings) -> Made:
     )
     for note in header.notes:
         print(f"  note: {note}")
-    made = run(scan, method, settings.request(scan.path))
+    made = run(scan, method, settings.request(scan.path, bounds))
     for note in made.notes:
         print(f"  note: {note}")
     for warning in made.warnings:

@@ -57,6 +57,7 @@ class Kind(StrEnum):
     AUDIT = "audit"
     COMPARISON = "comparison of scores"
     STRESS = "stress test"
+    CALIBRATION = "calibration"
 
 
 def mark(kind: Kind, *, checked: bool = True) -> str:

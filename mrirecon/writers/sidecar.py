@@ -77,6 +77,7 @@ def sidecar(result: Reconstruction) -> dict[str, Any]:
         "Adaptation": made.adaptation or None,
         "Spread": made.spread,
         "Calibration": made.calibration,
+        "Readouts": made.readouts or None,
         "Command": made.command,
         "Commit": commit(made.versions),
         "Versions": made.versions,
