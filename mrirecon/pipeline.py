@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from mrirecon.adaptation import Adaptation
 from mrirecon.assessment import TimedScan, peak_memory
@@ -20,12 +19,9 @@ from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.privacy import Disclosure, patients, recorded
 from mrirecon.readers import FileScan
 from mrirecon.reconstruction import (
-    Companion,
     Provenance,
-    Quantity,
     Reconstruction,
     planes_of,
-    split_series,
 )
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
@@ -37,7 +33,7 @@ from mrirecon.types import Sample, Transform
 from mrirecon.uncertainty.bounds import Bounds
 from mrirecon.uncertainty.conditions import MethodFacts
 from mrirecon.uncertainty.ensemble import Ensemble
-from mrirecon.uncertainty.imaging import Imaged, Imaging
+from mrirecon.uncertainty.imaging import Imaging
 from mrirecon.uncertainty.spread import Spread
 
 Seconds = tuple[tuple[str, float], ...]
@@ -232,31 +228,13 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         ("reading", timed.seconds),
         ("reconstruction", spent),
     )
-    series = _split(found, header, made, request.selection)
+    series = found.series(header, made, request.selection)
     warnings = [*doubts, *(() if found.planes.any() else (EMPTY,))]
     if bounds:
         series = [bounds.added(one) for one in series]
-        warnings += bounds.doubts(series, next(iter(person), ""))
+        warnings += bounds.doubts(series, next(iter(patients([scan.header.subject])), ""))
         notes += [text for one in series for text in one.provenance.readouts]
     return Made(series, method, seconds, tuple(notes), used.told, tuple(warnings))
-
-
-def _split(
-    found: Imaged, header: ScanHeader, made: Provenance, selection: Selection
-) -> list[Reconstruction]:
-    """Make series of the planes, each with what there is beside its image."""
-    series = split_series(found.planes, header, made, selection)
-    volumes: tuple[tuple[Quantity, Tensor | None], ...] = (
-        ("mean", found.mean), ("std", found.deviation)
-    )  # fmt: skip
-    for quantity, planes in volumes:
-        if planes is not None:
-            parts = split_series(planes, header, made, selection)
-            series = [
-                replace(one, companions=(*one.companions, Companion(quantity, part.volume)))
-                for one, part in zip(series, parts, strict=True)
-            ]
-    return series
 
 
 def assessed(

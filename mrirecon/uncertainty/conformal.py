@@ -74,7 +74,7 @@ def confident_step(
         risks: Risk of each patient at each step.
         steps: Values of lambda, increasing.
         risk: Largest risk of a patient.
-        confidence: Probability c.
+        confidence: Probability c, between 0 and 1.
     """
     checked_share(risk, "risk")
     met = risks <= risk + ROUNDING

@@ -2,17 +2,25 @@
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
 from mrirecon.inference import reconstruct_complex, reconstruct_scan
+from mrirecon.reconstruction import (
+    Companion,
+    Provenance,
+    Quantity,
+    Reconstruction,
+    split_series,
+)
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.guarded import watched
 from mrirecon.sampled import ScanSampling
 from mrirecon.sampling import Coverage
-from mrirecon.scan import Scan
+from mrirecon.scan import Scan, ScanHeader
+from mrirecon.selection import Selection
 from mrirecon.types import Sample, Transform, Volume
 from mrirecon.uncertainty.moments import Moments
 from mrirecon.uncertainty.spread import Spread
@@ -37,6 +45,29 @@ class Imaged:
         """Whether all numbers are finite."""
         made = (self.planes, self.mean, self.deviation)
         return all(bool(one.isfinite().all()) for one in made if one is not None)
+
+    def series(
+        self, header: ScanHeader, made: Provenance, selection: Selection
+    ) -> list[Reconstruction]:
+        """Make series of the planes, each with what there is beside its image.
+
+        Args:
+            header: Header of the scan.
+            made: How they were made.
+            selection: Slices and frames that the planes were wanted of.
+        """
+        found = split_series(self.planes, header, made, selection)
+        volumes: tuple[tuple[Quantity, Tensor | None], ...] = (
+            ("mean", self.mean), ("std", self.deviation)
+        )  # fmt: skip
+        for quantity, planes in volumes:
+            if planes is not None:
+                parts = split_series(planes, header, made, selection)
+                found = [
+                    replace(one, companions=(*one.companions, Companion(quantity, part.volume)))
+                    for one, part in zip(found, parts, strict=True)
+                ]
+        return found
 
 
 @dataclass

@@ -33,7 +33,7 @@ def voxel_scale(volume: Series, kind: Scale, deviation: Series | None = None) ->
     """Return the scale of every voxel, in the units of the image.
 
     Args:
-        volume: Magnitude images.
+        volume: Magnitude images of every frame.
         kind: ``samples`` takes the standard deviation of several images, their variance averaged
             over 7 x 7 pixels; ``local`` how much the image itself varies there, that is at edges
             and in texture; ``constant`` the same part of the brightness everywhere.
