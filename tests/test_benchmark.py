@@ -42,7 +42,7 @@ from mrirecon.kits.patterns import pattern_node
 from mrirecon.kits.reading import kit_names, read_kit
 from mrirecon.metrics import METRICS
 from mrirecon.pipeline import Method, Request, run
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.privacy import Disclosure, patient_pseudonym
 from mrirecon.readers import open_scan
 from mrirecon.reconstruction import across_readout
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
@@ -132,6 +132,32 @@ def test_names_draw_the_acceleration_of_promptmrs_split():
 
 
 @pytest.mark.parametrize(
+    ("name", "total", "peak"),
+    [("synthetic", 938857.985, 227.598816), ("synthetic_quick", 264070.055, 129.400162)],
+)
+def test_simulated_scans_are_the_same_everywhere(name, total, peak):
+    sample = cases_of(read_kit(name), None)[0].opened()[0]
+    assert float(sample.kspace.abs().double().sum()) == pytest.approx(total, rel=1e-5)
+    assert float(sample.peak) == pytest.approx(peak, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "file", "kept", "places"),
+    [
+        ("fastmri_knee_4x", (640, 368), "file1000000.h5", 88, 16390),
+        ("fastmri_brain_8x", (640, 320), "file_brain_AXFLAIR_200_6002447.h5", 40, 6446),
+        ("calgary_campinas_5x", (218, 170), "e14110s3_P59904.7.h5", 7412, 1440266),
+    ],
+)
+def test_masks_are_the_same_everywhere(name, shape, file, kept, places):
+    named = read_kit(name)
+    assert named.names[0] == file
+    pattern = build_node(pattern_node(named.kit.sampling), SamplingPattern, "sampling")
+    mask = pattern(shape, scan_rng(file)).mask
+    assert (int(mask.sum()), int(mask.nonzero().sum())) == (kept, places)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"simulated": []}, "expected either files or simulated"),
@@ -147,12 +173,19 @@ def test_names_draw_the_acceleration_of_promptmrs_split():
             "sampling: x: expected numbers",
         ),
         ({"simulated": [TREE["simulated"][0] | {"matrix": [32]}]}, "a matrix of two"),
+        ({"simulated": [TREE["simulated"][0] | {"contrasts": []}]}, "contrasts: expected one"),
     ],
 )  # fmt: skip
 def test_a_description_that_is_none_is_refused(changes, message, tmp_path):
     with pytest.raises(ConfigError, match=message) as refused:
         read_kit(str(write(tmp_path / "mine.yaml", **changes)))
     assert "mine.yaml" in str(refused.value)
+
+
+def test_two_cases_of_one_name_are_refused(tmp_path):
+    named = read_kit(str(write(tmp_path / "mine.yaml", simulated=TREE["simulated"] * 2)))
+    with pytest.raises(ConfigError, match="two cases are called subject0090_t1"):
+        cases_of(named, None)
 
 
 def test_anchors_and_notes_do_not_change_the_task(tmp_path):
@@ -264,6 +297,11 @@ def test_a_reference_is_made_of_all_samples_by_the_same_hand(knees, tmp_path):
     assert torch.allclose(whole, full.target, rtol=1e-3, atol=1e-4 * float(full.target.max()))
     assert (reduced - whole).norm() > 0.05 * whole.norm()
     assert wanted.refuse(allow_leak=False) == images.keys()
+    # whatever the images may tell of where they come from, they are the same
+    full = replace(wanted, request=Request(disclosure=Disclosure.FULL))
+    wanted.reference(case).unlink()
+    make_all(full, Claims(full.folder))
+    assert wanted.refuse(allow_leak=False) == full.refuse(allow_leak=False) == images.keys()
 
 
 def test_a_subset_wants_only_its_own_files(knees):

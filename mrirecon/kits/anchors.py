@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mrirecon.evaluation.tables.evaluated import Evaluated
+from mrirecon.evaluation.tables.task import RUN
 from mrirecon.kits.kit import Anchor
 from mrirecon.metrics import MetricInfo
 
 HEAD = ("metric", "method", "mean", "tolerance", "source")
-RUN = "this run"
 
 
 @dataclass(frozen=True)

@@ -67,17 +67,27 @@ def cases_of(named: NamedKit, data: Path | None, subset: int | None = None) -> l
     if kit.files is None:
         if data is not None:
             raise ConfigError(f"data: the kit {named.name} simulates its scans; leave data= out")
-        return [case for kind in kit.simulated for case in _simulated(kind)][:subset]
+        return _told_apart([case for kind in kit.simulated for case in _simulated(kind)])[:subset]
     if data is None:
         raise ConfigError(
             f"data is missing: data=FOLDER with {kit.files.title}; {kit.files.source}"
         )
     assert kit.sampling is not None
     node = pattern_node(kit.sampling)
-    return [
+    return _told_apart([
         KitCase(_stem(scan.header), scan.header, node, scan.path, scan.folder)
         for scan in scans_of_kit(named, data, subset)
-    ]
+    ])  # fmt: skip
+
+
+def _told_apart(cases: list[KitCase]) -> list[KitCase]:
+    """Return cases, of which no two may write the same volume."""
+    seen: set[str] = set()
+    for case in cases:
+        if case.name in seen:
+            raise ConfigError(f"two cases are called {case.name}; give them names of their own")
+        seen.add(case.name)
+    return cases
 
 
 def _simulated(kind: Simulated) -> list[KitCase]:

@@ -109,6 +109,8 @@ class Simulated:
     def __post_init__(self) -> None:
         if min(self.count, self.slices, self.coils) < 1 or len(self.matrix) != 2:
             raise ValueError("simulated: expected positive numbers, and a matrix of two")
+        if not self.contrasts:
+            raise ValueError("simulated: contrasts: expected one at least")
         check_pattern(self.sampling)
 
 

@@ -8,7 +8,7 @@ from mrirecon.evaluation.tables.evaluated import Evaluated
 from mrirecon.evaluation.tables.standings import Standing, too_few, unordered
 from mrirecon.evaluation.tables.summary_markup import heading, legend
 from mrirecon.evaluation.tables.summary_table import Entry, SummaryTable
-from mrirecon.evaluation.tables.task import Task
+from mrirecon.evaluation.tables.task import RUN, Task
 from mrirecon.files import Kind
 from mrirecon.metrics import MetricInfo
 from mrirecon.pages import Text, document, grid, html, section, table, wide
@@ -111,7 +111,12 @@ def _published(task: Task) -> Text:
     if not task.anchors:
         return section("Published scores", Text(told)) if told else Text("")
     head, *rows = task.anchors
-    return section("Published scores", Text(told + wide(grid(head, rows))))
+    shown = [[_strong(cell) for cell in row] if row[-1] == RUN else row for row in rows]
+    return section("Published scores", Text(told + wide(grid(head, shown))))
+
+
+def _strong(text: str) -> Text:
+    return Text(f"<b>{html(text)}</b>")
 
 
 def _differences(evaluated: Evaluated) -> Text:

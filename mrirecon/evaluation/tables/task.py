@@ -2,6 +2,9 @@
 
 from dataclasses import asdict, dataclass
 
+RUN = "this run"
+"""Source of the scores that no other published."""
+
 
 @dataclass(frozen=True)
 class Task:
