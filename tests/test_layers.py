@@ -89,7 +89,7 @@ ROOMS = {
         {"moments", "noisy_scan", "ensemble", "conformal", "scales", "conditions"},
         {"spread", "voxel_errors"},
         {"imaging", "calibration", "readouts"},
-        {"calibration_file", "calibrating"},
+        {"calibration_file", "calibrating", "cross_check"},
         {"*"},
     ],
     "robustness": [

@@ -19,6 +19,7 @@ from mrirecon.commands.spread import Wanted, checkpoint_files
 from mrirecon.config import build, plain
 from mrirecon.data.transforms import Compose, Normalize, has_gaps
 from mrirecon.errors import ConfigError, MriReconError, RawDataError
+from mrirecon.evaluation.origins.origin import in_one_line
 from mrirecon.evaluation.regions.scored_apart import Regions, read_regions
 from mrirecon.files import Kind, Untouchable, output_folder, refuse_existing
 from mrirecon.pipeline import Method, Request, run
@@ -39,6 +40,7 @@ from mrirecon.uncertainty.calibration_file import (
     calibration_beside,
     write_calibration,
 )
+from mrirecon.uncertainty.calibration_page import refuse_page, write_page
 from mrirecon.uncertainty.conformal import checked_share, patients_needed, percent
 from mrirecon.uncertainty.readouts import chosen_readouts
 from mrirecon.uncertainty.scales import Scale
@@ -122,6 +124,7 @@ def calibrate(config: DictConfig, settings: Settings) -> None:
     files, source = input_files(settings.input, settings.pattern)
     output_folder(settings.target.parent)
     refuse_existing(settings.target, settings.overwrite, Kind.CALIBRATION)
+    refuse_page(settings.target, settings.overwrite)
     Untouchable(read_files(files, settings.wanted.checkpoints)).refuse([settings.target])
     reading = build(config.reading, ReadOptions, "reading")
     scans = [open_scan(file, reading, source) for file in files]
@@ -131,7 +134,7 @@ def calibrate(config: DictConfig, settings: Settings) -> None:
     calibration = Calibration(
         method.facts,
         settings.reference,
-        str(plain(config.sampling, "sampling")),
+        in_one_line(plain(config.sampling, "sampling")),
         scale,
         spread,
         settings.coverage,
@@ -145,7 +148,8 @@ def calibrate(config: DictConfig, settings: Settings) -> None:
     write_calibration(settings.target, calibration, overwrite=settings.overwrite)
     for line in lines_of(calibration):
         print(line)
-    print(f"wrote {settings.target}")
+    pages = write_page(settings.target, calibration, overwrite=settings.overwrite)
+    print(f"wrote {settings.target}, {', '.join(one.name for one in pages)}")
 
 
 def _checked(settings: Settings) -> None:

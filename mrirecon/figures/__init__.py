@@ -3,6 +3,7 @@
 from mrirecon.figures.agreement import agreement
 from mrirecon.figures.closeup import closeup
 from mrirecon.figures.comparison import Boxes, Panel, bars, comparison
+from mrirecon.figures.coverage import coverage
 from mrirecon.figures.level_curves import Curve, CurvePanel, level_curves
 from mrirecon.figures.montage import GreyScale, montage
 from mrirecon.figures.saving import save_figure
@@ -19,6 +20,7 @@ __all__ = [
     "bars",
     "closeup",
     "comparison",
+    "coverage",
     "level_curves",
     "montage",
     "save_figure",

@@ -58,6 +58,7 @@ class Kind(StrEnum):
     COMPARISON = "comparison of scores"
     STRESS = "stress test"
     CALIBRATION = "calibration"
+    CALIBRATION_PAGE = "page of a calibration"
 
 
 def mark(kind: Kind, *, checked: bool = True) -> str:

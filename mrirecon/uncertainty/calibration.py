@@ -133,6 +133,10 @@ class Calibration:
         """Return the same patients with another promise, which must not be chosen by its bounds."""
         return self if coverage is None else replace(self, coverage=coverage)
 
+    def of_patients(self, patients: tuple[VoxelErrors, ...]) -> "Calibration":
+        """Return the same promise with these patients alone."""
+        return replace(self, patients=patients)
+
     def shortage(self) -> str:
         """Say why there is no finite bound; empty when there is one."""
         if math.isfinite(self.radius):

@@ -43,11 +43,11 @@ def read_calibration(path: str | Path) -> Calibration:
         ConfigError: When the file is missing, damaged, or no calibration.
     """
     path = Path(path).expanduser()
+    if not path.is_file():
+        raise ConfigError(f"calibration: {path} is not a file (in {Path.cwd()})")
+    if path.stat().st_size > LARGEST:
+        raise ConfigError(f"calibration: {path} has more than {LARGEST} bytes, so it is none")
     try:
-        if not path.is_file():
-            raise ConfigError(f"calibration: {path} is not a file (in {Path.cwd()})")
-        if path.stat().st_size > LARGEST:
-            raise ConfigError(f"calibration: {path} has more than {LARGEST} bytes, so it is none")
         tree = json.loads(path.read_bytes(), parse_constant=_refuse)
     except (OSError, ValueError, RecursionError) as error:
         raise ConfigError(

@@ -15,7 +15,7 @@ import mrirecon as mr
 from mrirecon import cli
 from mrirecon.commands import calibrate as command
 from mrirecon.data.transforms import Normalize
-from mrirecon.errors import ConfigError, RawDataError, ShapeError
+from mrirecon.errors import ConfigError, OutputError, RawDataError, ShapeError
 from mrirecon.evaluation.scores.foreground import foreground
 from mrirecon.pipeline import Method
 from mrirecon.privacy import patient_pseudonym
@@ -26,7 +26,9 @@ from mrirecon.uncertainty import Extent, Spread, VolumeAbove, read_calibration, 
 from mrirecon.uncertainty.bounds import Bounds
 from mrirecon.uncertainty.calibrating import Calibrating
 from mrirecon.uncertainty.calibration import Calibration
+from mrirecon.uncertainty.calibration_page import calibration_page, refuse_page, write_page
 from mrirecon.uncertainty.conditions import MethodFacts, ScanFacts, differences
+from mrirecon.uncertainty.cross_check import NOMINAL, cross_checks
 from mrirecon.uncertainty.readouts import chosen_readouts, stored_readout
 from mrirecon.uncertainty.scales import voxel_scale
 from mrirecon.uncertainty.voxel_errors import STEPS
@@ -73,6 +75,7 @@ def test_bounds_are_those_of_the_known_patients(scans, method, call, tmp_path, m
     told = call("calibrate", f"input={scans}/known", *PLAIN, "output=a.calibration.json",
                 "readouts=[volume,width]")  # fmt: skip
     assert "9 patients, 9 series; target rss, scale constant" in told
+    assert {one.suffix for one in tmp_path.iterdir()} == {".json", ".png", ".html"}
     calibration = read_calibration("a.calibration.json")
     pattern = mr.EquispacedLines(2, acs=8)
     risks, volumes = [], []
@@ -238,6 +241,38 @@ def test_confidence_asks_for_the_patient():
     assert calibration(confidence=0.95).radius == math.inf
     assert "needs at least 19" in calibration(confidence=0.95).shortage()
     assert "with probability 80 %, at least 90 % of" in calibration(confidence=0.8).promise
+
+
+def test_patients_are_checked_by_bounds_of_the_others():
+    """The errors of patient i are i % everywhere, so the others cover all of it, or nothing."""
+    made = calibration(9)
+    for check in cross_checks(made):
+        for number, inside in enumerate(check.inside, start=1):
+            others = made.of_patients(
+                tuple(p for p in made.patients if p.patient[-1] != str(number))
+            )
+            radius = others.with_coverage(check.nominal).radius
+            assert inside == float(number * 1.02 < radius) or abs(radius / number - 1) < 0.03
+            expected = 2 * radius * made.patients[number - 1].relative_scale
+            assert check.width[number - 1] == pytest.approx(expected)
+    assert [check.nominal for check in cross_checks(made)] == list(NOMINAL[:8])  # 8 give .85
+    assert not cross_checks(calibration(1))
+
+
+def test_the_page_tells_promise_patients_and_limits(tmp_path):
+    path = tmp_path / "a.calibration.json"
+    for count in (9, 1):
+        written = write_page(path, calibration(count), overwrite=True)
+        page = (tmp_path / "a.calibration.html").read_text(encoding="utf-8")
+        assert "patient-1" in page and "What it does not promise" in page
+        assert calibration(count).promise in page
+        assert ("data:image/png" in page) == (count == 9) == (len(written) == 2)
+        assert ("infinite" in page) == (count == 1)
+        assert "http" not in page.replace("http-equiv", "") and "<script" not in page
+    with pytest.raises(OutputError, match="exists already"):
+        refuse_page(path, False)
+    hostile = replace(calibration(2), sampling="<script>alert(1)</script>")
+    assert "<script" not in calibration_page(hostile, None)
 
 
 def test_scans_of_one_patient_are_one():

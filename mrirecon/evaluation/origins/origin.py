@@ -97,9 +97,9 @@ def read_origin(path: Path) -> Origin:
         method=_text(told.get("method")),
         combination=_text(model.get("combination")),
         checkpoint=_text(told.get("checkpoint")),
-        maps=_short(_within(model, "sensitivity")),
+        maps=in_one_line(_within(model, "sensitivity")),
         preprocessing=_steps(config.get("preprocessing")),
-        mask=_short(config.get("sampling")),
+        mask=in_one_line(config.get("sampling")),
         pattern=_text(told.get("pattern")),
         acceleration=_number(told.get("acceleration")),
         acs=_pair(told.get("acs")),
@@ -218,13 +218,13 @@ def _within(part: object, key: str) -> object:
     return None
 
 
-def _short(part: object) -> str:
+def in_one_line(part: object) -> str:
     """Write a part of a configuration in one line: its name, and its settings."""
     if not isinstance(part, dict):
         return "" if part is None else str(part)
     name = str(part.get("_target_", "")).rpartition(".")[-1]
     settings = [
-        f"{key}={_short(value) if isinstance(value, dict) else value}"
+        f"{key}={in_one_line(value) if isinstance(value, dict) else value}"
         for key, value in part.items()
         if key != "_target_"
     ]
@@ -233,4 +233,4 @@ def _short(part: object) -> str:
 
 def _steps(part: object) -> str:
     steps = part.get("transforms") if isinstance(part, dict) else None
-    return ", ".join(map(_short, steps)) if isinstance(steps, list) else _short(part)
+    return ", ".join(map(in_one_line, steps)) if isinstance(steps, list) else in_one_line(part)
