@@ -58,6 +58,23 @@ def build_callable(tree: Any, key: str) -> Callable[..., Any]:
     return result
 
 
+def build_kept(tree: Any, key: str) -> Any:
+    """Build what a user's own node names: an object of a class, or a function, not called yet.
+
+    Args:
+        tree: Plain containers; a dict with a ``_target_``, and arguments of the class or function.
+        key: Place of the node, for the error message.
+
+    Raises:
+        ConfigError: As for :func:`build_node`.
+    """
+    if not (isinstance(tree, dict) and tree.get("_target_")):
+        raise ConfigError(f"{key}: expected a name or a node with a _target_, got {tree!r}")
+    if inspect.isclass(locate(tree["_target_"])):
+        return _build(tree, key, {})
+    return _build({**tree, "_partial_": True}, key, {})
+
+
 def locate(path: Any) -> Any:
     """Import what a ``_target_`` names; None when there is no such thing."""
     module, _, name = public_name(str(path)).rpartition(".")

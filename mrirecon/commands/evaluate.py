@@ -9,11 +9,12 @@ from typing import Any, Literal
 from omegaconf import DictConfig
 
 from mrirecon.arguments import check_not_negative
+from mrirecon.building import build_kept
 from mrirecon.commands.base import command, overrides
 from mrirecon.commands.evaluated_cases import evaluated, tell
 from mrirecon.commands.evaluation_files import EvaluationFiles
 from mrirecon.commands.provenance import chosen_disclosure, told_command
-from mrirecon.config import build
+from mrirecon.config import build, plain
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.origins.makings import Makings
 from mrirecon.evaluation.regions.scored_apart import read_regions
@@ -21,7 +22,7 @@ from mrirecon.evaluation.scores.protocol import Protocol
 from mrirecon.evaluation.scores.scoring import Case, Rules
 from mrirecon.evaluation.scores.volumes import volume_files
 from mrirecon.files import output_folder, real_path
-from mrirecon.metrics import chosen_metrics
+from mrirecon.metrics import chosen_metrics, segmentation_metrics
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ class Settings:
         check_not_negative(pictures=self.pictures)
 
 
-@command(Settings, groups=("protocol",))
+@command(Settings, groups=("protocol", "segmenter"))
 def evaluate(config: DictConfig, settings: Settings) -> None:
     """Score every method on the same volumes; write tables, pictures and a report."""
     protocol = _protocol(config, settings)
@@ -95,6 +96,9 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
         changes["name"] = f"{protocol.name} ({', '.join(told)})"
     if settings.metrics is not None:
         changes["metrics"] = chosen_metrics(settings.metrics, protocol.metrics)
+    if config.segmenter is not None:
+        found = segmentation_metrics(build_kept(plain(config.segmenter, "segmenter"), "segmenter"))
+        changes["metrics"] = {**changes.get("metrics", protocol.metrics), **found}
     return replace(protocol, **changes)
 
 

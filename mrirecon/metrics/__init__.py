@@ -10,12 +10,14 @@ from mrirecon.metrics.fastmri import METRICS
 from mrirecon.metrics.gmsd import Gmsd
 from mrirecon.metrics.haarpsi import HaarPsi
 from mrirecon.metrics.hfen import Hfen
+from mrirecon.metrics.landmarks import LandmarkShift
 from mrirecon.metrics.ms_ssim import MsSsim
 from mrirecon.metrics.nmse import Nmse, Nrmse
 from mrirecon.metrics.own import OwnMetric
 from mrirecon.metrics.psnr import Psnr
 from mrirecon.metrics.registry import KNOWN, chosen_metrics
 from mrirecon.metrics.ring_correlation import PATCH, RingScan, scan_rings, threshold
+from mrirecon.metrics.segmentation import Dice, Segmenter, VolumeDifference, segmentation_metrics
 from mrirecon.metrics.sfrc import Sfrc
 from mrirecon.metrics.ssim import WINDOW, Ssim, structural_similarity
 from mrirecon.metrics.vif import Vif
@@ -25,9 +27,11 @@ __all__ = [
     "METRICS",
     "PATCH",
     "WINDOW",
+    "Dice",
     "Gmsd",
     "HaarPsi",
     "Hfen",
+    "LandmarkShift",
     "Metric",
     "MetricInfo",
     "MsSsim",
@@ -36,13 +40,16 @@ __all__ = [
     "OwnMetric",
     "Psnr",
     "RingScan",
+    "Segmenter",
     "Sfrc",
     "Ssim",
     "Vif",
     "Volume",
+    "VolumeDifference",
     "Where",
     "chosen_metrics",
     "scan_rings",
+    "segmentation_metrics",
     "structural_similarity",
     "threshold",
 ]

@@ -3,23 +3,22 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mrirecon.building import build_callable, locate, suggest
+from mrirecon.building import build_kept, suggest
 from mrirecon.errors import ConfigError
 from mrirecon.metrics.base import Metric
 from mrirecon.metrics.fastmri import METRICS
 from mrirecon.metrics.gmsd import Gmsd
 from mrirecon.metrics.haarpsi import HaarPsi
 from mrirecon.metrics.hfen import Hfen
+from mrirecon.metrics.landmarks import LandmarkShift
 from mrirecon.metrics.ms_ssim import MsSsim
 from mrirecon.metrics.nmse import Nrmse
 from mrirecon.metrics.own import OwnMetric
 from mrirecon.metrics.sfrc import Sfrc
 from mrirecon.metrics.vif import Vif
 
-KNOWN: Mapping[str, Metric] = {
-    **METRICS,
-    **{m.info.name: m for m in (Nrmse(), HaarPsi(), Gmsd(), Hfen(), MsSsim(), Vif(), Sfrc())},
-}
+_OTHERS = (Nrmse(), HaarPsi(), Gmsd(), Hfen(), MsSsim(), Vif(), Sfrc(), LandmarkShift())
+KNOWN: Mapping[str, Metric] = {**METRICS, **{metric.info.name: metric for metric in _OTHERS}}
 """All metrics that have a name, with the settings of their papers."""
 RESERVED = ("method", "volume", "region", "volumes")
 """Names that tables have for other columns."""
@@ -69,13 +68,7 @@ def _named(name: str, own: Mapping[str, Metric]) -> Metric:
 
 def _built(name: str, node: Any) -> Metric:
     key = f"metrics.{name}" if name else "metrics"
-    if not (isinstance(node, dict) and node.get("_target_")):
-        raise ConfigError(f"{key}: expected a name or a node with a _target_, got {node!r}")
-    target = locate(node["_target_"])
-    if isinstance(target, type):
-        built = build_callable(node, key)
-    else:  # a function is not to be called yet
-        built = build_callable({**node, "_partial_": True}, key)
+    built = build_kept(node, key)
     if isinstance(built, Metric):
         return built
     return OwnMetric(built, name or str(node["_target_"]).rpartition(".")[2])
