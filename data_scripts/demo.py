@@ -50,7 +50,7 @@ def main() -> None:
         run(folder, "reconstruct", f"input={scans / 'raw'}", f"output={folder / name}", *method)
     folders = ",".join(str(folder / name) for name in methods)
     run(folder, "evaluate", f"reference={scans / 'reference'}", f"reconstruction=[{folders}]",
-        f"output={folder}")  # fmt: skip
+        "segmenter=tissues", f"output={folder}")  # fmt: skip
     shutil.copy(sorted(folder.glob("comparison_*.png"))[1], folder / "comparison.png")
     note(folder)
     print(f"\n{time.perf_counter() - started:.0f} s. Look at {folder / 'comparison.png'} "

@@ -42,13 +42,14 @@ def volumes():
 
 def test_labels_are_counted():
     image, reference = volumes()
-    found = {n: m(image, reference) for n, m in segmentation_metrics(Thresholds()).items()}
+    found = {n: m(image, reference) for n, m in segmentation_metrics(Thresholds(), True).items()}
     assert found == pytest.approx(
         {
             "dice": (6 / 7 + 2 / 3) / 2, "dice_dim": 6 / 7, "dice_bright": 2 / 3,
             "volume": (200 / 7 + 200 / 3) / 2, "volume_dim": 200 / 7, "volume_bright": 200 / 3,
         }
     )  # fmt: skip
+    assert [*segmentation_metrics(Thresholds())] == ["dice", "volume"]
     where = torch.zeros(1, 4, 4, dtype=torch.bool)
     where[0, :, 1:] = True
     metric = Dice(Segmenter(Thresholds()))
@@ -66,7 +67,7 @@ def test_what_neither_has_agrees_and_what_only_one_has_does_not():
 
 def test_each_volume_is_segmented_once_also_after_it_was_sent_to_another_process():
     image, reference = volumes()
-    metrics = segmentation_metrics(Thresholds())
+    metrics = segmentation_metrics(Thresholds(), each_label=True)
     (segmenter,) = {id(m.segmenter): m.segmenter for m in metrics.values()}.values()
     for metric in metrics.values():
         metric(image, reference)

@@ -40,6 +40,7 @@ class Settings:
     foreground: bool | None
     regions: str | None
     flip_boxes: bool
+    each_label: bool
     workers: int | None
     allow_leak: bool
     reference_dataset: str | None
@@ -97,7 +98,8 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
     if settings.metrics is not None:
         changes["metrics"] = chosen_metrics(settings.metrics, protocol.metrics)
     if config.segmenter is not None:
-        found = segmentation_metrics(build_kept(plain(config.segmenter, "segmenter"), "segmenter"))
+        function = build_kept(plain(config.segmenter, "segmenter"), "segmenter")
+        found = segmentation_metrics(function, settings.each_label)
         changes["metrics"] = {**changes.get("metrics", protocol.metrics), **found}
     return replace(protocol, **changes)
 

@@ -159,14 +159,16 @@ class VolumeDifference(_OfLabels):
         return 200 * abs(a - b) / (a + b) if a + b else 0.0
 
 
-def segmentation_metrics(function: Any) -> dict[str, Metric]:
-    """Return Dice coefficient and volume difference, of all labels together and of each by name.
+def segmentation_metrics(function: Any, each_label: bool = False) -> dict[str, Metric]:
+    """Return Dice coefficient and volume difference by name.
 
     Args:
         function: Function that a :class:`Segmenter` takes.
+        each_label: Whether also those of each label that has a name are wanted, beside the means
+            over labels.
     """
     segmenter = Segmenter(function)
-    labels = (None, *segmenter.labels)
+    labels = (None, *(segmenter.labels if each_label else ()))
     found: list[Metric] = [Dice(segmenter, label) for label in labels]
     found += [VolumeDifference(segmenter, label) for label in labels]
     return {one.info.name: one for one in found}
