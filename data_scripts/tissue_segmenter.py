@@ -2,7 +2,7 @@ r"""Trains the network of `segmenter=tissues` on simulated heads: fluid, grey an
 
     python data_scripts/tissue_segmenter.py mrirecon/downstream/tissues.safetensors
 
-About 15 minutes on one core. Contrasts, intensity, noise, orientation and pixel size are drawn at
+About 15 minutes on one free core. Contrasts, intensity, noise, orientation and pixel size are drawn at
 random. The Dice coefficients that it prints are those of other simulated heads.
 """
 

@@ -58,11 +58,11 @@ def build_callable(tree: Any, key: str) -> Callable[..., Any]:
     return result
 
 
-def build_kept(tree: Any, key: str) -> Any:
-    """Build what a user's own node names: an object of a class, or a function, not called yet.
+def build_kept(tree: Any, key: str) -> Callable[..., Any]:
+    """Like :func:`build_callable` for what may be a function of a user, which is not called yet.
 
     Args:
-        tree: Plain containers; a dict with a ``_target_``, and arguments of the class or function.
+        tree: Plain containers; a dict with a ``_target_``, a class or a function, and arguments.
         key: Place of the node, for the error message.
 
     Raises:
@@ -70,9 +70,8 @@ def build_kept(tree: Any, key: str) -> Any:
     """
     if not (isinstance(tree, dict) and tree.get("_target_")):
         raise ConfigError(f"{key}: expected a name or a node with a _target_, got {tree!r}")
-    if inspect.isclass(locate(tree["_target_"])):
-        return _build(tree, key, {})
-    return _build({**tree, "_partial_": True}, key, {})
+    is_class = inspect.isclass(locate(tree["_target_"]))
+    return build_callable(tree if is_class else {**tree, "_partial_": True}, key)
 
 
 def locate(path: Any) -> Any:
