@@ -21,12 +21,13 @@ ROOM = 0.42
 """For titles above the panels, in inches."""
 
 
-def closeup(reference: Panel, panels: Sequence[Panel]) -> Figure:
+def closeup(reference: Panel, panels: Sequence[Panel], *, area: float = AREA) -> Figure:
     """Show images in one window, error maps on one scale, and the part where methods err most.
 
     Args:
         reference: Panel with what the others should look like.
         panels: Panels with the reconstructions.
+        area: Square inches of all panels together at most.
     """
     errors = [np.abs(panel.image - reference.image) for panel in panels]
     high, top = top_of_grey(reference.image), float(np.percentile(np.stack(errors), 99.5))
@@ -34,7 +35,7 @@ def closeup(reference: Panel, panels: Sequence[Panel]) -> Figure:
     y, x, size = largest_error(errors)
     part = slice(y, y + size), slice(x, x + size)
     with style():
-        figure, axes = _panels(reference.image, len(panels) + 1)
+        figure, axes = _panels(reference.image, len(panels) + 1, area)
         images = maps = None
         for column, panel in enumerate([reference, *panels]):
             above, middle, below = (axes[row][column] for row in range(3))
@@ -56,10 +57,10 @@ def closeup(reference: Panel, panels: Sequence[Panel]) -> Figure:
     return figure
 
 
-def _panels(image: Image, columns: int) -> tuple[Figure, list[list[Axes]]]:
+def _panels(image: Image, columns: int, area: float) -> tuple[Figure, list[list[Axes]]]:
     """Return an empty figure: two rows of images with square pixels, and one of square parts."""
     ratio = min(max(image.shape[0] / image.shape[1], 0.25), 4.0)
-    width = min(WIDEST, (AREA / (columns * (2 * ratio + 1))) ** 0.5)
+    width = min(WIDEST, (area / (columns * (2 * ratio + 1))) ** 0.5)
     rows = ratio * width
     across, down = columns * (width + GAP) + 0.75, 2 * (rows + GAP) + width + ROOM
     figure = Figure(figsize=(across, down))

@@ -10,6 +10,8 @@ from mrirecon.figures.style import ACCENT, COOL, TEXT, style
 
 COLORS = (ACCENT, COOL, "#7ad67a", "#ff7f9f", "#c59bff", TEXT)
 """Of the methods in their order; they begin again after the last one."""
+DODGE = 0.08
+"""Distance of methods at the same level that is no number."""
 
 
 @dataclass(frozen=True)
@@ -56,16 +58,20 @@ def level_curves(panels: Sequence[CurvePanel], axis: str, names: Sequence[str] =
         axes = figure.subplots(1, len(panels), squeeze=False)[0]
         for place, panel in zip(axes, panels, strict=True):
             for curve in panel.curves:
+                aside = (
+                    DODGE * (methods.index(curve.method) - (len(methods) - 1) / 2) if names else 0
+                )
+                places = [one + aside for one in curve.places]
                 line = ":" if curve.dotted else "none" if names else "-"
                 place.plot(
-                    curve.places, curve.means, color=color[curve.method], marker="o", markersize=3,
+                    places, curve.means, color=color[curve.method], marker="o", markersize=3,
                     linestyle=line, label=None if curve.dotted else curve.method,
                 )  # fmt: skip
                 if names:
-                    place.vlines(curve.places, curve.lows, curve.highs, color=color[curve.method])
+                    place.vlines(places, curve.lows, curve.highs, color=color[curve.method])
                 else:
                     place.fill_between(
-                        curve.places, curve.lows, curve.highs, color=color[curve.method],
+                        places, curve.lows, curve.highs, color=color[curve.method],
                         alpha=0.15, linewidth=0,
                     )  # fmt: skip
             if names:

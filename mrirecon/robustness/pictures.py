@@ -15,6 +15,8 @@ from mrirecon.robustness.tables import counted, level_text
 
 SHOWN = 2
 """Metrics of which curves are drawn at most."""
+AREA = 18.0
+"""Square inches of the panels of a picture, of which a page has one for every shift."""
 MOST_METHODS = 6
 """Methods that a picture shows; more would be too small to see anything."""
 
@@ -130,4 +132,4 @@ def worst_picture(shown: Picture, findings: Findings) -> Text:
     )
     if len(shown.images) > MOST_METHODS:
         caption += f" The first {MOST_METHODS} of {len(shown.images)} methods."
-    return picture(closeup(Panel(shown.reference.numpy(), "reference"), panels), caption)
+    return picture(closeup(Panel(shown.reference.numpy(), "reference"), panels, area=AREA), caption)

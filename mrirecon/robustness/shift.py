@@ -19,13 +19,16 @@ class Disturbance(ABC):
 
     Attributes:
         levels: Levels that are tried.
-        title: Name for people.
         about: What happens to scan and reference, in a sentence.
     """
 
     levels: Sequence[Level]
-    title: ClassVar[str]
     about: ClassVar[str]
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """Name for people."""
 
 
 class Shift(Disturbance):

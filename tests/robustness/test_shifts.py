@@ -10,6 +10,7 @@ from scipy.ndimage import rotate
 from mrirecon import robustness
 from mrirecon.data.transforms import Undersample
 from mrirecon.errors import ConfigError
+from mrirecon.evaluation.scores.protocol import score
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.robustness.rigid import displaced, rotated
@@ -27,7 +28,9 @@ from mrirecon.sampling import EquispacedFractionLines, MixedPatterns, PoissonDis
 from mrirecon.simulation import Prescription, SimulatedScan, SimulationProtocol
 from tests.robustness.cases import SHAPE, blob, case_of, coil_images, smooth_case
 
-SHIFTS = [getattr(robustness, name) for name in robustness.__all__ if name != "WorstCase"]
+SHIFTS = [
+    getattr(robustness, name) for name in robustness.__all__ if name not in ("Shift", "WorstCase")
+]
 
 
 def sample_of(case):
@@ -271,6 +274,10 @@ def test_spikes_are_at_acquired_samples_and_as_large_as_they_say():
     assert spiked.reference().equal(case.reference())
 
 
+def zero_filled(case):
+    return root_sum_of_squares(ifft(acquired(case).kspace))[None]
+
+
 @pytest.mark.parametrize("contrast", [0.5, -1.0])
 def test_small_features_are_found_by_a_perfect_method_and_lost_by_one_that_is_blind(contrast):
     case = smooth_case(noise=0.05)
@@ -283,8 +290,16 @@ def test_small_features_are_found_by_a_perfect_method_and_lost_by_one_that_is_bl
         share = ((new - old) / old.clamp_min(1e-3))[(new - old).abs() > 1e-3]
         assert float(share.abs().max()) == pytest.approx(abs(contrast), rel=0.03)
         assert bool((share * contrast > 0).all())
+        assert float(new.max()) == pytest.approx(float(old.max()), rel=1e-3)
         found = SmallFeatures(contrast=contrast).measured(new, old, (new, old))
         assert found == {"contrast": pytest.approx(1)}
+
+
+@pytest.mark.parametrize("contrast", [0.5, -1.0])
+def test_small_features_are_too_small_for_psnr(contrast, simulated):
+    changed = SmallFeatures(contrast=contrast, count=1)(simulated, 3.0)
+    before, after = (score("", "", zero_filled(c), c.reference()) for c in (simulated, changed))
+    assert 0 < abs(after.psnr - before.psnr) < 0.1
 
 
 def test_a_disc_is_as_wide_as_it_says():

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float32, Float64
-from scipy.ndimage import uniform_filter
+from scipy.ndimage import maximum_filter, uniform_filter
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least
@@ -46,7 +46,6 @@ class SmallFeatures(Shift):
     levels: Sequence[Level] = (3.0, 4.0, 6.0)
     contrast: float = 0.5
     count: int = 3
-    title: ClassVar[str] = "small features"
     axis: ClassVar[str] = "diameter / pixels"
     about: ClassVar[str] = (
         "Small discs of the object are made brighter or darker, in the reference, too. Contrast is "
@@ -58,6 +57,11 @@ class SmallFeatures(Shift):
         if self.contrast < -1 or self.contrast == 0:
             raise ConfigError(f"contrast is {self.contrast}; expected at least -1, and not 0")
 
+    @property
+    def title(self) -> str:
+        """Name for people."""
+        return "inserted features" if self.contrast > 0 else "erased features"
+
     def _shifted(self, case: Case, level: Level, rng: np.random.Generator) -> Case:
         diameter = number(level, self.title, 0.0, 20.0)
 
@@ -65,13 +69,20 @@ class SmallFeatures(Shift):
             image = root_sum_of_squares(ifft(one.clean))
             shape = (image.shape[-2], image.shape[-1])
             discs = sum(
-                (disc(shape, place, diameter) for place in even_places(image, self.count, rng)),
+                (disc(shape, place, diameter) for place in self._places(image, rng)),
                 torch.zeros(shape),
             )
             factor = 1 + self.contrast * discs
             return one.mapped(lambda kspace: fft(factor * ifft(kspace)))
 
         return case.mapped(changed)
+
+    def _places(
+        self, image: Float32[Tensor, "h w"], rng: np.random.Generator
+    ) -> list[tuple[int, int]]:
+        """Choose places where no feature is the brightest of all, which metrics divide by."""
+        most = float(image.max()) / (1 + max(self.contrast, 0.0))
+        return even_places(image, self.count, rng, most)
 
     def measured(
         self, image: Volume, nominal: Volume, references: tuple[Volume, Volume]
@@ -108,7 +119,7 @@ def disc(
 
 
 def even_places(
-    image: Float32[Tensor, "h w"], count: int, rng: np.random.Generator
+    image: Float32[Tensor, "h w"], count: int, rng: np.random.Generator, most: float
 ) -> list[tuple[int, int]]:
     """Choose places where the object is bright and even, apart from one another.
 
@@ -116,11 +127,14 @@ def even_places(
         image: Magnitudes of a slice.
         count: Number of places, fewer where there is no room.
         rng: Source of randomness.
+        most: Brightness that no place and nothing around it has, unless there is no other.
     """
     values: Float64[np.ndarray, "h w"] = image.double().numpy()
     mean = uniform_filter(values, AROUND, mode="constant")
     spread = np.sqrt(np.maximum(uniform_filter(values**2, AROUND, mode="constant") - mean**2, 0))
     bright = mean > 0.35 * np.percentile(values, 99)
+    dark = maximum_filter(values, AROUND) < most
+    bright = bright & dark if (bright & dark).any() else bright
     uneven = np.where(bright, spread / np.maximum(mean, 1e-30), np.inf)
     uneven[:AROUND, :] = uneven[-AROUND:, :] = uneven[:, :AROUND] = uneven[:, -AROUND:] = np.inf
     finite = np.sort(uneven[np.isfinite(uneven)])
