@@ -104,6 +104,7 @@ def package(given: argparse.Namespace) -> None:
     weights = fitting(recipe, checkpoint, given.checkpoint)
     path = registry.PACKAGED / f"{given.name}{SUFFIX}"
     facts = {"mrirecon": written_by(), "recipe": asdict(recipe), "domain": None}
+    facts |= {"patients": sorted(checkpoint.patients), "global_step": checkpoint.steps}
     if given.bank:
         facts["domain"] = asdict(measured_domain(given.checkpoint, given.bank, given.scans))
         print(facts["domain"])

@@ -2,8 +2,8 @@ r"""Trains the network of `segmenter=tissues` on simulated heads: fluid, grey an
 
     python data_scripts/tissue_segmenter.py mrirecon/downstream/tissues.safetensors
 
-About 15 minutes on one free core. Contrasts, intensity, noise, orientation and pixel size are drawn at
-random. The Dice coefficients that it prints are those of other simulated heads.
+About 15 minutes on one free core. Contrasts, intensity, noise, orientation and pixel size are drawn
+at random. The Dice coefficients that it prints are those of other simulated heads.
 """
 
 import argparse
@@ -149,7 +149,7 @@ def main() -> None:
             write_safetensors(
                 temporary,
                 network.state_dict(),
-                {"mrirecon": written_by(), "recipe": None, "domain": None},
+                {"mrirecon": written_by(), "global_step": given.steps},
             )
         tested = [drawn_slice(FIRST_TESTED + number) for number in range(100)]
         found = dice(TissueSegmenter(str(given.output)), tested, given.seed)

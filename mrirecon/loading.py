@@ -133,6 +133,7 @@ def load_weights(reconstructor: Reconstructor, checkpoint: Checkpoint, path: str
             f"weights without a recipe need the model= they were trained with.\n{lines}"
         ) from error
     reconstructor.patients = checkpoint.patients
+    reconstructor.training_told = checkpoint.training
 
 
 def check_size(node: dict[str, Any], checkpoint: Checkpoint, path: str) -> None:

@@ -211,6 +211,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
         seconds_per_plane=spent / len(numbers),
         memory=peak_memory(method.device)[-1][1],
         seen=method.has_seen(scan.header),
+        training=unguarded(method.reconstructor).training_told,
         spread=spread.told(raw) if spread else "",
     )
     notes = [*adaptation[:1], *remarks, *([SEEN] if made.seen else [])]

@@ -41,6 +41,7 @@ class Provenance:
         memory: Peak memory in MB, of the GPU where it computed there, else of the process; 0 if
             unknown.
         seen: Whether the weights have learned from this very patient, as far as they tell.
+        training: Words on how long the weights have learned, and from how many patients.
         spread: What mean and standard deviation are of, in words; empty when there are none.
         calibration: What lower and upper bounds promise, and by which file; empty when there are
             none.
@@ -62,6 +63,7 @@ class Provenance:
     seconds_per_plane: float = 0.0
     memory: float = 0.0
     seen: bool = False
+    training: str = ""
     spread: str = ""
     calibration: str = ""
     readouts: tuple[str, ...] = ()

@@ -29,6 +29,8 @@ class Reconstructor(nn.Module, ABC):
         weights: Name of the weights of this package that it began with; empty for none.
         patients: Pseudonyms of the patients that its weights have learned from, as far as these
             tell.
+        training_told: Words on how long its weights have learned, and from how many patients; empty
+            where they do not tell.
         seed: Seed of the random choices that it makes; of no effect when it makes none.
     """
 
@@ -37,6 +39,7 @@ class Reconstructor(nn.Module, ABC):
     context_along: Literal["slices", "frames"] = "slices"
     weights: str = ""
     patients: frozenset[str] = frozenset()
+    training_told: str = ""
     seed: int | None = None
 
     @property

@@ -78,6 +78,7 @@ class Checkpoint:
         adapted: Model of ours for the weights, where they are those of DIRECT; else None.
         patients: Pseudonyms of the patients that they have learned from; empty where it does not
             tell.
+        steps: Steps of the optimizer in the run that wrote it; 0 where it does not tell.
     """
 
     weights: dict[str, Tensor]
@@ -85,6 +86,7 @@ class Checkpoint:
     domain: Any = None
     adapted: Adapted | None = None
     patients: frozenset[str] = frozenset()
+    steps: int = 0
 
     def named(self) -> dict[str, Tensor]:
         """Return the weights by the names of our models.
@@ -103,6 +105,13 @@ class Checkpoint:
             ConfigError: When they are not of a toolkit that is known, or not of a whole network.
         """
         return self.adapted.model if self.adapted else public_model(strip_prefixes(self.weights))
+
+    @property
+    def training(self) -> str:
+        """How long the weights have learned, and from how many patients, as far as it is told."""
+        people = f"{len(self.patients)} patients" if self.patients else ""
+        steps = f"{self.steps} steps" if self.steps else ""
+        return ", ".join(filter(None, [people, steps]))
 
     @property
     def note(self) -> str:
@@ -132,7 +141,9 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         weights = {k.removeprefix(prefix): v for k, v in weights.items() if k.startswith(prefix)}
     if not weights:
         raise ConfigError(f"checkpoint: {path} holds no weights")
-    return Checkpoint(weights, recipe, state.get("domain"), patients=patients_in(state))
+    told = state.get("global_step")
+    steps = told if type(told) is int and told > 0 else 0
+    return Checkpoint(weights, recipe, state.get("domain"), None, patients_in(state), steps)
 
 
 def patients_in(state: dict[str, Any]) -> frozenset[str]:

@@ -34,7 +34,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any
     return {name: t.float() if t.dtype in half else t for name, t in tensors.items()}, facts
 
 
-FACTS = ("mrirecon", "recipe", "domain")
+FACTS = ("mrirecon", "recipe", "domain", "patients", "global_step")
 """What our files tell, as JSON, by the keys that it has in a checkpoint; ``domain`` is that of
 :mod:`mrirecon.reconstructors.parts.domain`."""
 
@@ -59,7 +59,7 @@ def write_safetensors(path: Path, tensors: dict[str, Tensor], facts: dict[str, A
             f"{path.name}: {lost[0]} holds values that are not finite in half precision, which "
             f"ends at {torch.finfo(torch.float16).max:g}; train again with smaller weights"
         )
-    path.write_bytes(save(half, {name: json.dumps(facts[name]) for name in FACTS}))
+    path.write_bytes(save(half, {name: json.dumps(facts.get(name)) for name in FACTS}))
 
 
 def packaged_file(name: str) -> Path:

@@ -220,11 +220,14 @@ def test_scores_on_patients_of_the_training_are_refused(made, tmp_path, monkeypa
     }  # fmt: skip
     for name, patients in {"seen": [person, "patient-0"], "new": ["patient-0"], "odd": 3}.items():
         weights = {f"reconstructor.{key}": value for key, value in model.state_dict().items()}
-        state = {"recipe": nodes, "state_dict": weights, "patients": patients}
+        state = {"recipe": nodes, "state_dict": weights, "patients": patients, "global_step": 40}
         torch.save(state, tmp_path / f"{name}.ckpt")
         (series,) = mr.reconstruct_series(folder / "a.h5", tmp_path / f"{name}.ckpt")
         series.save(tmp_path / name / "a.h5")
-        assert read_origin(tmp_path / name / "a.h5").seen == (name == "seen")
+        origin = read_origin(tmp_path / name / "a.h5")
+        assert origin.seen == (name == "seen")
+        people = {"seen": "2 patients, ", "new": "1 patients, ", "odd": ""}[name]
+        assert origin.training == f"{people}40 steps"
     words = ["mrirecon", "evaluate", f"reference={tmp_path}/new", f"reconstruction={tmp_path}/seen"]
     monkeypatch.setattr(sys, "argv", words)
     with pytest.raises(SystemExit, match="seen has learned from the patients of a, so its scores"):

@@ -9,6 +9,7 @@ from mrirecon.evaluation.origins.origin import UNKNOWN, Origin
 
 TITLES = (
     ("method", "reconstruction"), ("combination", "coil combination"), ("checkpoint", "weights"),
+    ("training", "training"),
     ("maps", "coil sensitivities"), ("preprocessing", "preprocessing"), ("mask", "undersampling"),
     ("pattern", "samples"), ("acceleration", "acceleration R"), ("acs", "ACS"),
     ("whitened", "noise whitened"), ("seconds_per_plane", "time / plane"),

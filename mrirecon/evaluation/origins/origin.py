@@ -39,6 +39,7 @@ class Origin:
         memory: Peak memory in MB.
         patient: Pseudonym of the patient, or what the file calls the patient.
         seen: Whether the weights have learned from this very patient.
+        training: Words on how long the weights have learned, and from how many patients.
         contrast: Name of the protocol or contrast.
         vendor: Manufacturer of the scanner.
         field_strength: Field strength in T.
@@ -60,6 +61,7 @@ class Origin:
     memory: float = 0.0
     patient: str = ""
     seen: bool = False
+    training: str = ""
     contrast: str = ""
     vendor: str = ""
     field_strength: float = 0.0
@@ -109,6 +111,7 @@ def read_origin(path: Path) -> Origin:
         seconds_per_plane=_number(told.get("seconds_per_plane")),
         memory=_number(told.get("memory")),
         seen=bool(_number(told.get("seen"))),
+        training=_text(told.get("training")),
         **scanned,
     )
 
