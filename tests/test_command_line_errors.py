@@ -41,7 +41,7 @@ def told(monkeypatch, *words):
         ("sampling=[]", r"sampling=\[\]: expected a name"),
         ("model.iterations=[1", r"cannot read model.iterations=\[1; "),
         ("trust={a:1}", "Error merging override trust={a:1}; Cannot merge"),
-        ("~seed", "'seed' does not exist"),
+        ("~sed", "'sed' does not exist"),
         ("=3", "expected key=value, got '=3'"),
         ("--multrun", "there is no option --multrun; did you mean --multirun?"),
         ("--config-name", "expected a value after --config-name"),
