@@ -232,7 +232,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
     series = found.series(header, made, request.selection)
     warnings = [*doubts, *(() if found.planes.any() else (EMPTY,))]
     if bounds:
-        series = [bounds.added(one) for one in series]
+        series = [bounds.added(one, scan.header.name) for one in series]
         warnings += bounds.doubts(series, next(iter(patients([scan.header.subject])), ""))
         notes += [text for one in series for text in one.provenance.readouts]
     return Made(series, method, seconds, tuple(notes), used.told, tuple(warnings))

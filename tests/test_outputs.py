@@ -71,7 +71,8 @@ def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
         input="a.h5", output="out", pattern="*", checkpoint=None, existing="refuse",
         overwrite=False, device="cpu", batch_size=1, provenance="private", formats=["hdf5", "qc"],
         dicom_template=None, image="magnitude", slices=None, frames=None, trust=[],
-        samples=None, spread=None, seed=0, calibration=None, coverage=None,
+        samples=None, spread=None, seed=0, calibration=None, coverage=None, regions=None,
+        flip_boxes=True,
     )  # fmt: skip
     (page,) = _reconstruct(open_scan(tmp_path / "a.h5"), method, outputs, settings)
     assert page.path is None

@@ -20,20 +20,21 @@ from mrirecon.config import build, plain
 from mrirecon.data.transforms import Compose, Normalize, has_gaps
 from mrirecon.errors import ConfigError, MriReconError, RawDataError
 from mrirecon.evaluation.origins.origin import in_one_line
-from mrirecon.evaluation.regions.scored_apart import Regions, read_regions
+from mrirecon.evaluation.regions.scored_apart import Regions
 from mrirecon.files import Kind, Untouchable, output_folder, refuse_existing
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.privacy import patient_pseudonym
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
-from mrirecon.reconstruction import Reconstruction, planes_of
+from mrirecon.reconstruction import planes_of
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.reconstructors.learned.guarded import unguarded
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit
 from mrirecon.terminal import draws_bars
-from mrirecon.uncertainty.calibrating import Calibrating, Where
+from mrirecon.uncertainty.bounds import places
+from mrirecon.uncertainty.calibrating import Calibrating
 from mrirecon.uncertainty.calibration import Calibration
 from mrirecon.uncertainty.calibration_file import (
     ENDING,
@@ -87,7 +88,8 @@ class Settings:
     @property
     def wanted(self) -> Wanted:
         """The several images of each scan."""
-        return Wanted(list(self.checkpoint or []), self.samples, self.spread, self.seed)
+        several = (list(self.checkpoint or []), self.samples, self.spread, self.seed)
+        return Wanted(*several, regions=self.regions, flip_boxes=self.flip_boxes)
 
     @property
     def target(self) -> Path:
@@ -129,7 +131,7 @@ def calibrate(config: DictConfig, settings: Settings) -> None:
     reading = build(config.reading, ReadOptions, "reading")
     scans = [open_scan(file, reading, source) for file in files]
     _refuse_leaks(scans, method, settings.allow_leak)
-    regions = _regions(settings, files, source)
+    regions = settings.wanted.regions_of([stem(file, source) for file in files])
     _collect(scans, method, spread, settings, collected, regions)
     calibration = Calibration(
         method.facts,
@@ -191,13 +193,6 @@ def _patient(scan: FileScan) -> str:
     return patient_pseudonym(scan.header.subject or f"scan {scan.header.name}")
 
 
-def _regions(settings: Settings, files: Sequence[Path], source: Path | None) -> Regions | None:
-    if settings.regions is None:
-        return None
-    names = [stem(file, source) for file in files]
-    return read_regions(Path(settings.regions).expanduser(), names, settings.flip_boxes)
-
-
 def _collect(
     scans: Sequence[FileScan],
     method: Method,
@@ -223,8 +218,8 @@ def _collect(
             for warning in made.warnings:
                 print(f"{scan.header.name}: WARNING: {warning}", file=sys.stderr)
             for image, reference in zip(made.results, references, strict=True):
-                places = _places(regions, scan, reference)
-                collected.add(_patient(scan), image, reference, places)
+                where = places(regions, reference, scan.header.name) if regions else None
+                collected.add(_patient(scan), image, reference, where)
     if problem := failures.problem(len(scans)):
         raise MriReconError(
             f"{problem}; nothing was written. Leave these files out with pattern= only if that has "
@@ -239,17 +234,6 @@ def _refuse_gaps(scan: FileScan, selection: Selection) -> None:
             f"{scan.path} is undersampled, so nobody knows its true image; expected a fully "
             "sampled scan, of which sampling= takes samples away"
         )
-
-
-def _places(
-    regions: Regions | None, scan: FileScan, reference: Reconstruction
-) -> dict[str, Where] | None:
-    if regions is None:
-        return None
-    shape = reference.volume.shape[1:]
-    affine = reference.header.affine() if reference.header.located else None
-    name = scan.header.name.removesuffix(scan.path.suffix)
-    return regions.of(name, (shape[0], shape[1], shape[2]), affine)
 
 
 def lines_of(calibration: Calibration) -> list[str]:

@@ -13,7 +13,7 @@ from mrirecon.commands.base import command
 from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import GROUPS, build_methods, find_device
-from mrirecon.commands.outputs import Outputs, chosen_existing
+from mrirecon.commands.outputs import Outputs, chosen_existing, stem
 from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.commands.spread import Wanted, checkpoint_files
@@ -46,6 +46,8 @@ class Settings:
     seed: int
     calibration: str | None
     coverage: float | None
+    regions: str | None
+    flip_boxes: bool
     existing: str
     overwrite: bool
     device: str
@@ -84,7 +86,8 @@ class Settings:
     def wanted(self) -> Wanted:
         """What is wanted beside the images."""
         several = (list(self.checkpoint or []), self.samples, self.spread, self.seed)
-        return Wanted(*several, self.calibration, self.coverage)
+        bounds = (self.calibration, self.coverage, self.regions, self.flip_boxes)
+        return Wanted(*several, *bounds)
 
     @property
     def phase(self) -> bool:
@@ -137,7 +140,9 @@ def _send_files(
     device = find_device(settings.device)
     method = build_methods(config, settings.wanted.checkpoints, device, settings.trust)
     scan = open_scan(files[0], build(config.reading, ReadOptions, "reading"))
-    made = _announced(scan, method, settings, settings.wanted.bounds(method, settings.trust))
+    made = _announced(
+        scan, method, settings, settings.wanted.bounds(method, settings.trust, [files[0].stem])
+    )
     count = send_mrd(stream, made.results)
     print(f"  sent {count} images")
 
@@ -150,7 +155,8 @@ def _write_files(
     reading = build(config.reading, ReadOptions, "reading")
     read = (*settings.wanted.checkpoints, reading.noise, settings.wanted.file)
     method = build_methods(config, settings.wanted.checkpoints, device, settings.trust)
-    bounds = settings.wanted.bounds(method, settings.trust)
+    names = [stem(file, source) for file in files]
+    bounds = settings.wanted.bounds(method, settings.trust, names)
     outputs = Outputs(
         folder, settings.formats, files, existing, settings.dicom_template, source, read,
         phase=settings.phase, quantities=settings.wanted.quantities(bounds),

@@ -1,9 +1,11 @@
 """What a command line asks for beside the images: several of them, and calibrated bounds."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from mrirecon.errors import ConfigError
+from mrirecon.evaluation.regions.scored_apart import Regions, read_regions
 from mrirecon.pipeline import Method
 from mrirecon.reconstruction import Quantity
 from mrirecon.uncertainty.bounds import Bounds
@@ -34,6 +36,8 @@ class Wanted:
         calibration: Path of a calibration, ``auto`` for that beside the only checkpoint; None for
             none.
         coverage: Share that the bounds are to promise; None for that of the calibration.
+        regions: Path of the regions whose means are wanted; None for none.
+        flip_boxes: Whether y of a box counts from the bottom of the image.
 
     Raises:
         ValueError: When something is told about several images, and there is one.
@@ -45,6 +49,8 @@ class Wanted:
     seed: int = 0
     calibration: str | None = None
     coverage: float | None = None
+    regions: str | None = None
+    flip_boxes: bool = True
 
     def __post_init__(self) -> None:
         if self.source and self.spread is None:
@@ -65,21 +71,31 @@ class Wanted:
         beside = [calibration_beside(one) for one in self.checkpoints]
         return str(beside[0]) if len(beside) == 1 and beside[0].is_file() else None
 
-    def bounds(self, method: Method, trust: Collection[str]) -> Bounds | None:
+    def bounds(self, method: Method, trust: Collection[str], names: Sequence[str]) -> Bounds | None:
         """Return the calibration of a method; None without.
 
         Args:
             method: Method that will make the images.
             trust: Packages whose classes the calibration may name.
+            names: Names of the scans, by which their regions are found.
 
         Raises:
-            ConfigError: When there is none, but a coverage; or when it is one of another method.
+            ConfigError: When there is none, but a coverage or regions; or when it is one of another
+                method.
         """
         if self.file is not None:
-            return Bounds.of(self.file, method.facts, trust, self.coverage)
-        if self.coverage is not None:
-            raise ConfigError("coverage: is promised by a calibration; give calibration=FILE")
+            found = Bounds.of(self.file, method.facts, trust, self.coverage)
+            return replace(found, regions=self.regions_of(names))
+        for name in ("coverage", "regions"):
+            if getattr(self, name) is not None:
+                raise ConfigError(f"{name}: needs a calibration; give calibration=FILE")
         return None
+
+    def regions_of(self, names: Sequence[str]) -> Regions | None:
+        """Return the regions of scans; None without."""
+        if self.regions is None:
+            return None
+        return read_regions(Path(self.regions).expanduser(), names, self.flip_boxes)
 
     def quantities(self, bounds: Bounds | None) -> tuple[Quantity, ...]:
         """Return what will be written beside each image."""

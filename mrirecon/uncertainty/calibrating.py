@@ -4,18 +4,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jaxtyping import Bool
-from torch import Tensor
-
 from mrirecon.errors import ShapeError
+from mrirecon.evaluation.regions.scored_apart import Where
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.uncertainty.calibration import Scores, deviation_of, region_score
 from mrirecon.uncertainty.conditions import ScanFacts
 from mrirecon.uncertainty.readouts import NamedReadout
 from mrirecon.uncertainty.scales import Scale, voxel_scale
 from mrirecon.uncertainty.voxel_errors import Tally, VoxelErrors
-
-Where = Bool[Tensor, "slice y x"]
 
 
 @dataclass
@@ -48,7 +44,7 @@ class Calibrating:
             patient: Pseudonym of the patient.
             image: Series as the method made it.
             reference: Series of the same planes that counts as the truth.
-            regions: Voxels of regions by label.
+            regions: Voxels of regions by label, none of them empty.
 
         Raises:
             ShapeError: When they are not of the same size.
@@ -64,9 +60,8 @@ class Calibrating:
         self.scans.append(ScanFacts.of(image.provenance, image.header))
         frames = len(image.volume)
         for label, where in (regions or {}).items():
-            if where.any():
-                score = region_score(image.volume, reference.volume, scale, [where] * frames)
-                _raise(self._regions.setdefault(label, {}), patient, score)
+            score = region_score(image.volume, reference.volume, scale, [where] * frames)
+            _raise(self._regions.setdefault(label, {}), patient, score)
         for one in self.readouts:
             pairs = zip(one.values(image), one.values(reference), strict=True)
             error = max(abs(mine - truth) for mine, truth in pairs)

@@ -19,7 +19,7 @@ from mrirecon.uncertainty.conformal import (
     patients_needed,
     percent,
 )
-from mrirecon.uncertainty.scales import SCALES, voxel_scale
+from mrirecon.uncertainty.scales import SCALES, Scale, voxel_scale
 from mrirecon.uncertainty.spread import Spread
 from mrirecon.uncertainty.voxel_errors import STEPS, VoxelErrors
 
@@ -80,7 +80,7 @@ class Calibration:
     method: MethodFacts
     target: str
     sampling: str
-    scale: str
+    scale: Scale
     spread: Spread | None
     coverage: float
     confidence: float | None
@@ -180,7 +180,7 @@ class Calibration:
         radius = self.radius
         if not math.isfinite(radius):
             return result
-        scale = voxel_scale(result.volume, self.scale, deviation_of(result))  # type: ignore[arg-type]
+        scale = voxel_scale(result.volume, self.scale, deviation_of(result))
         bounds = (
             Companion("lower", (result.volume - radius * scale).clamp_min(0)),
             Companion("upper", result.volume + radius * scale),

@@ -72,13 +72,17 @@ def method():
 def test_bounds_are_those_of_the_known_patients(scans, method, call, tmp_path, monkeypatch):
     """From the command to images with bounds, against the definition, step by step."""
     monkeypatch.chdir(tmp_path)
+    boxes = [f"p{i},0,4,10,8,6,spot" for i in range(10)]
+    boxes = ["file,slice,x,y,width,height,label", *boxes, "p9,0,1,1,2,2,unknown"]
+    Path("boxes.csv").write_text("\n".join(boxes))
     told = call("calibrate", f"input={scans}/known", *PLAIN, "output=a.calibration.json",
-                "readouts=[volume,width]")  # fmt: skip
+                "readouts=[volume,width]", "regions=boxes.csv", "flip_boxes=false")  # fmt: skip
+    assert "spot: 9 patients, ± " in told
     assert "9 patients, 9 series; target rss, scale constant" in told
-    assert {one.suffix for one in tmp_path.iterdir()} == {".json", ".png", ".html"}
+    assert {one.suffix for one in tmp_path.iterdir()} == {".json", ".png", ".html", ".csv"}
     calibration = read_calibration("a.calibration.json")
     pattern = mr.EquispacedLines(2, acs=8)
-    risks, volumes = [], []
+    risks, volumes, means = [], [], []
     for path in sorted((scans / "known").iterdir()):
         whole, part = mr.reconstruct(path, method), mr.reconstruct(path, method, sampling=pattern)
         error = abs(part.array - whole.array) / (0.01 * np.percentile(part.array, 99))
@@ -86,19 +90,26 @@ def test_bounds_are_those_of_the_known_patients(scans, method, call, tmp_path, m
         risks.append([(error[inside] > step).mean() for step in STEPS])
         read = [VolumeAbove()(torch.from_numpy(o.array), o.header.voxel) for o in (whole, part)]
         volumes.append(abs(read[1] - read[0]))
+        spot = [one.array[0, 10:16, 4:12].mean() for one in (whole, part)]
+        means.append(abs(spot[1] - spot[0]) / (0.01 * np.percentile(part.array, 99)))
     expected = (np.sum(risks, 0) + 1) / 10
     radius = STEPS[np.flatnonzero(expected <= 0.1 + 1e-9)[0]]
     assert calibration.radius == pytest.approx(radius)
     assert calibration.readouts[0].bound(0.9) == pytest.approx(max(volumes))
+    assert calibration.regions[0].bound(0.9) == pytest.approx(max(means), rel=1e-3)
     assert {one.patient for one in calibration.patients} == {
         patient_pseudonym(f"subject000{i}") for i in range(9)
     }
 
     told = call("reconstruct", f"input={scans}/new", *PLAIN, "output=o", "formats=hdf5",
-                "calibration=a.calibration.json")  # fmt: skip
+                "calibration=a.calibration.json", "regions=boxes.csv",
+                "flip_boxes=false")  # fmt: skip
     assert "WARNING" not in told and "VolumeAbove: " in told and "with probability 90 %" in told
     plain = mr.reconstruct(scans / "new" / "p9.h5", method, sampling=pattern)
     unit = 0.01 * np.percentile(plain.array, 99)
+    mean, bound = plain.array[0, 10:16, 4:12].mean(), max(means) * unit
+    assert f"mean of spot: {mean:.4g} a.u. ({mean - bound:.4g} to {mean + bound:.4g} a.u." in told
+    assert "mean of unknown: " in told and "(not calibrated)" in told
     with h5py.File("o/p9.h5") as file:
         image = file["reconstruction"][()]
         np.testing.assert_allclose(image, plain.array, rtol=1e-5)
@@ -280,11 +291,10 @@ def test_scans_of_one_patient_are_one():
     values = 1 + torch.rand(1, 2, 12, 10, generator=rng)
     where = {"lesion": torch.zeros(2, 12, 10, dtype=torch.bool)}
     where["lesion"][1, 2:5, 2:5] = True
-    none = {"lesion": torch.zeros(2, 12, 10, dtype=torch.bool)}
     collected = Calibrating("constant", chosen_readouts(["volume"]))
     collected.add("one", series(values), series(values + 0.1), where)
     collected.add("one", series(values), series(values + 0.3), where)
-    collected.add("other", series(values), series(values), none)
+    collected.add("other", series(values), series(values))
     one, other = collected.patients
     assert one.voxels == pytest.approx(2 * other.voxels, abs=2) and len(collected.scans) == 3
     unit = 0.01 * np.percentile(values.numpy(), 99)
