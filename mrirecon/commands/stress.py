@@ -79,6 +79,7 @@ def stress(config: DictConfig, settings: Settings) -> None:
     cases = list(_cases(config, settings, files))
     trust = [settings.trust] if isinstance(settings.trust, str) else list(settings.trust)
     study = Study(build_all(words, device, trust), cases, shifts, protocol, settings.seed)
+    study.check()
     if not settings.allow_leak:
         _refuse_leaks(study)
     findings = Findings(
@@ -108,7 +109,7 @@ def _run(study: Study, findings: Findings) -> None:
 
 
 def _shown(outcomes: Iterator[Outcome], name: str, total: int) -> Iterator[Outcome]:
-    if not draws_bars():
+    if total and not draws_bars():
         print(f"{name}: {total} scans and levels", flush=True)
     yield from tqdm(outcomes, desc=name, total=total, leave=False, disable=not draws_bars())
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 
+from mrirecon.errors import MriReconError
 from mrirecon.files import (
     STRESS_REPORT,
     Kind,
@@ -59,7 +60,7 @@ class StressFiles:
         self, study: Study, findings: Findings, margin: float, warnings: Sequence[str],
         command: str,
     ) -> Iterator[None]:  # fmt: skip
-        """Write everything at the end of the block; what is there of it when a signal ends it.
+        """Write everything at the end of the block; what there is when a signal or error ends it.
 
         Args:
             study: Methods, scans and shifts.
@@ -70,12 +71,13 @@ class StressFiles:
         """
         try:
             yield
-        except Interrupted as stop:
+        except (Interrupted, MriReconError) as stop:
             if findings.results:
-                told = f"interrupted after {len(findings.results)} results; the others are missing"
+                told = f"ended after {len(findings.results)} results; the others are missing"
                 with shielded():
                     self._write(study, findings, margin, [told, *warnings], command)
-                stop.note = f"what was finished is in {self.folder}"
+                if isinstance(stop, Interrupted):
+                    stop.note = f"what was finished is in {self.folder}"
             raise
         with shielded():
             self._write(study, findings, margin, warnings, command)

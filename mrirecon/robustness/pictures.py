@@ -106,6 +106,8 @@ def _curves_caption(findings: Findings, name: str) -> str:
         r.values[findings.info.name] for r in findings.of(name, next(iter(findings.learned)))
         if r.values and r.level == findings.levels(name)[0]
     )  # fmt: skip
+    if len(counts) == 1:
+        return "One scan, which tells nothing about others."
     around = "95 % interval of the mean" if spread and spread.interval else "range"
     return f"Mean over {counted(len(counts), 'scan')} and the {around}."
 

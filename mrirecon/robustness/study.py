@@ -60,6 +60,20 @@ class Study:
                    if shift.unsuited(case)]  # fmt: skip
         return [case for case in self.cases if not shift.unsuited(case)], tuple(reasons)
 
+    def check(self) -> None:
+        """Apply every shift once at every level, before anything is reconstructed.
+
+        Raises:
+            ConfigError: When there is no such level.
+        """
+        for name, shift in self.shifts.items():
+            for level in shift.levels:
+                if isinstance(shift, WorstCase):
+                    shift.norm(level)
+                    continue
+                for case in self.suited(name)[0][:1]:
+                    shift(case, level, self.seed)
+
     def nominal(self) -> Iterator[Outcome]:
         """Reconstruct every scan as it is, which has to come first.
 

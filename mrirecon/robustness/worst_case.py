@@ -94,6 +94,14 @@ class WorstCase(Disturbance):
             return "it reconstructs several planes together, which are not perturbed together"
         return "it is fitted to each scan" if method.adaptation else ""
 
+    def norm(self, level: Level) -> float:
+        """Return a level as a number.
+
+        Raises:
+            ConfigError: When it is no positive number.
+        """
+        return number(level, self.title, 1e-6)
+
     def __call__(self, case: Case, method: Method, level: Level, seed: int = 0) -> Perturbed:
         """Look for the worst perturbation of each slice.
 
@@ -108,7 +116,7 @@ class WorstCase(Disturbance):
         """
         if reason := self.unsuited(method):
             raise ConfigError(f"{self.title}: {method.name}: {reason}")
-        size = number(level, self.title, 1e-6)
+        size = self.norm(level)
         reference, scan = case.reference(), case.scan()
         method.reconstructor.eval()
         worst, random, ways, shares = [], [], [], []

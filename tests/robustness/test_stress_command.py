@@ -103,6 +103,8 @@ def test_measured_scans_tell_what_cannot_be_done(measured, monkeypatch, capsys):
         ),
         (["model=zero_filled", "shift=[noise,wobble]"], "shift=wobble: there is no such choice"),
         (["model=zero_filled", "shift.noise.level=[2]"], "did you mean levels?"),
+        (["model=zero_filled", "shift=noise", "shift.noise.levels=[much]"], "a level is 'much'"),
+        (["model=zero_filled", "shift=worst_case", "shift.worst_case.levels=[0]"], "a level is 0"),
         (["model=zero_filled", "slices=0"], "slices"),
         ([], "no method: model="),
         (["model=varnet"], "VarNet is a learned method and needs checkpoint="),
@@ -144,5 +146,5 @@ def test_an_interruption_keeps_what_is_finished(tmp_path, monkeypatch, capsys):
     assert status == 143 and f"what was finished is in {folder}" in printed
     told = json.loads((folder / "stress.json").read_text())
     assert {r["shift"] for r in told["results"]} == {"nominal", "noise"}
-    assert "interrupted after 2 results" in told["warnings"][0]
-    assert "interrupted after 2 results" in (folder / "stress.html").read_text()
+    assert "ended after 2 results" in told["warnings"][0]
+    assert "ended after 2 results" in (folder / "stress.html").read_text()
