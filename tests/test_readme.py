@@ -11,8 +11,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from mrirecon.cli import COMMANDS, adapt
+from mrirecon.choices import settings_of
+from mrirecon.cli import COMMANDS
 from mrirecon.files import conf_folder
+from mrirecon.grammar import adapt, apart
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity import LowResolutionMaps
 from mrirecon.simulation.raw_files import write_ismrmrd
@@ -44,8 +46,10 @@ def test_every_command_composes(line):
 
 def composes(command, overrides):
     groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    own = groups & {name for name, _, _ in settings_of(command, conf_folder())}
+    adapted = [adapt(apart(o, own), groups - own) for o in overrides]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = compose(command, overrides=[adapt(o, groups) for o in overrides])
+        config = compose(command, overrides=adapted)
     known = compose_keys(command)
     assert {o.split("=")[0].split(".")[0] for o in overrides} <= known | {"experiment"}
     assert config is not None
