@@ -105,6 +105,12 @@ def ensemble_of(methods: Sequence[Method]) -> Method:
     first = methods[0]
     if any(one.adaptation for one in methods):
         raise ConfigError("adaptation: fits one network to a scan; give it one checkpoint")
+    known = [one.facts.weights for one in methods if one.checkpoint]
+    if twice := next((one for one in known if known.count(one) > 1), None):
+        raise ConfigError(
+            f"checkpoint: the weights {', '.join(twice)} (SHA-256) are given twice; an ensemble of "
+            "equal weights would look certain of whatever it shows"
+        )
     if any(repr(one.transform) != repr(first.transform) for one in methods):
         told = " and ".join(dict.fromkeys(repr(one.transform) for one in methods))
         raise ConfigError(

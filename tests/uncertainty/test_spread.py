@@ -152,6 +152,12 @@ def test_members_that_cannot_share_a_scan_are_refused():
         ensemble_of([one, Method(seeing, Normalize())])
     with pytest.raises(ConfigError, match="spread=ensemble needs several checkpoints"):
         mr.reconstruct(scenes.scan(), one, samples=Spread(2, "ensemble"))
+    same = [
+        Method(Scaled(1.0), Normalize(), checkpoint=f"{name} (SHA-256 0123456789abcdef)")
+        for name in ("a.ckpt", "copy.ckpt")
+    ]
+    with pytest.raises(ConfigError, match=r"0123456789abcdef .* are given twice"):
+        ensemble_of(same)
     assert ensemble_of([one]) is one
 
 
