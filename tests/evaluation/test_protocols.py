@@ -65,6 +65,16 @@ def test_fastmri_scores_are_those_of_its_program(shape, numbers):
     assert tuple(found.values()) == pytest.approx(numbers, abs=1e-6, rel=0)
 
 
+def test_slices_along_another_axis_are_warned_of():
+    protocol = named_protocol("calgary")
+    for slices, told in ((256, False), (170, True)):
+        reference, seen = torch.rand(slices, 4, 4), Observed()
+        seen.compare("v", {"a": reference + 0.1}, reference, protocol)
+        found = [one for one in seen.warnings(protocol) if "slices along another axis" in one]
+        assert bool(found) == told and all("1 volumes have 170 slices" in one for one in found)
+        assert not any("another axis" in one for one in seen.warnings(Protocol()))
+
+
 def test_calgary_scores_slices_by_the_range_of_both_without_the_ends():
     image, reference = phantom(105)
     image[:50], image[-50:] = 9, 9  # what lies at the ends is of no account

@@ -44,6 +44,7 @@ class Observed:
         self._references: dict[str, Signature] = {}
         self._regions: dict[str, dict[str, int]] = defaultdict(dict)
         self._unplaced = 0
+        self._slices: Counter[int] = Counter()
 
     def read(self, path: Path, dataset: str | None, method: str = REFERENCE) -> StoredVolume:
         """Read a volume, and remember where it was found."""
@@ -57,6 +58,7 @@ class Observed:
     def add(self, other: "Observed") -> None:
         """Take what was seen of the next volumes."""
         self._unplaced += other._unplaced
+        self._slices.update(other._slices)
         self._matrices.update(other._matrices)
         self._identical.update(other._identical)
         self._references.update(other._references)
@@ -102,6 +104,7 @@ class Observed:
     ) -> None:
         """Remember the size of a reference, and how units and place of each method are off."""
         self._matrices[(reference.shape[-2], reference.shape[-1])] += 1
+        self._slices[len(reference)] += 1
         self._references[name] = signature(reference)
         plain = replace(protocol, scale="none")
         for method, image in images.items():
@@ -160,9 +163,20 @@ class Observed:
             "error_in_background": {m: statistics.mean(b) for m, b in self._background.items()},
         }
 
+    def _other_slices(self, protocol: Protocol) -> list[str]:
+        others = {count: n for count, n in self._slices.items() if count != protocol.slices}
+        if not protocol.slices or not others:
+            return []
+        counts = " and ".join(map(str, sorted(others)))
+        return [
+            f"{sum(others.values())} volumes have {counts} slices, but the protocol "
+            f"{protocol.name} scores volumes of {protocol.slices}: slices along another axis make "
+            "other scores (3-D scans are scored across the readout, as mrirecon benchmark does)"
+        ]
+
     def warnings(self, protocol: Protocol) -> list[str]:
         """Tell of what makes scores look other than images do."""
-        found = []
+        found = self._other_slices(protocol)
         for method, factors in self._factors.items():
             found += cautions(
                 method,

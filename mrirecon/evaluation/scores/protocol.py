@@ -36,6 +36,8 @@ class Protocol:
         scale: ``none``, intensities as they are; or ``least_squares``, those of the reconstruction
             are multiplied by the number that brings its volume closest to the reference.
         ends: Number of slices at each end that are left out.
+        slices: Number of slices that volumes of this protocol have; another one is warned of, as
+            the slices may lie along another axis. 0 for any.
         per: ``volume``, metrics see a volume; or ``slice``, they see one slice at a time, with its
             own data range, and a volume gets the mean over its slices. Slices whose reference is
             zero everywhere are left out.
@@ -53,6 +55,7 @@ class Protocol:
     region: Literal["whole", "square"] = "whole"
     scale: Literal["none", "least_squares"] = "none"
     ends: int = 0
+    slices: int = 0
     per: Literal["volume", "slice"] = "volume"
     normalize: Literal["none", "maximum", "percentile"] = "none"
     swapped: Literal["never", "always", "frames"] = "never"
@@ -60,7 +63,7 @@ class Protocol:
     metrics: Mapping[str, Metric] = field(default_factory=lambda: dict(METRICS))
 
     def __post_init__(self) -> None:
-        check_not_negative(ends=self.ends)
+        check_not_negative(ends=self.ends, slices=self.slices)
 
     @functools.cached_property
     def infos(self) -> dict[str, MetricInfo]:
