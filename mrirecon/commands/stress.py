@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from omegaconf import DictConfig
@@ -11,12 +12,13 @@ from tqdm import tqdm
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.commands.base import command
 from mrirecon.commands.benchmark_methods import build_all, chosen_words
+from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import find_device
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.commands.stress_files import StressFiles
 from mrirecon.config import build
-from mrirecon.errors import ConfigError
+from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.scores.protocol import Protocol
 from mrirecon.files import output_folder
 from mrirecon.interruption import shielded
@@ -76,7 +78,7 @@ def stress(config: DictConfig, settings: Settings) -> None:
     words = chosen_words(settings.model, settings.checkpoint, settings.methods)
     device = find_device(settings.device)
     files.refuse()
-    cases = list(_cases(config, settings, files))
+    cases, problem = _cases(config, settings, files)
     trust = [settings.trust] if isinstance(settings.trust, str) else list(settings.trust)
     study = Study(build_all(words, device, trust), cases, shifts, protocol, settings.seed)
     study.check()
@@ -85,7 +87,8 @@ def stress(config: DictConfig, settings: Settings) -> None:
     findings = Findings(
         protocol.infos[settings.metric], {name: study.learned(name) for name in study.methods}
     )
-    warnings = [
+    warnings = [problem] if problem else []
+    warnings += [
         f"{name}: left out of it: {reason}" for name in shifts for reason in study.suited(name)[1]
     ]
     for warning in warnings:
@@ -95,6 +98,8 @@ def stress(config: DictConfig, settings: Settings) -> None:
         _run(study, findings)
     print(falls_text(findings, list(shifts), settings.margin))
     print(f"wrote {', '.join(files.names)} to {files.folder}")
+    if problem:
+        raise RawDataError(problem)
 
 
 def _run(study: Study, findings: Findings) -> None:
@@ -130,24 +135,36 @@ def _shifts(config: DictConfig) -> dict[str, Shift | WorstCase]:
     return shifts
 
 
-def _cases(config: DictConfig, settings: Settings, files: StressFiles) -> Iterator[Case]:
-    """Read the scans, or simulate them.
+def _cases(config: DictConfig, settings: Settings, files: StressFiles) -> tuple[list[Case], str]:
+    """Read the scans, or simulate them; returns what is wrong with some of them, too.
 
     Raises:
-        RawDataError: When one is undersampled or empty.
+        RawDataError: When no scan is left, or the only one is undersampled or empty.
     """
     sampling = build(config.sampling, SamplingPattern, "sampling")
-    if settings.input is not None:
-        reading = build(config.reading, ReadOptions, "reading")
-        paths, folder = input_files(settings.input, settings.pattern)
-        files.refuse(paths)
-        for path in paths:
-            yield measured_case(open_scan(path, reading, folder), settings.slices, sampling)
-        return
-    protocol = build(config.simulation, SimulationProtocol, "simulation")
-    for subject in range(settings.first, settings.first + settings.subjects):
-        scan = SimulatedScan(subject, protocol)
-        yield simulated_case(scan, middle_planes(scan, settings.slices), sampling)
+    if settings.input is None:
+        protocol = build(config.simulation, SimulationProtocol, "simulation")
+        numbers = range(settings.first, settings.first + settings.subjects)
+        scans = [SimulatedScan(number, protocol) for number in numbers]
+        slices = settings.slices
+        return [simulated_case(one, middle_planes(one, slices), sampling) for one in scans], ""
+    reading = build(config.reading, ReadOptions, "reading")
+    paths, folder = input_files(settings.input, settings.pattern)
+    files.refuse(paths)
+
+    def read(path: Path) -> Case:
+        return measured_case(open_scan(path, reading, folder), settings.slices, sampling)
+
+    if len(paths) == 1:
+        return [read(paths[0])], ""
+    cases, failures = [], Failures()
+    for path in paths:
+        with failures.of(path):
+            cases.append(read(path))
+    problem = failures.problem(len(paths))
+    if not cases:
+        raise RawDataError(f"{problem}; none is left to try methods on")
+    return cases, problem
 
 
 def _refuse_leaks(study: Study) -> None:

@@ -92,6 +92,17 @@ def test_measured_scans_tell_what_cannot_be_done(measured, monkeypatch, capsys):
     assert "2 slices from its middle" in told["setting"][0] and "without" not in told["setting"][1]
 
 
+def test_a_file_that_cannot_be_taken_does_not_stop_the_others(measured, monkeypatch, capsys):
+    (measured / "undersampled.npy").rename(measured / "scans" / "undersampled.npy")
+    status, printed = stress(
+        monkeypatch, capsys, "model=zero_filled", f"input={measured / 'scans'}",
+        f"output={measured / 'out'}", "shift=noise", "shift.noise.levels=[2]", *SMALL,
+    )  # fmt: skip
+    assert "1 of 2 files failed" in str(status) and "slice 0 is undersampled" in printed
+    told = json.loads((measured / "out" / "stress.json").read_text())
+    assert told["scans"] == ["full.npy"] and told["warnings"] == ["1 of 2 files failed"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
