@@ -6,13 +6,14 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from mrirecon.figures import quality_pictures as draw
+from mrirecon.figures import quality_pictures as draw, top_of_grey
 from mrirecon.files import Kind
 from mrirecon.pages import Text, columns, document, picture, section, table, written
 from mrirecon.quality import LARGEST_MISFIT, Added, Quality
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.facts import instruction, run_facts, scan_facts
 from mrirecon.writers.png import overview
+from mrirecon.writers.quantities import NAMINGS
 
 
 def write_qc(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
@@ -29,6 +30,7 @@ def page(result: Reconstruction) -> Text:
         _notes(header.notes),
         Text() if quality is None else _key_numbers(quality),
         section("Image", picture(overview(result), _image_caption(result))),
+        _uncertainty(result),
     ]
     if quality is not None:
         parts += _measured(quality, result.volumetric)
@@ -62,6 +64,21 @@ def _subtitle(result: Reconstruction) -> str:
         header.format,
     )
     return " · ".join(fact for fact in facts if fact)
+
+
+def _uncertainty(result: Reconstruction) -> Text:
+    """Show the standard deviation and the bounds, and what was read from the images."""
+    window = top_of_grey(result.volume.numpy())
+    shown = [one for one in result.apart() if one.quantity != "mean"]
+    pictures = _pictures(*((overview(o, window), _companion_caption(o)) for o in shown))
+    read = "".join(f"<li>{escape(text)}</li>" for text in result.provenance.readouts)
+    content = Text(pictures + (f"<ul>{read}</ul>" if read else ""))
+    return section("Uncertainty", content) if content else Text()
+
+
+def _companion_caption(companion: Reconstruction) -> str:
+    words = NAMINGS[companion.quantity].words
+    return f"{words[0].upper()}{words[1:]}: {companion.meaning}."
 
 
 def _image_caption(result: Reconstruction) -> str:

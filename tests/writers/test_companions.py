@@ -16,6 +16,7 @@ from mrirecon.image_series import ImageSeries
 from mrirecon.reconstruction import Companion, Provenance
 from mrirecon.scan import Frame
 from mrirecon.writers import WRITERS
+from mrirecon.writers.qc import page
 from mrirecon.writers.quantities import NAMINGS
 from tests import scenes
 
@@ -122,6 +123,14 @@ def test_the_phase_stands_beside_them(images, tmp_path):
     assert {"part-mag.nii.gz", "part-phase.json", "std.nii.gz", "std.json", "upper_dicom",
             "phase_dicom", "dicom"} < names  # fmt: skip
     assert not any("part-mag_std" in name for name in names)
+
+
+def test_the_quality_page_shows_them(images):
+    told = replace(images.provenance, readouts=("volume: 3 ml (2 to 4 ml)",))
+    shown = page(replace(images, provenance=told))
+    assert f"Standard deviation: {SPREAD}." in shown and f"Upper bound: {PROMISE}." in shown
+    assert "<li>volume: 3 ml (2 to 4 ml)</li>" in shown
+    assert "Uncertainty" not in page(replace(images, companions=()))
 
 
 @pytest.mark.parametrize("name", ["nifti", "dicom", "png"])
