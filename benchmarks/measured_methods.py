@@ -23,14 +23,14 @@ from recon_cases import read_cfl, write_cfl
 from torch import Tensor
 
 from mrirecon import __version__
-from mrirecon.cli import adapt
 from mrirecon.commands.hydra_errors import told
-from mrirecon.commands.method import GROUPS, build_method, find_device
+from mrirecon.commands.method import GROUPS, build_methods, find_device
 from mrirecon.commands.reconstruct import Settings
 from mrirecon.config import settings
 from mrirecon.defaults import completed
 from mrirecon.errors import MriReconError
 from mrirecon.files import conf_folder
+from mrirecon.grammar import adapt
 from mrirecon.memory_scan import SampleScan
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.reconstructors.base import Reconstructor
@@ -225,7 +225,8 @@ class Also:
         for group in GROUPS:  # one that was set to null is simply None
             config.setdefault(group, None)
         chosen = settings(config, Settings, GROUPS)
-        return build_method(config, chosen.checkpoint, find_device(chosen.device), chosen.trust)
+        files, device = chosen.wanted.checkpoints, find_device(chosen.device)
+        return build_methods(config, files, device, chosen.trust)
 
     def make(self, case: Case) -> Made:
         """Reconstruct one case, from its k-space as it was measured."""

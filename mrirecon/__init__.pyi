@@ -7,7 +7,7 @@ from .api import (
 )
 from .data.transforms import Compose as Compose, Normalize as Normalize, Undersample as Undersample
 from .errors import MriReconError as MriReconError
-from .evaluation.protocol import Protocol as Protocol, Score as Score
+from .evaluation.scores.protocol import Protocol as Protocol, Score as Score
 from .image_series import ImageSeries as ImageSeries
 from .memory_scan import MemoryScan as MemoryScan
 from .metrics.fastmri import nmse as nmse, psnr as psnr, ssim as ssim

@@ -8,10 +8,10 @@ from omegaconf import OmegaConf
 
 from mrirecon.adaptation import Adaptation
 from mrirecon.choices import about, kinds_of
-from mrirecon.cli import adapt
 from mrirecon.config import build, build_function, settings
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
+from mrirecon.grammar import adapt
 from mrirecon.recipes import check_targets
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern

@@ -12,8 +12,8 @@ import torch
 from hydra import compose, initialize_config_dir
 from scipy import stats
 
-from mrirecon.cli import adapt
 from mrirecon.config import build
+from mrirecon.grammar import adapt
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.simulation import Prescription, SimulationProtocol, simulated_scans
 from tests.scenes import equal

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from mrirecon.cli import adapt, main
+from mrirecon.cli import main
+from mrirecon.grammar import adapt
 from tests.test_cli import TINY
 
 pytestmark = [
