@@ -19,6 +19,8 @@ FACTS = {
     "field_strength": "field strength / T",
 }
 """Facts of an origin by which scans are told apart, and what they are called."""
+STEPS = {"acceleration": 0.5, "field_strength": 0.1}
+"""Numbers that differ by less count as equal: R depends a little on matrix and calibration."""
 MOST = 12
 """Strata of a fact at most: more are rather names than kinds."""
 
@@ -147,14 +149,15 @@ def _label(makings: Makings, volume: str, fact: str) -> str:
     told = [own[volume] for own in makings.origins.values() if volume in own]
     if fact != "acceleration" and reference is not None:  # a reference has an R of its own
         told = [reference, *told]
-    values = {_text(getattr(one, fact)) for one in told} - {""}
+    values = {_text(getattr(one, fact), STEPS.get(fact, 0.0)) for one in told} - {""}
     return values.pop() if len(values) == 1 else ""
 
 
-def _text(value: str | float) -> str:
+def _text(value: str | float, step: float) -> str:
+    """Write a fact, numbers to the nearest step."""
     if isinstance(value, str):
         return value
-    return f"{value:.1f}" if value else ""
+    return f"{step * round(value / step):.1f}" if value and step else ""
 
 
 def _in_order(label: str) -> tuple[float, str]:
