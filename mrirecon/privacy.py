@@ -17,6 +17,7 @@ from typing import Any
 import torch
 import yaml
 
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
@@ -59,7 +60,7 @@ def recorded(
     """
     config = made.config
     if disclosure is Disclosure.PRIVATE and config:
-        tree = private_tree(yaml.safe_load(config), file.name)
+        tree = private_tree(plain_yaml(config), file.name)
         config = yaml.safe_dump(tree, sort_keys=False, allow_unicode=True)
     full = replace(
         made,

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
 
@@ -235,3 +236,14 @@ def test_overrides_are_adapted_to_hydra(typed, meant):
 
 def test_conf_is_where_the_clone_has_it():
     assert Path(CONF / "train.yaml").is_file()
+
+
+@pytest.mark.parametrize("file", sorted(CONF.glob("*.yaml")), ids=lambda file: file.stem)
+def test_a_choice_that_none_is_made_of_takes_a_node_of_the_user(file):
+    """A key that is only in the list of defaults cannot be set to anything but a YAML file."""
+    defaults = yaml.safe_load(file.read_text(encoding="utf-8")).get("defaults", [])
+    none = [k for one in defaults if isinstance(one, dict) for k, v in one.items() if v is None]
+    nodes = [f"{group}={{_target_: mypackage.mine}}" for group in none if group != "experiment"]
+    config = composed(file.stem, *nodes)
+    for node in nodes:
+        assert config[node.partition("=")[0]] == {"_target_": "mypackage.mine"}

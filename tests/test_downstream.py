@@ -1,6 +1,7 @@
 """Agreement of what is found in an image with what is found in its reference."""
 
 import pickle
+import sys
 
 import numpy as np
 import pytest
@@ -9,15 +10,19 @@ from scipy.ndimage import shift
 
 from mrirecon.downstream import LABELS, TissueSegmenter
 from mrirecon.errors import ConfigError, ShapeError
+from mrirecon.interruption import Interrupted
 from mrirecon.metrics import Dice, LandmarkShift, Segmenter, VolumeDifference, segmentation_metrics
 from mrirecon.metrics.landmarks import REACH, landmarks
+from mrirecon.metrics.own import OwnMetric
 from mrirecon.simulation.anatomy import Anatomy
 from mrirecon.simulation.contrast import CONTRASTS
 from mrirecon.simulation.simulated_scan import SimulatedScan
 from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
 from mrirecon.simulation.tissues import INDEX
+from mrirecon.users_code import users_code
 from mrirecon.weights.safetensors_file import FACTS, write_safetensors
 from tests import scenes
+from tests.commands import mrirecon
 
 GROUPS = (("csf",), ("grey", "deep_grey", "pallidum"), ("white",))
 
@@ -97,10 +102,61 @@ def test_a_segmenter_that_is_none_is_told(function, told):
 
 def test_any_function_will_do_and_its_names_are_checked():
     assert Dice(Segmenter(halves))(*volumes()) == pytest.approx(2 / 3)
-    bad = Thresholds()
-    bad.labels = ["dim"]
-    with pytest.raises(ConfigError, match="numbers and their names"):
-        Segmenter(bad)
+    for labels in (["dim"], None, {"x": "dim"}, {1: "dim", 2: "dim"}, {1: "dim", "1": "bright"}):
+        bad = Thresholds()
+        bad.labels = labels
+        with pytest.raises(ConfigError, match="numbers and their names"):
+            Segmenter(bad)
+
+
+def raising(*_):
+    return {}["mine"]
+
+
+def leaving(*_):
+    sys.exit(0)
+
+
+def sparse(volume):
+    return torch.ones(volume.shape).to_sparse()
+
+
+@pytest.mark.parametrize("metric", [lambda f: Dice(Segmenter(f)), lambda f: OwnMetric(f, "mine")])
+@pytest.mark.parametrize(
+    ("function", "told"),
+    [
+        (raising, r"raising, .* raised KeyError: 'mine' \(.*test_downstream.py, line \d+\)$"),
+        (
+            leaving,
+            r"leaving, .* raised SystemExit: 0 \(.*test_downstream.py",
+        ),  # as if all were well
+        (lambda: 1, r"<lambda>, .* raised TypeError.* positional arguments? but [12] w"),
+    ],
+)
+def test_code_of_a_user_that_fails_is_told_as_such(metric, function, told):
+    with pytest.raises(ConfigError, match=told):
+        metric(function)(*volumes())
+
+
+def test_signals_and_our_own_errors_pass_through_code_of_a_user():
+    for error in (Interrupted(2), ShapeError("other sizes"), KeyboardInterrupt()):
+        with pytest.raises(type(error)), users_code("metric", raising):
+            raise error
+    with pytest.raises(KeyError), users_code("metric", TissueSegmenter()):
+        raise KeyError
+    with pytest.raises(ConfigError, match=r"sparse, .* raised TypeError"):
+        Segmenter(sparse)(volumes()[0])
+
+
+def test_what_a_function_does_to_its_arrays_changes_nothing():
+    def spoils(image, reference=None):
+        image[:] = 0
+        return image.astype(int) if reference is None else 1.0
+
+    image, reference = (one.double() for one in volumes())
+    Dice(Segmenter(spoils))(image, reference)
+    OwnMetric(spoils, "mine")(image, reference)
+    assert image.sum() > 0
 
 
 @pytest.fixture(scope="module")
@@ -174,3 +230,15 @@ def test_other_weights_are_told(tmp_path):
     write_safetensors(tmp_path / "a.safetensors", {"a": torch.ones(1)}, facts)
     with pytest.raises(ConfigError, match=r"a\.safetensors holds other weights"):
         TissueSegmenter(str(tmp_path / "a.safetensors"))(np.ones((1, 16, 16), np.float32))
+
+
+def test_labels_without_a_segmenter_are_refused(tmp_path):
+    told = mrirecon(
+        "evaluate",
+        "reference=a",
+        "reconstruction=b",
+        "each_label=true",
+        folder=tmp_path,
+        fails=True,
+    )
+    assert "needs a segmenter, segmenter=tissues" in told

@@ -24,7 +24,8 @@ LAYERS = [
         "versions",
         "arguments",
     },
-    {"types", "fourier", "files", "building", "records", "standard_streams"},
+    {"users_code"},
+    {"types", "fourier", "files", "building", "records", "standard_streams", "plain_yaml"},
     {
         "choices",
         "defaults",

@@ -22,6 +22,7 @@ from mrirecon.kits.card import task
 from mrirecon.kits.cases import KitCase
 from mrirecon.kits.kit import NamedKit
 from mrirecon.kits.made import read_stored
+from mrirecon.plain_yaml import plain_yaml
 
 
 @dataclass(frozen=True)
@@ -132,7 +133,7 @@ class Standing:
     def _of_kit(self, path: Path) -> bool:
         """Tell whether a volume was made for this kit."""
         try:
-            tree = yaml.safe_load(read_stored(path).config)
+            tree = plain_yaml(read_stored(path).config)
         except (MriReconError, yaml.YAMLError):
             return False
         return isinstance(tree, dict) and tree.get("benchmark") == dict(self.run.entrants.node)

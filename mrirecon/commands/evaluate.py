@@ -97,6 +97,8 @@ def _protocol(config: DictConfig, settings: Settings) -> Protocol:
         changes["name"] = f"{protocol.name} ({', '.join(told)})"
     if settings.metrics is not None:
         changes["metrics"] = chosen_metrics(settings.metrics, protocol.metrics)
+    if config.segmenter is None and settings.each_label:
+        raise ConfigError("each_label=true needs a segmenter, segmenter=tissues say")
     if config.segmenter is not None:
         function = build_kept(plain(config.segmenter, "segmenter"), "segmenter")
         found = segmentation_metrics(function, settings.each_label)

@@ -15,6 +15,7 @@ import yaml
 from mrirecon.errors import ConfigError
 from mrirecon.evaluation.stored.results import Results
 from mrirecon.files import Kind, mark
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.records import record
 
 NOT_CLINICAL = (
@@ -116,7 +117,7 @@ def read_description(path: Path) -> Description:
             percent, or a picture is not there.
     """
     try:
-        found = record(Description, yaml.safe_load(path.read_text(encoding="utf-8")))
+        found = record(Description, plain_yaml(path.read_text(encoding="utf-8")))
         for failure in found.failures:
             if failure.picture and not (path.parent / failure.picture).is_file():
                 raise ValueError(f"failures: {path.parent / failure.picture} is not there")

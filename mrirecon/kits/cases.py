@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mrirecon.building import build_node
 from mrirecon.errors import ConfigError
 from mrirecon.kits.kit import NamedKit, Simulated
 from mrirecon.kits.manifest import scans_of_kit
 from mrirecon.kits.patterns import pattern_node
 from mrirecon.readers import open_scan
+from mrirecon.sampling import SamplingPattern
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.simulation import Prescription, SimulatedScan, SimulationProtocol
 from mrirecon.simulation.contrast import CONTRASTS
@@ -67,13 +69,15 @@ def cases_of(named: NamedKit, data: Path | None, subset: int | None = None) -> l
     if kit.files is None:
         if data is not None:
             raise ConfigError(f"data: the kit {named.name} simulates its scans; leave data= out")
-        return _told_apart([case for kind in kit.simulated for case in _simulated(kind)])[:subset]
+        return _told_apart(
+            [case for kind in kit.simulated for case in _simulated(named.name, kind)]
+        )[:subset]
     if data is None:
         raise ConfigError(
             f"data is missing: data=FOLDER with {kit.files.title}; {kit.files.source}"
         )
     assert kit.sampling is not None
-    node = pattern_node(kit.sampling)
+    node = _node(named.name, kit.sampling)
     return _told_apart([
         KitCase(_stem(scan.header), scan.header, node, scan.path, scan.folder)
         for scan in scans_of_kit(named, data, subset)
@@ -90,8 +94,15 @@ def _told_apart(cases: list[KitCase]) -> list[KitCase]:
     return cases
 
 
-def _simulated(kind: Simulated) -> list[KitCase]:
-    node, (h, w) = pattern_node(kind.sampling), kind.matrix
+def _node(name: str, told: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the node of a pattern that can be built: before any case is made, it is."""
+    node = pattern_node(told)
+    build_node(dict(node), SamplingPattern, f"kit {name}: sampling")
+    return node
+
+
+def _simulated(name: str, kind: Simulated) -> list[KitCase]:
+    node, (h, w) = _node(name, kind.sampling), kind.matrix
     found = []
     for subject in range(kind.first, kind.first + kind.count):
         contrast = kind.contrasts[subject % len(kind.contrasts)]

@@ -14,6 +14,8 @@ from mrirecon.kits.patterns import check_pattern
 
 UNSCORED = ("anchors", "notes")
 """What of a description decides neither about cases nor about scores."""
+LARGEST = 10_000
+"""People, slices, coils and pixels along an axis of simulated scans, at most."""
 WORDS = ("title", "source", "split", "patients")
 """What of the description of files does not, either."""
 
@@ -107,8 +109,13 @@ class Simulated:
     sampling: dict[str, Any]
 
     def __post_init__(self) -> None:
-        if min(self.count, self.slices, self.coils) < 1 or len(self.matrix) != 2:
-            raise ValueError("simulated: expected positive numbers, and a matrix of two")
+        sizes = (self.count, self.slices, self.coils, *self.matrix)
+        if min(sizes) < 1 or max(sizes) > LARGEST or len(self.matrix) != 2 or self.first < 0:
+            raise ValueError(
+                f"simulated: expected positive numbers up to {LARGEST}, and a matrix of two"
+            )
+        if self.snr <= 0:
+            raise ValueError(f"simulated: snr: expected a number above zero, got {self.snr}")
         if not self.contrasts:
             raise ValueError("simulated: contrasts: expected one at least")
         check_pattern(self.sampling)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import h5py
 import yaml
@@ -9,6 +10,7 @@ import yaml
 from mrirecon.errors import OutputError
 from mrirecon.files import Kind, found_kind
 from mrirecon.pipeline import Method
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.privacy import Disclosure, recorded
 from mrirecon.readers.base import blaming
 from mrirecon.readers.hdf5.opening import open_hdf5
@@ -79,8 +81,8 @@ def read_stored(path: Path) -> Stored:
         assert isinstance(group, h5py.Group)
         told = {name: str(value) for name, value in group.attrs.items()}
     return Stored(
-        told["config"], told["checkpoint"], told["fingerprint"],
-        _version(told["versions"].split("\n")),
+        told.get("config", ""), told.get("checkpoint", ""), told.get("fingerprint", ""),
+        _version(told.get("versions", "").split("\n")),
     )  # fmt: skip
 
 
@@ -95,10 +97,18 @@ def difference(found: Stored, wanted: list[Stored]) -> str:
         return f"it was made with the weights {found.checkpoint or 'none'}, not {one.checkpoint}"
     if found.version != one.version:
         return f"it was made by {found.version}, this is {one.version}"
-    trees = [yaml.safe_load(text) for text in (found.config, one.config)]
-    theirs, ours = (tree if isinstance(tree, dict) else {} for tree in trees)
+    theirs, ours = _tree(found.config), _tree(one.config)
     keys = [k for k in dict.fromkeys([*ours, *theirs]) if theirs.get(k) != ours.get(k)]
     return f"it was made with another {', '.join(keys) or 'configuration'}"
+
+
+def _tree(config: str) -> dict[str, Any]:
+    """Return a configuration; nothing of one that cannot be read."""
+    try:
+        tree = plain_yaml(config)
+    except yaml.YAMLError:
+        return {}
+    return tree if isinstance(tree, dict) else {}
 
 
 def _version(versions: object) -> str:

@@ -9,6 +9,7 @@ from mrirecon.choices import about, choices
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 from mrirecon.kits.kit import Kit, NamedKit, checksum_of
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.records import record
 
 GROUP = "benchmark"
@@ -42,7 +43,7 @@ def read_kit(name: str) -> NamedKit:
             )
         path = conf_folder() / GROUP / f"{name}{SUFFIX}"
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = plain_yaml(path.read_text(encoding="utf-8"))
         kit = record(Kit, tree, "a kit")
         files = kit.files
         names = _listed(path, files.names) if files and files.names else ()

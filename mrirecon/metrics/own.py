@@ -10,6 +10,7 @@ from torch import Tensor
 
 from mrirecon.errors import ConfigError
 from mrirecon.metrics.base import Metric, MetricInfo, Volume, Where
+from mrirecon.users_code import users_code
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,8 @@ class OwnMetric(Metric):
                 f"{self.name}: a function cannot be restricted to a region; make it a class that "
                 "extends mrirecon.metrics.Metric, or leave it out"
             )
-        found = self.function(image.cpu().numpy(), reference.cpu().numpy())
+        with users_code(f"metrics: {self.name}", self.function):
+            found = self.function(image.cpu().numpy().copy(), reference.cpu().numpy().copy())
         try:
             return torch.tensor(float(found), dtype=torch.float64)
         except (TypeError, ValueError) as error:

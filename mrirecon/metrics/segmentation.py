@@ -1,7 +1,6 @@
 """Whether a segmenter finds in an image what it finds in the reference."""
 
 from collections import OrderedDict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
@@ -13,6 +12,7 @@ from torch import Tensor
 
 from mrirecon.errors import ConfigError
 from mrirecon.metrics.base import Metric, MetricInfo, Volume, Where
+from mrirecon.users_code import described, users_code
 
 Labels = Int64[Tensor, "slice y x"]
 KEPT = 2
@@ -57,8 +57,11 @@ class Segmenter:
         return self._kept[key]
 
     def _labels(self, array: np.ndarray) -> Labels:
-        found = self.function(array.copy())
-        found = found.detach().cpu().numpy() if isinstance(found, Tensor) else np.asarray(found)
+        with users_code("segmenter", self.function):
+            found = self.function(array.copy())
+            if isinstance(found, Tensor):
+                found = found.detach().cpu().numpy()
+            found = np.asarray(found)
         if found.shape != array.shape or found.dtype.kind not in "biu":
             raise ConfigError(
                 f"segmenter: expected an array of integers of shape {array.shape} (slice, y, x), "
@@ -67,17 +70,21 @@ class Segmenter:
         return torch.from_numpy(found.astype(np.int64))
 
     def __repr__(self) -> str:
-        kind = type(self.function)
-        name = getattr(self.function, "__qualname__", kind.__qualname__)
-        return f"{getattr(self.function, '__module__', kind.__module__)}.{name}"
+        return described(self.function)
 
 
 def _names(labels: Any) -> dict[int, str]:
-    if not isinstance(labels, Mapping):
+    found: dict[int, str] | None
+    try:
+        found = {int(number): str(name) for number, name in labels.items()}
+    except (AttributeError, TypeError, ValueError):
+        found = None
+    if found is None or len(set(found.values())) < len(labels):
         raise ConfigError(
-            f"segmenter: labels is {labels!r}; expected numbers and their names, {{1: grey, ...}}"
+            f"segmenter: labels is {labels!r}; expected numbers and their names, each once, "
+            "{1: grey, ...}"
         )
-    return {int(number): str(name) for number, name in labels.items()}
+    return found
 
 
 @dataclass(frozen=True)

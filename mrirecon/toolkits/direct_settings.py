@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from mrirecon.errors import ConfigError
+from mrirecon.plain_yaml import plain_yaml
 
 LARGEST, MOST = 2**20, 50  # bytes of a configuration; files of a folder that are looked at
 TRANSFORMS = ("normalization", "sensitivity_map_estimation")
@@ -110,7 +111,7 @@ def _read(path: Path, network: str) -> Settings | None:
     try:
         if path.stat().st_size > LARGEST:
             return None
-        tree = yaml.safe_load(path.read_text(encoding="utf-8"))
+        tree = plain_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError, ValueError):
         return None
     name = str(_dict(tree, "model").get("model_name", ""))

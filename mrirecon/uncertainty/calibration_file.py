@@ -7,6 +7,7 @@ from typing import Any
 
 from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, atomic, mark, stamped
+from mrirecon.files.marks import not_ours
 from mrirecon.records import record
 from mrirecon.uncertainty.calibration import Calibration
 
@@ -58,6 +59,7 @@ def read_calibration(path: str | Path) -> Calibration:
 
 
 def _calibration(tree: Any, path: Path) -> Calibration:
+    """Return a calibration of which nobody has changed a number: what it promises rests on them."""
     head = tree.get("mrirecon") if isinstance(tree, dict) else None
     number = head.get("format") if isinstance(head, dict) else None
     if type(number) is not int or "calibration" not in tree:
@@ -70,12 +72,15 @@ def _calibration(tree: Any, path: Path) -> Calibration:
             "update mrirecon"
         )
     try:
-        return replace(record(Calibration, tree["calibration"], "the calibration"), path=str(path))
-    except (ValueError, TypeError, ConfigError) as error:
+        found = record(Calibration, tree["calibration"], "the calibration")
+        if reason := not_ours(path.resolve(), Kind.CALIBRATION):
+            raise ValueError(reason)
+    except (ValueError, TypeError, OverflowError) as error:
         raise ConfigError(
             f"calibration: {path} is damaged or was changed ({str(error)[:300]}); make it again "
             "with `mrirecon calibrate`"
         ) from error
+    return replace(found, path=str(path))
 
 
 def _refuse(constant: str) -> float:

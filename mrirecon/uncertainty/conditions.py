@@ -5,9 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import yaml
-
 from mrirecon.errors import ConfigError
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.privacy import private_tree
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
@@ -43,7 +42,7 @@ class MethodFacts:
             checkpoint: Files of weights with their checksums, a line each.
             config: Configuration that it was built from, as YAML; empty when there was none.
         """
-        tree = yaml.safe_load(config) if config else {}
+        tree = plain_yaml(config) if config else {}
         nodes = {key: tree[key] for key in METHOD if isinstance(tree, dict) and tree.get(key)}
         known = nodes if "model" in nodes else {}
         settings = (" ".join(one.split()) for one in _flat(private_tree(known)))

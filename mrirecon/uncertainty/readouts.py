@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from mrirecon.building import build_callable, suggest
+from mrirecon.building import build_kept, suggest
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.recipes import check_targets, plain_node
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.scan import Vector
 from mrirecon.types import Volume
 from mrirecon.uncertainty.scales import PERCENTILE
+from mrirecon.users_code import users_code
 
 Read = Callable[[Volume, Vector | None], float]
 
@@ -141,7 +142,7 @@ class NamedReadout:
 
     @classmethod
     def of(cls, node: Mapping[str, Any], key: str) -> "NamedReadout":
-        """Build a readout and name it by its class and settings, such as ``Extent(axis=1)``.
+        """Build a readout; its name is that of the class or function, as in ``Extent(axis=1)``.
 
         Args:
             node: Node, as plain containers.
@@ -150,7 +151,7 @@ class NamedReadout:
         Raises:
             ConfigError: When there is no such class, or its arguments do not fit.
         """
-        read = build_callable(dict(node), key)
+        read = build_kept(dict(node), key)
         settings = ", ".join(f"{k}={value}" for k, value in node.items() if k[0] != "_")
         kind = str(node["_target_"]).rpartition(".")[2]
         return cls(f"{kind}({settings})" if settings else kind, node, read)
@@ -166,7 +167,9 @@ class NamedReadout:
         Raises:
             ConfigError: When it is none.
         """
-        found = [float(self.read(frame, result.header.voxel)) for frame in result.volume]
+        voxel = result.header.voxel
+        with users_code(f"readouts: {self.name}", self.read):
+            found = [float(self.read(frame.clone(), voxel)) for frame in result.volume]
         if not all(map(math.isfinite, found)):
             raise ConfigError(f"readouts: {self.name} gives {found} for {result.header.name}")
         return found

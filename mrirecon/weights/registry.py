@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import yaml
 
 from mrirecon.errors import ConfigError
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.records import record
 
 ENTRIES = Path(__file__).parent / "entries"
@@ -157,7 +158,7 @@ def entry_named(name: str, folder: Path | None = None) -> Entry:
 
 def _read(file: Path) -> Entry:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = plain_yaml(file.read_text(encoding="utf-8"))
         return record(Entry, {"name": file.stem, **content})
     except (yaml.YAMLError, ValueError, TypeError) as error:
         raise ConfigError(f"{file} is no entry of weights: {error}") from error

@@ -2,6 +2,7 @@
 
 import pickle
 from dataclasses import replace
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -117,3 +118,10 @@ def test_a_copy_of_the_reference_is_told(cases):
     (told,) = (one for one in seen.warnings(RULES.protocol) if "its reference" in one)
     assert told.startswith("copy: in 5 of 5 volumes, the image equals its reference")
     assert seen.facts(RULES.protocol)["identical"] == {"copy": 5}
+
+
+def test_a_metric_that_cannot_be_sent_to_other_processes_is_told():
+    metrics = {"mine": OwnMetric(lambda *_: 1.0, "mine")}
+    rules = Rules(Protocol(metrics=metrics))
+    with pytest.raises(ConfigError, match=r"cannot be sent to other processes .*workers=1"):
+        next(score_cases([Case("a", Path("a"), {})], rules, workers=2))

@@ -367,6 +367,11 @@ def test_a_calibration_survives_its_file_and_damage_is_told(tmp_path):
         (lambda t: t["calibration"]["patients"].clear(), "needs patients"),
         (lambda t: t["calibration"]["patients"].append(t["calibration"]["patients"][0]), "twice"),
         (lambda t: t["calibration"].update(scale="magic"), "scale: expected one of"),
+        (lambda t: t["calibration"].update(coverage=10**400), "expected a number"),
+        (lambda t: t["calibration"]["patients"][0].update(voxels=10**400), "a whole number"),
+        (lambda t: t["calibration"]["patients"][0].update(relative_scale=1e300), "a number"),
+        (lambda t: t["calibration"].update(coverage=0.8), "was changed since"),
+        (lambda t: t["calibration"]["patients"][0].update(voxels=10**9), "was changed since"),
         (lambda t: t["mrirecon"].update(format=2), "has format 2"),
         (lambda t: t.pop("mrirecon"), "is no calibration"),
     ):
@@ -411,7 +416,8 @@ def test_readouts_measure_a_box():
 def test_a_readout_of_the_users_own(tmp_path, monkeypatch):
     (tmp_path / "own_readouts.py").write_text(
         "def peak(volume, voxel, factor=1):\n    return factor * float(volume.max())\n"
-        "def broken(volume, voxel):\n    return float('nan')\n"
+        "def broken(volume, voxel):\n    volume[:] = 0\n    return float('nan')\n"
+        "def raising(volume, voxel):\n    return {}['mine']\n"
     )
     monkeypatch.syspath_prepend(str(tmp_path))
     (peak,) = chosen_readouts([{"_target_": "own_readouts.peak", "_partial_": True, "factor": 3}])
@@ -423,3 +429,8 @@ def test_a_readout_of_the_users_own(tmp_path, monkeypatch):
     (broken,) = chosen_readouts([{"_target_": "own_readouts.broken", "_partial_": True}])
     with pytest.raises(ConfigError, match="broken gives"):
         broken.values(image)
+    assert image.volume.min() == 1  # whatever a readout does to it
+    (raising,) = chosen_readouts([{"_target_": "own_readouts.raising"}])  # as metrics are named
+    with pytest.raises(ConfigError, match=r"own_readouts.raising, .* KeyError: 'mine' .*line 7"):
+        raising.values(image)
+    assert stored_readout(json.dumps(raising.node), "f", ["own_readouts"]).name == "raising"

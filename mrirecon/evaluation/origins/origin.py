@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import yaml
 
+from mrirecon.plain_yaml import plain_yaml
 from mrirecon.readers.base import blaming
 from mrirecon.readers.hdf5.opening import open_hdf5
 
@@ -204,7 +205,7 @@ def _pair(value: object) -> tuple[int, int] | None:
 def _config(text: str) -> dict[str, Any]:
     """Return a stored configuration; nothing of one that cannot be read."""
     try:
-        tree = yaml.safe_load(text)
+        tree = plain_yaml(text)
     except (yaml.YAMLError, RecursionError):
         return {}
     return tree if isinstance(tree, dict) else {}

@@ -1,6 +1,7 @@
 """Scores volumes one after the other or in several processes, with the same results."""
 
 import os
+import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -96,6 +97,7 @@ def score_cases(cases: Sequence[Case], rules: Rules, workers: int = 1) -> Iterat
     if workers == 1:
         yield from (score_case(case, rules) for case in cases)
         return
+    _refuse_unsendable(rules)
     pool = ProcessPoolExecutor(workers, get_context("spawn"), left_to_the_parent)
     try:
         waiting = iter(cases)
@@ -113,6 +115,18 @@ def score_cases(cases: Sequence[Case], rules: Rules, workers: int = 1) -> Iterat
             yield outcome
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _refuse_unsendable(rules: Rules) -> None:
+    """Raise ConfigError when other processes cannot be told by which metrics they score."""
+    try:
+        pickle.dumps(rules)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        raise ConfigError(
+            f"workers: a metric or segmenter of yours cannot be sent to other processes ({error}); "
+            "make it a function or a class of a module, without lambdas or open files in it, or "
+            "score in one process with workers=1"
+        ) from error
 
 
 @single_thread()
