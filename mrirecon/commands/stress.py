@@ -129,6 +129,11 @@ def _shifts(config: DictConfig) -> dict[str, Shift | WorstCase]:
     if not nodes:
         raise ConfigError("shift: expected at least one, shift=[noise,motion] say")
     built = {name: build(node, Disturbance, f"shift.{name}") for name, node in nodes.items()}
+    if empty := sorted(n for n, one in built.items() if not getattr(one, "levels", (0,))):
+        raise ConfigError(
+            f"shift.{empty[0]}.levels: expected at least one level; leave the shift out of "
+            "shift=[NAME,NAME] where none is wanted"
+        )
     shifts = {n: one for n, one in built.items() if isinstance(one, Shift | WorstCase)}
     if others := sorted(built.keys() - shifts.keys()):
         raise ConfigError(f"shift.{others[0]}: expected a Shift; extend mrirecon.robustness.Shift")

@@ -115,6 +115,8 @@ def test_a_file_that_cannot_be_taken_does_not_stop_the_others(measured, monkeypa
         (["model=zero_filled", "shift=[noise,wobble]"], "shift=wobble: there is no such choice"),
         (["model=zero_filled", "shift.noise.level=[2]"], "did you mean levels?"),
         (["model=zero_filled", "shift=noise", "shift.noise.levels=[much]"], "a level is 'much'"),
+        (["model=zero_filled", "shift=noise", "shift.noise.levels=[]"], "at least one level"),
+        (["model=zero_filled", "shift=worst_case", "shift.worst_case.levels=[]"], "one level"),
         (["model=zero_filled", "shift=worst_case", "shift.worst_case.levels=[0]"], "a level is 0"),
         (["model=zero_filled", "slices=0"], "slices"),
         ([], "no method: model="),
