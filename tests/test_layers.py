@@ -24,7 +24,7 @@ LAYERS = [
         "versions",
         "arguments",
     },
-    {"users_code"},
+    {"leaks", "users_code"},
     {"types", "fourier", "files", "building", "records", "standard_streams", "plain_yaml"},
     {
         "choices",

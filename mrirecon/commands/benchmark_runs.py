@@ -13,11 +13,12 @@ from tqdm import tqdm
 from mrirecon.commands.benchmark_methods import REFERENCE, Entrants
 from mrirecon.commands.going_on import Failures
 from mrirecon.data.transforms import has_gaps
-from mrirecon.errors import ConfigError, OutputError, RawDataError
+from mrirecon.errors import OutputError, RawDataError
 from mrirecon.kits.cases import KitCase
 from mrirecon.kits.claims import Claims
 from mrirecon.kits.made import difference, expected, read_stored
 from mrirecon.kits.references import other_reference
+from mrirecon.leaks import refuse_seen
 from mrirecon.pipeline import Method, Request, run, with_signal
 from mrirecon.reconstruction import across_readout, planes_of
 from mrirecon.selection import Selection
@@ -115,12 +116,7 @@ class Run:
         for method in self.methods:
             own = self.entrants.methods[method]
             seen = [case.name for case in self.cases if own.has_seen(case.header)]
-            if seen and not allow_leak:
-                more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
-                raise ConfigError(
-                    f"{method} has learned from the patients of {', '.join(seen[:SHOWN])}{more}, "
-                    "so its scores would be too good; take another kit, or add allow_leak=true"
-                )
+            refuse_seen(method, () if allow_leak else seen, "take another kit")
         if self.target == "fully_sampled":
             for case in self.cases:
                 _refuse_gaps(case)

@@ -22,6 +22,7 @@ from mrirecon.errors import ConfigError, MriReconError, RawDataError
 from mrirecon.evaluation.origins.origin import in_one_line
 from mrirecon.evaluation.regions.scored_apart import Regions
 from mrirecon.files import Kind, Untouchable, output_folder, refuse_existing
+from mrirecon.leaks import refuse_seen
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.privacy import patient_pseudonym
 from mrirecon.read_options import ReadOptions
@@ -46,9 +47,6 @@ from mrirecon.uncertainty.conformal import checked_share, patients_needed, perce
 from mrirecon.uncertainty.readouts import chosen_readouts
 from mrirecon.uncertainty.scales import Scale
 from mrirecon.uncertainty.spread import Spread
-
-SHOWN = 5
-"""Files of which a message names so many."""
 
 
 @dataclass(frozen=True)
@@ -168,15 +166,9 @@ def _spread(settings: Settings, method: Method) -> Spread | None:
 
 def _refuse_leaks(scans: Sequence[FileScan], method: Method, allow_leak: bool) -> None:
     """Errors on patients that the weights know are too small."""
-    known = unguarded(method.reconstructor).patients
-    seen = [one.header.name for one in scans if _patient(one) in known]
-    if seen and not allow_leak:
-        more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
-        raise ConfigError(
-            f"the weights have learned from the patients of {', '.join(seen[:SHOWN])}{more}, whose "
-            "errors are too small; take other patients, or add allow_leak=true"
-        )
-    if method.checkpoint and not known:
+    seen = [one.header.name for one in scans if method.has_seen(one.header)]
+    refuse_seen(method.name, () if allow_leak else seen, "take other patients")
+    if method.checkpoint and not unguarded(method.reconstructor).patients:
         print("note: The weights do not tell which patients they have learned from; none of these "
               "must be among them.")  # fmt: skip
     unknown = [one.header.name for one in scans if not one.header.subject]

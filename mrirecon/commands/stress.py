@@ -22,10 +22,9 @@ from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.scores.protocol import Protocol
 from mrirecon.files import output_folder
 from mrirecon.interruption import shielded
-from mrirecon.privacy import patients
+from mrirecon.leaks import refuse_seen
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
-from mrirecon.reconstructors.learned.guarded import unguarded
 from mrirecon.robustness.case import Case, measured_case, middle_planes, simulated_case
 from mrirecon.robustness.findings import Findings
 from mrirecon.robustness.result import Outcome
@@ -178,14 +177,9 @@ def _refuse_leaks(study: Study) -> None:
     Raises:
         ConfigError: Naming them.
     """
-    people = patients(case.header.subject for case in study.cases)
     for name, method in study.methods.items():
-        if seen := people.keys() & unguarded(method.reconstructor).patients:
-            names = ", ".join(sorted(people[one] for one in seen))
-            raise ConfigError(
-                f"{name} has learned from {names}, so that its images would be too good; leave "
-                "these scans out, or say allow_leak=true"
-            )
+        seen = [case.name for case in study.cases if method.has_seen(case.header)]
+        refuse_seen(name, seen, "leave these scans out")
 
 
 main = stress

@@ -211,7 +211,7 @@ def test_patients_that_the_weights_know_are_refused(scans, capsys):
     scan = mr.open_scan(scans / "known" / "p1.h5")
     method = Method(mr.ZeroFilled(), Normalize(), checkpoint="x.ckpt (SHA-256 0123456789abcdef)")
     method.reconstructor.patients = frozenset({patient_pseudonym("subject0001")})
-    with pytest.raises(ConfigError, match=r"have learned from the patients of p1\.h5"):
+    with pytest.raises(ConfigError, match=r"has learned from the patients of p1\.h5"):
         command._refuse_leaks([scan], method, False)
     command._refuse_leaks([scan], method, True)
     method.reconstructor.patients = frozenset({"patient-0123456789abcdef"})

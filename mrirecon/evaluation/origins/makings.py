@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
-from mrirecon.errors import ConfigError
 from mrirecon.evaluation.origins.origin import (
     MAY_VARY,
     MUST_AGREE,
@@ -16,12 +15,11 @@ from mrirecon.evaluation.origins.origin import (
     read_origin,
 )
 from mrirecon.evaluation.scores.scoring import Case
+from mrirecon.leaks import refuse_seen
 from mrirecon.privacy import patient_pseudonym
 
 SEVERAL = "different ones"
 _SEVERAL = re.compile(rf"\d+ {SEVERAL}")
-SHOWN = 5
-"""Volumes of which a refusal names so many."""
 
 
 @dataclass(frozen=True)
@@ -64,12 +62,8 @@ class Makings:
             ConfigError: When a volume tells so.
         """
         for method, own in self.origins.items():
-            if seen := [volume for volume, origin in own.items() if origin.seen]:
-                more = f" and {len(seen) - SHOWN} more" if len(seen) > SHOWN else ""
-                raise ConfigError(
-                    f"{method} has learned from the patients of {', '.join(seen[:SHOWN])}{more}, "
-                    "so its scores would be too good; take other patients, or add allow_leak=true"
-                )
+            seen = [volume for volume, origin in own.items() if origin.seen]
+            refuse_seen(method, seen, "take other patients")
 
     def warnings(self) -> list[str]:
         """Tell where methods were given different tasks, or differ in more than the method."""
