@@ -288,28 +288,6 @@ def as_slices(header: ScanHeader) -> ScanHeader:
     )  # fmt: skip
 
 
-def across_readout(result: Reconstruction, header: ScanHeader) -> Reconstruction:
-    """Return the volume of a 3-D scan as its planes across the readout; others as they are.
-
-    Args:
-        result: Volume as slices, see :func:`as_slices`.
-        header: Header of the scan.
-    """
-    if not result.volumetric:
-        return result
-    planes = replace(
-        result.header, slices=header.slices, grid=header.grid, canvas=header.canvas,
-        matrix=header.matrix, voxel=header.voxel, geometry=header.geometry, volumetric=True,
-    )  # fmt: skip
-    phased = result.complex_volume
-    return replace(
-        result,
-        volume=result.volume.permute(0, 2, 3, 1).contiguous(),
-        header=planes,
-        complex_volume=phased if phased is None else phased.permute(0, 2, 3, 1).contiguous(),
-    )
-
-
 def _vector(values: np.ndarray) -> Vector:
     x, y, z = (float(value) for value in values)
     return (x, y, z)

@@ -33,6 +33,7 @@ from mrirecon.evaluation.tables.evaluated import Evaluated
 from mrirecon.files import conf_folder
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop
+from mrirecon.kits.across_readout import across_readout
 from mrirecon.kits.anchors import beside
 from mrirecon.kits.cases import KitCase, cases_of
 from mrirecon.kits.claims import FOLDER, Claims
@@ -44,7 +45,6 @@ from mrirecon.metrics import METRICS
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.privacy import Disclosure, patient_pseudonym
 from mrirecon.readers import open_scan
-from mrirecon.reconstruction import across_readout
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sampling import EquispacedLines, RandomLines, SamplingPattern, scan_rng
 from mrirecon.simulation import AcquisitionOptions

@@ -242,3 +242,9 @@ def test_labels_without_a_segmenter_are_refused(tmp_path):
         fails=True,
     )
     assert "needs a segmenter, segmenter=tissues" in told
+
+
+def test_weights_that_are_none_are_told(tmp_path):
+    (tmp_path / "a.safetensors").write_text("no weights")
+    with pytest.raises(ConfigError, match=r"^segmenter: .*a\.safetensors is no readable"):
+        TissueSegmenter(str(tmp_path / "a.safetensors"))(np.ones((1, 16, 16), np.float32))

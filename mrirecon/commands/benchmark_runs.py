@@ -14,13 +14,14 @@ from mrirecon.commands.benchmark_methods import REFERENCE, Entrants
 from mrirecon.commands.going_on import Failures
 from mrirecon.data.transforms import has_gaps
 from mrirecon.errors import OutputError, RawDataError
+from mrirecon.kits.across_readout import across_readout
 from mrirecon.kits.cases import KitCase
 from mrirecon.kits.claims import Claims
 from mrirecon.kits.made import difference, expected, read_stored
 from mrirecon.kits.references import other_reference
 from mrirecon.leaks import refuse_seen
 from mrirecon.pipeline import Method, Request, run, with_signal
-from mrirecon.reconstruction import across_readout, planes_of
+from mrirecon.reconstruction import planes_of
 from mrirecon.selection import Selection
 from mrirecon.simulation.raw_files import write_reference
 from mrirecon.terminal import draws_bars

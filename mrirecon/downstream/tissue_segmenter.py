@@ -54,7 +54,7 @@ class TissueSegmenter:
     def _network(self) -> Unet:
         network = tissue_network()
         try:
-            network.load_state_dict(read_safetensors(self.weights)[0])
+            network.load_state_dict(read_safetensors(self.weights, "segmenter")[0])
         except RuntimeError as error:
             raise ConfigError(
                 f"segmenter: {self.weights} holds other weights than those of this network; "

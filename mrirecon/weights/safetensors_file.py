@@ -15,8 +15,14 @@ from mrirecon.weights import registry
 SUFFIX = ".safetensors"
 
 
-def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+def read_safetensors(
+    path: str | Path, key: str = "checkpoint"
+) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Return the tensors of a file on the CPU, half precision widened, and what it tells of them.
+
+    Args:
+        path: Path of the file.
+        key: Setting that names the file, for the error message.
 
     Raises:
         ConfigError: When it is no such file, or damaged.
@@ -28,7 +34,7 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Tensor], dict[str, Any
         facts = {name: json.loads(value) for name, value in told.items() if name in FACTS}
     except (OSError, SafetensorError, ValueError, AttributeError, RecursionError) as error:
         raise ConfigError(
-            f"checkpoint: {path} is no readable safetensors file ({error}); copy it again"
+            f"{key}: {path} is no readable safetensors file ({error}); copy it again"
         ) from error
     half = (torch.float16, torch.bfloat16)
     return {name: t.float() if t.dtype in half else t for name, t in tensors.items()}, facts
