@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from mrirecon.assessment import assess
+from mrirecon.assessment import assess, null_space
 from mrirecon.assessment.null_space import measured_part
+from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Compose, Normalize, Undersample
+from mrirecon.errors import MriReconError
 from mrirecon.evaluation.scores.volumes import read_volume
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import complex_image
@@ -40,9 +42,10 @@ def test_with_one_coil_what_was_not_sampled_was_not_measured():
     torch.testing.assert_close(found, ifft(mask * fft(image)) / (1 + 1e-3), rtol=1e-4, atol=1e-5)
 
 
-def test_coils_measure_between_the_lines_as_far_as_noise_allows():
+@pytest.mark.parametrize("threshold", [1e-2, 1e-5])
+def test_coils_measure_between_the_lines_as_far_as_noise_allows(threshold):
     """Against the singular values of the encoding, written out."""
-    h, w, coils, threshold = 1, 12, 2, 0.01
+    h, w, coils = 1, 12, 2
     maps = noise(1, coils, h, w)
     maps = maps / maps.abs().square().sum(1, keepdim=True).sqrt()
     mask = torch.zeros(1, 1, w)
@@ -59,6 +62,26 @@ def test_coils_measure_between_the_lines_as_far_as_noise_allows():
     found = measured_part(image, SenseNormal.of(maps, mask), threshold)
     torch.testing.assert_close(found.flatten(), expected, rtol=1e-3, atol=1e-3)
     assert (kept > 0.5).sum() == 6  # three lines, two coils
+
+
+def test_a_small_threshold_is_reached_or_told(scan, monkeypatch):
+    """At high SNR a residual that is small beside the data is not small beside the threshold."""
+    sample = collate([REDUCED(scan[0])])
+    normal = sense_normal(sample, Espirit(crop=0.0)(sample))
+    image = CgSense(Espirit())(sample)
+    parts = []
+    for accuracy in (null_space.ACCURACY, 1e-2, 100.0):
+        monkeypatch.setattr(null_space, "ACCURACY", accuracy)
+        parts.append(image - measured_part(image, normal, 1e-4))
+    errors = [float((part - parts[1]).norm() / parts[1].norm()) for part in parts]
+    assert errors[0] < 0.05 and errors[2] > 0.1
+    monkeypatch.undo()
+    monkeypatch.setattr(null_space, "ITERATIONS", 10)
+    with pytest.raises(MriReconError, match="did not converge within 10 steps"):
+        measured_part(image, normal, 1e-5)
+    found = assess(scan, CgSense(Espirit()), REDUCED)
+    assert found.added is None
+    assert "did not converge" in dict(found.missing)["measured and added part of the image"]
 
 
 @pytest.fixture(scope="module")

@@ -88,7 +88,9 @@ def assess(
             missing.append(("data consistency with maps of record", why))
         else:
             parts, why = _added(plane, record, raw, reference)
-            if why and reference is not None:
+            if parts is None:
+                missing.append(("measured and added part of the image", why))
+            elif why and reference is not None:
                 missing.append(("measured and added part of the error", why))
         kspace = root_sum_of_squares(sample.kspace)[0].cpu().numpy()
     correlation = scan.noise_correlation()

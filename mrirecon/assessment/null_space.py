@@ -13,10 +13,13 @@ from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.operators import SenseNormal, sense_normal
 from mrirecon.quality import Added, Part
-from mrirecon.solvers import conjugate_gradient
+from mrirecon.solvers import solve_cg
 from mrirecon.types import Image, Sample
 
-ITERATIONS, TOLERANCE = 100, 1e-4
+ITERATIONS = 4000
+ACCURACY = 0.05
+"""Residual that is left, in units of the threshold: components that the data hardly tell are wrong
+by the residual over the threshold, so a small one wants a small residual."""
 LEAST, MOST = 1e-5, 1.0
 """Bounds of the noise's power over the signal's: below, single precision tells no difference."""
 BRIGHT = 0.1
@@ -36,13 +39,19 @@ def measured_part(
         image: Images ``x`` of one slice or several.
         normal: Normal operator :math:`A^HA` of the encoding.
         threshold: The weight :math:`\lambda`, the power of the noise over that of the signal.
+
+    Raises:
+        MriReconError: When conjugate gradients do not get there.
     """
-    return conjugate_gradient(
+    found = solve_cg(
         lambda x: normal(x) + threshold * x,
         normal(image),
         iterations=ITERATIONS,
-        tolerance=TOLERANCE,
+        tolerance=ACCURACY * threshold,
     )
+    if not found.converged.all():
+        raise MriReconError(f"conjugate gradients did not converge within {ITERATIONS} steps")
+    return found.x
 
 
 class Reference(NamedTuple):
@@ -80,14 +89,17 @@ def added(plane: Plane, record: Record, full: Sample | None) -> tuple[Added | No
         share = float(rest.abs().square().sum()) / energy if energy else 0.0
         return Part(image[0].abs().cpu().numpy(), rest[0].abs().cpu().numpy(), share, name)
 
-    image = split(record.image, "image")
+    try:
+        image = split(record.image, "image")
+    except MriReconError as problem:
+        return None, str(problem)
     if full is None:
         return Added(image, None, threshold), "the scan is not fully sampled, or was not reduced"
     try:
         reference = _reference(plane.sample, record, full)
+        error = split(record.image - reference.image, f"image minus {reference.name}")
     except MriReconError as problem:
         return Added(image, None, threshold), str(problem)
-    error = split(record.image - reference.image, f"image minus {reference.name}")
     return Added(image, error, threshold), ""
 
 
