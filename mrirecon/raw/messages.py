@@ -4,11 +4,13 @@ Each message is a 16-bit id and a body whose length follows from its first bytes
 little endian. Ids and layouts are those of the reference library's ``serialization.py``.
 """
 
+import math
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import partial
 
 import numpy as np
 
@@ -37,7 +39,10 @@ PIXEL_BYTES = {1: 2, 2: 2, 3: 4, 4: 4, 5: 4, 6: 8, 7: 8, 8: 16}
 """Bytes per value by the data-type codes of images and arrays."""
 
 
+TEXTS = (MessageId.CONFIG_TEXT, MessageId.HEADER, MessageId.TEXT)
+"""Messages that are a number of bytes and so many bytes of text."""
 Buffer = bytes | mmap.mmap
+Take = Callable[[int, int], bytes]
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ def messages(stream: Buffer) -> Iterator[Message]:
                 "with mrd_to_ismrmrd"
             )
         message, start = MessageId(number), place + 2
-        place = start + _length(message, stream, start)
+        place = start + body_length(message, partial(_body, stream, start))
         if place > len(stream):
             raise RawDataError(
                 f"the stream ends within the {message.name} message at byte {start - 2}: it is "
@@ -76,33 +81,41 @@ def messages(stream: Buffer) -> Iterator[Message]:
             return
 
 
-def _length(message: MessageId, stream: Buffer, start: int) -> int:
+def body_length(message: MessageId, take: Take) -> int:
+    """Return the bytes of a message's body, its announced lengths included, whatever they are.
+
+    Args:
+        message: Kind of the message.
+        take: Function that returns bytes of the body by their place and number; those before the
+            first one whose number is not known yet are asked for, and no others.
+
+    Raises:
+        RawDataError: When the body has values of an unknown type.
+    """
     if message == MessageId.CLOSE:
         return 0
     if message == MessageId.CONFIG_FILE:
         return CONFIG_FILE_BYTES
-    if message in (MessageId.CONFIG_TEXT, MessageId.HEADER, MessageId.TEXT):
-        return 4 + int(struct.unpack("<I", _take(stream, start, 4))[0])
+    if message in TEXTS:
+        return 4 + int(struct.unpack("<I", take(0, 4))[0])
     if message == MessageId.ACQUISITION:
-        head = acquisition_head(stream, start)
+        size = ACQUISITION_HEADER.itemsize
+        head = np.frombuffer(take(0, size), ACQUISITION_HEADER)[0]
         samples, channels = int(head["number_of_samples"]), int(head["active_channels"])
         trajectory = 4 * samples * int(head["trajectory_dimensions"])
-        return ACQUISITION_HEADER.itemsize + trajectory + 8 * samples * channels
+        return size + trajectory + 8 * samples * channels
     if message == MessageId.WAVEFORM:
-        samples, channels = struct.unpack("<HH", _take(stream, start + 28, 4))
+        samples, channels = struct.unpack("<HH", take(28, 4))
         return WAVEFORM_BYTES + 4 * int(samples) * int(channels)
     if message == MessageId.IMAGE:
         size = IMAGE_HEADER.itemsize
-        head = np.frombuffer(_take(stream, start, size), IMAGE_HEADER)[0]
-        (attributes,) = struct.unpack("<Q", _take(stream, start + size, 8))
-        values = int(np.prod(head["matrix_size"].astype(int))) * int(head["channels"])
-        return size + 8 + int(attributes) + values * _value_bytes(int(head["data_type"]))
-    kind, _, axes = struct.unpack("<HHH", _take(stream, start, 6))
-    shape = struct.unpack(f"<{axes}Q", _take(stream, start + 6, 8 * axes))
-    values = 1
-    for size in shape:
-        values *= size
-    return 6 + 8 * int(axes) + values * _value_bytes(int(kind))
+        head = np.frombuffer(take(0, size), IMAGE_HEADER)[0]
+        (attributes,) = struct.unpack("<Q", take(size, 8))
+        shape = (*head["matrix_size"].tolist(), head["channels"].item())
+        return size + 8 + int(attributes) + math.prod(shape) * _value_bytes(int(head["data_type"]))
+    kind, _, axes = struct.unpack("<HHH", take(0, 6))
+    shape = struct.unpack(f"<{axes}Q", take(6, 8 * axes))
+    return 6 + 8 * int(axes) + math.prod(shape) * _value_bytes(int(kind))
 
 
 def acquisition_head(stream: Buffer, start: int) -> np.void:
@@ -110,6 +123,10 @@ def acquisition_head(stream: Buffer, start: int) -> np.void:
     size = ACQUISITION_HEADER.itemsize
     head: np.void = np.frombuffer(_take(stream, start, size), ACQUISITION_HEADER)[0]
     return head
+
+
+def _body(stream: Buffer, start: int, place: int, count: int) -> bytes:
+    return _take(stream, start + place, count)
 
 
 def _value_bytes(kind: int) -> int:

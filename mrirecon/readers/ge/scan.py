@@ -5,11 +5,12 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Complex64
 
+from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.header import Encoding, Limits, MeasurementHeader, Space
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.raw.readouts import Heads, Index, Readouts
 from mrirecon.raw.whitening import NoiseScan
-from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
+from mrirecon.readers.acquisitions import AcquisitionScan
 from mrirecon.readers.ge.header import PFileHeader, looks_like_pfile, read_pfile_header
 
 

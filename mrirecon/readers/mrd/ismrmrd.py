@@ -14,11 +14,12 @@ import h5py
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.header import MeasurementHeader, parse_header
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER, NOT_IMAGE_MASK
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.raw.whitening import NoiseScan, noise_scan
-from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
+from mrirecon.readers.acquisitions import AcquisitionScan
 from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.hdf5.held import HeldFile
 from mrirecon.readers.hdf5.opening import contents, hdf5_holds, open_hdf5, read, text

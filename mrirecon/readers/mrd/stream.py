@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.header import parse_header
 from mrirecon.raw.messages import Message, MessageId, acquisition_head, messages
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER
 from mrirecon.raw.readouts import Index, Readouts, classify, unpack
 from mrirecon.raw.whitening import NoiseScan, noise_scan
-from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
+from mrirecon.readers.acquisitions import AcquisitionScan
 
 FIRST = (MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER)
 """A stream begins with one of these."""

@@ -12,9 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify
 from mrirecon.raw.whitening import NoiseScan, noise_scan
-from mrirecon.readers.acquisitions import AcquisitionScan, Measurement
+from mrirecon.readers.acquisitions import AcquisitionScan
 from mrirecon.readers.siemens.file import (
     Lines,
     Part,

@@ -1,0 +1,133 @@
+"""A Scan of single readouts, wherever these are: in a file, or in memory as they came in."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from mrirecon.raw.acquisition_plan import plan_acquisition
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, Fetch, Planes
+from mrirecon.raw.header import MeasurementHeader
+from mrirecon.raw.readouts import Heads
+from mrirecon.raw.whitening import NoiseScan
+from mrirecon.scan import Scan, ScanHeader, SequenceParameters
+from mrirecon.types import Sample
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measurement of a file, of which only headers have been read.
+
+    Attributes:
+        name: Place of the measurement in the file, for instance an HDF5 group.
+        header: Header of the measurement as a whole.
+        heads: Headers of all readouts.
+        noise: Noise scan that was found elsewhere in the file; used when the measurement has none.
+        notes: Notes for the user about the choice of this measurement, one sentence each.
+    """
+
+    name: str
+    header: MeasurementHeader
+    heads: Heads
+    noise: NoiseScan | None = None
+    notes: tuple[str, ...] = ()
+
+
+class AcquiredScan(Scan):
+    """A Cartesian acquisition made of single readouts.
+
+    A slice of a 2-D scan is sorted when it is asked for. Of a 3-D scan the whole frame is sorted
+    and kept, because its planes lie across all readouts.
+
+    Args:
+        name: Name of the scan.
+        format_: Name of the format that the readouts came in.
+        measurement: The measurement, of which headers are known.
+        fetch: Function that returns its readouts by number.
+        noise: Noise scan that is used instead of the measurement's own.
+        center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
+        fourier_sign: Sign of the Fourier transform; None takes the vendor's.
+
+    Attributes:
+        measurement: The measurement.
+        acquisition: The measurement, understood.
+
+    Raises:
+        RawDataError: When there are no imaging lines, or something varies that is not supported.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        format_: str,
+        measurement: Measurement,
+        fetch: Fetch,
+        *,
+        noise: NoiseScan | None = None,
+        center: int | None = None,
+        fourier_sign: int | None = None,
+    ) -> None:
+        self.measurement, self._fetch = measurement, fetch
+        self._planes: tuple[int, Planes] | None = None
+        self.acquisition = plan_acquisition(
+            measurement.header,
+            measurement.heads,
+            fetch,
+            noise=noise or measurement.noise,
+            center=center,
+            fourier_sign=fourier_sign,
+        )
+        self.header = _scan_header(name, format_, measurement, self.acquisition)
+
+    def _read(self, index: int) -> Sample:
+        frame, place = divmod(index, self.header.slices)
+        if not self.header.volumetric:
+            sample = self.acquisition.slice(frame, place, self._fetch)
+        else:
+            if self._planes is None or self._planes[0] != frame:
+                self._planes = None  # frees the memory before more is taken
+                self._planes = (frame, self.acquisition.volume(frame, self._fetch))
+            sample = self.acquisition.plane(self._planes[1], place)
+        return sample.replace(key=(self.header.name, index))
+
+
+def _scan_header(
+    name: str, format_: str, measurement: Measurement, acquisition: CartesianAcquisition
+) -> ScanHeader:
+    header, grid = measurement.header, acquisition.grid
+    return ScanHeader(
+        name=name,
+        format=format_,
+        slices=acquisition.slices,
+        coils=acquisition.coils,
+        grid=grid.shape,
+        canvas=grid.canvas,
+        matrix=grid.matrix,
+        voxel=grid.voxel,
+        geometry=acquisition.stack.geometry,
+        stacks=acquisition.stack.stacks,
+        subject=header.subject,
+        acquisition=header.protocol or "",
+        sequence=_sequence(header, acquisition),
+        echo_times=header.echo_times,
+        vendor=header.vendor or "",
+        model=header.model or "",
+        patient_position=header.patient_position,
+        frames=acquisition.frames,
+        volumetric=grid.partition is not None,
+        whitened=acquisition.white,
+        notes=(*measurement.notes, *acquisition.notes),
+    )
+
+
+def _sequence(header: MeasurementHeader, acquisition: CartesianAcquisition) -> SequenceParameters:
+    """Add what only the readouts, or the encoding that they use, tell."""
+    lines = acquisition.heads[acquisition.kinds.imaging]
+    encoding = header.encodings[int(lines["encoding_space_ref"][0])]
+    dwell = float(np.median(lines["sample_time_us"]))
+    return replace(
+        header.sequence,
+        dwell_time=dwell if dwell > 0 else None,
+        echo_train_length=encoding.echo_train_length,
+        acceleration=encoding.acceleration[0],
+        frame_interval=acquisition.frame_interval(header.vendor),
+    )
