@@ -23,6 +23,7 @@ COMMANDS = {
     "simulate": "make raw scanner files of simulated subjects",
     "train": "train a learned method; mrirecon train experiment=demo",
     "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
+    "serve": "reconstruct what a scanner sends (MRD over a socket); mrirecon serve port=9002",
     "calibrate": "errors of a method on known patients: mrirecon calibrate input=DIR sampling=...",
     "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
@@ -52,6 +53,11 @@ EXAMPLES = {
         "mrirecon reconstruct input=scan.h5 output=images",
         "mrirecon reconstruct input=scans output=images model=l1_wavelet formats=[nifti,dicom]",
         "mrirecon reconstruct input=scans output=images checkpoint=run/checkpoints/best.ckpt",
+    ),
+    "serve": (
+        "mrirecon serve port=9002 model=cg_sense",
+        "mrirecon serve host=0.0.0.0 model=pretrained 'config.quick={model: zero_filled}'",
+        "mrirecon serve images=float32 log=serve.log",
     ),
     "calibrate": (
         "mrirecon calibrate input=scans checkpoint=run/checkpoints/best.ckpt sampling=equispaced",

@@ -107,6 +107,11 @@ def requested() -> int | None:
     return _WATCH.requested
 
 
+def answered() -> None:
+    """Forget the request to stop: what it asked for has been done, and is no failure."""
+    _WATCH.requested = None
+
+
 def ask(number: int) -> None:
     """Ask this process to stop as by a signal of this number."""
     _WATCH.handle(number, None)

@@ -18,9 +18,10 @@ import yaml
 from mrirecon import cli
 from mrirecon.building import build_node
 from mrirecon.commands import benchmark_runs
-from mrirecon.commands.benchmark_methods import Entrants, chosen_words
+from mrirecon.commands.benchmark_methods import Entrants
 from mrirecon.commands.benchmark_runs import Run, make_all, rotated
 from mrirecon.commands.benchmark_scores import with_patients
+from mrirecon.commands.method_words import chosen_words
 from mrirecon.config import composed
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.evaluation.origins.makings import Makings

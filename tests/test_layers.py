@@ -57,7 +57,7 @@ LAYERS = [
     {"audit", "training", "inference", "inspection", "evaluation", "writers"},
     {"uncertainty", "config", "assessment", "adaptation", "image_series", "loading"},
     {"pipeline"},
-    {"api", "kits", "robustness"},
+    {"api", "kits", "robustness", "serving"},
     {"commands"},
     {"cli"},
 ]
@@ -92,6 +92,13 @@ ROOMS = {
         {"imaging", "calibration", "readouts"},
         {"calibration_file", "calibrating", "cross_check"},
         {"*"},
+    ],
+    "serving": [
+        {"limits", "noise", "parameters", "collector", "images"},
+        {"budget", "wire", "choosing", "regular"},
+        {"imaging", "recording"},
+        {"session"},
+        {"server"},
     ],
     "robustness": [
         {"ascent", "case", "rigid"},

@@ -12,10 +12,11 @@ from omegaconf import DictConfig
 from mrirecon.arguments import check_not_negative
 from mrirecon.building import build_node
 from mrirecon.commands.base import command
-from mrirecon.commands.benchmark_methods import REFERENCE, Entrants, build_all, chosen_words
+from mrirecon.commands.benchmark_methods import Entrants
 from mrirecon.commands.benchmark_runs import Run, make_all, rotated
 from mrirecon.commands.benchmark_scores import Standing
 from mrirecon.commands.method import find_device
+from mrirecon.commands.method_words import REFERENCE, build_all, chosen_words
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import composed
 from mrirecon.errors import ConfigError

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from mrirecon.commands.benchmark_methods import REFERENCE, Entrants
+from mrirecon.commands.benchmark_methods import Entrants
 from mrirecon.commands.going_on import Failures
+from mrirecon.commands.method_words import REFERENCE
 from mrirecon.data.transforms import has_gaps
 from mrirecon.errors import OutputError, RawDataError
 from mrirecon.kits.across_readout import across_readout

@@ -11,10 +11,10 @@ from tqdm import tqdm
 
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.commands.base import command
-from mrirecon.commands.benchmark_methods import build_all, chosen_words
 from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import find_device
+from mrirecon.commands.method_words import build_all, chosen_words
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.commands.stress_files import StressFiles
 from mrirecon.config import build

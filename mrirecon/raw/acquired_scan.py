@@ -41,7 +41,7 @@ class AcquiredScan(Scan):
     Args:
         name: Name of the scan.
         format_: Name of the format that the readouts came in.
-        measurement: The measurement, of which headers are known.
+        measurement: Headers of the measurement and of all readouts.
         fetch: Function that returns its readouts by number.
         noise: Noise scan that is used instead of the measurement's own.
         center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.

@@ -1,7 +1,7 @@
 """MRD (ISMRMRD version 1) image series, as the reference library writes and reads them."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -27,6 +27,9 @@ from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.quantities import NAMINGS
 from mrirecon.writers.scanner_coordinates import slice_place
 
+Facts = Mapping[str, str | Sequence[str]]
+"""Meta attributes of an image: one value each, or several."""
+
 
 @dataclass(frozen=True)
 class MrdImages:
@@ -39,7 +42,12 @@ class MrdImages:
 
     heads: np.ndarray
     data: Float32[np.ndarray, "image 1 1 y x"] | Complex64[np.ndarray, "image 1 1 y x"]
-    attributes: str
+    facts: Facts
+
+    @property
+    def attributes(self) -> str:
+        """The meta attributes as XML."""
+        return meta_xml(self.facts)
 
 
 def mrd_images(result: Reconstruction) -> MrdImages:
@@ -48,7 +56,6 @@ def mrd_images(result: Reconstruction) -> MrdImages:
     if result.complex_volume is not None:
         volume = result.complex_volume.numpy()
     frames, slices, rows, columns = volume.shape
-    attributes = _attributes(result)
     heads = np.zeros(frames * slices, IMAGE_HEADER)
     for number, head in enumerate(heads):
         frame, index = divmod(number, slices)
@@ -62,9 +69,10 @@ def mrd_images(result: Reconstruction) -> MrdImages:
     heads["data_type"] = DATA_TYPE_COMPLEX if has_phase else DATA_TYPE_FLOAT
     heads["image_type"] = IMAGE_TYPE_COMPLEX if has_phase else IMAGE_TYPE_MAGNITUDE
     heads["image_series_index"] = result.number + NAMINGS[result.quantity].series
-    heads["attribute_string_len"] = len(attributes.encode())
     data = volume.reshape(-1, 1, 1, rows, columns).swapaxes(-1, -2)
-    return MrdImages(heads, data, attributes)
+    images = MrdImages(heads, data, _facts(result))
+    heads["attribute_string_len"] = len(images.attributes.encode())
+    return images
 
 
 def write_mrd(path: Path, result: Reconstruction, *, overwrite: bool = False) -> None:
@@ -106,15 +114,31 @@ def send_mrd(stream: BinaryIO, results: Iterable[Reconstruction]) -> int:
     count = 0
     for result in (part for one in results for part in (one, *one.apart())):
         images = mrd_images(result)
-        attributes = images.attributes.encode()
         for head, pixels in zip(images.heads, images.data, strict=True):
-            stream.write(struct.pack("<H", MessageId.IMAGE) + head.tobytes())
-            stream.write(struct.pack("<Q", len(attributes)) + attributes)
-            stream.write(np.ascontiguousarray(pixels).tobytes())
+            stream.write(struct.pack("<H", MessageId.IMAGE))
+            for part in image_message(head, pixels, images.attributes):
+                stream.write(part)
             count += 1
     stream.write(struct.pack("<H", MessageId.CLOSE))
     stream.flush()
     return count
+
+
+def image_message(head: np.void, pixels: np.ndarray, attributes: str) -> tuple[bytes, bytes, bytes]:
+    """Return the parts of an IMAGE message's body: header, attributes and pixels.
+
+    Args:
+        head: Header of the image, whose length of the attributes is set here.
+        pixels: Pixels of the type and shape that the header tells, x the fastest axis.
+        attributes: Meta attributes as XML.
+    """
+    text = attributes.encode()
+    head["attribute_string_len"] = len(text)
+    return (
+        head.tobytes(),
+        struct.pack("<Q", len(text)) + text,
+        np.ascontiguousarray(pixels).tobytes(),
+    )
 
 
 def _place(head: np.void, result: Reconstruction, index: int) -> None:
@@ -129,11 +153,11 @@ def _place(head: np.void, result: Reconstruction, index: int) -> None:
     head["slice_dir"] = place.normal
 
 
-def _attributes(result: Reconstruction) -> str:
-    """Return the images' meta attributes as XML, under names in common use where there are some."""
+def _facts(result: Reconstruction) -> Facts:
+    """Return the images' meta attributes, under names in common use where there are some."""
     header, made = result.header, result.provenance
     comments = ("Research reconstruction, not for diagnostic use", result.meaning)
-    facts = {
+    return {
         "DataRole": "Image",
         "ImageComments": ". ".join(filter(None, comments)),
         "Quantity": NAMINGS[result.quantity].words,
@@ -145,10 +169,16 @@ def _attributes(result: Reconstruction) -> str:
         "SourceFingerprint": made.fingerprint,
         "Command": made.command,
     }
+
+
+def meta_xml(facts: Facts) -> str:
+    """Return meta attributes as XML; those without a value are left out."""
     root = ElementTree.Element("ismrmrdMeta")
-    for key, value in facts.items():
-        if value:
-            meta = ElementTree.SubElement(root, "meta")
-            ElementTree.SubElement(meta, "name").text = key
+    for key, values in facts.items():
+        if not values:
+            continue
+        meta = ElementTree.SubElement(root, "meta")
+        ElementTree.SubElement(meta, "name").text = key
+        for value in (values,) if isinstance(values, str) else values:
             ElementTree.SubElement(meta, "value").text = value
     return ElementTree.tostring(root, encoding="unicode")

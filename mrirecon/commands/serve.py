@@ -1,0 +1,186 @@
+"""``mrirecon serve``: reconstruction behind the console of a scanner."""
+
+import logging
+import queue
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
+
+from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.commands.base import command, overrides
+from mrirecon.commands.method import find_device
+from mrirecon.commands.method_words import (
+    METHOD,
+    build_by_words,
+    chosen_words,
+    is_of_method,
+)
+from mrirecon.errors import ConfigError
+from mrirecon.files import output_folder
+from mrirecon.interruption import answered, deferred, requested
+from mrirecon.pipeline import Method
+from mrirecon.serving.budget import Budget
+from mrirecon.serving.choosing import DEFAULT, Chooser, Named, Words
+from mrirecon.serving.images import ImageChoice
+from mrirecon.serving.limits import Limits
+from mrirecon.serving.noise import NoiseStore
+from mrirecon.serving.parameters import IMAGES, OWN, SCALE, Parameter, parameters_of
+from mrirecon.serving.server import Place, Server
+from mrirecon.serving.session import Shared
+
+LINE = "%(asctime)s %(levelname)s %(message)s"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """mrirecon serve [host=127.0.0.1] [port=9002] [model=NAME | checkpoint=FILE]."""
+
+    host: str
+    port: int
+    checkpoint: str | None
+    config: dict[str, dict[str, Any]] | None
+    parameters: dict[str, dict[str, Any]] | None
+    images: str
+    scale: float | None
+    sessions: int
+    memory: float
+    total: float
+    idle: float
+    stalled: float
+    grace: float
+    noise_age: float
+    save: str | None
+    log: str | None
+    device: str
+    trust: list[str] | tuple[str, ...] | str
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.port < 2**16:
+            raise ValueError(f"port: expected 0 to 65535, got {self.port}")
+        check_at_least(1, sessions=self.sessions, total=self.total)
+        check_not_negative(grace=self.grace, noise_age=self.noise_age)
+        self.limits  # noqa: B018 - checked before anything is built
+        allowed = self.allowed
+        for name, one in allowed.items():
+            if one.key not in OWN and one.key.split(".")[0] not in METHOD[:1] + METHOD[2:]:
+                known = ", ".join((*OWN, METHOD[0], *METHOD[2:]))
+                raise ValueError(
+                    f"parameters.{name}: a client may not change {one.key}; expected a key that "
+                    f"is, or begins with, one of {known}"
+                )
+        if twice := {one.key for one in allowed.values() if one.key in _others(allowed, one)}:
+            raise ValueError(f"parameters: two set {sorted(twice)[0]}; leave one out")
+
+    @property
+    def limits(self) -> Limits:
+        """Bounds on each session."""
+        return Limits(self.memory, self.idle, self.stalled)
+
+    @property
+    def allowed(self) -> dict[str, Parameter]:
+        """Settings that clients may make."""
+        return parameters_of(self.parameters)
+
+    def configurations(self) -> dict[str, Named]:
+        """Return what clients may choose by name.
+
+        Raises:
+            ConfigError: When one of them is no choice of a method or of images.
+        """
+        given = {name: dict(own) for name, own in (self.config or {}).items()}
+        if DEFAULT in given:
+            raise ConfigError(
+                f"config.{DEFAULT}: is what model=, checkpoint= and so on choose; leave it out"
+            )
+        images = {name: self._images(name, own) for name, own in given.items()}
+        usual = tuple(word for word in overrides() if is_of_method(word))
+        found = {DEFAULT: Named(usual, self._images(DEFAULT, {}))}
+        words = chosen_words(None, None, given) if given else {}
+        return found | {name: Named((*usual, *own) if _adds(own) else own, images[name])
+                        for name, own in words.items()}  # fmt: skip
+
+    def _images(self, name: str, own: dict[str, Any]) -> ImageChoice:
+        pixels = own.pop(IMAGES, self.images)
+        scale = own.pop(SCALE, self.scale if pixels == self.images else None)
+        try:
+            return ImageChoice(pixels, scale)
+        except (ValueError, TypeError) as error:
+            place = "" if name == DEFAULT else f"config.{name}: "
+            raise ConfigError(f"{place}{error}") from error
+
+
+def _others(allowed: dict[str, Parameter], one: Parameter) -> list[str]:
+    return [other.key for other in allowed.values() if other is not one]
+
+
+def _adds(words: Words) -> bool:
+    """Tell whether words add to the usual method, because they choose none of their own."""
+    return not any(word.startswith((f"{METHOD[0]}=", f"{METHOD[1]}=")) for word in words)
+
+
+@command(Settings, groups=("model", "preprocessing", "sensitivity", "partial_fourier", "fallback",
+                           "adaptation"))  # fmt: skip
+def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - words are composed anew
+    """Serve clients until a signal comes; sessions that have sent everything are finished."""
+    device = find_device(settings.device)
+    trust = [settings.trust] if isinstance(settings.trust, str) else list(settings.trust)
+
+    def build(words: Words) -> Method:
+        return build_by_words(words, device, trust)
+
+    with ExitStack() as stack:
+        stack.enter_context(_logging(settings.log))
+        chooser = Chooser(settings.configurations(), settings.allowed, build)
+        shared = Shared(
+            chooser,
+            settings.limits,
+            Budget(settings.total),
+            NoiseStore(settings.noise_age),
+            queue.Queue(),
+        )
+        save = output_folder(settings.save) if settings.save else None
+        if save:
+            save.mkdir(parents=True, exist_ok=True)
+        server = Server(Place(settings.host, settings.port, settings.sessions), shared, save)
+        host, port = server.address
+        names = ", ".join(chooser.names)
+        print(f"serving on {host}:{port}; configurations: {names}", flush=True)
+        with deferred(say="no new sessions; those that have sent all are finished"):
+            server.serve(lambda: requested() is not None)
+            answered()
+        print(server.close(settings.grace), flush=True)
+
+
+def _logging(path: str | None) -> "_Log":
+    """Let the log go to standard error, and into a file if one is named."""
+    return _Log(path)
+
+
+class _Log:
+    def __init__(self, path: str | None) -> None:
+        self._logger = logging.getLogger("mrirecon.serving")
+        self._handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+        if path:
+            try:
+                self._handlers.append(logging.FileHandler(Path(path), encoding="utf-8"))
+            except OSError as error:
+                raise ConfigError(f"log={path}: cannot be written ({error})") from error
+
+    def __enter__(self) -> None:
+        self._logger.setLevel(logging.INFO)
+        self._logger.propagate = False
+        for handler in self._handlers:
+            handler.setFormatter(logging.Formatter(LINE))
+            self._logger.addHandler(handler)
+
+    def __exit__(self, *_: object) -> None:
+        for handler in self._handlers:
+            self._logger.removeHandler(handler)
+            handler.close()
+
+
+main = serve

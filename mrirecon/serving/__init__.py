@@ -1,0 +1,1 @@
+"""Reconstruction at the scanner: MRD sessions over a socket, from both ends."""

@@ -1,0 +1,75 @@
+"""Memory that all sessions share: when it is used up, all but the oldest session wait."""
+
+import threading
+
+from mrirecon.errors import RawDataError
+from mrirecon.serving.limits import MB
+
+
+class Budget:
+    """Bytes of readouts and images that may be held at once.
+
+    The oldest session never waits, so that sessions which have begun cannot block one another; the
+    memory held is at most that of the budget and of one session.
+
+    Args:
+        megabytes: Size of the budget in units of 2^20 bytes.
+    """
+
+    def __init__(self, megabytes: float) -> None:
+        self.size = int(megabytes * MB)
+        self._held: dict[int, int] = {}
+        self._changed = threading.Condition()
+
+    @property
+    def held(self) -> int:
+        """Bytes that all sessions hold."""
+        with self._changed:
+            return sum(self._held.values())
+
+    def enter(self, session: int) -> None:
+        """Let a session take part; sessions are as old as the order in which they enter."""
+        with self._changed:
+            self._held[session] = 0
+
+    def leave(self, session: int) -> None:
+        """Give back all that a session holds."""
+        with self._changed:
+            self._held.pop(session, None)
+            self._changed.notify_all()
+
+    def take(self, session: int, count: int, largest: int, seconds: float) -> None:
+        """Take bytes, and wait until there are enough.
+
+        Args:
+            session: Number of the session.
+            count: Bytes that it needs.
+            largest: Bytes that one session may hold.
+            seconds: Time to wait, in seconds.
+
+        Raises:
+            RawDataError: When the session has used up its own part, or waited too long.
+        """
+        with self._changed:
+            if self._held[session] + count > largest:
+                raise RawDataError(
+                    f"the session holds more than {largest / MB:.0f} MB of readouts and images, "
+                    "the bound of this server (memory=)"
+                )
+            if not self._changed.wait_for(lambda: self._fits(session, count), seconds):
+                raise RawDataError(
+                    f"other sessions use up the memory of this server ({self.size / MB:.0f} MB, "
+                    "total=); try again later"
+                )
+            self._held[session] += count
+
+    def give(self, session: int, count: int) -> None:
+        """Give bytes back."""
+        with self._changed:
+            if session in self._held:
+                self._held[session] -= count
+                self._changed.notify_all()
+
+    def _fits(self, session: int, count: int) -> bool:
+        oldest = next(iter(self._held)) == session
+        return oldest or sum(self._held.values()) + count <= self.size

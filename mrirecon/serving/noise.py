@@ -1,0 +1,64 @@
+"""Noise scans that are measured in one session and used in the next ones."""
+
+import threading
+import time
+from dataclasses import dataclass
+
+from mrirecon.raw.header import MeasurementHeader
+from mrirecon.raw.whitening import NoiseScan
+
+KEPT = 16
+"""Noise scans that are remembered."""
+
+
+@dataclass(frozen=True)
+class _Kept:
+    noise: NoiseScan
+    header: MeasurementHeader
+    time: float
+
+
+class NoiseStore:
+    """Remembers noise scans for measurements that have none.
+
+    A measurement that names the one it depends on gets that; any other gets the last one of the
+    same coils and patient position, if it is not too old.
+
+    Args:
+        seconds: Age up to which a noise scan is used that the header does not name.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self._kept: list[_Kept] = []
+        self._lock = threading.Lock()
+
+    def keep(self, noise: NoiseScan, header: MeasurementHeader) -> None:
+        """Remember a noise scan."""
+        with self._lock:
+            self._kept = [*self._kept[1 - KEPT :], _Kept(noise, header, time.monotonic())]
+
+    def find(self, header: MeasurementHeader) -> NoiseScan | None:
+        """Return what suits a measurement best; None when nothing does."""
+        wanted = {name for kind, name in header.dependencies if kind.lower() == "noise"} - {""}
+        with self._lock:
+            for kept in reversed(self._kept):
+                if kept.header.measurement in wanted:
+                    return kept.noise
+            recent = time.monotonic() - self._seconds
+            for kept in reversed(self._kept):
+                if kept.time >= recent and _same_coils(kept.header, header):
+                    return kept.noise
+        return None
+
+
+def _same_coils(kept: MeasurementHeader, header: MeasurementHeader) -> bool:
+    """Tell whether all coils of a measurement are among those of the noise scan, by their names."""
+    names = set(header.coil_labels.values())
+    return (
+        bool(names)
+        and names <= set(kept.coil_labels.values())
+        and kept.patient_position == header.patient_position
+        and kept.model == header.model
+        and kept.field_strength == header.field_strength
+    )
