@@ -138,7 +138,7 @@ def scan_batches(
     if reconstructor.joint:
         return [frames for frames in of_slice if not wanted.isdisjoint(frames)]
     order = list(range(len(scan)))
-    if reconstructor.context and reconstructor.context_along == "frames":
+    if reconstructor.context and reconstructor.context_along != "slices":
         order = list(chain.from_iterable(of_slice))
     order = [index for index in order if index in wanted]
     return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]

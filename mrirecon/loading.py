@@ -13,15 +13,12 @@ from mrirecon.building import build_callable, build_node
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import check_targets
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.toolkits import direct
+from mrirecon.toolkits.fastmri import PREPROCESSING
 from mrirecon.training.checkpoint import Checkpoint, Recipe, read_checkpoint
 from mrirecon.types import Transform
 from mrirecon.weights import weights_file
 from mrirecon.weights.safetensors_file import packaged_file
 
-PREPROCESSING = {"_target_": "mrirecon.data.Normalize"}
-"""Of fastMRI's weights: their networks normalize by themselves; this keeps numbers of raw units,
-which are small, out of half precision."""
 NESTING = 25  # a parameter counts once for each module around it; real networks nest ten deep
 LARGEST = 10**6  # no network has as many features, layers or steps
 SPARE = 2**22  # numbers that a network may hold beside its weights, such as windows and grids
@@ -32,8 +29,8 @@ def load_reconstructor(
 ) -> tuple[Reconstructor, Transform]:
     """Load a checkpoint of ``mrirecon train``, or public weights.
 
-    These are those of fastMRI's VarNet or U-Net and DIRECT's vSHARP or recurrent variational
-    network.
+    These are those of fastMRI's VarNet or U-Net, DIRECT's vSHARP or recurrent variational network,
+    and PromptMR.
 
     Args:
         path: The file, or ``zoo:`` and the name of weights that ``mrirecon models`` lists and that
@@ -100,8 +97,8 @@ def public_recipe(checkpoint: Checkpoint) -> Recipe:
     Raises:
         ConfigError: When the weights are not of a toolkit that is known, or of half a network.
     """
-    preprocessing = direct.PREPROCESSING if checkpoint.adapted else PREPROCESSING
-    return Recipe(checkpoint.public_model(), preprocessing)
+    found = checkpoint.adapted
+    return Recipe(checkpoint.public_model(), found.preprocessing if found else PREPROCESSING)
 
 
 def check_recipe(

@@ -38,6 +38,23 @@ SMALL = {
         "++model.sensitivity.channels=2",
         "++model.sensitivity.pools=2",
     ],
+    "promptmr_kspace": [
+        "++model.iterations=2",
+        "++model.context=0",
+        "++model.readout=null",
+        "++model.regularizer.images=1",
+        *(
+            f"++model.{place}.body.{size}"
+            for place in ("regularizer", "sensitivity.network")
+            for size in (
+                "channels=[4,6,8]",
+                "prompt_channels=[2,3]",
+                "prompt_size=8",
+                "encoder=[1,1,1]",
+                "decoder=[1,1]",
+            )
+        ),
+    ],
     "recurrent_varnet": [
         "++model.iterations=2",
         "++model.channels=4",

@@ -111,6 +111,8 @@ def test_a_node_is_completed_with_all_defaults():
             "channels": 8,
             "pools": 4,
             "dropout": 0.0,
+            "network": None,
+            "center": "told",
         },
         "cascades": 3,
         "channels": 18,

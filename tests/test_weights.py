@@ -112,8 +112,15 @@ def test_every_entry_that_is_shipped_is_whole():
             here = digest(registry.PACKAGED / entry.checkpoint)
             assert entry.files[0].sha256 == here, f"entries/{name}.yaml: the sha256 is {here} now"
             assert Path(weights_file(f"zoo:{name}")).is_file()
-        elif entry.kind is Origin.URL:
-            assert entry.origin.startswith("https://")
+        elif entry.kind in (Origin.URL, Origin.PAGE):
+            assert entry.place.startswith("https://")
+
+
+def test_weights_behind_a_page_are_fetched_by_hand(capsys):
+    _, out, _ = models("promptmr_knee", capsys=capsys)
+    assert "by hand from https://github.com/hellopipu/PromptMR, then" in out
+    with pytest.raises(ConfigError, match=r"promptmr_knee: by hand from .* checkpoint=promp"):
+        weights_file("zoo:promptmr_knee")
 
 
 def test_weights_in_the_package_have_an_entry(capsys):
@@ -149,6 +156,7 @@ def test_the_list_tells_what_is_wanted_of_each(capsys):
         (["fetch", "fastmri_varnet_knee", "--revision", COMMIT], "has no commits"),
         (["fetch", "fastmri_varnet_knee", "--sha256", "abc"], "64 hexadecimal digits"),
         (["fetch", "direct_uniform", "--sha256", "0" * 64], "leave out --sha256"),
+        (["fetch", "promptmr_knee"], "follow the link on https://github.com/hellopipu/PromptMR in"),
     ],
 )
 def test_what_cannot_be_is_told(words, told, capsys, tmp_path, monkeypatch):

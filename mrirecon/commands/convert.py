@@ -4,9 +4,9 @@
     mrirecon reconstruct input=scan.h5 output=out checkpoint=varnet_knee.ckpt
 
 Takes fastMRI's VarNet and U-Net, as published state dicts or checkpoints of its training scripts,
-and DIRECT's vSHARP and recurrent variational network, with the configuration of the same name
-(.yaml) beside the file if there is one. Sizes are read off the weights; the result names the model,
-so nothing else has to be told.
+DIRECT's vSHARP and recurrent variational network, with the configuration of the same name (.yaml)
+beside the file if there is one, and PromptMR. Sizes are read off the weights; the result names the
+model, so nothing else has to be told.
 """
 
 from dataclasses import asdict

@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from mrirecon.data.collate import collate
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import Along, Reconstructor
 from mrirecon.scan import Frame, ScanHeader
 from mrirecon.types import Sample
 
@@ -17,11 +16,12 @@ class Neighbors:
     Attributes:
         reach: Number of neighbours on either side; 0 for none.
         along: Adjacent ``"slices"`` of the same frame, or adjacent ``"frames"`` of the same slice:
-            the cardiac phases of one repetition, else the repetitions, of one contrast and set.
+            the cardiac phases of one repetition, else the repetitions, of one contrast and set;
+            ``"cycle"`` for frames of which the first follows the last.
     """
 
     reach: int = 0
-    along: Literal["slices", "frames"] = "slices"
+    along: Along = "slices"
 
     def __post_init__(self) -> None:
         if self.reach < 0:
@@ -36,6 +36,8 @@ class Neighbors:
         """Return the indices of the ``2 * reach`` neighbours of a slice, in order, without it.
 
         Beyond the ends of a stack the last slice is repeated (Xin et al., PromptMR, STACOM 2023).
+        Around a cycle nothing lies farther away than its other side, where the last frame before
+        it is repeated: of three frames a reach of two sees the others twice.
         """
         frame, number = divmod(index, header.slices)
         if self.along == "slices":
@@ -47,6 +49,10 @@ class Neighbors:
             line = [other * header.slices + number for other in alike]
             place = alike.index(frame)
         offsets = [*range(-self.reach, 0), *range(1, self.reach + 1)]
+        if self.along == "cycle":
+            half = len(line) // 2
+            turns = (min(max(step, -half), half) for step in offsets)
+            return tuple(line[(place + step) % len(line)] for step in turns)
         return tuple(line[min(max(place + step, 0), len(line) - 1)] for step in offsets)
 
 

@@ -7,6 +7,7 @@ from .joint_cnn import JointCnn as JointCnn
 from .mwcnn import Mwcnn as Mwcnn, ResidualMwcnn as ResidualMwcnn
 from .noise_level_unet import NoiseLevelUnet as NoiseLevelUnet
 from .norm_unet import NormUnet as NormUnet
+from .normalized_images import NormalizedImages as NormalizedImages
 from .parts.conditioning import Conditioning as Conditioning
 from .parts.features import FeatureNetwork as FeatureNetwork
 from .parts.joint_network import JointNetwork as JointNetwork

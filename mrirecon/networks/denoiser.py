@@ -20,14 +20,19 @@ class ImageNetwork(nn.Module):
         body: Network between the two convolutions.
         inputs: Complex images that it sees together.
         outputs: Complex images that it makes of them.
+        kernel: Size of the last convolution, an odd number.
     """
 
-    def __init__(self, body: FeatureNetwork, inputs: int = 1, outputs: int = 1) -> None:
+    def __init__(
+        self, body: FeatureNetwork, inputs: int = 1, outputs: int = 1, kernel: int = 3
+    ) -> None:
         super().__init__()
-        check_at_least(1, inputs=inputs, outputs=outputs)
+        check_at_least(1, inputs=inputs, outputs=outputs, kernel=kernel)
+        if kernel % 2 == 0:
+            raise ValueError(f"kernel must be odd, got {kernel}")
         self.first = nn.Conv2d(2 * inputs, body.inputs, 3, padding=1, bias=False)
         self.body = body
-        self.last = nn.Conv2d(body.outputs, 2 * outputs, 3, padding=1, bias=False)
+        self.last = nn.Conv2d(body.outputs, 2 * outputs, kernel, padding=kernel // 2, bias=False)
 
     def forward(
         self,

@@ -8,8 +8,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from mrirecon.arguments import check_at_least
-from mrirecon.networks.parts.channel_attention import attention_blocks
+from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.networks.parts.channel_attention import REDUCTION, attention_blocks
 from mrirecon.networks.parts.features import (
     FeatureNetwork,
     History,
@@ -64,19 +64,25 @@ class DecoderLevel(nn.Module):
         blocks: Channel-attention blocks that see the prompt.
         prompt: The prompts of the level.
         prompt_channels: Features of the prompt.
+        reduction: Features for each hidden one of the channel attention; 0 for no attention.
     """
 
     def __init__(
-        self, channels: tuple[int, int], blocks: int, prompt: PromptBlock, prompt_channels: int
+        self,
+        channels: tuple[int, int],
+        blocks: int,
+        prompt: PromptBlock,
+        prompt_channels: int,
+        reduction: int = REDUCTION,
     ) -> None:
         super().__init__()
         below, above = channels
         self.prompt = prompt
-        self.fuse = attention_blocks(below + prompt_channels, blocks)
+        self.fuse = attention_blocks(below + prompt_channels, blocks, reduction)
         self.reduce = nn.Conv2d(below + prompt_channels, below, 1, bias=False)
         self.up = nn.Conv2d(below, above, 1, bias=False)
-        self.skip = attention_blocks(above, 1)
-        self.merge = attention_blocks(above, 1)
+        self.skip = attention_blocks(above, 1, reduction)
+        self.merge = attention_blocks(above, 1, reduction)
 
     def forward(
         self, x: Float[Tensor, "b below i j"], encoded: Float[Tensor, "b above h w"]
@@ -103,6 +109,7 @@ class PromptUnet(FeatureNetwork):
         decoder: Channel-attention blocks that take each level below the first up.
         history: Number of earlier cascades whose features are seen; 0 for none.
         condition: Length of the embedding that modulates the features; 0 for none.
+        reduction: Features for each hidden one of the channel attention; 0 for no attention.
     """
 
     def __init__(
@@ -115,8 +122,10 @@ class PromptUnet(FeatureNetwork):
         decoder: Sequence[int] = (2, 2, 3),
         history: int = 0,
         condition: int = 0,
+        reduction: int = REDUCTION,
     ) -> None:
         super().__init__()
+        check_not_negative(reduction=reduction)
         check_at_least(1, channels=channels, prompt_channels=prompt_channels, encoder=encoder)
         check_at_least(1, decoder=decoder, prompts=prompts, prompt_size=prompt_size)
         depth = len(channels) - 1
@@ -131,7 +140,10 @@ class PromptUnet(FeatureNetwork):
         self.multiple = 2**depth
         self.history, self.condition = history, condition
         self.entries = nn.ModuleList(LevelEntry(c, c, history, condition) for c in channels)
-        self.encoder = nn.ModuleList(map(attention_blocks, channels, encoder))
+        self.encoder = nn.ModuleList(
+            attention_blocks(c, blocks, reduction)
+            for c, blocks in zip(channels, encoder, strict=True)
+        )
         self.down = nn.ModuleList(
             nn.Conv2d(above, below, 3, stride=2, padding=1) for above, below in pairwise(channels)
         )
@@ -146,6 +158,7 @@ class PromptUnet(FeatureNetwork):
                     max(prompt_size >> level, 1),
                 ),
                 prompt_channels[level],
+                reduction,
             )
             for level in range(depth)
         )

@@ -28,6 +28,7 @@ from .learned.ista_net import IstaNet as IstaNet
 from .learned.lpd_net import LpdNet as LpdNet
 from .learned.modl import MoDL as MoDL
 from .learned.plug_and_play import PlugAndPlay as PlugAndPlay
+from .learned.promptmr import PromptMR as PromptMR
 from .learned.recurrent_varnet import RecurrentVarNet as RecurrentVarNet
 from .learned.rim import Rim as Rim
 from .learned.unet import UNet as UNet

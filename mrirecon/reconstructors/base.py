@@ -12,6 +12,8 @@ from mrirecon.solvers import Solution
 from mrirecon.types import Image, Sample
 
 CoilImages = Complex64[Tensor, "*b coil h w"]
+Along = Literal["slices", "frames", "cycle"]
+"""Along what the neighbours of a slice lie; the frames of a cycle have no ends."""
 
 
 class Reconstructor(nn.Module, ABC):
@@ -25,7 +27,8 @@ class Reconstructor(nn.Module, ABC):
             else each member is a problem of its own.
         context: How many slices on either side it wants to see as ``sample.neighbors``; whoever
             reads a scan for it, in training or not, provides them.
-        context_along: Whether these are adjacent slices, or adjacent frames of the same slice.
+        context_along: Whether these are adjacent slices, or adjacent frames of the same slice, with
+            or without an end.
         weights: Name of the weights of this package that it began with; empty for none.
         patients: Pseudonyms of the patients that its weights have learned from, as far as these
             tell.
@@ -36,7 +39,7 @@ class Reconstructor(nn.Module, ABC):
 
     joint: bool = False
     context: int = 0
-    context_along: Literal["slices", "frames"] = "slices"
+    context_along: Along = "slices"
     weights: str = ""
     patients: frozenset[str] = frozenset()
     training_told: str = ""

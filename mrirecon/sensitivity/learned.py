@@ -1,8 +1,10 @@
 """Coil sensitivities from a small network that is trained with the reconstruction."""
 
+from typing import Literal
+
 import torch
 from jaxtyping import Bool, Int64
-from torch import Tensor
+from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
 from mrirecon.networks.norm_unet import NormUnet
@@ -30,16 +32,26 @@ class LearnedMaps(SensitivityEstimator):
         channels: Features of the first level of the U-Net.
         pools: Number of halvings.
         dropout: Probability of zeroing a feature map.
+        network: Another network :math:`U` from a complex image to one; None takes the U-Net above.
+        center: ``"found"`` finds the centre by this rule even where it was told.
     """
 
-    def __init__(self, channels: int = 8, pools: int = 4, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        channels: int = 8,
+        pools: int = 4,
+        dropout: float = 0.0,
+        network: nn.Module | None = None,
+        center: Literal["told", "found"] = "told",
+    ) -> None:
         super().__init__()
-        self.norm_unet = NormUnet(channels, pools, dropout)
+        self.center = center
+        self.norm_unet = NormUnet(channels, pools, dropout) if network is None else network
 
     def forward(self, sample: Sample) -> Maps:
         """Return the maps; zero for an empty slice."""
         h, w = sample.kspace.shape[-2:]
-        extent = _center(sample)
+        extent = _center(sample if self.center == "told" else sample.replace(acs=None))
         rows = in_center(h, extent[..., 0])[..., None, :, None]
         columns = in_center(w, extent[..., 1])[..., None, None, :]
         images = ifft(sample.kspace * (rows & columns))

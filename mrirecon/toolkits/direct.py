@@ -9,23 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from mrirecon.building import build_node
 from mrirecon.errors import ConfigError
-from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.toolkits.direct_layout import tensors
 from mrirecon.toolkits.direct_recurrent import recurrent_name, recurrent_node
 from mrirecon.toolkits.direct_settings import Settings, settings_beside
 from mrirecon.toolkits.direct_tensors import Tensors
 from mrirecon.toolkits.direct_vsharp import vsharp_name, vsharp_node
+from mrirecon.toolkits.public_weights import Adapted, assemble
 
 PREPROCESSING = {"_target_": "mrirecon.data.Compose", "transforms": []}
 """None: the networks divide k-space themselves, and one division more would only round once more.
 """
-SHOWN = 6
-"""Names that a message lists."""
 DROPPED = ("model.initializer.out_block.bias",)
 """Lost in some conversions of old files to new names; zeros in their place would be wrong."""
 
@@ -62,23 +58,6 @@ METHODS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Adapted:
-    """Public weights as a model of ours.
-
-    Attributes:
-        model: Node of the model.
-        choice: Word that chooses a model of this class.
-        weights: Tensors of the model, by our names.
-        note: What a user should know about where settings came from.
-    """
-
-    model: dict[str, Any]
-    choice: str
-    weights: dict[str, Tensor]
-    note: str
-
-
 def adapted(state: Mapping[str, Any], path: Path) -> Adapted:
     """Return the model that a checkpoint of DIRECT holds.
 
@@ -97,7 +76,8 @@ def adapted(state: Mapping[str, Any], path: Path) -> Adapted:
             found = Tensors(named, str(path), settings_beside(path, method.network))
             model = method.node(found)
             weights = assembled(model, found, method)
-            return Adapted(model, method.choice, weights, _note(found, method.network))
+            note = _note(found, method.network)
+            return Adapted(model, method.choice, weights, note, PREPROCESSING)
     known = " or ".join(f"{method.network} ({method.beginnings[0]}…)" for method in METHODS)
     kind = "for volumes " if axes == 5 else ""
     raise ConfigError(
@@ -117,36 +97,14 @@ def assembled(model: dict[str, Any], found: Tensors, method: Method) -> dict[str
     Raises:
         ConfigError: Naming tensors that are missing, of another shape or left over.
     """
-    with torch.device("meta"):
-        expected = build_node(model, Reconstructor, "model").state_dict()
-    left, weights = dict(found.named), {}
-    missing, wrong = [], []
-    for name, value in expected.items():
-        parts = method.names(name, found)
-        absent = [part for part in parts if part not in found.named]
-        missing += absent
-        if absent:
-            continue
-        some = [left.pop(part) for part in parts]
-        tensor = torch.cat(some) if len(some) > 1 else some[0]
-        if tensor.shape != value.shape and not (value.ndim == 0 and tensor.shape == (1,)):
-            wrong.append(f"{' + '.join(parts)} {tuple(tensor.shape)}, not {tuple(value.shape)}")
-        else:
-            weights[name] = tensor.reshape(value.shape)
-    problems = [
-        f"{what}: {', '.join(some[:SHOWN])}{f' and {len(some) - SHOWN} more' * (len(some) > SHOWN)}"
-        for what, some in (
-            ("missing", missing), ("of another shape", wrong), ("unexpected", list(left)),
-        )
-        if some
-    ]  # fmt: skip
-    if problems:
-        lost = any(name in DROPPED for name in missing)
-        raise found.error(
-            f"its tensors are not those of DIRECT's {method.network}; {'; '.join(problems)}"
-            + "; some conversions of old files lost this bias: take the original file" * lost
-        )
-    return weights
+    return assemble(
+        model, found, lambda name: method.names(name, found), f"DIRECT's {method.network}", _lost
+    )
+
+
+def _lost(missing: list[str]) -> str:
+    lost = any(name in DROPPED for name in missing)
+    return "; some conversions of old files lost this bias: take the original file" * lost
 
 
 def _note(found: Tensors, network: str) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
+from mrirecon.toolkits.public_weights import check_tensor
 
 SECTIONS = ("model", "sensitivity_model")
 OTHERS = ("optimizer", "lr_scheduler", "scaler")
@@ -70,19 +71,10 @@ def tensors(state: Mapping[str, Any], path: str) -> dict[str, Tensor]:
     for section in SECTIONS:
         for name, value in (state.get(section) or {}).items():
             key = f"{section}.{modern(str(name).removeprefix('module.'))}"
-            if not isinstance(value, Tensor):
-                kind = type(value).__name__
-                raise ConfigError(
-                    f"checkpoint: {path}: {section}.{name} is a {kind}, expected a tensor"
-                )
-            if value.untyped_storage().nbytes() < value.numel() * value.element_size():
-                raise ConfigError(
-                    f"checkpoint: {path}: {section}.{name} has {value.numel()} numbers, but not as "
-                    "many are in the file; save the weights again"
-                )
+            tensor = check_tensor(value, f"{section}.{name}", path)
             if key in found:
                 raise ConfigError(f"checkpoint: {path} holds {key} twice, under two names")
-            found[key] = value
+            found[key] = tensor
     return found
 
 

@@ -1,16 +1,12 @@
 """Sizes of DIRECT's networks, read off their tensors."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from torch import Tensor
-
-from mrirecon.errors import ConfigError
 from mrirecon.toolkits.direct_settings import Settings
+from mrirecon.toolkits.public_weights import NamedTensors
 
-MOST = 1000  # steps or levels of any network
 DILATIONS = [1, 1, 2, 4]
 TOLD = 2
 """Numbers that modulated filters depend on."""
@@ -20,56 +16,19 @@ CENTER = "model.initializer.conv_blocks."
 
 
 @dataclass(frozen=True)
-class Tensors:
+class Tensors(NamedTensors):
     """The tensors of a file by their names in version 2.2.0, and where they came from.
 
     Attributes:
-        named: Tensors by their names.
-        path: Path of the file, for messages.
         settings: What the configuration tells beside them.
     """
 
-    named: Mapping[str, Tensor]
-    path: str
     settings: Settings
-
-    def error(self, reason: str) -> ConfigError:
-        """Return an error about this file."""
-        return ConfigError(f"checkpoint: {self.path}: {reason}")
 
     @property
     def axes(self) -> int:
         """Axes of the weights of convolutions: 4 of slices, 5 of volumes and series."""
         return 5 if any(value.ndim == 5 for value in self.named.values()) else 4
-
-    def shape(self, name: str, axes: int) -> tuple[int, ...]:
-        """Return the shape of a tensor.
-
-        Raises:
-            ConfigError: When it is missing, or has not so many axes.
-        """
-        if name not in self.named:
-            raise self.error(f"{name} is missing; expected a tensor with {axes} axes")
-        shape = tuple(self.named[name].shape)
-        if len(shape) != axes or 0 in shape:
-            raise self.error(f"{name} has the shape {shape}; expected {axes} axes")
-        return shape
-
-    def numbers(self, pattern: str) -> list[int]:
-        """Return the different numbers that names have where ``pattern`` has a group, in order.
-
-        Raises:
-            ConfigError: When one is larger than any network needs.
-        """
-        compiled = re.compile(pattern)
-        found = {int(match[1]) for name in self.named if (match := compiled.match(name))}
-        if found and max(found) >= MOST:
-            raise self.error(f"there is a part number {max(found)}; expected less than {MOST}")
-        return sorted(found)
-
-    def has(self, beginning: str) -> bool:
-        """Tell whether a name begins like this."""
-        return any(name.startswith(beginning) for name in self.named)
 
     def agree(self, name: str, found: int) -> None:
         """Compare a size with the configuration.

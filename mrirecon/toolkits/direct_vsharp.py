@@ -5,7 +5,6 @@ from typing import Any
 
 from mrirecon.toolkits.direct_layout import modern
 from mrirecon.toolkits.direct_tensors import (
-    MOST,
     Tensors,
     initializer_sizes,
     modulated_node,
@@ -13,6 +12,7 @@ from mrirecon.toolkits.direct_tensors import (
     start_arguments,
     unet_sizes,
 )
+from mrirecon.toolkits.public_weights import MOST
 
 PERCENTILE, SERIES_PERCENTILE = 0.995, 0.99
 """Of the published configurations, of slices and of series."""

@@ -8,6 +8,9 @@ from torch import Tensor
 
 from mrirecon.errors import ConfigError
 
+PREPROCESSING = {"_target_": "mrirecon.data.Normalize"}
+"""Their networks normalize by themselves; this keeps numbers of raw units, which are small, out of
+half precision."""
 VARNET = ("sens_net.", "cascades.")
 UNET = ("down_sample_layers.", "conv.", "up_conv.", "up_transpose_conv.")
 

@@ -13,9 +13,11 @@ from mrirecon import __version__
 from mrirecon.defaults import renamed
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import plain_node, portable
-from mrirecon.toolkits.direct import Adapted, adapted
+from mrirecon.toolkits import direct, promptmr
 from mrirecon.toolkits.direct_layout import is_direct
 from mrirecon.toolkits.fastmri import public_model, strip_prefixes
+from mrirecon.toolkits.promptmr import is_promptmr
+from mrirecon.toolkits.public_weights import Adapted
 from mrirecon.weights.safetensors_file import SUFFIX, read_safetensors
 
 FORMAT = 2
@@ -75,7 +77,7 @@ class Checkpoint:
         weights: Tensors by name.
         recipe: What they belong to; None for weights from elsewhere.
         domain: Plain data of what they have learned from; None where nobody has measured it.
-        adapted: Model of ours for the weights, where they are those of DIRECT; else None.
+        adapted: Model of ours for the weights, where they are DIRECT's or PromptMR's; else None.
         patients: Pseudonyms of the patients that they have learned from; empty where it does not
             tell.
         steps: Steps of the optimizer in the run that wrote it; 0 where it does not tell.
@@ -120,7 +122,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of ``mrirecon train`` or of DIRECT, or a bare state dict, as fastMRI's.
+    """Read a checkpoint of ``mrirecon train``, DIRECT or PromptMR, or a state dict, as fastMRI's.
 
     Reading executes nothing (``weights_only=True``).
 
@@ -128,9 +130,11 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
         ConfigError: When the file is missing or holds no weights.
     """
     state, path = read_state(path, mapped=True), Path(path).expanduser()
-    if "recipe" not in state and is_direct(state):
-        found = adapted(state, path)
-        return Checkpoint(found.weights, None, adapted=found)
+    if "recipe" not in state:
+        for recognized, adapted in ((is_direct, direct.adapted), (is_promptmr, promptmr.adapted)):
+            if recognized(state):
+                found = adapted(state, path)
+                return Checkpoint(found.weights, None, adapted=found)
     state = read_state(path)  # a training may write such a file anew while its weights are in use
     recipe = recipe_of(state, path)
     weights = state.get("state_dict", state)

@@ -47,6 +47,11 @@ def fetch(entry: Entry, folder: Path, revision: str | None, sha256: str | None) 
     """
     if entry.kind is Origin.PACKAGE:
         raise ConfigError(f"{entry.name} comes with the package; there is nothing to fetch")
+    if entry.kind is Origin.PAGE:
+        raise ConfigError(
+            f"{entry.name}: {entry.checkpoint} is not for programs to fetch; follow the link on "
+            f"{entry.place} in a browser and give the file, checkpoint=FILE"
+        )
     _refuse_option(entry, revision, sha256)
     if entry.kind is Origin.HUB:
         commit = _commit(entry, revision)

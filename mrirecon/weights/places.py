@@ -83,6 +83,8 @@ def weights_file(checkpoint: str | Path) -> str | Path:
         raise ConfigError(f"checkpoint: {error}") from error
     if entry.kind is Origin.PACKAGE:
         return packaged(entry)
+    if entry.kind is Origin.PAGE:
+        raise ConfigError(f"checkpoint: {checkpoint}: {fetching(entry)}")
     folder = weights_folder() / entry.name
     receipt = Receipt.read(folder)
     if receipt is None or receipt.name != entry.name:
@@ -127,7 +129,9 @@ def packaged(entry: Entry) -> Path:
 
 
 def fetching(entry: Entry) -> str:
-    """Return the command that fetches an entry; what the user has to decide is in capitals."""
+    """Return the command, or the words, for how to get an entry; decisions are in capitals."""
+    if entry.kind is Origin.PAGE:
+        return f"by hand from {entry.place}, then checkpoint={entry.checkpoint}"
     pin = {Origin.HUB: " --revision COMMIT", Origin.URL: " --sha256 CHECKSUM"}
     return f"mrirecon models fetch {entry.name}" + ("" if entry.pinned else pin[entry.kind])
 

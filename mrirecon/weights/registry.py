@@ -16,16 +16,20 @@ from mrirecon.records import record
 ENTRIES = Path(__file__).parent / "entries"
 PACKAGED = Path(__file__).parent
 """Folder of the weights that come with the package."""
-HUB = "hub:"
+HUB, PAGE = "hub:", "page:"
 COMMIT, DIGEST = re.compile(r"[0-9a-f]{40}"), re.compile(r"[0-9a-f]{64}")
 
 
 class Origin(StrEnum):
-    """Where the files of an entry are: in the package, in a hub's repository, or below an URL."""
+    """Where the files of an entry are: in the package, in a hub's repository, or below an URL.
+
+    A page is one that only people can get them from.
+    """
 
     PACKAGE = "package"
     HUB = "hub"
     URL = "url"
+    PAGE = "page"
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,8 @@ class Entry:
         name: Name in the list, which is that of the YAML file.
         about: One line about them.
         method: Choice of ``model=`` that they belong to.
-        origin: ``package``, ``hub:OWNER/REPOSITORY``, or an URL that ends with a slash.
+        origin: ``package``, ``hub:OWNER/REPOSITORY``, an URL that ends with a slash, or ``page:``
+            and the URL of a page with a link to the file.
         files: Files that are needed.
         checkpoint: File of these that ``checkpoint=`` takes.
         licence: Licence, and who states it.
@@ -103,9 +108,11 @@ class Entry:
 
     @cached_property
     def kind(self) -> Origin:
-        """Which of the three origins it has."""
+        """Which of the origins it has."""
         if self.origin == Origin.PACKAGE:
             return Origin.PACKAGE
+        if self.origin.startswith(PAGE):
+            return Origin.PAGE
         return Origin.HUB if self.origin.startswith(HUB) else Origin.URL
 
     @property
@@ -124,7 +131,9 @@ class Entry:
         """Where the files are, for people."""
         if self.kind is Origin.PACKAGE:
             return "in the package"
-        return f"Hugging Face {self.repository}" if self.kind is Origin.HUB else self.origin
+        if self.kind is Origin.HUB:
+            return f"Hugging Face {self.repository}"
+        return self.origin.removeprefix(PAGE)
 
 
 def entries(folder: Path | None = None) -> dict[str, Entry]:

@@ -85,6 +85,29 @@ def test_time_runs_through_phases_of_one_repetition_or_through_repetitions():
     assert around(tuple(cine), 4) == [3, 5] and around(tuple(cine), 2) == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("frames", "reach", "frame", "expected"),
+    [
+        (5, 2, 0, [3, 4, 1, 2]), (5, 2, 4, [2, 3, 0, 1]), (4, 2, 1, [3, 0, 2, 3]),
+        (3, 2, 0, [2, 2, 1, 1]), (2, 2, 1, [0, 0, 0, 0]), (1, 1, 0, [0, 0]),
+    ],
+)  # fmt: skip
+def test_a_cycle_has_no_ends(frames, reach, frame, expected):
+    """Of three echoes the outer ones are seen twice, as PromptMR was trained."""
+    phases = tuple(Frame(phase=p) for p in range(frames))
+    header = replace(scenes.scan(slices=2).header, frames=phases)
+    around = Neighbors(reach, "cycle").around(header, 2 * frame + 1)
+    assert around == tuple(2 * other + 1 for other in expected)
+
+
+def test_the_frames_of_a_cycle_are_read_one_after_the_other():
+    movie, method = Movie(), Toy(along="cycle")
+    reconstruct_scan(movie, method, lambda sample: sample)
+    assert sorted(movie.read) == list(range(6))
+    shown = {key[1]: numbers(near) for key, near in method.keys}
+    assert shown[0] == [4, 2] and shown[5] == [3, 1]
+
+
 def test_a_negative_number_of_neighbours_is_refused():
     with pytest.raises(ValueError, match="context must not be negative, got -1"):
         Neighbors.of(Toy(-1))

@@ -38,15 +38,17 @@ class ChannelAttentionBlock(nn.Module):
 
     Args:
         channels: Number of features.
+        reduction: Features for each hidden one of the attention; 0 for no attention.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, reduction: int = REDUCTION) -> None:
         super().__init__()
+        attention = [ChannelAttention(channels, reduction)] if reduction else []
         self.body = nn.Sequential(
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
             nn.PReLU(),
             nn.Conv2d(channels, channels, 3, padding=1, bias=False),
-            ChannelAttention(channels),
+            *attention,
         )
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
@@ -54,6 +56,6 @@ class ChannelAttentionBlock(nn.Module):
         return x + self.body(x)
 
 
-def attention_blocks(channels: int, count: int) -> nn.Sequential:
+def attention_blocks(channels: int, count: int, reduction: int = REDUCTION) -> nn.Sequential:
     """Return ``count`` blocks one after the other."""
-    return nn.Sequential(*(ChannelAttentionBlock(channels) for _ in range(count)))
+    return nn.Sequential(*(ChannelAttentionBlock(channels, reduction) for _ in range(count)))

@@ -24,7 +24,7 @@ def between_normalizations(
         x: An even number of channels.
     """
     halves = x.unflatten(1, (2, -1))
-    mean, std = _statistics(halves)
+    mean, std = mean_and_deviation(halves)
     y = network(((halves - mean) / torch.where(std == 0, 1.0, std)).flatten(1, 2))
     return y * std.squeeze(2) + mean.squeeze(2)
 
@@ -41,13 +41,14 @@ def between_paddings(
     return y
 
 
-def _statistics(
-    halves: Float[Tensor, "b 2 n *pixels"],
-) -> tuple[Float[Tensor, "b 2 1 *ones"], Float[Tensor, "b 2 1 *ones"]]:
-    axes = tuple(range(2, halves.ndim))
-    mean = halves.mean(axes, keepdim=True)
-    count = halves[0, 0].numel()  # var_mean is several times slower where channels are last
-    variance = (halves - mean).square().sum(axes, keepdim=True) / (count - 1)
+def mean_and_deviation(
+    parts: Float[Tensor, "b parts n *pixels"],
+) -> tuple[Float[Tensor, "b parts 1 *ones"], Float[Tensor, "b parts 1 *ones"]]:
+    """Return mean and unbiased standard deviation of each part, zero where it is constant."""
+    axes = tuple(range(2, parts.ndim))
+    mean = parts.mean(axes, keepdim=True)
+    count = parts[0, 0].numel()  # var_mean is several times slower where channels are last
+    variance = (parts - mean).square().sum(axes, keepdim=True) / (count - 1)
     # the square root of zero has no gradient, so it is kept out of the graph
     constant = variance == 0
     std = torch.where(constant, 0.0, torch.where(constant, 1.0, variance).sqrt())

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from mrirecon.arguments import check_not_negative
 from mrirecon.networks.multiscale_shrinkage import MultiscaleShrinkage
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import Along, Reconstructor
 from mrirecon.reconstructors.parts.adjacent_slices import adjacent_slices, scale_of_middle
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ProximalStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
@@ -50,7 +50,8 @@ class AdaptiveCsNet(Reconstructor):
         final: A last step of data consistency, which the paper lacks: one gradient step, or
             conjugate gradients.
         context: Adjacent slices on each side, to be found in ``sample.neighbors``.
-        context_along: Whether they are adjacent slices or adjacent frames of the same slice.
+        context_along: Whether they are adjacent slices or adjacent frames of the same slice, the
+            frames of a cycle being those of which the first follows the last.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class AdaptiveCsNet(Reconstructor):
         threshold: float = 0.01,
         final: Literal["none", "gradient", "cg"] = "none",
         context: int = 0,
-        context_along: Literal["slices", "frames"] = "slices",
+        context_along: Along = "slices",
     ) -> None:
         super().__init__()
         check_not_negative(context=context)

@@ -1,7 +1,5 @@
 """PromptMR, PromptMR+ and SDUM: large unrolled networks, composed of the same parts."""
 
-from typing import Literal
-
 import torch
 from jaxtyping import Complex64, Float
 from torch import Tensor, nn
@@ -10,7 +8,7 @@ from mrirecon.arguments import check_not_negative
 from mrirecon.networks.denoiser import ImageNetwork
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.networks.parts.features import FeatureNetwork, History
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import Along, Reconstructor
 from mrirecon.reconstructors.parts.adjacent_slices import adjacent_slices, scale_of_middle
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.parts.data_term import DataTerm
@@ -38,7 +36,8 @@ class DeepUnrolled(Reconstructor):
     :class:`~mrirecon.networks.PromptUnet` this is
 
     - PromptMR (Xin et al., arXiv:2309.13839) with ``context=2`` and ``adaptive=False``, but
-      unrolled over the image, not over the k-space of the coils;
+      unrolled over the image, not over the k-space of the coils as published, which is
+      :class:`~mrirecon.reconstructors.PromptMR`;
     - like PromptMR+ (Xin et al., ECCV 2024) with ``adaptive`` and a history in the network, but
       not the same: published weights do not fit. The paper's network sees
       :math:`A^HAx_t` and :math:`A^HAx_t - x_0` where this one sees :math:`d_t`, which tells it as
@@ -61,7 +60,8 @@ class DeepUnrolled(Reconstructor):
             embedding ``[*b, e]``; ``body.condition`` must be its length. None for none.
         iterations: Number of cascades.
         context: Adjacent slices on each side, to be found in ``sample.neighbors``.
-        context_along: Whether they are adjacent slices or adjacent frames of the same slice.
+        context_along: Whether they are adjacent slices or adjacent frames of the same slice, the
+            frames of a cycle being those of which the first follows the last.
         adaptive: Whether :math:`N` sees :math:`d_t` and :math:`x_0` beside :math:`x_t`.
         tied: Whether all cascades share their parameters.
 
@@ -78,7 +78,7 @@ class DeepUnrolled(Reconstructor):
         conditioning: nn.Module | None = None,
         iterations: int = 12,
         context: int = 0,
-        context_along: Literal["slices", "frames"] = "slices",
+        context_along: Along = "slices",
         adaptive: bool = True,
         tied: bool = False,
     ) -> None:
