@@ -15,7 +15,7 @@ def record(kind: type[T], tree: Any, place: str = "it") -> T:
 
     Args:
         kind: Dataclass whose fields are words, some of certain words, numbers, dataclasses, tuples
-            of these, dicts of anything, or None.
+            of these, dicts of anything, anything, or None.
         tree: Containers as YAML has them.
         place: Name of what they are, for the message.
 
@@ -38,6 +38,8 @@ def record(kind: type[T], tree: Any, place: str = "it") -> T:
 
 
 def _value(hint: Any, value: Any, name: str) -> Any:
+    if hint is Any:
+        return value
     if get_origin(hint) in (Union, types.UnionType):
         if value is None:
             return None

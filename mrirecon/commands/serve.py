@@ -148,8 +148,8 @@ def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - wor
         server = Server(Place(settings.host, settings.port, settings.sessions), shared, save)
         host, port = server.address
         names = ", ".join(chooser.names)
-        print(f"serving on {host}:{port}; configurations: {names}", flush=True)
         with deferred(say="no new sessions; those that have sent all are finished"):
+            print(f"serving on {host}:{port}; configurations: {names}", flush=True)
             server.serve(lambda: requested() is not None)
             answered()
         print(server.close(settings.grace), flush=True)

@@ -2,13 +2,22 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
+from mrirecon.errors import ConfigError
 from mrirecon.pipeline import Method
 from mrirecon.serving.images import ImageChoice, Pixels
-from mrirecon.serving.parameters import CONFIG, IMAGES, OWN, SCALE, Parameter, read_settings
+from mrirecon.serving.parameters import (
+    CONFIG,
+    IMAGES,
+    OWN,
+    SCALE,
+    Parameter,
+    Settings,
+    read_settings,
+)
 
 DEFAULT = "default"
 Words = tuple[str, ...]
@@ -52,13 +61,16 @@ class Chooser:
         build: Function that builds a method; called by one thread at a time.
 
     Raises:
-        MriReconError: When a configuration cannot be built with the defaults of the settings.
+        MriReconError: When a configuration cannot be built with the defaults of the settings, or a
+            setting names one that does not exist.
     """
 
     def __init__(
         self, named: Mapping[str, Named], parameters: Mapping[str, Parameter], build: Build
     ) -> None:
         self._named, self._parameters, self._build = named, parameters, build
+        self._belongs = {one.key: one.configs for one in parameters.values() if one.configs}
+        self._refuse_strangers()
         self._lock = threading.Lock()
         self._built: dict[Words, Method] = {}
         self._lasting = {self._words(name, self._defaults()) for name in named}
@@ -90,6 +102,7 @@ class Chooser:
             shown = " ".join(name.split())[:SHOWN]
             remarks.append(f"there is no configuration {shown!r}: {DEFAULT} is used")
             name = DEFAULT
+        remarks += self._idle(name, asked)
         images = self._named[name].images
         if IMAGES in values:
             pixels = next(one for one in get_args(Pixels) if one == values[IMAGES])
@@ -98,12 +111,35 @@ class Chooser:
             images = replace(images, scale=float(values[SCALE]))
         return Choice(name, self._method(self._words(name, values)), images), tuple(remarks)
 
+    def _refuse_strangers(self) -> None:
+        """Refuse settings that name configurations which do not exist."""
+        for name, one in self._parameters.items():
+            places = {"configs": one.configs, "values": one.values if one.key == CONFIG else ()}
+            for place, given in places.items():
+                if strange := [config for config in given if config not in self._named]:
+                    raise ConfigError(
+                        f"parameters.{name}.{place}: there is no configuration {strange[0]!r}; "
+                        f"expected some of {', '.join(self._named)}"
+                    )
+
+    def _idle(self, name: str, asked: Settings) -> Iterator[str]:
+        """Tell which settings a client has changed that its configuration does not have."""
+        for setting, one in self._parameters.items():
+            changed = one.key in asked.made and asked.values[one.key] != one.parsed(one.default)
+            if changed and name not in self._belongs.get(one.key, (name,)):
+                yield f"the setting {setting!r} has no effect on the configuration {name!r}"
+
     def _defaults(self) -> dict[str, bool | int | float | str]:
         return {one.key: one.parsed(one.default) for one in self._parameters.values()}
 
     def _words(self, name: str, values: Mapping[str, bool | int | float | str]) -> Words:
         own = self._named[name].words
-        return (*own, *(f"{k}={json.dumps(v)}" for k, v in values.items() if k not in OWN))
+        made = (
+            f"{key}={json.dumps(value)}"
+            for key, value in values.items()
+            if key not in OWN and name in self._belongs.get(key, (name,))
+        )
+        return (*own, *made)
 
     def _method(self, words: Words) -> Method:
         with self._lock:

@@ -1,6 +1,7 @@
 """Settings that a client may change, because the owner of the server allows it."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
@@ -28,6 +29,8 @@ class Parameter:
         default: Value that holds when a client does not tell.
         minimum, maximum: Bounds of numbers.
         values: Words that a choice has.
+        factor: What a number is multiplied by: consoles know no more than one decimal place.
+        configs: Names of the configurations that have such a setting; empty when all have.
         label: Name that the console shows.
         unit: Unit of the values, in up to three letters.
         information: Sentence for the person at the console.
@@ -39,6 +42,8 @@ class Parameter:
     minimum: float | None = None
     maximum: float | None = None
     values: tuple[str, ...] = ()
+    factor: float = 1.0
+    configs: tuple[str, ...] = ()
     label: str = ""
     unit: str = ""
     information: str = ""
@@ -50,9 +55,22 @@ class Parameter:
             raise ValueError("values: a choice needs some words")
         if self.type in ("int", "double") and None in (self.minimum, self.maximum):
             raise ValueError("minimum, maximum: a number needs both bounds")
-        self.parsed(self.default)
+        if not 0 < self.factor < math.inf:
+            raise ValueError(f"factor: expected a positive number, got {self.factor}")
+        if self.factor != 1 and self.type not in ("int", "double"):
+            raise ValueError("factor: only numbers have one; leave it out")
+        self.checked(self.default)
 
     def parsed(self, value: Any) -> Value:
+        """Return what a value of a client stands for.
+
+        Raises:
+            ValueError: When it is none, or beyond the bounds.
+        """
+        found = self.checked(value)
+        return found if isinstance(found, str) or self.factor == 1 else found * self.factor
+
+    def checked(self, value: Any) -> Value:
         """Return a value as the kind that it should be of; consoles send all as text.
 
         Raises:
