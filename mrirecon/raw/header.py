@@ -149,11 +149,24 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
     for element in root.iter():
         if isinstance(element.tag, str):
             element.tag = element.tag.rpartition("}")[2]
+    return header_of(root, tuple(notes))
+
+
+def header_of(root: ElementTree.Element, notes: tuple[str, ...] = ()) -> MeasurementHeader:
+    """Return what the elements of a header tell.
+
+    Args:
+        root: Root of the header, with names as ISMRMRD has them, without namespaces.
+        notes: Notes about what in it was ignored, one sentence each.
+
+    Raises:
+        RawDataError: When there is no ``<encoding>``.
+    """
     encodings = tuple(_encoding(element) for element in root.findall("encoding"))
     if not encodings:
         found = ", ".join(sorted({str(child.tag) for child in root})) or "nothing"
         raise RawDataError(
-            f"the XML header <{root.tag}> has no <encoding> (found: {found}). "
+            f"the header <{root.tag}> has no <encoding> (found: {found}). "
             "Without it the k-space grid is unknown; convert the file again"
         )
     labels = {
@@ -188,7 +201,7 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
             _text(parameter, "name") == "PilotTone" and _number(parameter, "value", int) == 1
             for parameter in root.iterfind("userParameters/userParameterLong")
         ),
-        notes=tuple(notes),
+        notes=notes,
     )
 
 

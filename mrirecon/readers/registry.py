@@ -21,6 +21,7 @@ from mrirecon.readers.ge.scan import GeScan
 from mrirecon.readers.installed import detects, installed_readers
 from mrirecon.readers.mrd.ismrmrd import IsmrmrdScan
 from mrirecon.readers.mrd.stream import MrdStreamScan
+from mrirecon.readers.mrd.version2 import Mrd2Scan
 from mrirecon.readers.naming import placed
 from mrirecon.readers.no_raw_data import IMAGE, images_in, named_format
 from mrirecon.readers.packed import PackedScan
@@ -31,6 +32,7 @@ from mrirecon.readers.variables import found_in, reader_of
 READERS: tuple[type[FileScan], ...] = (
     IsmrmrdScan,
     MrdStreamScan,
+    Mrd2Scan,
     SkmTeaScan,
     CalgaryCampinasScan,
     CmrxReconScan,

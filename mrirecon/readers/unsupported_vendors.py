@@ -2,18 +2,22 @@
 
 from pathlib import Path
 
-from mrirecon.errors import RawDataError
+import h5py
 
-_MRD2 = b"yardl"
+from mrirecon.errors import RawDataError
+from mrirecon.readers.hdf5.opening import hdf5_holds
+
+_MRD2_TEXT = b'{"yardl"'
+_MRD2_SCHEMA = "$yardl_schema"
 _PHILIPS_LIST = b"# === DATA DESCRIPTION FILE ==="
 _BRUKER_DATA = ("fid", "ser", "rawdata.job0")
 _BRUKER_PARAMETERS = ("acqp", "method")
 
 
 def refuse_foreign(path: Path) -> None:
-    """Refuse MRD version 2, Philips and Bruker raw data by name; return when it is none of them.
+    """Refuse Philips and Bruker raw data, and MRD version 2 but its binary streams, by name.
 
-    Philips' k-space has no mark of its own, so the files beside it tell.
+    Returns when it is none of them. Philips' k-space has no mark of its own, so the files beside it tell.
 
     Raises:
         RawDataError: With the tools that convert the format.
@@ -32,11 +36,16 @@ def refuse_foreign(path: Path) -> None:
         return
     with path.open("rb") as stream:
         start = stream.read(256)
-    if start.startswith(_MRD2):
+    if start.startswith(_MRD2_TEXT):
         raise RawDataError(
-            f"{path}: MRD version 2 (a stream defined with yardl), which is not read. Convert it "
-            "to version 1 with mrd_to_ismrmrd of the conda package ismrmrd::mrd: "
-            f"mrd_to_ismrmrd < {path.name} > {path.stem}.ismrmrd, and give that file"
+            f"{path}: MRD version 2 as text (NDJSON), which is not read. Write it as a binary "
+            "stream with the Python package mrd-python: read it with mrd.NDJsonMrdReader, and "
+            "copy_to an mrd.BinaryMrdWriter"
+        )
+    if hdf5_holds(path, _is_mrd2):
+        raise RawDataError(
+            f"{path}: MRD version 2 as HDF5, which is not read. Write it as a binary stream with "
+            f"mrd_hdf5_to_stream of the conda package ismrmrd::mrd, and give that file"
         )
     stem, suffix = path.stem.lower(), path.suffix.lower()
     exported = _PHILIPS_LIST in start or (
@@ -51,3 +60,7 @@ def refuse_foreign(path: Path) -> None:
             "philips_to_ismrmrd, or load it with MRecon and save k-space as .npy in the order "
             "slice, coil, readout, phase encoding"
         )
+
+
+def _is_mrd2(file: h5py.File) -> bool:
+    return any(isinstance(one, h5py.Group) and _MRD2_SCHEMA in one for one in file.values())

@@ -15,12 +15,13 @@ from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.header import parse_header
 from mrirecon.raw.messages import Message, MessageId, acquisition_head, messages
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER
-from mrirecon.raw.readouts import Index, Readouts, classify, unpack
+from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.raw.whitening import NoiseScan, noise_scan
 from mrirecon.readers.acquisitions import AcquisitionScan
 
 FIRST = (MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER)
 """A stream begins with one of these."""
+NOT_CLOSED = "The stream was not closed: the measurement may be incomplete."
 
 
 class MrdStreamScan(AcquisitionScan):
@@ -36,7 +37,7 @@ class MrdStreamScan(AcquisitionScan):
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        with _mapped(path) as stream:
+        with mapped(path) as stream:
             if stream is None:
                 return False
             try:
@@ -59,10 +60,10 @@ class MrdStreamScan(AcquisitionScan):
         data = []
         with self.path.open("rb") as file:
             for start, head in zip(self._starts[numbers], heads, strict=True):
-                samples = int(head["number_of_samples"])
-                trajectory = 4 * samples * int(head["trajectory_dimensions"])
-                file.seek(int(start) + ACQUISITION_HEADER.itemsize + trajectory)
-                values = file.read(8 * samples * int(head["active_channels"]))
+                file.seek(int(start))
+                values = file.read(
+                    8 * int(head["number_of_samples"]) * int(head["active_channels"])
+                )
                 data.append(np.frombuffer(values, "<f4"))
         return unpack(heads, data, numbers)
 
@@ -78,10 +79,10 @@ class MrdStreamScan(AcquisitionScan):
         return noise_scan(scan.fetch(measurement, numbers), labels, path.name)
 
 
-def _scan(path: Path) -> tuple[Measurement, np.ndarray]:
-    """Walk through the messages once; returns where the acquisitions begin."""
+def _scan(path: Path) -> tuple[Measurement, Index]:
+    """Walk through the messages once; returns where the samples of the acquisitions begin."""
     header, found, closed = None, [], False
-    with _mapped(path) as stream:
+    with mapped(path) as stream:
         if stream is None:
             raise RawDataError("the stream is empty")
         for message in messages(stream):
@@ -99,16 +100,18 @@ def _scan(path: Path) -> tuple[Measurement, np.ndarray]:
                 "acquisitions, expected both"
             )
         heads = np.array([acquisition_head(stream, m.start) for m in found], ACQUISITION_HEADER)
-    notes = () if closed else ("The stream was not closed: the measurement may be incomplete.",)
-    return Measurement("stream", header, heads, None, notes), _starts(found)
+    notes = () if closed else (NOT_CLOSED,)
+    return Measurement("stream", header, heads, None, notes), _starts(found, heads)
 
 
-def _starts(found: list[Message]) -> np.ndarray:
-    return np.array([message.start for message in found], np.int64)
+def _starts(found: list[Message], heads: Heads) -> Index:
+    trajectory = heads["number_of_samples"].astype(np.int64) * heads["trajectory_dimensions"]
+    starts = np.array([message.start for message in found], np.int64)
+    return starts + ACQUISITION_HEADER.itemsize + 4 * trajectory
 
 
 @contextmanager
-def _mapped(path: Path) -> Iterator[mmap.mmap | None]:
+def mapped(path: Path) -> Iterator[mmap.mmap | None]:
     """Map a file for reading; None when it is empty or cannot be mapped."""
     with path.open("rb") as file:
         try:
