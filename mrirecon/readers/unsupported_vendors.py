@@ -5,6 +5,7 @@ from pathlib import Path
 import h5py
 
 from mrirecon.errors import RawDataError
+from mrirecon.readers.hdf5.held import HeldFile
 from mrirecon.readers.hdf5.opening import hdf5_holds
 
 _MRD2_TEXT = b'{"yardl"'
@@ -17,7 +18,8 @@ _BRUKER_PARAMETERS = ("acqp", "method")
 def refuse_foreign(path: Path) -> None:
     """Refuse Philips and Bruker raw data, and MRD version 2 but its binary streams, by name.
 
-    Returns when it is none of them. Philips' k-space has no mark of its own, so the files beside it tell.
+    Returns when it is none of them. Philips' k-space has no mark of its own, so the files beside
+    it tell.
 
     Raises:
         RawDataError: With the tools that convert the format.
@@ -45,7 +47,8 @@ def refuse_foreign(path: Path) -> None:
     if hdf5_holds(path, _is_mrd2):
         raise RawDataError(
             f"{path}: MRD version 2 as HDF5, which is not read. Write it as a binary stream with "
-            f"mrd_hdf5_to_stream of the conda package ismrmrd::mrd, and give that file"
+            f"mrd_hdf5_to_stream of the conda package ismrmrd::mrd: mrd_hdf5_to_stream {path.name} "
+            f"> {path.stem}.mrd, and give that file"
         )
     stem, suffix = path.stem.lower(), path.suffix.lower()
     exported = _PHILIPS_LIST in start or (
@@ -62,5 +65,5 @@ def refuse_foreign(path: Path) -> None:
         )
 
 
-def _is_mrd2(file: h5py.File) -> bool:
-    return any(isinstance(one, h5py.Group) and _MRD2_SCHEMA in one for one in file.values())
+def _is_mrd2(file: HeldFile) -> bool:
+    return any(isinstance(one, h5py.Group) and _MRD2_SCHEMA in one for _, one in file.held())

@@ -18,6 +18,7 @@ import numpy as np
 from mrirecon.errors import RawDataError
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER, AcquisitionFlag
 from mrirecon.readers import open_scan
+from tests.readers.mrd2_files import version2
 from tests.readers.mrd_files import MrdFile
 from tests.readers.test_ismrmrd_volumes import MrdVolume
 
@@ -34,7 +35,9 @@ def originals(folder):
     frames.lines(range(4, 9), **calibration)
     frames.lines(range(0, 12, 2), contrast=0).lines(range(0, 12, 2), contrast=1)
     deep = MrdVolume((16, 12, 6)).noise(np.eye(2), count=4).points()
+    (folder / "stream.mrd").write_bytes(version2(flat))
     return [
+        folder / "stream.mrd",
         flat.write(folder / "flat.h5"),
         frames.write(folder / "frames.h5"),
         deep.write(folder / "deep.h5"),
@@ -43,8 +46,10 @@ def originals(folder):
 
 def damage(path, rng):
     """Damage a file in place; returns in which way."""
-    way = rng.choice([truncate, flip, flip, lie, lie, lie, corrupt_heads, corrupt_heads,
-                      corrupt_heads, restructure])  # fmt: skip
+    ways = [truncate, flip, flip]
+    if h5py.is_hdf5(path):
+        ways += [lie, lie, lie, corrupt_heads, corrupt_heads, corrupt_heads, restructure]
+    way = rng.choice(ways)
     way(path, rng)
     return way.__name__
 

@@ -47,7 +47,7 @@ FIELDS = {
     "trajectory:float32[,]",
     "Image": "meta:Meta data:uint16[,]",
 }
-"""Names and types of fields: ``?`` is optional, ``*`` a vector, ``[3]``, ``[.]``, ``[,]`` arrays."""
+"""Names and types: ``?`` is optional, ``*`` a vector; ``[3]``, ``[.]``, ``[,]`` arrays."""
 SYMBOLS = {
     "Position": ("int32", "hFP hFS hFDR hFDL fFP fFS fFDR fFDL"),
     "Trajectory": ("int32", "cartesian epi radial goldenangle spiral other"),
@@ -87,7 +87,9 @@ def small_schema(items=ITEMS, name="Mrd"):
     generic = {"array": {"items": "T", "dimensions": 2}}
     waveform = [{"name": "id", "type": "uint32"}, {"name": "data", "type": generic}]
     made = {"name": "Mrd.Waveform", "typeArguments": ["uint32"]}
-    union = [{"tag": tag, "type": parsed(kind)} for tag, _, kind in (i.partition(":") for i in items)]
+    union = [
+        {"tag": tag, "type": parsed(kind)} for tag, _, kind in (i.partition(":") for i in items)
+    ]
     types += [
         {"name": "Meta", "type": meta},
         {"name": "Waveform", "typeParameters": ["T"], "fields": waveform},
@@ -274,23 +276,23 @@ def acquisition_record(head, data, trajectory=None, **changes):
     return {"head": told | changes, "data": data, "phase": phase, "trajectory": trajectory}
 
 
-def version2(file, schema=None, *, header=None, extras=(), close=True, **changes):
+def version2(file, schema=None, *, header=None, records=None, close=True, **changes):
     """The bytes of an MrdFile as a stream of version 2.
 
     Args:
         file: An MrdFile.
         schema: Schema to write by.
         header: Changes of the header's record.
-        extras: Items between the readouts, ``(tag, value)``.
+        records: Items of the stream, ``(tag, value)``; the file's readouts when it is None.
         close: Whether the end is marked.
         changes: Changes of the heads of all readouts.
     """
     stream = Mrd2Stream(schema)
+    if records is None:
+        readouts = zip(file.heads, file.data, strict=True)
+        records = [("acquisition", acquisition_record(*one, **changes)) for one in readouts]
     parts = [stream.begin(header_record(stream, file, **(header or {})))]
-    readouts = zip(file.heads, file.data, strict=True)
-    items = [("acquisition", acquisition_record(*one, **changes)) for one in readouts]
-    items[1:1] = extras
-    parts += [stream.item(*one) for one in items[:3]]
-    block = [stream.item(*one, alone=False) for one in items[3:]]  # the rest comes in one block
+    parts += [stream.item(*one) for one in records[:2]]
+    block = [stream.item(*one, alone=False) for one in records[2:]]  # the rest is in one block
     parts += [varint(len(block)), *block] if block else []
     return b"".join([*parts, b"\0" if close else b""])

@@ -381,12 +381,6 @@ def test_acquisitions_in_nested_groups_and_xml_as_bytes(tmp_path):
     assert torch.equal(open_scan(plain)[0].kspace, expected)
 
 
-def test_mrd_version_2_is_named_with_its_converter(tmp_path):
-    path = tmp_path / "scan.mrd"
-    path.write_bytes(b"yardl\x01\x00\x00\x00{}" + bytes(40))
-    refused(path, "MRD version 2 .* mrd_to_ismrmrd < scan.mrd > scan.ismrmrd")
-
-
 def test_centered_takes_no_other_word():
     with pytest.raises(ConfigError, match="expected true, false, h or w"):
         ReadOptions(centered="middle")

@@ -38,7 +38,7 @@ class Acquisitions:
         heads: Headers of the readouts.
         starts: Byte of the stream where the samples of each begin.
         orders: Channel numbers of the rows of readouts, each list of them once.
-        order: Which of ``orders`` is that of each readout.
+        order: Number of each readout's list in ``orders``.
         notes: Notes about what is missing or was ignored, one sentence each.
     """
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.mrd_records import NOT_IMAGE_MASK
 from mrirecon.raw.readouts import Index, Readouts
-from mrirecon.readers.acquisitions import Measurement
 from mrirecon.readers.mrd.cursor import Cursor
 from mrirecon.readers.mrd.stream import NOT_CLOSED, MrdStreamScan, mapped
 from mrirecon.readers.mrd.typed_header import typed_header

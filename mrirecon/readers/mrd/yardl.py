@@ -13,7 +13,8 @@ from typing import Any
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.mrd.cursor import Cursor
-from mrirecon.readers.mrd.yardl_kinds import Kind, Schema, chosen
+from mrirecon.readers.mrd.yardl_kinds import Kind, chosen
+from mrirecon.readers.mrd.yardl_schema import Schema
 
 MAGIC = b"yardl"
 ENCODING = 1
