@@ -1,21 +1,27 @@
 """Streams of MRD version 2 against the same readouts as an ISMRMRD file."""
 
 import dataclasses
+import io
 import json
 import pickle
+import sys
 import warnings
 
 import h5py
+import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
+from mrirecon.commands.pipes import standard_input
 from mrirecon.errors import RawDataError
+from mrirecon.inspection import inspect_file
 from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.mrd.cursor import Cursor
 from mrirecon.readers.mrd.yardl_schema import Schema
+from tests.commands import mrirecon
 from tests.readers.mrd2_files import Mrd2Stream, acquisition_record, small_schema, varint, version2
 from tests.readers.mrd_files import MrdFile
 from tests.readers.test_ismrmrd_volumes import MrdVolume
@@ -309,7 +315,7 @@ def test_schemas_of_another_kind_are_refused(path, schema, words):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"yardl\2\0\0\0", "version 2 of yardl's encoding, expected 1"),
+        (b"yardl\2\0\0\0", "MRD version 2: .* version 2 of yardl's encoding, expected 1"),
         (b"yardl\1\0\0\0" + varint(2**23) + bytes(2**23), "schema has 8388608 bytes"),
         (b"yardl\1\0\0\0\4\xff\xff\xff\xff", "UnicodeDecodeError"),
         (b'{"yardl":{"version":1,"schema":{}}}\n', "as text .NDJSON.*BinaryMrdWriter"),
@@ -369,6 +375,28 @@ def test_arrays_of_all_kinds_are_walked_over(dimensions):
 )
 def test_integers_have_their_signs(kind, content, value):
     assert Schema([]).kind(kind).read(Cursor(content), True) == value
+
+
+def test_images_and_their_places_are_those_of_the_file(tmp_path):
+    file = multi_slice()
+    (tmp_path / "two.mrd").write_bytes(version2(file))
+    file.write(tmp_path / "one.h5")
+    words = ("model=cg_sense", "formats=[nifti]", f"output={tmp_path}/out")
+    mrirecon("reconstruct", f"input={tmp_path}", *words, folder=tmp_path)
+    one, two = (nib.load(tmp_path / f"out/{name}.nii.gz") for name in ("one", "two"))
+    np.testing.assert_allclose(two.get_fdata(), one.get_fdata(), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(two.affine, one.affine, atol=1e-6)
+
+
+def test_a_piped_stream(monkeypatch):
+    class Piped(io.TextIOWrapper):
+        def isatty(self):
+            return False
+
+    monkeypatch.setattr(sys, "stdin", Piped(io.BytesIO(version2(multi_slice()))))
+    with standard_input() as path:
+        report = inspect_file(path)
+    assert report.header.format == "MRD version 2" and report.header.name == "stdin"
 
 
 def library():

@@ -84,7 +84,13 @@ def _scan(path: Path) -> tuple[MeasurementHeader, Acquisitions, list[str]]:
         if stream is None:
             raise RawDataError("the stream is empty")
         cursor = Cursor(stream)
-        protocol = Protocol(cursor, "Mrd")
+        try:
+            protocol = Protocol(cursor, "Mrd")
+        except RawDataError as error:
+            raise RawDataError(
+                f"MRD version 2: {error} (mrd_to_ismrmrd makes version 1 of what its own library "
+                "still reads)"
+            ) from error
         header, others = typed_header(protocol.header), Counter[str]()
         collector, count = Collector(stream), 0
         for tag, value in protocol.items("acquisition"):
