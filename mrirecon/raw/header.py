@@ -152,12 +152,15 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
     return header_of(root, tuple(notes))
 
 
-def header_of(root: ElementTree.Element, notes: tuple[str, ...] = ()) -> MeasurementHeader:
+def header_of(
+    root: ElementTree.Element, notes: tuple[str, ...] = (), form: str = "XML"
+) -> MeasurementHeader:
     """Return what the elements of a header tell.
 
     Args:
         root: Root of the header, with names as ISMRMRD has them, without namespaces.
         notes: Notes about what in it was ignored, one sentence each.
+        form: Form in which the header came, for the message.
 
     Raises:
         RawDataError: When there is no ``<encoding>``.
@@ -166,7 +169,7 @@ def header_of(root: ElementTree.Element, notes: tuple[str, ...] = ()) -> Measure
     if not encodings:
         found = ", ".join(sorted({str(child.tag) for child in root})) or "nothing"
         raise RawDataError(
-            f"the header <{root.tag}> has no <encoding> (found: {found}). "
+            f"the {form} header <{root.tag}> has no <encoding> (found: {found}). "
             "Without it the k-space grid is unknown; convert the file again"
         )
     labels = {

@@ -44,7 +44,7 @@ def typed_header(record: object) -> MeasurementHeader:
         raise RawDataError("the stream has no header, expected one before the readouts")
     root = Element("header")
     _add(root, record)
-    return header_of(root)
+    return header_of(root, form="typed")
 
 
 def _add(parent: Element, record: Mapping[str, Any]) -> None:
