@@ -48,7 +48,7 @@ class AcquiredScan(Scan):
         fourier_sign: Sign of the Fourier transform; None takes the vendor's.
 
     Attributes:
-        measurement: The measurement.
+        measurement: Measurement that was understood, of which headers are known.
         acquisition: The measurement, understood.
 
     Raises:
