@@ -24,6 +24,7 @@ COMMANDS = {
     "train": "train a learned method; mrirecon train experiment=demo",
     "reconstruct": "raw files to HDF5, NIfTI and PNG; mrirecon reconstruct input=FILE output=DIR",
     "serve": "reconstruct what a scanner sends (MRD over a socket); mrirecon serve port=9002",
+    "send": "send a raw file to a server as a scanner does; mrirecon send input=FILE output=DIR",
     "calibrate": "errors of a method on known patients: mrirecon calibrate input=DIR sampling=...",
     "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
@@ -58,6 +59,11 @@ EXAMPLES = {
         "mrirecon serve port=9002 model=cg_sense",
         "mrirecon serve host=0.0.0.0 model=pretrained 'config.quick={model: zero_filled}'",
         "mrirecon serve images=float32 log=serve.log",
+    ),
+    "send": (
+        "mrirecon send input=scan.h5 output=images",
+        "mrirecon send input=scan.h5 output=images host=scanner config=quick settings={weight: 0.01}",
+        "mrirecon send port=9002",
     ),
     "calibrate": (
         "mrirecon calibrate input=scans checkpoint=run/checkpoints/best.ckpt sampling=equispaced",

@@ -23,6 +23,7 @@ class Measurement:
         heads: Headers of all readouts.
         noise: Noise scan that was found elsewhere in the file; used when the measurement has none.
         notes: Notes for the user about the choice of this measurement, one sentence each.
+        xml: Text of the ISMRMRD header as it was stored; empty where a format has none.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Measurement:
     heads: Heads
     noise: NoiseScan | None = None
     notes: tuple[str, ...] = ()
+    xml: str = ""
 
 
 class AcquiredScan(Scan):

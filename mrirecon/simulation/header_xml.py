@@ -3,10 +3,10 @@
 from typing import Any
 from xml.etree import ElementTree
 
+from mrirecon.raw.header_text import NAMESPACE, xml_tree
 from mrirecon.simulation.acquisition_options import NOISE_BANDWIDTH, AcquisitionOptions, LinePlan
 from mrirecon.simulation.simulated_scan import SimulatedScan
 
-_NAMESPACE = "http://www.ismrm.org/ISMRMRD"
 _PROTON = 42.577478  # MHz / T
 
 
@@ -14,7 +14,7 @@ def header_xml(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan)
     """Describe an acquisition of ``scan``, UTF-8 encoded."""
     header = scan.header
     field = scan.protocol.field_strength
-    root = _tree(
+    root = xml_tree(
         "ismrmrdHeader",
         {
             "subjectInformation": {"patientID": header.subject},
@@ -43,7 +43,7 @@ def header_xml(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan)
             },
         },
     )
-    root.set("xmlns", _NAMESPACE)
+    root.set("xmlns", NAMESPACE)
     ElementTree.indent(root)
     return ElementTree.tostring(root, encoding="UTF-8", xml_declaration=True)
 
@@ -85,16 +85,3 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
 
 def _limits(maximum: int, center: int) -> dict[str, int]:
     return {"minimum": 0, "maximum": maximum, "center": center}
-
-
-def _tree(name: str, content: Any) -> ElementTree.Element:
-    """Build an element from nested dictionaries; lists repeat an element, None leaves it out."""
-    element = ElementTree.Element(name)
-    if not isinstance(content, dict):
-        element.text = str(content)
-        return element
-    for child, value in content.items():
-        for item in value if isinstance(value, list) else [value]:
-            if item is not None:
-                element.append(_tree(child, item))
-    return element

@@ -15,7 +15,7 @@ import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquired_scan import Measurement
-from mrirecon.raw.header import MeasurementHeader, parse_header
+from mrirecon.raw.header import parse_header
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER, NOT_IMAGE_MASK
 from mrirecon.raw.readouts import Heads, Index, Readouts, classify, unpack
 from mrirecon.raw.whitening import NoiseScan, noise_scan
@@ -48,12 +48,13 @@ class IsmrmrdScan(AcquisitionScan):
             if not groups:
                 raise RawDataError(f"expected {self.layout}; found {contents(file)}")
             name, self._rows, notes = _choose(self.path, file, groups, self.reading.measurement)
-            header = _header(self.path, file[name])
+            xml = _xml(self.path, file[name])
+            header = parse_header(xml)
             kinds = classify(self._rows.heads, None)
             noise = None
             if not len(kinds.noise):
                 noise = _noise_elsewhere(self.path, file, [g for g in groups if g != name])
-        return Measurement(name, header, self._rows.heads, noise, notes)
+        return Measurement(name, header, self._rows.heads, noise, notes, xml)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**super().__getstate__(), "_rows": None}  # read again where they are needed
@@ -137,20 +138,21 @@ def _noise_elsewhere(path: Path, file: HeldFile, groups: list[str]) -> NoiseScan
         rows = _load(path, file[name])
         numbers = classify(rows.heads, None).noise
         if len(numbers):
-            labels = _header(path, file[name]).coil_labels
+            labels = parse_header(_xml(path, file[name])).coil_labels
             readouts = _fetch(path, name, rows, numbers)
             return noise_scan(readouts, labels, f"measurement {name} of {path.name}")
     return None
 
 
-def _header(path: Path, group: h5py.Group) -> MeasurementHeader:
+def _xml(path: Path, group: h5py.Group) -> str:
     xml = group["xml"]
     vlen = isinstance(xml, h5py.Dataset) and h5py.check_vlen_dtype(xml.dtype) is bytes
     place = xml.id.get_offset() if vlen and len(xml.shape) == 1 and xml.chunks is None else None
     if place is None or not len(xml) or xml.file.userblock_size:
-        return parse_header(_xml_text(xml))
+        return _xml_text(xml)
     reference = read_rows(path, np.array([place]), REFERENCE)
-    return parse_header(read_values(path, reference, np.dtype("u1"))[0].tobytes())
+    stored = read_values(path, reference, np.dtype("u1"))[0].tobytes()
+    return stored.decode("utf-8", "replace")
 
 
 def _xml_text(xml: object) -> str:

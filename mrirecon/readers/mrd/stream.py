@@ -81,7 +81,7 @@ class MrdStreamScan(AcquisitionScan):
 
 def _scan(path: Path) -> tuple[Measurement, Index]:
     """Walk through the messages once; returns where the samples of the acquisitions begin."""
-    header, found, closed = None, [], False
+    header, xml, found, closed = None, "", [], False
     with mapped(path) as stream:
         if stream is None:
             raise RawDataError("the stream is empty")
@@ -91,7 +91,8 @@ def _scan(path: Path) -> tuple[Measurement, Index]:
                     raise RawDataError(
                         "the stream has several headers, expected one measurement; split it"
                     )
-                header = parse_header(stream[message.start + 4 : message.stop])
+                xml = stream[message.start + 4 : message.stop].decode("utf-8", "replace")
+                header = parse_header(xml)
             found += [message] if message.id == MessageId.ACQUISITION else []
             closed = message.id == MessageId.CLOSE
         if header is None or not found:
@@ -101,7 +102,8 @@ def _scan(path: Path) -> tuple[Measurement, Index]:
             )
         heads = np.array([acquisition_head(stream, m.start) for m in found], ACQUISITION_HEADER)
     notes = () if closed else (NOT_CLOSED,)
-    return Measurement("stream", header, heads, None, notes), _starts(found, heads)
+    measurement = Measurement("stream", header, heads, None, notes, xml.rstrip("\0"))
+    return measurement, _starts(found, heads)
 
 
 def _starts(found: list[Message], heads: Heads) -> Index:
