@@ -62,7 +62,7 @@ EXAMPLES = {
     ),
     "send": (
         "mrirecon send input=scan.h5 output=images",
-        "mrirecon send input=scan.h5 output=images host=scanner config=quick settings={weight: 0.01}",
+        "mrirecon send input=scan.h5 output=images config=quick 'settings={weight: 0.01}'",
         "mrirecon send port=9002",
     ),
     "calibrate": (

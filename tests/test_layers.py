@@ -94,9 +94,9 @@ ROOMS = {
         {"*"},
     ],
     "serving": [
-        {"limits", "noise", "parameters", "collector", "images"},
-        {"budget", "wire", "choosing", "regular"},
-        {"imaging", "recording"},
+        {"limits", "noise", "parameters", "collector", "images", "probe"},
+        {"budget", "wire", "choosing", "regular", "received"},
+        {"imaging", "recording", "client"},
         {"session"},
         {"server"},
     ],

@@ -236,8 +236,9 @@ def _series(
     if missing := len(volume) - len(planes):
         remarks.append(f"{missing} of {len(volume)} images did not come: they are zero")
     imaged = replace(
-        header, slices=len(places), grid=shape, canvas=shape, matrix=shape, voxel=_voxel(one.head, header),
-        geometry=stack.geometry, stacks=stack.stacks, frames=tuple(frames), volumetric=False,
+        header, slices=len(places), grid=shape, canvas=shape, matrix=shape,
+        voxel=_voxel(one.head, header), geometry=stack.geometry, stacks=stack.stacks,
+        frames=tuple(frames), volumetric=False,
     )  # fmt: skip
     results = split_series(torch.from_numpy(volume), imaged, made)
     return [replace(one, volumetric=header.volumetric) for one in results], remarks

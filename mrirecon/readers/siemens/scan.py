@@ -76,7 +76,7 @@ class SiemensScan(AcquisitionScan):
                 *notes,
                 "The scanner would scale each coil by a raw-data correction factor: not applied.",
             )
-        return TwixMeasurement(str(number), header, heads, noise, notes, part, lines)
+        return TwixMeasurement(str(number), header, heads, noise, notes, part=part, lines=lines)
 
     def fetch(self, measurement: Measurement, numbers: Index) -> Readouts:
         assert isinstance(measurement, TwixMeasurement)
