@@ -96,12 +96,11 @@ class Chooser:
         values, remarks = dict(asked.values), list(asked.remarks)
         usual = str(values.get(CONFIG, DEFAULT))
         chosen = usual if CONFIG in asked.made else ""
-        known = config if config in self._named or CONFIG not in values else ""
-        name = next((one for one in (asked.config, chosen, known) if one), usual)
+        name = next((one for one in (asked.config, chosen, config) if one), usual)
         if name not in self._named:
             shown = " ".join(name.split())[:SHOWN]
-            remarks.append(f"there is no configuration {shown!r}: {DEFAULT} is used")
-            name = DEFAULT
+            name = usual if usual in self._named else DEFAULT
+            remarks.append(f"there is no configuration {shown!r}: {name} is used")
         remarks += self._idle(name, asked)
         images = self._named[name].images
         if IMAGES in values:

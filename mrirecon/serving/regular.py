@@ -56,6 +56,6 @@ def irregular(scan: AcquiredScan, part: Part, unit: Unit, grid: Grid | None) -> 
     lasts = [limits.get(name, Limits()).maximum for name in LATER]
     if lasts != [0, 0] and not len(acquisition.kinds.calibration):
         acs = scan[0].acs
-        if acs is not None and int(acs.min()) < ENOUGH:
+        if acs is not None and int(acs.min()) < ENOUGH <= min(acquisition.grid.shape):
             return "it has no calibration lines, and the mean over time may have some"
     return ""

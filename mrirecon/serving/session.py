@@ -15,7 +15,7 @@ from mrirecon.serving.budget import Budget
 from mrirecon.serving.choosing import Choice, Chooser
 from mrirecon.serving.collector import Collector, Part
 from mrirecon.serving.imaging import Imaging
-from mrirecon.serving.limits import MB, Limits
+from mrirecon.serving.limits import Limits
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.recording import Recording
 from mrirecon.serving.wire import Incoming, Wire, text_body
@@ -97,18 +97,12 @@ class Session:
     _told: set[str] = field(default_factory=set)
 
     def serve(self) -> None:
-        """Serve the client to the end; whatever goes wrong is told to it and ends only this."""
+        """Serve the client to the end."""
         started = time.monotonic()
         self.shared.budget.enter(self.number)
         sender = threading.Thread(target=self._send_all, name=f"sender-{self.number}", daemon=True)
         sender.start()
-        try:
-            self._receive()
-        except MriReconError as error:
-            self.fail(str(error))
-        except Exception:  # a fault of ours must not end the server, nor be shown on the wire
-            LOG.exception("session %d", self.number)
-            self.fail("internal error of the server; see its log")
+        self._done_well(self._receive)
         self._finish(sender)
         LOG.info(
             "session %d: %s%s after %.1f s: %d readouts, %d images",
@@ -184,15 +178,14 @@ class Session:
         with self._lock:
             before = collector.held
             parts = collector.add(message.head, message.samples)
-            need = collector.held - before + sum(part.size for part in parts)
-        if need > 0:
-            limits = self.shared.limits
-            largest = int(limits.memory * MB)
-            self.shared.budget.take(self.number, need, largest, limits.idle)
-        elif need < 0:
-            self.shared.budget.give(self.number, -need)
+            kept = collector.held - before
+        lent = sum(part.size for part in parts)
+        if kept + lent > 0:
+            self.shared.budget.take(self.number, kept + lent, self.shared.limits, lent)
+        else:
+            self.shared.budget.give(self.number, -kept - lent, -lent)
         for part in parts:
-            self._schedule(part, streamed=True)
+            self._schedule(part)
 
     def _begin(self) -> Collector:
         """Choose the method, now that the first readout is there."""
@@ -218,21 +211,26 @@ class Session:
         )  # fmt: skip
         return self._imaging
 
-    def _schedule(self, part: Part, *, streamed: bool) -> None:
+    def _schedule(self, part: Part) -> None:
         def job() -> None:
-            if self._stopped.is_set() or self._imaging is None:
-                return
-            try:
-                self._imaging.reconstruct(part, self._lock, streamed=streamed)
-            except MriReconError as error:
-                self.fail(str(error))
-            except Exception:  # as above: only this session ends
-                LOG.exception("session %d", self.number)
-                self.fail("internal error of the server; see its log")
-            if streamed:
-                self.shared.budget.give(self.number, part.size)
+            if not self._stopped.is_set() and (imaging := self._imaging):
+                self._done_well(lambda: imaging.reconstruct(part, self._lock, streamed=True))
+                self.shared.budget.give(self.number, part.size, part.size)
 
         self.shared.work.put(job)
+
+    def _done_well(self, action: Callable[[], None]) -> bool:
+        """Do something; whatever goes wrong is told to the client and ends only this session."""
+        try:
+            action()
+        except MriReconError as error:
+            self.fail(str(error))
+        except Exception:  # a fault of ours must not end the server, nor be shown on the wire
+            LOG.exception("session %d", self.number)
+            self.fail("internal error of the server; see its log")
+        else:
+            return True
+        return False
 
     def _end(self, *, closed: bool) -> None:
         """All that the client wanted to send has come."""
@@ -250,18 +248,9 @@ class Session:
         self.wire.patience = self.shared.limits.stalled
 
         def last() -> None:
-            if self._stopped.is_set() or self._imaging is None:
-                return
-            try:
-                self._imaging.finish(self._lock)
-            except MriReconError as error:
-                self.fail(str(error))
-                return
-            except Exception:  # as above
-                LOG.exception("session %d", self.number)
-                self.fail("internal error of the server; see its log")
-                return
-            self._close()
+            stopped, imaging = self._stopped.is_set(), self._imaging
+            if not stopped and imaging and self._done_well(lambda: imaging.finish(self._lock)):
+                self._close()
 
         self.shared.work.put(last)
 

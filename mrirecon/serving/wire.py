@@ -82,6 +82,7 @@ class Wire:
     def __init__(self, connection: socket.socket, limits: Limits) -> None:
         self._connection, self._limits = connection, limits
         self._connection.settimeout(WAKING)
+        self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._ahead = memoryview(b"")
         self._sending = threading.Lock()
         self.patience = limits.idle
@@ -110,8 +111,11 @@ class Wire:
         Raises:
             OSError: When the other end has left, or does not read for as long as ``patience``.
         """
+        known = (struct.pack("<H", message), *parts)
+        if sum(map(len, known)) <= PIECE:  # one packet instead of several
+            known = (b"".join(known),)
         with self._sending:
-            for part in (struct.pack("<H", message), *parts):
+            for part in known:
                 for start in range(0, len(part), PIECE):
                     self._send_piece(memoryview(part)[start : start + PIECE])
 
