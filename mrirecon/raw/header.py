@@ -138,6 +138,11 @@ def parse_header(xml: str | bytes) -> MeasurementHeader:
     text = text.strip("\x00\ufeff \t\r\n")
     if text.startswith("<?xml"):  # an encoding declaration no longer holds for decoded text
         text = text[text.find("?>") + 2 :]
+    if "<!DOCTYPE" in text:  # its entities may expand without bounds
+        raise RawDataError(
+            "the XML header declares a document type (<!DOCTYPE …>), which no ISMRMRD header does; "
+            "convert the file again"
+        )
     try:
         root = ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

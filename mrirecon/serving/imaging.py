@@ -51,6 +51,8 @@ class Imaging:
         fitted = method.adaptation is not None
         self.collector = Collector(header, unit_of(method.reconstructor, header, fitted=fitted))
         self.outlet = Outlet(choice, header, send)
+        if self.collector.unit is Unit.SCAN:
+            tell("DBG", f"{method.name} needs all readouts: images are made at the end")
         self._header, self._method, self._tell, self._store = header, method, tell, noise
         self._request = Request(phase=choice.pixels == "complex64")
         self._noise: NoiseScan | None = None

@@ -21,6 +21,8 @@ from mrirecon.serving.recording import Recording
 from mrirecon.serving.wire import Incoming, Wire, text_body
 
 LOG = logging.getLogger(__name__)
+MANY = 200
+"""Sentences that a client is told; what a long series has to say more is left out."""
 Job = Callable[[], None]
 
 
@@ -134,7 +136,7 @@ class Session:
             text: Text without line ends.
         """
         line = f"{kind} {' '.join(text.split())}"
-        if line not in self._told:
+        if line not in self._told and (len(self._told) < MANY or kind == "ERR"):
             self._told.add(line)
             level = {"ERR": logging.ERROR, "WRN": logging.WARNING}.get(kind, logging.INFO)
             LOG.log(level, "session %d: %s", self.number, line)

@@ -48,3 +48,10 @@ def test_namespaces_and_unknown_elements_do_not_matter(wrap, encode):
 def test_what_is_no_header_is_refused(text):
     with pytest.raises(RawDataError, match="XML header"):
         parse_header(text)
+
+
+def test_a_document_type_is_refused():
+    """Entities of entities would expand to any size."""
+    bomb = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><ismrmrdHeader>&b;</ismrmrdHeader>'
+    with pytest.raises(RawDataError, match="document type"):
+        parse_header(bomb)

@@ -17,6 +17,7 @@ from mrirecon.serving.limits import Limits
 from mrirecon.serving.parameters import parameters_of
 from mrirecon.serving.wire import name_body, text_body
 from tests.readers.mrd_files import MrdFile
+from tests.serving.fuzz import fuzz
 from tests.serving.scanner import (
     FLOATS,
     collected,
@@ -183,7 +184,7 @@ BROKEN = {
     ),
     "a header that is none": ([(MessageId.HEADER, text_body("hello"))], "cannot be parsed"),
     "entities": (
-        [(MessageId.HEADER, text_body('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'))], "XML header",
+        [(MessageId.HEADER, text_body('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'))], "document type",
     ),
     "a text of 4 GB": ([(MessageId.TEXT, struct.pack("<I", 2**32 - 1))], "announces 4294967299"),
     "an image": (
@@ -340,3 +341,8 @@ def test_navigators_are_refused_as_in_a_file():
     with served() as server:
         answer = session(server, messages_of(file))
     assert answer.closed
+
+
+def test_a_short_fuzz(monkeypatch):
+    monkeypatch.setattr("mrirecon.serving.wire.LINGER", 0.1)
+    fuzz(20, seed=1)
