@@ -146,11 +146,12 @@ def misbehave(server, kind, rng):
             client.shutdown(socket.SHUT_WR)
     if manner == 3:  # leaves without a farewell
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    if reader and manner == 1:
-        reader.join()
-    client.close()
+    if reader and manner == 0:
+        with suppress(OSError):  # a socket that is read from must not be closed yet
+            client.shutdown(socket.SHUT_RDWR)
     if reader:
         reader.join()
+    client.close()
 
 
 def drain(client):

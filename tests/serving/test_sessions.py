@@ -184,7 +184,8 @@ BROKEN = {
     ),
     "a header that is none": ([(MessageId.HEADER, text_body("hello"))], "cannot be parsed"),
     "entities": (
-        [(MessageId.HEADER, text_body('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'))], "document type",
+        [(MessageId.HEADER, text_body('<!DOCTYPE a [<!ENTITY b "c">]><a>&b;</a>'))],
+        "document type",
     ),
     "a text of 4 GB": ([(MessageId.TEXT, struct.pack("<I", 2**32 - 1))], "announces 4294967299"),
     "an image": (
