@@ -51,6 +51,8 @@ def test_a_captured_stream_reads_like_the_file(tmp_path, config):
     for one, other in zip(stream, stored, strict=True):
         torch.testing.assert_close(one.kspace, other.kspace, rtol=1e-6, atol=1e-6)
     assert not any("not closed" in note for note in stream.header.notes)
+    told = "no readouts were skipped: 18 array, 18 image, 18 waveform."
+    assert any(told in note for note in stream.header.notes) == (not config)
 
 
 def test_an_open_end_is_told_and_a_cut_one_refused(tmp_path):

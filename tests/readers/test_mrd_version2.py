@@ -160,6 +160,15 @@ def test_rows_are_matched_by_their_channels(path):
     assert dict(scan.measurement().header.coil_labels) == {0: "C4", 1: "C7"}
 
 
+def test_labels_of_channels_without_an_image_are_kept(path):
+    """The noise scan has three channels, the image two of them: names tell which."""
+    file = MrdFile().noise(np.diag([1.0, 2.0, 3.0])).lines()
+    labels = [{"coilNumber": number, "coilName": f"C{number}"} for number in range(3)]
+    path.write_bytes(version2(file, header={"acquisitionSystemInformation": {"coilLabel": labels}}))
+    scan = open_scan(path)
+    assert scan.header.whitened and len(scan.measurement().header.coil_labels) == 3
+
+
 def test_all_of_a_header_that_is_read_has_its_place(path):
     header = {
         "measurementInformation": {

@@ -4,6 +4,7 @@ Standard input is read the same way, from a temporary copy, so a container can b
 """
 
 import mmap
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from mrirecon.readers.acquisitions import AcquisitionScan
 
 FIRST = (MessageId.CONFIG_FILE, MessageId.CONFIG_TEXT, MessageId.HEADER)
 """A stream begins with one of these."""
+OTHERS = (MessageId.IMAGE, MessageId.WAVEFORM, MessageId.ARRAY)
+"""Data that are no readouts."""
 NOT_CLOSED = "The stream was not closed: the measurement may be incomplete."
 
 
@@ -81,7 +84,7 @@ class MrdStreamScan(AcquisitionScan):
 
 def _scan(path: Path) -> tuple[Measurement, Index]:
     """Walk through the messages once; returns where the samples of the acquisitions begin."""
-    header, xml, found, closed = None, "", [], False
+    header, xml, found, closed, others = None, "", [], False, Counter[str]()
     with mapped(path) as stream:
         if stream is None:
             raise RawDataError("the stream is empty")
@@ -95,13 +98,14 @@ def _scan(path: Path) -> tuple[Measurement, Index]:
                 header = parse_header(xml)
             found += [message] if message.id == MessageId.ACQUISITION else []
             closed = message.id == MessageId.CLOSE
+            others.update([message.id.name.lower()] if message.id in OTHERS else [])
         if header is None or not found:
             raise RawDataError(
                 f"the stream has {'no' if header is None else 'a'} header and {len(found)} "
                 "acquisitions, expected both"
             )
         heads = np.array([acquisition_head(stream, m.start) for m in found], ACQUISITION_HEADER)
-    notes = () if closed else (NOT_CLOSED,)
+    notes = (*skipped(others), *(() if closed else (NOT_CLOSED,)))
     measurement = Measurement("stream", header, heads, None, notes, xml.rstrip("\0"))
     return measurement, _starts(found, heads)
 
@@ -110,6 +114,18 @@ def _starts(found: list[Message], heads: Heads) -> Index:
     trajectory = heads["number_of_samples"].astype(np.int64) * heads["trajectory_dimensions"]
     starts = np.array([message.start for message in found], np.int64)
     return starts + ACQUISITION_HEADER.itemsize + 4 * trajectory
+
+
+def skipped(others: Counter[str]) -> list[str]:
+    """Say what a stream holds besides readouts, by its kind and number."""
+    if not others:
+        return []
+    return [f"Items of the stream that are no readouts were skipped: {listed(others)}."]
+
+
+def listed(counts: Counter[str]) -> str:
+    """Write counts in the order of their names."""
+    return ", ".join(f"{number} {name}" for name, number in sorted(counts.items()))
 
 
 @contextmanager

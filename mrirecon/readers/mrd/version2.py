@@ -20,7 +20,7 @@ from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.mrd_records import NOT_IMAGE_MASK
 from mrirecon.raw.readouts import Index, Readouts
 from mrirecon.readers.mrd.cursor import Cursor
-from mrirecon.readers.mrd.stream import NOT_CLOSED, MrdStreamScan, mapped
+from mrirecon.readers.mrd.stream import NOT_CLOSED, MrdStreamScan, listed, mapped, skipped
 from mrirecon.readers.mrd.typed_header import typed_header
 from mrirecon.readers.mrd.typed_heads import Acquisitions, Collector
 from mrirecon.readers.mrd.yardl import MAGIC, Protocol
@@ -53,7 +53,7 @@ class Mrd2Scan(MrdStreamScan):
             for number, order in enumerate(found.orders)
             if order != first and sorted(order) == sorted(first)
         }
-        if first:
+        if first != tuple(range(len(first))):  # then labels go by other numbers than rows
             labels = header.coil_labels
             told = {row: labels[channel] for row, channel in enumerate(first) if channel in labels}
             header = replace(header, coil_labels=told)
@@ -99,16 +99,15 @@ def _scan(path: Path) -> tuple[MeasurementHeader, Acquisitions, list[str]]:
                 count += 1
             else:
                 others[tag] += 1
-        skipped = ", ".join(f"{number} {tag}" for tag, number in sorted(others.items()))
         if not count:
             raise RawDataError(
-                f"the stream holds no acquisitions ({skipped or 'nothing'} behind its header), "
-                "expected readouts; give the stream of the scanner"
+                f"the stream holds no acquisitions ({listed(others) or 'nothing'} behind its "
+                "header), expected readouts; give the stream of the scanner"
             )
         if stream[cursor.place : cursor.place + len(MAGIC)] == MAGIC:
             raise RawDataError("the file holds several streams, expected one measurement; split it")
         found = collector.finished()
-    notes = [f"Items of the stream that are no readouts were skipped: {skipped}."] if others else []
+    notes = skipped(others)
     if not protocol.closed:
         notes.append(NOT_CLOSED)
     elif protocol.rest:
