@@ -75,6 +75,16 @@ SMALL = {
         "++model.consistency.maps.estimator.channels=2",
         "++model.consistency.maps.estimator.pools=2",
     ],
+    "sdum_coils": [
+        "++model.iterations=2",
+        "++model.context=0",
+        "++model.maps=[2,4]",
+        "++model.grid=[20,18]",
+        "++model.network.images=1",
+        "++model.network.channels=[4,8]",
+        "++model.network.blocks=[1,1]",
+        "++model.network.refinement=1",
+    ],
     "vsharp": [
         "++model.iterations=2",
         "++model.steps=2",

@@ -17,7 +17,8 @@ class Neighbors:
         reach: Number of neighbours on either side; 0 for none.
         along: Adjacent ``"slices"`` of the same frame, or adjacent ``"frames"`` of the same slice:
             the cardiac phases of one repetition, else the repetitions, of one contrast and set;
-            ``"cycle"`` for frames of which the first follows the last.
+            ``"cycle"`` for frames of which the first follows the last, ``"half_cycle"`` for those
+            that reach to the other side of the cycle and no farther.
     """
 
     reach: int = 0
@@ -36,8 +37,8 @@ class Neighbors:
         """Return the indices of the ``2 * reach`` neighbours of a slice, in order, without it.
 
         Beyond the ends of a stack the last slice is repeated (Xin et al., PromptMR, STACOM 2023).
-        Around a cycle nothing lies farther away than its other side, where the last frame before
-        it is repeated: of three frames a reach of two sees the others twice.
+        In half a cycle the frame at its other side is: of three frames a reach of two sees both
+        others twice.
         """
         frame, number = divmod(index, header.slices)
         if self.along == "slices":
@@ -49,8 +50,8 @@ class Neighbors:
             line = [other * header.slices + number for other in alike]
             place = alike.index(frame)
         offsets = [*range(-self.reach, 0), *range(1, self.reach + 1)]
-        if self.along == "cycle":
-            half = len(line) // 2
+        if self.along in ("cycle", "half_cycle"):
+            half = len(line) // 2 if self.along == "half_cycle" else self.reach
             turns = (min(max(step, -half), half) for step in offsets)
             return tuple(line[(place + step) % len(line)] for step in turns)
         return tuple(line[min(max(place + step, 0), len(line) - 1)] for step in offsets)

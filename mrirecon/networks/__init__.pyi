@@ -1,3 +1,5 @@
+from .affine_unet import AffineUnet as AffineUnet
+from .cascaded_restormer import CascadedRestormer as CascadedRestormer
 from .conv_gru import ConvGru as ConvGru
 from .conv_ind_rnn import ConvIndRnn as ConvIndRnn
 from .denoiser import Denoiser as Denoiser, ImageNetwork as ImageNetwork

@@ -68,9 +68,11 @@ class GatedFeedForward(nn.Module):
     Args:
         channels: Number of features.
         expansion: Hidden features of a branch for each of them.
+        embedding: Length of an embedding whose projection is added to the gated features; 0 for
+            none.
     """
 
-    def __init__(self, channels: int, expansion: float) -> None:
+    def __init__(self, channels: int, expansion: float, embedding: int = 0) -> None:
         super().__init__()
         hidden = int(channels * expansion)
         self.first = nn.Sequential(
@@ -78,11 +80,17 @@ class GatedFeedForward(nn.Module):
             nn.Conv2d(2 * hidden, 2 * hidden, 3, padding=1, groups=2 * hidden, bias=False),
         )
         self.last = nn.Conv2d(hidden, channels, 1, bias=False)
+        self.shift = nn.Linear(embedding, hidden) if embedding else None
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(
+        self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b e"] | None = None
+    ) -> Float[Tensor, "b c h w"]:
         """Return features of the same number."""
         gate, value = self.first(x).chunk(2, 1)
-        return self.last(F.gelu(gate) * value)
+        x = F.gelu(gate) * value
+        if self.shift is not None and embedding is not None:
+            x = x + self.shift(F.silu(embedding))[..., None, None]
+        return self.last(x)
 
 
 class TransformerBlock(nn.Module):
@@ -92,19 +100,23 @@ class TransformerBlock(nn.Module):
         channels: Number of features.
         heads: Groups of features that attend among themselves, as in :class:`TransposedAttention`.
         expansion: Hidden features of a branch for each feature, as in :class:`GatedFeedForward`.
+        embedding: Length of an embedding that it sees, likewise; 0 for none.
     """
 
-    def __init__(self, channels: int, heads: int, expansion: float) -> None:
+    def __init__(self, channels: int, heads: int, expansion: float, embedding: int = 0) -> None:
         super().__init__()
         self.attention = nn.Sequential(FeatureNorm(channels), TransposedAttention(channels, heads))
         self.feed_forward = nn.Sequential(
-            FeatureNorm(channels), GatedFeedForward(channels, expansion)
+            FeatureNorm(channels), GatedFeedForward(channels, expansion, embedding)
         )
 
-    def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+    def forward(
+        self, x: Float[Tensor, "b c h w"], embedding: Float[Tensor, "b e"] | None = None
+    ) -> Float[Tensor, "b c h w"]:
         """Return features of the same number."""
         x = x + self.attention(x)
-        return x + self.feed_forward(x)
+        norm, network = self.feed_forward
+        return x + network(norm(x), embedding)
 
 
 class Restormer(FeatureNetwork):
@@ -159,12 +171,11 @@ class Restormer(FeatureNetwork):
             _blocks(*arguments, expansion) for arguments in zip(widths, blocks, heads, strict=True)
         )
         self.down = nn.ModuleList(
-            nn.Sequential(_convolution(width, width // 2), nn.PixelUnshuffle(2))
+            nn.Sequential(convolution(width, width // 2), nn.PixelUnshuffle(2))
             for width in widths[:-1]
         )
         self.up = nn.ModuleList(
-            nn.Sequential(_convolution(width, 2 * width), nn.PixelShuffle(2))
-            for width in widths[1:]
+            nn.Sequential(convolution(width, 2 * width), nn.PixelShuffle(2)) for width in widths[1:]
         )
         self.reduce = nn.ModuleList(
             nn.Conv2d(2 * width, kept, 1, bias=False) if level else nn.Identity()
@@ -208,7 +219,8 @@ def _norm(x: Float[Tensor, "b heads c n"]) -> Float[Tensor, "b heads c 1"]:
     return torch.linalg.vector_norm(x, dim=-1, keepdim=True, dtype=torch.float32)
 
 
-def _convolution(inputs: int, outputs: int) -> nn.Conv2d:
+def convolution(inputs: int, outputs: int) -> nn.Conv2d:
+    """Return a convolution of 3 x 3 on the same grid, without bias."""
     return nn.Conv2d(inputs, outputs, 3, padding=1, bias=False)
 
 

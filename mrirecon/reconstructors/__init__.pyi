@@ -31,6 +31,7 @@ from .learned.plug_and_play import PlugAndPlay as PlugAndPlay
 from .learned.promptmr import PromptMR as PromptMR
 from .learned.recurrent_varnet import RecurrentVarNet as RecurrentVarNet
 from .learned.rim import Rim as Rim
+from .learned.sdum import Sdum as Sdum
 from .learned.unet import UNet as UNet
 from .learned.varnet import VarNet as VarNet
 from .learned.vsharp import VSharp as VSharp

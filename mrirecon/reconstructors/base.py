@@ -12,7 +12,7 @@ from mrirecon.solvers import Solution
 from mrirecon.types import Image, Sample
 
 CoilImages = Complex64[Tensor, "*b coil h w"]
-Along = Literal["slices", "frames", "cycle"]
+Along = Literal["slices", "frames", "cycle", "half_cycle"]
 """Along what the neighbours of a slice lie; the frames of a cycle have no ends."""
 
 

@@ -114,7 +114,7 @@ def _arranged(name: str, tensor: Tensor) -> Tensor:
 
 
 def _node(found: NamedTensors) -> dict[str, Any]:
-    cascades = _count(found, re.escape(CASCADES) + r"(\d+)\.", "cascades.N")
+    cascades = found.count(re.escape(CASCADES) + r"(\d+)\.", "cascades.N")
     regularizer = _network(found, f"{CASCADES}0.model.unet.")
     images = regularizer["images"]
     if images % 2 == 0:
@@ -133,7 +133,7 @@ def _node(found: NamedTensors) -> dict[str, Any]:
         "regularizer": regularizer,
         "iterations": cascades,
         "context": images // 2,
-        "context_along": "cycle" if cyclic else "slices",
+        "context_along": "half_cycle" if cyclic else "slices",
         "readout": None if cyclic else READOUT,
     }
 
@@ -146,11 +146,11 @@ def _network(found: NamedTensors, prefix: str) -> dict[str, Any]:
 
     def counts(name: str) -> list[int]:
         pattern = re.escape(prefix) + name
-        return [_count(found, pattern.format(n) + r"\.(\d+)\.", name.format(n)) for n in LEVELS]
+        return [found.count(pattern.format(n) + r"\.(\d+)\.", name.format(n)) for n in LEVELS]
 
     features, channels, *_ = found.shape(prefix + FIRST.removeprefix("unet."), 4)
     prompt, attention = "prompt_level{}.prompt_param", "enc_level1.encoder.0.CA."
-    bottom = _count(found, re.escape(prefix) + r"bottleneck\.(\d+)\.", "bottleneck.N")
+    bottom = found.count(re.escape(prefix) + r"bottleneck\.(\d+)\.", "bottleneck.N")
     return {
         "_target_": "mrirecon.networks.NormalizedImages",
         "body": {
@@ -166,16 +166,6 @@ def _network(found: NamedTensors, prefix: str) -> dict[str, Any]:
         "images": max(channels // 2, 1),
         "kernel": found.shape(f"{prefix}conv_last.weight", 4)[3],
     }
-
-
-def _count(found: NamedTensors, pattern: str, name: str) -> int:
-    """Return how many parts are numbered, which must be so from 0 without a gap."""
-    numbers = found.numbers(pattern)
-    if not numbers or numbers != list(range(len(numbers))):
-        raise found.error(
-            f"its parts {name} have the numbers {numbers[:20]}; expected one or more, from 0 on"
-        )
-    return len(numbers)
 
 
 def _published(name: str) -> tuple[str, ...]:
@@ -203,7 +193,7 @@ def _block(name: str) -> str:
 
 def _note(model: dict[str, Any], path: Path) -> str:
     images, told = 2 * model["context"] + 1, "the slice by itself"
-    if model["context_along"] == "cycle":
+    if model["context_along"] == "half_cycle":
         told = f"{images} cardiac phases, the first after the last"
     elif images > 1:
         told = f"{images} adjacent slices"

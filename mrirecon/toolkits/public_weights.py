@@ -77,6 +77,23 @@ class NamedTensors:
             raise self.error(f"there is a part number {max(found)}; expected less than {MOST}")
         return sorted(found)
 
+    def count(self, pattern: str, name: str) -> int:
+        """Return how many parts are numbered where ``pattern`` has a group: from 0 without a gap.
+
+        Args:
+            pattern: Beginning of the names of the parts.
+            name: Name of the parts, for messages.
+
+        Raises:
+            ConfigError: When there is a gap, or there are none.
+        """
+        numbers = self.numbers(pattern)
+        if not numbers or numbers != list(range(len(numbers))):
+            raise self.error(
+                f"its parts {name} have the numbers {numbers[:20]}; expected one or more, from 0 on"
+            )
+        return len(numbers)
+
     def has(self, beginning: str) -> bool:
         """Tell whether a name begins like this."""
         return any(name.startswith(beginning) for name in self.named)

@@ -13,17 +13,23 @@ from mrirecon import __version__
 from mrirecon.defaults import renamed
 from mrirecon.errors import ConfigError
 from mrirecon.recipes import plain_node, portable
-from mrirecon.toolkits import direct, promptmr
+from mrirecon.toolkits import direct, promptmr, sdum
 from mrirecon.toolkits.direct_layout import is_direct
 from mrirecon.toolkits.fastmri import public_model, strip_prefixes
 from mrirecon.toolkits.promptmr import is_promptmr
 from mrirecon.toolkits.public_weights import Adapted
+from mrirecon.toolkits.sdum import is_sdum
 from mrirecon.weights.safetensors_file import SUFFIX, read_safetensors
 
 FORMAT = 2
 """Of the checkpoints that are written; 1 had no number, and recipes without defaults."""
 TRAINED = "trained_weights"
 """Key of the weights that training goes on with, where the checkpoint's are an average of them."""
+TOOLKITS = (
+    (is_direct, direct.adapted),
+    (is_promptmr, promptmr.adapted),
+    (is_sdum, sdum.adapted),
+)
 
 
 def written_by() -> dict[str, Any]:
@@ -131,7 +137,7 @@ def read_checkpoint(path: str | Path) -> Checkpoint:
     """
     state, path = read_state(path, mapped=True), Path(path).expanduser()
     if "recipe" not in state:
-        for recognized, adapted in ((is_direct, direct.adapted), (is_promptmr, promptmr.adapted)):
+        for recognized, adapted in TOOLKITS:
             if recognized(state):
                 found = adapted(state, path)
                 return Checkpoint(found.weights, None, adapted=found)

@@ -96,8 +96,11 @@ def test_a_cycle_has_no_ends(frames, reach, frame, expected):
     """Of three echoes the outer ones are seen twice, as PromptMR was trained."""
     phases = tuple(Frame(phase=p) for p in range(frames))
     header = replace(scenes.scan(slices=2).header, frames=phases)
-    around = Neighbors(reach, "cycle").around(header, 2 * frame + 1)
+    around = Neighbors(reach, "half_cycle").around(header, 2 * frame + 1)
     assert around == tuple(2 * other + 1 for other in expected)
+    offsets = [o for o in range(-reach, reach + 1) if o]
+    around = Neighbors(reach, "cycle").around(header, 2 * frame + 1)
+    assert around == tuple(2 * ((frame + o) % frames) + 1 for o in offsets)
 
 
 def test_the_frames_of_a_cycle_are_read_one_after_the_other():
