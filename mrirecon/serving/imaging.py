@@ -89,7 +89,8 @@ class Imaging:
             self._tell("WRN", text)
         if self._made.intersection(part.keys):
             self._tell("WRN", "more readouts came after an image had been sent: it is sent again")
-        self._made.update(part.keys)
+        earlier = {one for one in self._made for key in part.keys if one.precedes(key)}
+        self._made = (self._made - earlier) | set(part.keys)
         self.outlet.add(scan, made.results, whole=unit is not Unit.SLICE)
 
     def finish(self, lock: threading.Lock) -> None:

@@ -115,6 +115,7 @@ class Session:
             self._collector.count if self._collector else 0,
             self._imaging.outlet.sent if self._imaging else 0,
         )
+        self._collector = self._imaging = None  # frees the readouts now: they refer to each other
 
     def fail(self, reason: str, ending: Ending = Ending.FAILED) -> None:
         """Tell the client why nothing more comes, and stop."""
