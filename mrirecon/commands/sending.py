@@ -1,8 +1,10 @@
 """A file of single readouts to a server, and the images that come back into files."""
 
+import itertools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from omegaconf import DictConfig
@@ -16,16 +18,17 @@ from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.files import Existing, output_folder
 from mrirecon.pipeline import with_signal
 from mrirecon.privacy import Disclosure, recorded
+from mrirecon.raw.acquired_scan import Measurement
 from mrirecon.raw.cartesian_acquisition import SIEMENS_TICK
 from mrirecon.raw.header_text import header_text
-from mrirecon.raw.readouts import Readouts
+from mrirecon.raw.readouts import Index, Readouts, classify
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.acquisitions import AcquisitionScan
 from mrirecon.readers.naming import scan_name
 from mrirecon.reconstruction import Provenance, Reconstruction, chosen_series
 from mrirecon.selection import Selection
-from mrirecon.serving.client import Client, Order, Pause, blocks
+from mrirecon.serving.client import Client, Order, Pause
 from mrirecon.serving.images import Image
 from mrirecon.serving.probe import connected
 from mrirecon.serving.received import method_of, volumes
@@ -54,7 +57,7 @@ def send_file(config: DictConfig, settings: Settings) -> None:
     if not any(outputs.todo(file, expected).values()):
         print(f"{scan.header.name}: all outputs are there")
         return
-    images = _exchanged(scan, settings)
+    images = exchanged(scan, settings)
     made = Provenance("", method_of(images), told_command(disclosure, file.name))
     raw = with_signal(scan, range(len(scan)))
     header, made = recorded(scan.header, raw, made, file, disclosure)
@@ -93,25 +96,77 @@ def _opened(file: Path, reading: ReadOptions) -> AcquisitionScan:
     return scan
 
 
-def _exchanged(scan: AcquisitionScan, settings: Settings) -> list[Image]:
+class _Part(NamedTuple):
+    """Readouts of one measurement of a file."""
+
+    scan: AcquisitionScan
+    measurement: Measurement
+    numbers: Index
+
+
+def _sessions(scan: AcquisitionScan) -> list[list[_Part]]:
+    """Return what is sent in each session, the images in the last one.
+
+    Noise of another measurement of the file comes first: in the same session when the coils are the
+    same, else in one of its own, as scanners have it.
+    """
     measurement = scan.measurement()
-    if measurement.noise is not None:
-        tell(f"note: noise of another measurement of the file is not sent ({measurement.name} is)")
-    header = measurement.xml or header_text(measurement.header)
-    order = Order(header, settings.config, settings.settings)
-    pause = _pause(settings, measurement.header.vendor)
-    count = len(measurement.heads)
-    print(f"{scan.header.name}: {count} readouts to {settings.host}:{settings.port}", flush=True)
+    main = _Part(scan, measurement, np.arange(len(measurement.heads)))
+    if measurement.noise is None:
+        return [[main]]
+    noise = _noise_of(scan)
+    if noise is None:
+        tell(f"note: {measurement.noise.origin} is not sent: it cannot be read alone")
+        return [[main]]
+    coils = [
+        (one.measurement.header.coil_labels, set(one.measurement.heads["active_channels"].tolist()))
+        for one in (noise, main)
+    ]
+    return [[noise, main]] if coils[0] == coils[1] else [[noise], [main]]
 
-    def readouts() -> Iterator[Readouts]:
-        with tqdm(total=count, unit="readout", leave=False, disable=not draws_bars()) as bar:
-            for numbers in blocks(count, AT_ONCE):
-                yield scan.fetch(measurement, numbers)
+
+def _noise_of(scan: AcquisitionScan) -> _Part | None:
+    """Return the last noise readouts of the other measurements of a file."""
+    last = None
+    for number in itertools.count():
+        other = scan.told_to_read(number)
+        try:
+            found = other.measurement()
+        except RawDataError:  # there are no more
+            return last
+        if len(numbers := classify(found.heads, None).noise):
+            last = _Part(other, found, numbers)
+    return last
+
+
+def exchanged(scan: AcquisitionScan, settings: Settings) -> list[Image]:
+    """Send the readouts of a file, with noise of its other measurements first.
+
+    Returns:
+        The images of the last session.
+    """
+    images: list[Image] = []
+    for session in _sessions(scan):
+        *_, last = session
+        header = last.measurement.xml or header_text(last.measurement.header)
+        order = Order(header, settings.config, settings.settings)
+        pause = _pause(settings, last.measurement.header.vendor)
+        count = sum(len(one.numbers) for one in session)
+        what = "readouts" if last.scan is scan else "readouts of noise"
+        print(f"{scan.header.name}: {count} {what} to {settings.host}:{settings.port}", flush=True)
+        connection = connected(settings.host, settings.port, settings.patience)
+        client = Client(connection, settings.patience, settings.memory, tell)
+        images = client.exchange(order, _readouts(session, count), pause)
+    return images
+
+
+def _readouts(session: list[_Part], count: int) -> Iterator[Readouts]:
+    with tqdm(total=count, unit="readout", leave=False, disable=not draws_bars()) as bar:
+        for part in session:
+            for start in range(0, len(part.numbers), AT_ONCE):
+                numbers = part.numbers[start : start + AT_ONCE]
+                yield part.scan.fetch(part.measurement, numbers)
                 bar.update(len(numbers))
-
-    connection = connected(settings.host, settings.port, settings.patience)
-    client = Client(connection, settings.patience, settings.memory, tell)
-    return client.exchange(order, readouts(), pause)
 
 
 def tell(text: str) -> None:

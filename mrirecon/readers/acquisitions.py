@@ -5,6 +5,7 @@ they mean is understood in :mod:`mrirecon.raw`.
 """
 
 from abc import abstractmethod
+from copy import copy
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -62,6 +63,12 @@ class AcquisitionScan(FileScan):
     @abstractmethod
     def noise_scan(cls, path: Path) -> NoiseScan | None:
         """Return the last noise scan in a file of this format, or None when there is none."""
+
+    def told_to_read(self, measurement: str | int) -> "AcquisitionScan":
+        """Return a copy that reads another measurement of the file, even one without an image."""
+        other = copy(self)
+        other.reading, other._loaded = ReadOptions(measurement=measurement), None
+        return other
 
     def _read(self, index: int) -> Sample:
         self.check(index)

@@ -1,6 +1,5 @@
 """The other end of a session: sends a measurement as a scanner does, and keeps the images."""
 
-import itertools
 import json
 import math
 import socket
@@ -218,9 +217,3 @@ def image_of(message: Incoming) -> Image:
     shape = (int(head["channels"]), *(int(one) for one in head["matrix_size"][::-1]))
     pixels = values.view(PIXELS[int(head["data_type"])]).reshape(shape)
     return Image(head, pixels, read_meta(text))
-
-
-def blocks(count: int, size: int) -> Iterable[np.ndarray]:
-    """Yield the numbers of readouts, some at a time."""
-    edges = range(0, count, size)
-    yield from (np.arange(a, b) for a, b in itertools.pairwise((*edges, count)))

@@ -2,13 +2,14 @@
 
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.whitening import NoiseScan
 
 KEPT = 16
 """Noise scans that are remembered."""
+EARLIER = "an earlier session"
 
 
 @dataclass(frozen=True)
@@ -44,11 +45,11 @@ class NoiseStore:
         with self._lock:
             for kept in reversed(self._kept):
                 if kept.header.measurement in wanted:
-                    return kept.noise
+                    return replace(kept.noise, origin=EARLIER)
             recent = time.monotonic() - self._seconds
             for kept in reversed(self._kept):
                 if kept.time >= recent and _same_coils(kept.header, header):
-                    return kept.noise
+                    return replace(kept.noise, origin=EARLIER)
         return None
 
 

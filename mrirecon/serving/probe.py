@@ -9,6 +9,7 @@ from mrirecon.raw.messages import CONFIG_FILE_BYTES, MessageId
 
 CONNECTING = 10.0
 """Seconds to wait for a connection at most."""
+ENDED = "end of the session"
 
 
 def connected(host: str, port: int, timeout: float) -> socket.socket:
@@ -40,10 +41,10 @@ def probe(host: str, port: int, timeout: float) -> str:
         timeout: Time to wait for an answer, in seconds.
 
     Returns:
-        The kind of message that it answers with.
+        What it answers: the kind of a message, or that it ends the session without one, as some do.
 
     Raises:
-        MriReconError: When it does not answer with a message of MRD version 1.
+        MriReconError: When it does not answer, or with something else than MRD version 1.
     """
     name = b"default".ljust(CONFIG_FILE_BYTES, b"\0")
     asked = struct.pack("<H", MessageId.CONFIG_FILE) + name + struct.pack("<H", MessageId.CLOSE)
@@ -61,11 +62,12 @@ def probe(host: str, port: int, timeout: float) -> str:
             raise MriReconError(
                 f"{place}: the server does not answer within {timeout:g} s ({error})"
             ) from error
+    if not answer:
+        return ENDED
     number = int.from_bytes(answer, "little")
     if len(answer) < 2 or number not in MessageId._value2member_map_:
-        found = f"bytes {answer.hex(' ')}" if answer else "nothing"
         raise MriReconError(
-            f"{place}: the server answers with {found}, expected a message of MRD version 1; does "
-            "another program listen there?"
+            f"{place}: the server answers with bytes {answer.hex(' ')}, expected a message of MRD "
+            "version 1; does another program listen there?"
         )
     return MessageId(number).name
