@@ -1,7 +1,9 @@
 """Linear operators and their algebra."""
 
 from mrirecon.operators.base import LinearOperator
+from mrirecon.operators.density import iterated_density, radial_density
 from mrirecon.operators.differences import FiniteDifference, SymmetrizedGradient
+from mrirecon.operators.nonuniform import NonUniformFourier
 from mrirecon.operators.normal import SenseNormal, adjoint_image, sense_normal
 from mrirecon.operators.sense import Coils, Fourier, Sampling, Weights, least_squares, sense
 from mrirecon.operators.wavelet import Wavelet
@@ -12,6 +14,7 @@ __all__ = [
     "FiniteDifference",
     "Fourier",
     "LinearOperator",
+    "NonUniformFourier",
     "Sampling",
     "SenseNormal",
     "SymmetrizedGradient",
@@ -19,9 +22,11 @@ __all__ = [
     "Weights",
     "adjoint_image",
     "data_weights",
+    "iterated_density",
     "least_squares",
     "noise_variance",
     "penalty_share",
+    "radial_density",
     "sense",
     "sense_normal",
 ]
