@@ -15,7 +15,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.toolkits.fastmri import PREPROCESSING
 from mrirecon.toolkits.public_weights import Adapted, NamedTensors, assemble, check_tensor
 
-PREFIX = "promptmr."
+PREFIX, PREFIXES = "promptmr.", re.compile(r"^(module\.)?(promptmr\.)?")
 WINDOW = "loss.w"
 """Window of the loss, which the training scripts store beside the weights."""
 FIRST = "unet.feat_extract.weight"
@@ -89,7 +89,7 @@ def _tensors(stored: Mapping[str, Any], path: str) -> dict[str, Tensor]:
     for name, value in stored.items():
         if name == WINDOW:
             continue
-        bare = str(name).removeprefix(PREFIX)
+        bare = PREFIXES.sub("", str(name))
         if bare in found:
             raise ConfigError(f"checkpoint: {path} holds {bare} twice, under two names")
         found[bare] = _arranged(bare, check_tensor(value, str(name), path))

@@ -50,7 +50,7 @@ LAYERS = {"0": "conv_0.conv", "1": "conv_0.adn.N", "3": "conv_1.conv", "4": "con
 
 def is_sdum(state: Mapping[str, Any]) -> bool:
     """Tell whether a file holds weights of SDUM."""
-    stored = state.get(STATE, state)
+    stored = _stored(state)
     names = map(str, stored) if isinstance(stored, Mapping) else ()
     return any(name.endswith(FIRST) and CASCADES in name for name in names)
 
@@ -66,7 +66,7 @@ def adapted(state: Mapping[str, Any], path: Path) -> Adapted:
         ConfigError: When it is another network, or tensors are missing, left over or of another
             shape, all of which are named.
     """
-    found = NamedTensors(_tensors(state.get(STATE, state), str(path)), str(path))
+    found = NamedTensors(_tensors(_stored(state), str(path)), str(path))
     model = _node(found)
 
     def published(name: str) -> tuple[str, ...]:
@@ -74,6 +74,11 @@ def adapted(state: Mapping[str, Any], path: Path) -> Adapted:
 
     weights = assemble(model, found, published, "SDUM")
     return Adapted(model, "sdum_coils", weights, _note(model, path), PREPROCESSING)
+
+
+def _stored(state: Mapping[str, Any]) -> Any:
+    """Return what holds the tensors; that of a safetensors file is called as Lightning's."""
+    return state.get(STATE, state.get("state_dict", state))
 
 
 def _tensors(stored: Mapping[str, Any], path: str) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mrirecon.commands import convert as convert_command
 from mrirecon.commands.adoption import StartingWeights
@@ -259,3 +260,22 @@ def test_an_empty_slice_stays_empty_and_networks_of_another_kind_are_refused(tmp
         NormalizedImages(PromptUnet((4, 8), (4,), encoder=(1, 1), decoder=(1,), condition=3))
     with pytest.raises(ShapeError, match=r"takes 3 images in the axis before \(h, w\), got"):
         model.cascades[0].model(kspace[:2, 0])
+
+
+def test_other_ways_to_store_the_same_weights(tmp_path):
+    """Parallel training, safetensors, and half precision, which is widened."""
+    weights = restated.made(cascades=1)
+    expected = read_checkpoint(restated.save(tmp_path / "w.ckpt", weights)).named()
+    for form in ("module.promptmr.", "module."):
+        torch.save({f"{form}{name}": value for name, value in weights.items()}, tmp_path / "p.pt")
+        assert_equal(read_checkpoint(tmp_path / "p.pt").named(), expected)
+    save_file(weights, tmp_path / "p.safetensors")
+    assert_equal(read_checkpoint(tmp_path / "p.safetensors").named(), expected)
+    torch.save({name: value.half() for name, value in weights.items()}, tmp_path / "p.pt")
+    model, _ = load_reconstructor(tmp_path / "p.pt")
+    assert {value.dtype for value in model.parameters()} == {torch.float32}
+
+
+def assert_equal(some, others):
+    assert some.keys() == others.keys()
+    assert all(torch.equal(some[name], others[name]) for name in some)

@@ -5,6 +5,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from mrirecon.commands import convert as convert_command
 from mrirecon.commands.method import build_method
@@ -28,6 +29,7 @@ from tests.test_config import composed
 from tests.test_loading import chosen
 from tests.toolkits import restated_sdum as restated
 from tests.toolkits.test_direct import assert_same
+from tests.toolkits.test_promptmr import assert_equal
 
 COILS = 3
 
@@ -234,3 +236,15 @@ def test_networks_that_do_not_fit_are_refused():
         AffineUnet(2, 2, (2, 2, 2, 2))(torch.zeros(1, 2, 31, 7))
     with pytest.raises(ValueError, match="each of two levels or more"):
         AffineUnet(2, 2, (2,))
+
+
+def test_other_ways_to_store_the_same_weights(tmp_path):
+    """With what training needs beside them, as one of several copies, and as safetensors."""
+    weights = restated.made(cascades=1)
+    expected = read_checkpoint(restated.save(tmp_path / "w.pt", weights)).named()
+    state = {f"module.{name}": value for name, value in weights.items()}
+    told = {"best_metric": -1, "optimizer_state_dict": {"state": {}, "param_groups": []}}
+    torch.save({"net_state_dict": state, **told}, tmp_path / "p.pt")
+    assert_equal(read_checkpoint(tmp_path / "p.pt").named(), expected)
+    save_file(weights, tmp_path / "p.safetensors")
+    assert_equal(read_checkpoint(tmp_path / "p.safetensors").named(), expected)
