@@ -30,7 +30,7 @@ def load_reconstructor(
     """Load a checkpoint of ``mrirecon train``, or public weights.
 
     These are those of fastMRI's VarNet or U-Net, DIRECT's vSHARP or recurrent variational network,
-    and PromptMR.
+    PromptMR and SDUM.
 
     Args:
         path: The file, or ``zoo:`` and the name of weights that ``mrirecon models`` lists and that

@@ -5,8 +5,8 @@
 
 Takes fastMRI's VarNet and U-Net, as published state dicts or checkpoints of its training scripts,
 DIRECT's vSHARP and recurrent variational network, with the configuration of the same name (.yaml)
-beside the file if there is one, and PromptMR. Sizes are read off the weights; the result names the
-model, so nothing else has to be told.
+beside the file if there is one, PromptMR and SDUM. Sizes are read off the weights; the result names
+the model, so nothing else has to be told.
 """
 
 from dataclasses import asdict

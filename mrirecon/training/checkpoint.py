@@ -83,7 +83,7 @@ class Checkpoint:
         weights: Tensors by name.
         recipe: What they belong to; None for weights from elsewhere.
         domain: Plain data of what they have learned from; None where nobody has measured it.
-        adapted: Model of ours for the weights, where they are DIRECT's or PromptMR's; else None.
+        adapted: Model of ours for the weights, where they are another toolkit's; else None.
         patients: Pseudonyms of the patients that they have learned from; empty where it does not
             tell.
         steps: Steps of the optimizer in the run that wrote it; 0 where it does not tell.
@@ -128,7 +128,7 @@ class Checkpoint:
 
 
 def read_checkpoint(path: str | Path) -> Checkpoint:
-    """Read a checkpoint of ``mrirecon train``, DIRECT or PromptMR, or a state dict, as fastMRI's.
+    """Read a checkpoint of ``mrirecon train``, DIRECT, PromptMR or SDUM, or fastMRI's tensors.
 
     Reading executes nothing (``weights_only=True``).
 
