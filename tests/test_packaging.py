@@ -7,6 +7,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.serving.choosing import Chooser, Named
 from mrirecon.serving.images import ImageChoice
 from mrirecon.serving.parameters import parameters_of
+from tests.commands import mrirecon
 
 CONSOLE = {
     "weight": {
@@ -51,3 +52,9 @@ def test_a_setting_of_one_configuration_is_none_of_the_others():
 def test_settings_of_configurations_that_do_not_exist(name, changes, words):
     with pytest.raises(ConfigError, match=words):
         chooser({**CONSOLE, name: {**CONSOLE[name], **changes}})
+
+
+@pytest.mark.parametrize("word", ["checkpoint=here/none.ckpt", "config.own.checkpoint=none.ckpt"])
+def test_weights_that_are_to_be_served_are_not_passed_over(word, tmp_path):
+    said = mrirecon("serve", "port=0", word, folder=tmp_path, fails=True)
+    assert "none.ckpt is not a file" in said

@@ -2,7 +2,9 @@
 
 import logging
 import queue
+import re
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.commands.base import command, overrides
 from mrirecon.commands.method import find_device
 from mrirecon.commands.method_words import (
+    CHECKPOINT,
     METHOD,
     build_by_words,
     chosen_words,
@@ -97,7 +100,7 @@ class Settings:
                 f"config.{DEFAULT}: is what model=, checkpoint= and so on choose; leave it out"
             )
         images = {name: self._images(name, own) for name, own in given.items()}
-        usual = tuple(word for word in overrides() if is_of_method(word))
+        usual = tuple(_usual(self.checkpoint))
         found = {DEFAULT: Named(usual, self._images(DEFAULT, {}))}
         words = chosen_words(None, None, given) if given else {}
         return found | {name: Named((*usual, *own) if _adds(own) else own, images[name])
@@ -111,6 +114,21 @@ class Settings:
         except (ValueError, TypeError) as error:
             place = "" if name == DEFAULT else f"config.{name}: "
             raise ConfigError(f"{place}{error}") from error
+
+
+def _usual(checkpoint: str | None) -> Iterator[str]:
+    """Yield what the command line chooses of the method, as it would be typed.
+
+    Args:
+        checkpoint: Weights, whose word has been quoted for Hydra.
+    """
+    for given in overrides():
+        taken_away = re.fullmatch(r"~(\w+)", given)
+        word = f"{taken_away[1]}=null" if taken_away else given.lstrip("+")
+        if is_of_method(word) and not word.startswith(f"{CHECKPOINT}="):
+            yield word
+    if checkpoint is not None:
+        yield f"{CHECKPOINT}={checkpoint}"
 
 
 def _others(allowed: dict[str, Parameter], one: Parameter) -> list[str]:

@@ -1,88 +1,9 @@
-"""Volumes into files; each writer takes ``(path, reconstruction, overwrite=...)``."""
+"""Volumes into files; each writer takes ``(path, reconstruction, overwrite=...)``.
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+What is exported stands in ``__init__.pyi``, and is imported when it is first used: a server that
+sends images needs none of the packages that pictures and DICOM files are made with.
+"""
 
-from mrirecon.files import Kind
-from mrirecon.reconstruction import Quantity
-from mrirecon.writers.dicom import read_template, write_dicom
-from mrirecon.writers.hdf5 import write_hdf5
-from mrirecon.writers.mrd import send_mrd, write_mrd
-from mrirecon.writers.nifti import write_nifti
-from mrirecon.writers.png import write_png
-from mrirecon.writers.qc import write_qc
+import lazy_loader
 
-Writer = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Format:
-    """One choice of ``formats=``.
-
-    Attributes:
-        outputs: What is written, as suffixes to the name of the scan: that of the path which the
-            writer is given, then those of what it writes beside it; each with its kind.
-        write: Function that writes them.
-        with_phase: What is written instead when the images have their phase.
-        companion: What is written for each companion of an image, where it has files of its own;
-            ``{}`` stands for its quantity.
-    """
-
-    outputs: dict[str, Kind]
-    write: Writer
-    with_phase: dict[str, Kind] | None = None
-    companion: dict[str, Kind] = field(default_factory=dict)
-
-    def files(self, phase: bool, quantities: Sequence[Quantity] = ()) -> dict[str, Kind]:
-        """Return what is written.
-
-        Args:
-            phase: Whether the images have their phase.
-            quantities: What their companions hold.
-        """
-        own = self.with_phase if phase and self.with_phase else self.outputs
-        beside = self.companion.items()
-        return own | {name.format(one): kind for one in quantities for name, kind in beside}
-
-    @property
-    def suffix(self) -> str:
-        """That of the path which the writer is given."""
-        return next(iter(self.outputs))
-
-
-WRITERS: dict[str, Format] = {
-    "hdf5": Format({".h5": Kind.VOLUME}, write_hdf5),
-    "nifti": Format(
-        {".nii.gz": Kind.NIFTI, ".json": Kind.SIDECAR},
-        write_nifti,
-        {
-            f"_part-{part}{ending}": kind
-            for part in ("mag", "phase")
-            for ending, kind in ((".nii.gz", Kind.NIFTI), (".json", Kind.SIDECAR))
-        },
-        {"_{}.nii.gz": Kind.NIFTI, "_{}.json": Kind.SIDECAR},
-    ),
-    "dicom": Format(
-        {"_dicom": Kind.DICOM},
-        write_dicom,
-        {"_dicom": Kind.DICOM, "_phase_dicom": Kind.DICOM},
-        {"_{}_dicom": Kind.DICOM},
-    ),
-    "mrd": Format({"_images.h5": Kind.MRD}, write_mrd),
-    "png": Format({".png": Kind.PICTURE}, write_png, companion={"_{}.png": Kind.PICTURE}),
-    "qc": Format({"_qc.html": Kind.PAGE}, write_qc),
-}
-
-__all__ = [
-    "WRITERS",
-    "Format",
-    "Writer",
-    "read_template",
-    "send_mrd",
-    "write_dicom",
-    "write_hdf5",
-    "write_mrd",
-    "write_nifti",
-    "write_png",
-    "write_qc",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
