@@ -2,6 +2,7 @@
 
     python packaging/openrecon/label.py > packaging/openrecon/OpenReconLabel.json
     python packaging/openrecon/label.py --base64     as it goes into the image's label
+    python packaging/openrecon/label.py --name       the name that a console expects of the file
 
 The settings of the console are the `Parameter`s that the server itself uses, made of the same YAML,
 so that label and server cannot disagree.
@@ -22,7 +23,7 @@ from mrirecon.serving.parameters import Parameter, parameters_of
 
 HERE = Path(__file__).parent
 RULES = HERE / "rules.json"
-BASE64 = "--base64"
+BASE64, NAME = "--base64", "--name"
 INJECTORS = {"int16": "image", "complex64": "compleximage"}
 """What a scanner takes, by the images that the server sends."""
 
@@ -131,6 +132,8 @@ def main() -> None:
         text = text_of(label_of(read_options(), __version__))
     except MriReconError as error:
         sys.exit(f"label.py: {error}")
+    if NAME in sys.argv:
+        text = "OpenRecon_{vendor}_{id}_V{version}".format(**json.loads(text)["general"])
     sys.stdout.write(base64.b64encode(text.encode()).decode() if BASE64 in sys.argv else text)
 
 
