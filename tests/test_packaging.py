@@ -6,6 +6,8 @@ import os
 import re
 import runpy
 import shlex
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What the README shows is what the program does."""
+"""What the README and the pages beside it show is what the program does."""
 
 import itertools
 import re
@@ -23,9 +23,11 @@ from tests import scenes
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
 LINES = [
     line.split("  #")[0].strip()
-    for block in re.findall(r"```bash\n(.*?)```", README, re.DOTALL)
+    for page in PAGES
+    for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
     for line in block.splitlines()
     if line.startswith("mrirecon ") and "--" not in line and not line.startswith("mrirecon inspect")
 ]
