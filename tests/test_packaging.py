@@ -196,6 +196,35 @@ def test_the_image_holds_what_is_named(scripts):
     assert "$here/start.py" in start and "/opt/mrirecon" in start
 
 
+FAKE = """#!/bin/sh
+case $1 in create) echo abc ;; export) tar -c -C "$ROOTS" . ;; rm) echo "removed $2" >&2 ;; esac
+"""
+
+
+@pytest.mark.skipif(not shutil.which("mke2fs"), reason="needs e2fsprogs")
+def test_the_chroot_image_has_the_start_script(tmp_path):
+    (tmp_path / "docker").write_text(FAKE, encoding="utf-8")
+    (tmp_path / "docker").chmod(0o755)
+    (tmp_path / "root" / "opt" / "mrirecon").mkdir(parents=True)
+    environment = {**os.environ, "DOCKER": str(tmp_path / "docker"), "ROOTS": f"{tmp_path}/root",
+                   "TMPDIR": str(tmp_path)}  # fmt: skip
+    words = ["sh", FIRE / "chroot.sh", "image", tmp_path / "fire.img", "2"]
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and "removed abc" in done.stderr, done.stderr
+    image = (tmp_path / "fire.img").read_bytes()
+    assert image[0x438:0x43A] == b"\x53\xef" and b"start.py" in image  # ext3, and the script
+    done = subprocess.run(words, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and "exists already" in done.stderr
+    assert (tmp_path / "fire.img").read_bytes() == image
+    assert {path.name for path in tmp_path.iterdir()} == {"docker", "root", "fire.img"}
+
+
+@pytest.mark.parametrize("script", ["openrecon/build.sh", "fire/start.sh", "fire/chroot.sh"])
+def test_scripts_are_shell(script):
+    done = subprocess.run(["sh", "-n", ROOT / "packaging" / script], check=False)
+    assert done.returncode == 0 and os.access(ROOT / "packaging" / script, os.X_OK)
+
+
 def needed():
     """Distributions that the image has: those of the requirements, and what they ask for."""
     text = (OPENRECON / "requirements.txt").read_text(encoding="utf-8")

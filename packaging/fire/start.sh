@@ -8,6 +8,7 @@ set -eu
 
 here=${MRIRECON:-/opt/mrirecon}
 scratch=${SCRATCH:-/tmp/share}  # shared with the host, so that the image itself is never filled
+export PATH="/usr/local/bin:$PATH"  # where the image has its Python
 export HOME="$scratch" TMPDIR="$scratch" XDG_CACHE_HOME="$scratch" PYTHONDONTWRITEBYTECODE=1
 
 if "${PYTHON:-python3}" "$here/start.py" --probe 2>/dev/null; then
