@@ -245,7 +245,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
 
 
 def assessed(
-    scan: FileScan,
+    scan: Scan,
     result: Reconstruction,
     method: Method,
     seconds: Seconds,

@@ -268,6 +268,10 @@ class Scan(ABC):
     def _read_stored(self, index: int) -> Sample:
         return self._read(index)
 
+    def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
+        """Return the magnitude of the coils' noise correlation; None when it is not known."""
+        return None
+
     def __len__(self) -> int:
         return self.header.slices * len(self.header.frames)
 

@@ -19,19 +19,18 @@ from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import slices_with_neighbors
 from mrirecon.quality import Added, CoilPictures, MeasuredMask, Part, Quality, Spacing
-from mrirecon.readers.base import FileScan
 from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling import achieved_acceleration
-from mrirecon.scan import ScanHeader
+from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample, Transform
 
 
 def assess(
-    scan: FileScan,
+    scan: Scan,
     reconstructor: Reconstructor,
     transform: Transform,
     *,
@@ -140,7 +139,7 @@ def _phased(image: Image, reconstructor: Reconstructor, plane: Plane) -> Image:
 
 
 def _judged(
-    scan: FileScan, slices: Sequence[int], first: int, neighbors: Neighbors
+    scan: Scan, slices: Sequence[int], first: int, neighbors: Neighbors
 ) -> tuple[int, Sample]:
     """Return the slice that is looked at, of the frame that begins with the plane ``first``."""
     place = len(slices) // 2

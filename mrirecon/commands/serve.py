@@ -32,6 +32,7 @@ from mrirecon.serving.images import ImageChoice
 from mrirecon.serving.limits import Limits
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.parameters import IMAGES, OWN, SCALE, Parameter, parameters_of
+from mrirecon.serving.recording import Folders
 from mrirecon.serving.server import Place, Server
 from mrirecon.serving.session import Shared
 
@@ -57,6 +58,7 @@ class Settings:
     grace: float
     noise_age: float
     save: str | None
+    quality: str | None
     log: str | None
     device: str
     trust: list[str] | tuple[str, ...] | str
@@ -160,10 +162,8 @@ def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - wor
             NoiseStore(settings.noise_age),
             queue.Queue(),
         )
-        save = output_folder(settings.save) if settings.save else None
-        if save:
-            save.mkdir(parents=True, exist_ok=True)
-        server = Server(Place(settings.host, settings.port, settings.sessions), shared, save)
+        folders = Folders(_made(settings.save), _made(settings.quality))
+        server = Server(Place(settings.host, settings.port, settings.sessions), shared, folders)
         host, port = server.address
         names = ", ".join(chooser.names)
         with deferred(say="no new sessions; those that have sent all are finished"):
@@ -171,6 +171,18 @@ def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - wor
             server.serve(lambda: requested() is not None)
             answered()
         print(server.close(settings.grace), flush=True)
+
+
+def _made(folder: str | None) -> Path | None:
+    """Make a folder, if one is named."""
+    if folder is None:
+        return None
+    path = output_folder(folder)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be made ({error})") from error
+    return path
 
 
 def _logging(path: str | None) -> "_Log":

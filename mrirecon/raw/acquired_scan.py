@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from jaxtyping import Float64
 
 from mrirecon.raw.acquisition_plan import plan_acquisition
 from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, Fetch, Planes
@@ -90,6 +91,17 @@ class AcquiredScan(Scan):
                 self._planes = (frame, self.acquisition.volume(frame, self._fetch))
             sample = self.acquisition.plane(self._planes[1], place)
         return sample.replace(key=(self.header.name, index))
+
+    def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
+        """Return the correlation that whitening removed; None without a noise scan."""
+        whitening = self.acquisition.whitening
+        if whitening is None:
+            return None
+        root = np.linalg.pinv(whitening.astype(np.complex128))
+        covariance = np.abs(root @ root.conj().T)
+        deviation = np.sqrt(np.diag(covariance))
+        deviation = np.where(deviation > 0, deviation, 1.0)  # a channel that was switched off
+        return covariance / np.outer(deviation, deviation)
 
 
 def _scan_header(

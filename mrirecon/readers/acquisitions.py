@@ -81,15 +81,7 @@ class AcquisitionScan(FileScan):
         return summary(loaded.measurement.header, loaded.acquisition)
 
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
-        """Return the correlation that whitening removed; None without a noise scan."""
-        whitening = (self._loaded or self._load()).acquisition.whitening
-        if whitening is None:
-            return None
-        root = np.linalg.pinv(whitening.astype(np.complex128))
-        covariance = np.abs(root @ root.conj().T)
-        deviation = np.sqrt(np.diag(covariance))
-        deviation = np.where(deviation > 0, deviation, 1.0)  # a channel that was switched off
-        return covariance / np.outer(deviation, deviation)
+        return (self._loaded or self._load()).noise_correlation()
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_loaded": None}

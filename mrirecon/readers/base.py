@@ -6,8 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
@@ -79,10 +78,6 @@ class FileScan(Scan):
     def content(self) -> tuple[tuple[str, str], ...]:
         """Tell what the file holds besides the header, as ``(what, value)``."""
         return ()
-
-    def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
-        """Return the magnitude of the coils' noise correlation; None when it is not known."""
-        return None
 
     def verify(self) -> None:
         """Read everything.

@@ -2,9 +2,10 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 from mrirecon.errors import RawDataError
-from mrirecon.pipeline import Method, Request, run
+from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.raw.acquired_scan import AcquiredScan, Measurement
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
@@ -14,6 +15,7 @@ from mrirecon.serving.collector import Collector, Key, Part, Unit
 from mrirecon.serving.images import ImageChoice, Outlet, Send
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.regular import irregular, unit_of
+from mrirecon.writers import write_qc
 
 FORMAT = "MRD session"
 Tell = Callable[[str, str], None]
@@ -33,6 +35,7 @@ class Imaging:
         send: Function that sends the body of an IMAGE message.
         tell: Function that tells the client something.
         noise: Noise scans of earlier sessions, and of this one.
+        judged: Whether :meth:`judge` will be asked for.
 
     Attributes:
         collector: What gathers the readouts.
@@ -47,6 +50,7 @@ class Imaging:
         send: Send,
         tell: Tell,
         noise: NoiseStore,
+        judged: bool = False,
     ) -> None:
         fitted = method.adaptation is not None
         self.collector = Collector(header, unit_of(method.reconstructor, header, fitted=fitted))
@@ -59,6 +63,8 @@ class Imaging:
         self._noise_readouts = 0
         self._grid: Grid | None = None
         self._made: set[Key] = set()
+        self._judged = judged
+        self._brightest: tuple[float, AcquiredScan, Made] | None = None
 
     def reconstruct(self, part: Part, lock: threading.Lock, *, streamed: bool) -> None:
         """Make the images of a part and send them; or let them wait for the end.
@@ -92,6 +98,10 @@ class Imaging:
         earlier = {one for one in self._made for key in part.keys if one.precedes(key)}
         self._made = (self._made - earlier) | set(part.keys)
         self.outlet.add(scan, made.results, whole=unit is not Unit.SLICE)
+        if self._judged:
+            brightness = max(float(one.volume.mean()) for one in made.results)
+            if self._brightest is None or brightness > self._brightest[0]:
+                self._brightest = (brightness, scan, made)
 
     def finish(self, lock: threading.Lock) -> None:
         """Make what has not been made, and send what was held.
@@ -119,6 +129,23 @@ class Imaging:
                 f"{self.outlet.clipped} pixels are brighter than the scale of their series allows"
             )
             self._tell("WRN", f"{text} and are 4095; give a smaller scale, or images=float32")
+
+    def judge(self, page: Path) -> None:
+        """Look closely at the brightest part, write its quality page, and tell what it warns of.
+
+        Args:
+            page: Path of the page, which does not exist.
+
+        Raises:
+            MriReconError: When the page cannot be made or written.
+        """
+        if self._brightest is None:
+            return
+        _, scan, made = self._brightest
+        result = assessed(scan, made.results[0], made.method, made.seconds)
+        for warning in result.quality.warnings if result.quality else ():
+            self._tell("WRN", warning)
+        write_qc(page, result)
 
     def _scan(self, readouts: Readouts, lock: threading.Lock) -> AcquiredScan:
         noise = self._own_noise(lock)

@@ -1,7 +1,8 @@
-"""Incoming messages, kept in files for whoever wants to reconstruct them once more."""
+"""Files about sessions: what clients sent, for whoever wants to reconstruct it once more."""
 
 import logging
 import struct
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -19,13 +20,11 @@ class Recording:
     be completed keeps the suffix ``.part``. Trouble with it is logged and never ends a session.
 
     Args:
-        folder: Folder that it is saved in, which exists.
-        session: Number of the session.
+        path: Path of the file, in a folder that exists.
     """
 
-    def __init__(self, folder: Path, session: int) -> None:
-        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
-        self._path = folder / f"{stamp}-session-{session}.mrd"
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._file: BinaryIO | None = None
         self._failed = False
 
@@ -56,3 +55,29 @@ class Recording:
     @property
     def _unfinished(self) -> Path:
         return self._path.with_name(self._path.name + UNFINISHED)
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where files about sessions go; their names tell time and number of the session, no more.
+
+    Attributes:
+        messages: Folder of what clients send; None keeps nothing.
+        pages: Folder of quality pages; None makes none.
+    """
+
+    messages: Path | None = None
+    pages: Path | None = None
+
+    def recording(self, session: int) -> Recording | None:
+        """Return what saves the messages of a session."""
+        return Recording(_named(self.messages, session, ".mrd")) if self.messages else None
+
+    def page(self, session: int) -> Path | None:
+        """Return the path of a session's quality page."""
+        return _named(self.pages, session, "_qc.html") if self.pages else None
+
+
+def _named(folder: Path, session: int, ending: str) -> Path:
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S-%f")
+    return folder / f"{stamp}-session-{session}{ending}"

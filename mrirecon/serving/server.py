@@ -8,12 +8,11 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mrirecon.errors import ConfigError
 from mrirecon.raw.messages import MessageId
 from mrirecon.serving.limits import Limits
-from mrirecon.serving.recording import Recording
+from mrirecon.serving.recording import Folders
 from mrirecon.serving.session import Ending, Session, Shared
 from mrirecon.serving.wire import WAKING, Wire, text_body
 
@@ -44,14 +43,14 @@ class Server:
     Args:
         place: Address, and number of clients.
         shared: What all sessions have in common.
-        save: Folder that incoming messages are saved in; None saves none.
+        folders: Folders of files about sessions; None makes none.
 
     Raises:
         ConfigError: When the address cannot be listened on.
     """
 
-    def __init__(self, place: Place, shared: Shared, save: Path | None = None) -> None:
-        self._place, self._shared, self._save = place, shared, save
+    def __init__(self, place: Place, shared: Shared, folders: Folders | None = None) -> None:
+        self._place, self._shared, self._folders = place, shared, folders or Folders()
         self._sessions: dict[int, tuple[Session, threading.Thread]] = {}
         self._number = 0
         self._refusals = threading.Semaphore(REFUSALS)
@@ -119,9 +118,10 @@ class Server:
             return
         self._number += 1
         LOG.info("session %d: from %s", self._number, peer)
-        recording = Recording(self._save, self._number) if self._save else None
+        recording = self._folders.recording(self._number)
+        page = self._folders.page(self._number)
         wire = Wire(connection, self._shared.limits)
-        session = Session(self._number, wire, self._shared, recording)
+        session = Session(self._number, wire, self._shared, recording, page)
         thread = threading.Thread(target=session.serve, name=f"session-{self._number}", daemon=True)
         self._sessions[self._number] = (session, thread)
         thread.start()

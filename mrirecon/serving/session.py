@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 
 from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.raw.header import MeasurementHeader, parse_header
@@ -76,6 +77,7 @@ class Session:
         wire: Connection to the client.
         shared: What it shares with others.
         recording: File that what comes is saved in; None saves nothing.
+        page: Path of the quality page; None makes none.
         ending: How it ended; None while it goes on.
         complete: Whether all readouts have come.
     """
@@ -84,6 +86,7 @@ class Session:
     wire: Wire
     shared: Shared
     recording: Recording | None = None
+    page: Path | None = None
     ending: Ending | None = None
     complete: bool = False
     _asked: _Asked = field(default_factory=_Asked)
@@ -207,7 +210,9 @@ class Session:
         def send(parts: tuple[bytes, ...]) -> None:
             self._post(MessageId.IMAGE, *parts)
 
-        self._imaging = Imaging(header, method, choice.images, send, self.tell, self.shared.noise)
+        self._imaging = Imaging(
+            header, method, choice.images, send, self.tell, self.shared.noise, bool(self.page)
+        )
         LOG.info(
             "session %d: %s, %s, %s images",
             self.number, choice.name, method.name, choice.images.pixels,
@@ -253,9 +258,19 @@ class Session:
         def last() -> None:
             stopped, imaging = self._stopped.is_set(), self._imaging
             if not stopped and imaging and self._done_well(lambda: imaging.finish(self._lock)):
+                self._judge(imaging)
                 self._close()
 
         self.shared.work.put(last)
+
+    def _judge(self, imaging: Imaging) -> None:
+        """Make the quality page, if one is wanted; the images are on their way, come what may."""
+        if self.page is None:
+            return
+        try:
+            imaging.judge(self.page)
+        except Exception as error:  # noqa: BLE001 - see above
+            LOG.warning("session %d: no quality page: %s", self.number, error)
 
     def _close(self) -> None:
         with self._lock:

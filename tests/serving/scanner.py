@@ -50,7 +50,7 @@ class Answer:
 
 @contextmanager
 def served(images=FLOATS, *, build=zero_filled, named=(), parameters=None, limits=None, sessions=8,
-           total=256.0, save=None):  # fmt: skip
+           total=256.0, folders=None):  # fmt: skip
     """Run a server; yields it with what it shares."""
     configurations = {"default": Named((), images), **dict(named)}
     shared = Shared(
@@ -60,7 +60,7 @@ def served(images=FLOATS, *, build=zero_filled, named=(), parameters=None, limit
         NoiseStore(60),
         queue.Queue(),
     )
-    server = Server(Place("127.0.0.1", 0, sessions), shared, save)
+    server = Server(Place("127.0.0.1", 0, sessions), shared, folders)
     stop = threading.Event()
     thread = threading.Thread(target=server.serve, args=(stop.is_set,))
     thread.start()

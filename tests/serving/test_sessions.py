@@ -15,11 +15,13 @@ from mrirecon.serving.choosing import Named
 from mrirecon.serving.images import ImageChoice
 from mrirecon.serving.limits import Limits
 from mrirecon.serving.parameters import parameters_of
+from mrirecon.serving.recording import Folders
 from mrirecon.serving.wire import name_body, text_body
 from tests.readers.mrd_files import MrdFile
 from tests.serving.fuzz import fuzz
 from tests.serving.scanner import (
     FLOATS,
+    cg_sense,
     collected,
     connected,
     header_body,
@@ -29,7 +31,13 @@ from tests.serving.scanner import (
     session,
     zero_filled,
 )
-from tests.serving.test_equal_images import COVARIANCE, ended, repetitions, slices
+from tests.serving.test_equal_images import (
+    COVARIANCE,
+    ended,
+    repetitions,
+    separate_reference,
+    slices,
+)
 
 
 def pixels(answer):
@@ -317,7 +325,7 @@ def test_shutting_down_finishes_what_is_complete_and_aborts_the_rest():
 
 
 def test_what_came_can_be_saved(tmp_path):
-    with served(FLOATS, save=tmp_path) as server:
+    with served(FLOATS, folders=Folders(messages=tmp_path)) as server:
         messages = list(messages_of(slices()))
         session(server, messages)
         socket.create_connection(server.address).close()
@@ -347,3 +355,20 @@ def test_navigators_are_refused_as_in_a_file():
 def test_a_short_fuzz(monkeypatch):
     monkeypatch.setattr("mrirecon.serving.wire.LINGER", 0.1)
     fuzz(20, seed=1)
+
+
+def test_a_quality_page_of_each_session(tmp_path):
+    with served(FLOATS, folders=Folders(pages=tmp_path), build=cg_sense) as server:
+        good = session(server, messages_of(separate_reference()))
+        session(server, messages_of(MrdFile((1, 2, 16, 12)).noise(COVARIANCE)))
+    assert good.closed and not good.told("ERR"), good.texts
+    (page,) = tmp_path.iterdir()
+    text = page.read_text(encoding="utf-8")
+    assert page.name.endswith("-session-1_qc.html") and "CgSense" in text
+    assert "subject-1" not in text and "tse_t2" in text
+
+
+def test_trouble_with_a_quality_page_costs_no_image(tmp_path):
+    with served(FLOATS, folders=Folders(pages=tmp_path / "none")) as server:
+        answer = session(server, messages_of(slices((0,))))
+    assert answer.closed and len(answer.images) == 1 and not answer.told("ERR")
