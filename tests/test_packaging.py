@@ -144,6 +144,10 @@ MANY = {f"p{n}": SETTING for n in range(14)}
          r"parameters\.w\.maximum"),
         ({"serve__parameters": {"config": CONSOLE["config"], **MANY}}, "15 settings, .*14"),
         ({"serve__parameters": {"w": SETTING}}, "parameters: "),  # nothing to choose a method by
+        ({"serve__parameters__config__values": ["default", "wavelt"]}, "'wavelt'"),
+        ({"serve__config": None}, r"config\.values: .*'wavelet'"),
+        ({"serve__parameters__config__key": "model.wavelet"}, "by this name clients choose"),
+        ({"serve__parameters__customconfig": SETTING}, "by this name clients choose"),
         ({"serve__images": "float32"}, "images: expected int16 or complex64"),
         ({"needs__memory": 6144}, "needs.memory: expected more than 6144 MB"),
         ({"needs__cores": 0}, "min_count_required_cpu_cores"),

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
-from mrirecon.errors import ConfigError
 from mrirecon.pipeline import Method
 from mrirecon.serving.images import ImageChoice, Pixels
 from mrirecon.serving.parameters import (
@@ -17,6 +16,7 @@ from mrirecon.serving.parameters import (
     Parameter,
     Settings,
     read_settings,
+    refuse_strangers,
 )
 
 DEFAULT = "default"
@@ -70,7 +70,7 @@ class Chooser:
     ) -> None:
         self._named, self._parameters, self._build = named, parameters, build
         self._belongs = {one.key: one.configs for one in parameters.values() if one.configs}
-        self._refuse_strangers()
+        refuse_strangers(parameters, self.names)
         self._lock = threading.Lock()
         self._built: dict[Words, Method] = {}
         self._lasting = {self._words(name, self._defaults()) for name in named}
@@ -109,17 +109,6 @@ class Chooser:
         if SCALE in values and images.pixels == "int16":
             images = replace(images, scale=float(values[SCALE]))
         return Choice(name, self._method(self._words(name, values)), images), tuple(remarks)
-
-    def _refuse_strangers(self) -> None:
-        """Refuse settings that name configurations which do not exist."""
-        for name, one in self._parameters.items():
-            places = {"configs": one.configs, "values": one.values if one.key == CONFIG else ()}
-            for place, given in places.items():
-                if strange := [config for config in given if config not in self._named]:
-                    raise ConfigError(
-                        f"parameters.{name}.{place}: there is no configuration {strange[0]!r}; "
-                        f"expected some of {', '.join(self._named)}"
-                    )
 
     def _idle(self, name: str, asked: Settings) -> Iterator[str]:
         """Tell which settings a client has changed that its configuration does not have."""

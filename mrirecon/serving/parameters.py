@@ -2,10 +2,11 @@
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from mrirecon.errors import ConfigError
 from mrirecon.records import record
 
 Kind = Literal["boolean", "int", "double", "choice"]
@@ -13,6 +14,8 @@ Value = bool | int | float | str
 CONFIG, IMAGES, SCALE = "config", "images", "scale"
 OWN = (CONFIG, IMAGES, SCALE)
 """Keys of the server itself; all others are those of a method."""
+NAMING = ("customconfig", CONFIG)
+"""Names by which clients choose a configuration; the first that is not empty counts."""
 EMPTY = ("", "null", "none", "None")
 """What consoles send for a setting that nobody has made."""
 
@@ -107,7 +110,32 @@ def parameters_of(tree: Mapping[str, Any] | None) -> dict[str, Parameter]:
         except ValueError as error:
             kinds = ", ".join(get_args(Kind))
             raise ValueError(f"parameters.{name}: {error} (types: {kinds})") from error
+        if name in NAMING and found[name].key != CONFIG:
+            raise ValueError(
+                f"parameters.{name}: by this name clients choose a configuration; "
+                f"expected key: {CONFIG}, or another name"
+            )
     return found
+
+
+def refuse_strangers(parameters: Mapping[str, Parameter], names: Collection[str]) -> None:
+    """Refuse settings that name configurations which do not exist.
+
+    Args:
+        parameters: Settings by name.
+        names: Names of the configurations that there are.
+
+    Raises:
+        ConfigError: Naming the setting.
+    """
+    for setting, one in parameters.items():
+        places = {"configs": one.configs, "values": one.values if one.key == CONFIG else ()}
+        for place, given in places.items():
+            if strange := [name for name in given if name not in names]:
+                raise ConfigError(
+                    f"parameters.{setting}.{place}: there is no configuration {strange[0]!r}; "
+                    f"expected some of {', '.join(names)}"
+                )
 
 
 @dataclass(frozen=True)
@@ -144,11 +172,11 @@ def read_settings(text: str, allowed: Mapping[str, Parameter]) -> Settings:
         given = {}
     if not isinstance(given, dict):
         return Settings("", values, remarks=("the settings have no 'parameters'",))
-    names = [str(given.get(key) or "") for key in ("customconfig", CONFIG)]
+    names = [str(given.get(key) or "") for key in NAMING]
     config = next((name for name in names if name not in EMPTY), "")
     remarks, made = [], set()
     for name, value in given.items():
-        if name in (CONFIG, "customconfig") and name not in allowed:
+        if name in NAMING and name not in allowed:
             continue
         if name not in allowed:
             remarks.append(f"the setting {str(name)[:40]!r} is unknown and has no effect")

@@ -19,7 +19,8 @@ from options import Options, read_options
 
 from mrirecon import __version__
 from mrirecon.errors import ConfigError, MriReconError
-from mrirecon.serving.parameters import Parameter, parameters_of
+from mrirecon.serving.choosing import DEFAULT
+from mrirecon.serving.parameters import Parameter, parameters_of, refuse_strangers
 
 HERE = Path(__file__).parent
 RULES = HERE / "rules.json"
@@ -43,6 +44,7 @@ def label_of(options: Options, version: str) -> dict[str, Any]:
         settings = parameters_of(serve["parameters"])
     except ValueError as error:
         raise ConfigError(str(error)) from error
+    refuse_strangers(settings, (DEFAULT, *(serve["config"] or ())))
     injector = INJECTORS.get(serve["images"])
     if injector is None:
         raise ConfigError(f"images: expected {' or '.join(INJECTORS)} for a scanner, got "
