@@ -27,6 +27,7 @@ from mrirecon.readers import open_scan
 from mrirecon.readers.acquisitions import AcquisitionScan
 from mrirecon.readers.naming import scan_name
 from mrirecon.reconstruction import Provenance, Reconstruction, chosen_series
+from mrirecon.sampled import describe_plane
 from mrirecon.selection import Selection
 from mrirecon.serving.client import Client, Order, Pause
 from mrirecon.serving.images import Image
@@ -58,8 +59,16 @@ def send_file(config: DictConfig, settings: Settings) -> None:
         print(f"{scan.header.name}: all outputs are there")
         return
     images = exchanged(scan, settings)
-    made = Provenance("", method_of(images), told_command(disclosure, file.name))
     raw = with_signal(scan, range(len(scan)))
+    sampled = describe_plane(raw)  # the server was sent all of it
+    made = Provenance(
+        "",
+        method_of(images),
+        told_command(disclosure, file.name),
+        acceleration=sampled.acceleration,
+        pattern=sampled.pattern,
+        acs=sampled.acs,
+    )
     header, made = recorded(scan.header, raw, made, file, disclosure)
     received = volumes(images, header, made)
     for remark in received.remarks:
