@@ -87,3 +87,13 @@ def test_every_reader_is_listed(tmp_path):
     with pytest.raises(RawDataError) as error:
         open_scan(tmp_path / "a")
     assert all(reader.format in str(error.value) for reader in READERS)
+
+
+def test_a_file_that_another_program_holds_is_not_called_damaged(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    path = MrdFile((1, 1, 8, 6)).lines().write(tmp_path / "scan.h5")
+    with path.open("rb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)  # as the HDF5 library of a writer does
+        with pytest.raises(RawDataError, match="another program holds it open for writing"):
+            open_scan(path)
+    assert len(open_scan(path)) == 1

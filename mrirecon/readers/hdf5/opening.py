@@ -35,6 +35,8 @@ def open_hdf5(path: Path) -> Iterator[HeldFile]:
             advice = "the file is truncated; copy or download it again"
         elif isinstance(error, PermissionError):
             advice = "you may not read it; change its permissions"
+        elif isinstance(error, BlockingIOError):
+            advice = "another program holds it open for writing; close it there, or wait"
         else:
             advice = "the file is damaged or no HDF5 file; copy or download it again"
         raise RawDataError(f"{path}: cannot be opened as HDF5 ({reason}): {advice}") from error
