@@ -23,7 +23,8 @@ class NoiseStore:
     """Remembers noise scans for measurements that have none.
 
     A measurement that names the one it depends on gets that; any other gets the last one of the
-    same coils and patient position, if it is not too old.
+    same coils, patient and patient position, if it is not too old: another patient loads the coils
+    differently.
 
     Args:
         seconds: Age up to which a noise scan is used that the header does not name.
@@ -48,13 +49,13 @@ class NoiseStore:
                     return replace(kept.noise, origin=EARLIER)
             recent = time.monotonic() - self._seconds
             for kept in reversed(self._kept):
-                if kept.time >= recent and _same_coils(kept.header, header):
+                if kept.time >= recent and _suits(kept.header, header):
                     return replace(kept.noise, origin=EARLIER)
         return None
 
 
-def _same_coils(kept: MeasurementHeader, header: MeasurementHeader) -> bool:
-    """Tell whether all coils of a measurement are among those of the noise scan, by their names."""
+def _suits(kept: MeasurementHeader, header: MeasurementHeader) -> bool:
+    """Tell whether a noise scan holds for a measurement: its coils, by their names, and patient."""
     names = set(header.coil_labels.values())
     return (
         bool(names)
@@ -62,4 +63,5 @@ def _same_coils(kept: MeasurementHeader, header: MeasurementHeader) -> bool:
         and kept.patient_position == header.patient_position
         and kept.model == header.model
         and kept.field_strength == header.field_strength
+        and (None in (kept.subject, header.subject) or kept.subject == header.subject)
     )

@@ -77,6 +77,7 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
             "kspace_encoding_step_2": _limits(0, 0),
             "average": _limits(options.averages - 1, 0),
             "slice": _limits(slices - 1, slices // 2),
+            **{counter: _limits(0, 0) for counter in ("contrast", "phase", "repetition", "set")},
         },
         "trajectory": "cartesian",
         "parallelImaging": parallel,

@@ -5,15 +5,19 @@ import socket
 import struct
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.messages import MessageId
 from mrirecon.raw.mrd_records import AcquisitionFlag as Flag
+from mrirecon.raw.whitening import NoiseScan
 from mrirecon.serving.choosing import Named
 from mrirecon.serving.images import ImageChoice
 from mrirecon.serving.limits import Limits
+from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.parameters import parameters_of
 from mrirecon.serving.recording import Folders
 from mrirecon.serving.wire import name_body, text_body
@@ -149,6 +153,24 @@ def test_noise_of_an_earlier_session():
     np.testing.assert_allclose(pixels(whitened)[0], pixels(expected)[0], rtol=1e-5)
     assert np.abs(pixels(plain)[0] - pixels(expected)[0]).max() > 0.1
     np.testing.assert_array_equal(pixels(other)[0], pixels(plain)[0])
+
+
+def test_noise_is_that_of_the_same_patient_or_named():
+    coils = MeasurementHeader(coil_labels={0: "A", 1: "B"}, subject="one", measurement="m1")
+    store = NoiseStore(60)
+    store.keep(NoiseScan(COVARIANCE, 100, 5.0, coils.coil_labels, "x"), coils)
+    assert store.find(coils) and store.find(replace(coils, subject=None))
+    for changes in (
+        {"subject": "two"}, {"patient_position": "FFS"}, {"coil_labels": {0: "A", 1: "C"}},
+        {"coil_labels": {}},
+    ):  # fmt: skip
+        assert store.find(replace(coils, **changes)) is None
+        named = replace(coils, **changes, dependencies=(("Noise", "m1"),))
+        assert store.find(named) is not None
+    assert NoiseStore(60).find(coils) is None
+    old = NoiseStore(0)
+    old.keep(NoiseScan(COVARIANCE, 100, 5.0, coils.coil_labels, "x"), coils)
+    assert old.find(coils) is None
 
 
 @pytest.mark.parametrize("told", [False, True])
