@@ -278,6 +278,13 @@ def server(tmp_path_factory):
             process.stdout.close()
 
 
+def test_pages_that_cannot_be_drawn_are_refused_at_the_start(monkeypatch):
+    monkeypatch.delitem(sys.modules, "mrirecon.writers.qc", raising=False)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    with pytest.raises(ConfigError, match="quality=pages: needs the package matplotlib, which"):
+        serve_command._load_pages("pages")
+
+
 def asked(server, **settings):
     file = MrdFile((1, 2, 32, 24)).lines()
     words = {"config": None, "weight": "2.0", "spinning": "true"} | settings  # consoles send all

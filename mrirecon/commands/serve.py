@@ -12,6 +12,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from mrirecon import writers
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.commands.base import command, overrides
 from mrirecon.commands.method import find_device
@@ -25,6 +26,7 @@ from mrirecon.commands.method_words import (
 from mrirecon.errors import ConfigError
 from mrirecon.files import output_folder
 from mrirecon.interruption import answered, deferred, requested
+from mrirecon.missing import needs
 from mrirecon.pipeline import Method
 from mrirecon.serving.budget import Budget
 from mrirecon.serving.choosing import DEFAULT, Chooser, Named, Words
@@ -163,6 +165,8 @@ def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - wor
             queue.Queue(),
         )
         folders = Folders(_made(settings.save), _made(settings.quality))
+        if settings.quality:
+            _load_pages(settings.quality)
         server = Server(Place(settings.host, settings.port, settings.sessions), shared, folders)
         host, port = server.address
         names = ", ".join(chooser.names)
@@ -183,6 +187,18 @@ def _made(folder: str | None) -> Path | None:
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be made ({error})") from error
     return path
+
+
+def _load_pages(folder: str) -> None:
+    """Import what draws quality pages now, so that no session waits for it, or lacks it.
+
+    Raises:
+        ConfigError: When a package is missing, as in images that only reconstruct.
+    """
+    try:
+        _ = writers.write_qc
+    except ImportError as error:
+        raise ConfigError(f"quality={folder}: {needs(error)}, or leave it out") from error
 
 
 def _logging(path: str | None) -> "_Log":

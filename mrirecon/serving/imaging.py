@@ -4,6 +4,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from mrirecon import writers
 from mrirecon.errors import RawDataError
 from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.raw.acquired_scan import AcquiredScan, Measurement
@@ -15,7 +16,6 @@ from mrirecon.serving.collector import Collector, Key, Part, Unit
 from mrirecon.serving.images import ImageChoice, Outlet, Send
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.regular import irregular, unit_of
-from mrirecon.writers import write_qc
 
 FORMAT = "MRD session"
 Tell = Callable[[str, str], None]
@@ -145,7 +145,7 @@ class Imaging:
         result = assessed(scan, made.results[0], made.method, made.seconds)
         for warning in result.quality.warnings if result.quality else ():
             self._tell("WRN", warning)
-        write_qc(page, result)
+        writers.write_qc(page, result)
 
     def _scan(self, readouts: Readouts, lock: threading.Lock) -> AcquiredScan:
         noise = self._own_noise(lock)
