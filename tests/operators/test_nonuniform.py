@@ -66,11 +66,11 @@ def test_the_normal_operator_is_a_convolution(shape, weighted):
     assert (found - expected).norm() < 1e-6 * expected.norm()
 
 
-@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 2)])
+@pytest.mark.parametrize("shape", [(4, 3), (2, 3, 2)])
 def test_derivatives(shape):
-    places = made(shape, 7).requires_grad_()
-    x = noise(2, *shape).requires_grad_()
-    y = noise(2, 7, seed=4).requires_grad_()
+    places = made(shape, 4).requires_grad_()
+    x = noise(1, *shape).requires_grad_()
+    y = noise(1, 4, seed=4).requires_grad_()
 
     def forward(x, places):
         return NonUniformFourier(places, shape, 1e-12)(x)

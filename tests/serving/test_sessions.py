@@ -376,7 +376,7 @@ def test_navigators_are_refused_as_in_a_file():
 
 def test_a_short_fuzz(monkeypatch):
     monkeypatch.setattr("mrirecon.serving.wire.LINGER", 0.1)
-    fuzz(20, seed=1)
+    fuzz(10, seed=1)
 
 
 def test_a_quality_page_of_each_session(tmp_path):
