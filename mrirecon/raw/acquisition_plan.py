@@ -31,6 +31,7 @@ from mrirecon.scan import Frame
 
 ENOUGH = 12
 """Fewer central lines are no calibration region."""
+NO_NOISE = "There is no noise scan"
 TIME_AVERAGE = "Single frames have no calibration lines: their mean over time serves as reference."
 
 
@@ -250,10 +251,7 @@ def _whitening_of_a_line(
     if noise is None and not len(kinds.noise):
         elsewhere = [name for kind, name in header.dependencies if kind.lower() == "noise"]
         where = f" (it refers to measurement {elsewhere[0]})" if elsewhere else ""
-        return None, [
-            f"The file has no noise scan{where}: k-space is not whitened; "
-            "reading.noise=FILE takes one from another file."
-        ]
+        return None, [f"{NO_NOISE}{where}: k-space is not whitened."]
     dwell = float(np.median(lines.imaging["sample_time_us"]))
     labels, notes = header.coil_labels, []
     try:

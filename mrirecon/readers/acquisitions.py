@@ -6,6 +6,7 @@ they mean is understood in :mod:`mrirecon.raw`.
 
 from abc import abstractmethod
 from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -14,12 +15,15 @@ from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquired_scan import AcquiredScan, Measurement
+from mrirecon.raw.acquisition_plan import NO_NOISE
 from mrirecon.raw.readouts import Index, Readouts
 from mrirecon.raw.summary import summary
 from mrirecon.raw.whitening import NoiseScan
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.types import Sample
+
+ELSEWHERE = "With reading.noise=FILE one is taken from another file."
 
 
 class AcquisitionScan(FileScan):
@@ -41,7 +45,9 @@ class AcquisitionScan(FileScan):
         self._loaded: AcquiredScan | None = None
         self.watch(p for p in map(Path, filter(None, [self.reading.noise])) if p.is_file())
         with blaming(path):
-            self.header = self._load().header
+            header = self._load().header
+        notes = (f"{one} {ELSEWHERE}" if one.startswith(NO_NOISE) else one for one in header.notes)
+        self.header = replace(header, notes=tuple(notes))
 
     @abstractmethod
     def measurement(self) -> Measurement:
