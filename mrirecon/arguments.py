@@ -11,6 +11,13 @@ def check_at_least(least: float, **values: float | Sequence[float]) -> None:
                 raise ValueError(f"{name} must be at least {least:g}, got {value}")
 
 
+def check_at_most(most: float, **values: float) -> None:
+    """Raise ValueError, with its name, if a value is larger, or not a number."""
+    for name, value in values.items():
+        if not value <= most:
+            raise ValueError(f"{name} must be at most {most:g}, got {value}")
+
+
 def check_not_negative(**values: float) -> None:
     """Raise ValueError, with its name, if a value is negative, or not a number."""
     for name, value in values.items():

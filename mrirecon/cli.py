@@ -193,6 +193,8 @@ def _run(command: str, overrides: list[str]) -> None:
     _refuse_unknown(command, overrides, groups, own)
     options, changes = _separated(overrides)
     sweep = "-m" in options or "--multirun" in options
+    if sweep and command == "serve":
+        sys.exit("mrirecon serve: --multirun: a server serves until it is stopped; start one each")
     adapted = [adapt(apart(change, own), groups, sweep) for change in changes]
     sys.argv = [f"mrirecon {command}", *options, *adapted]
     importlib.import_module(f"mrirecon.commands.{command}").main()

@@ -8,6 +8,7 @@ from typing import Any
 PATHS = (
     "input", "output", "checkpoint", "resume", "reference", "reconstruction", "pattern",
     "dicom_template", "reading.noise", "regions", "calibration", "kit", "chosen.data",
+    "log", "save", "quality",
 )  # fmt: skip
 """Keys whose values are paths: quoted, so that any file name passes Hydra's grammar."""
 CHOSEN = "chosen"

@@ -137,7 +137,7 @@ MANY = {f"p{n}": SETTING for n in range(14)}
     [
         ({"serve__parameters__my_weight": SETTING}, r"parameters\.my_weight\.id: .*my_weight"),
         ({"serve__parameters__w": {**SETTING, "unit": "percent"}}, r"w\.unit: 'percent'"),
-        ({"serve__parameters__w": {**SETTING, "default": 3.0}}, r"parameters\.w: expected 0 to 1"),
+        ({"serve__parameters__w": {**SETTING, "default": 3.0}}, r"w: default: expected 0 to 1"),
         ({"serve__parameters__w": {**SETTING, "default": 0.25}}, r"parameters\.w\.default: 0\.25"),
         ({"serve__parameters__w": {**SETTING, "type": "string"}}, r"parameters\.w: type"),
         ({"serve__parameters__w": {**SETTING, "type": "int", "default": 0, "maximum": 2.0**40}},

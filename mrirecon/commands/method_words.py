@@ -152,6 +152,8 @@ def _composed(words: Sequence[str]) -> tuple[DictConfig, str | None]:
         config = composed_of("reconstruct", others)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(hydra_errors.message(error)) from error
+    except ValueError as error:  # Hydra's own, of a choice that is no word
+        raise ConfigError(f"{' '.join(others)}: {error}") from error
     config = OmegaConf.create(completed(OmegaConf.to_container(config)))
     for group in METHOD:
         if group != CHECKPOINT:

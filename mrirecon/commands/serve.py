@@ -13,7 +13,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from mrirecon import writers
-from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.arguments import check_at_least, check_at_most, check_not_negative
 from mrirecon.commands.base import command, overrides
 from mrirecon.commands.method import find_device
 from mrirecon.commands.method_words import (
@@ -23,7 +23,7 @@ from mrirecon.commands.method_words import (
     chosen_words,
     is_of_method,
 )
-from mrirecon.errors import ConfigError
+from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import output_folder
 from mrirecon.interruption import answered, deferred, requested
 from mrirecon.missing import needs
@@ -38,6 +38,8 @@ from mrirecon.serving.recording import Folders
 from mrirecon.serving.server import Place, Server
 from mrirecon.serving.session import Shared
 
+LONGEST = 1e9
+"""Seconds, or megabytes, that no server needs; neither may be infinite."""
 LINE = "%(asctime)s %(levelname)s %(message)s"
 
 
@@ -70,6 +72,11 @@ class Settings:
             raise ValueError(f"port: expected 0 to 65535, got {self.port}")
         check_at_least(1, sessions=self.sessions, total=self.total)
         check_not_negative(grace=self.grace, noise_age=self.noise_age)
+        check_at_most(
+            LONGEST,
+            memory=self.memory, total=self.total, idle=self.idle, stalled=self.stalled,
+            grace=self.grace, noise_age=self.noise_age,
+        )  # fmt: skip
         self.limits  # noqa: B018 - checked before anything is built
         allowed = self.allowed
         for name, one in allowed.items():
@@ -164,29 +171,36 @@ def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - wor
             NoiseStore(settings.noise_age),
             queue.Queue(),
         )
-        folders = Folders(_made(settings.save), _made(settings.quality))
+        folders = Folders(_made("save", settings.save), _made("quality", settings.quality))
         if settings.quality:
             _load_pages(settings.quality)
         server = Server(Place(settings.host, settings.port, settings.sessions), shared, folders)
         host, port = server.address
         names = ", ".join(chooser.names)
+        place = f"[{host}]" if ":" in host else host
         with deferred(say="no new sessions; those that have sent all are finished"):
-            print(f"serving on {host}:{port}; configurations: {names}", flush=True)
+            print(f"serving on {place}:{port}; configurations: {names}", flush=True)
             server.serve(lambda: requested() is not None)
             answered()
         print(server.close(settings.grace), flush=True)
 
 
-def _made(folder: str | None) -> Path | None:
-    """Make a folder, if one is named."""
-    if folder is None:
+def _made(key: str, path: str | None) -> Path | None:
+    """Make a folder, if one is named.
+
+    Args:
+        key: Setting that names it.
+        path: Path as it was given.
+    """
+    if path is None:
         return None
-    path = output_folder(folder)
     try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"{folder}: cannot be made ({error})") from error
-    return path
+        folder = output_folder(path)
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OutputError, OSError) as error:
+        reason = str(error).removeprefix("output: ")
+        raise ConfigError(f"{key}={path}: nothing can be written there ({reason})") from error
+    return folder
 
 
 def _load_pages(folder: str) -> None:
@@ -212,8 +226,10 @@ class _Log:
         self._handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
         if path:
             try:
-                self._handlers.append(logging.FileHandler(Path(path), encoding="utf-8"))
-            except OSError as error:
+                self._handlers.append(
+                    logging.FileHandler(Path(path).expanduser(), encoding="utf-8")
+                )
+            except (OSError, ValueError, RuntimeError) as error:  # no such user's home, NUL
                 raise ConfigError(f"log={path}: cannot be written ({error})") from error
 
     def __enter__(self) -> None:

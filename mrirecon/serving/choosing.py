@@ -1,11 +1,13 @@
 """Methods by the names and settings that clients may use."""
 
+import itertools
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import get_args
 
+from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.pipeline import Method
 from mrirecon.serving.images import ImageChoice, Pixels
 from mrirecon.serving.parameters import (
@@ -71,11 +73,13 @@ class Chooser:
         self._named, self._parameters, self._build = named, parameters, build
         self._belongs = {one.key: one.configs for one in parameters.values() if one.configs}
         refuse_strangers(parameters, self.names)
+        self._refuse_unsuitable()
         self._lock = threading.Lock()
         self._built: dict[Words, Method] = {}
         self._lasting = {self._words(name, self._defaults()) for name in named}
         for words in self._lasting:
             self._method(words)
+        self._try_all()
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -109,6 +113,37 @@ class Chooser:
         if SCALE in values and images.pixels == "int16":
             images = replace(images, scale=float(values[SCALE]))
         return Choice(name, self._method(self._words(name, values)), images), tuple(remarks)
+
+    def _refuse_unsuitable(self) -> None:
+        """Refuse settings of the server itself whose values it could not take."""
+        for name, one in self._parameters.items():
+            if one.key in (CONFIG, IMAGES) and one.type != "choice":
+                raise ConfigError(f"parameters.{name}: {one.key} is a choice, not a {one.type}")
+            if one.key == IMAGES and (wrong := set(one.values) - set(get_args(Pixels))):
+                raise ConfigError(
+                    f"parameters.{name}: values: expected some of {', '.join(get_args(Pixels))}, "
+                    f"got {sorted(wrong)[0]!r}"
+                )
+            if one.key == SCALE and not (one.type in ("int", "double") and (one.minimum or 0) > 0):
+                raise ConfigError(f"parameters.{name}: a scale is a number with a minimum above 0")
+
+    def _try_all(self) -> None:
+        """Build what the outermost values of each setting stand for, before a client asks for it.
+
+        Raises:
+            ConfigError: Naming the setting and the value that cannot be.
+        """
+        defaults = self._defaults()
+        for setting, one in self._parameters.items():
+            for value, name in itertools.product(one.outermost, self._named):
+                words = self._words(name, {**defaults, one.key: one.parsed(value)})
+                if words in self._lasting:
+                    continue
+                try:
+                    self._build(words)
+                except MriReconError as error:
+                    told = f"parameters.{setting}: {value} cannot be: {error}"
+                    raise ConfigError(told) from error
 
     def _idle(self, name: str, asked: Settings) -> Iterator[str]:
         """Tell which settings a client has changed that its configuration does not have."""

@@ -40,7 +40,10 @@ class ImageChoice:
 
     def __post_init__(self) -> None:
         if self.pixels not in get_args(Pixels):
-            raise ValueError(f"images: expected one of {get_args(Pixels)}, got {self.pixels!r}")
+            known = ", ".join(get_args(Pixels))
+            raise ValueError(f"images: expected one of {known}, got {self.pixels!r}")
+        if isinstance(self.scale, str | bool):
+            raise ValueError(f"scale: expected a positive number, got {self.scale!r}")
         if self.scale is not None and not 0 < self.scale < np.inf:
             raise ValueError(f"scale: expected a positive number, got {self.scale}")
         if self.scale is not None and self.pixels != "int16":

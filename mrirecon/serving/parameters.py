@@ -58,11 +58,27 @@ class Parameter:
             raise ValueError("values: a choice needs some words")
         if self.type in ("int", "double") and None in (self.minimum, self.maximum):
             raise ValueError("minimum, maximum: a number needs both bounds")
+        if self.type in ("int", "double") and self.minimum > self.maximum:  # type: ignore[operator]
+            raise ValueError(f"minimum, maximum: {self.minimum:g} is larger than {self.maximum:g}")
         if not 0 < self.factor < math.inf:
             raise ValueError(f"factor: expected a positive number, got {self.factor}")
         if self.factor != 1 and self.type not in ("int", "double"):
             raise ValueError("factor: only numbers have one; leave it out")
-        self.checked(self.default)
+        try:
+            self.checked(self.default)
+        except ValueError as error:
+            raise ValueError(f"default: {error}") from error
+
+    @property
+    def outermost(self) -> tuple[Value, ...]:
+        """Values that a client may give: the bounds of numbers, and all others there are."""
+        if self.type == "boolean":
+            return (True, False)
+        if self.minimum is None or self.maximum is None:
+            return self.values
+        if self.type == "int":
+            return (math.ceil(self.minimum), math.floor(self.maximum))
+        return (self.minimum, self.maximum)
 
     def parsed(self, value: Any) -> Value:
         """Return what a value of a client stands for.
@@ -90,7 +106,11 @@ class Parameter:
             if text in self.values:
                 return text
             raise ValueError(f"expected one of {', '.join(self.values)}, got {text[:40]!r}")
-        number = int(text) if self.type == "int" else float(text)
+        try:
+            number = int(text) if self.type == "int" else float(text)
+        except ValueError:
+            kind = "a whole number" if self.type == "int" else "a number"
+            raise ValueError(f"expected {kind}, got {text[:40]!r}") from None
         assert self.minimum is not None and self.maximum is not None
         if not self.minimum <= number <= self.maximum:
             raise ValueError(f"expected {self.minimum:g} to {self.maximum:g}, got {text[:40]}")

@@ -1,5 +1,6 @@
 """The server: accepts clients, one thread each, and computes for all of them in one more."""
 
+import errno
 import logging
 import queue
 import socket
@@ -8,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from mrirecon.errors import ConfigError
 from mrirecon.raw.messages import MessageId
@@ -19,6 +21,11 @@ from mrirecon.serving.wire import WAKING, Wire, text_body
 LOG = logging.getLogger(__name__)
 REFUSALS = 64
 """Clients that are being told at once that there is no place for them; others are just left."""
+HINTS = {
+    errno.EADDRINUSE: "another program listens there: choose another port",
+    errno.EACCES: "ports below 1024 are for root: choose another port",
+}
+OTHER_HOST = "expected the name or address of an interface of this machine, 127.0.0.1 or 0.0.0.0"
 HASTY = Limits(stalled=2.0, idle=2.0)
 
 
@@ -55,11 +62,12 @@ class Server:
         self._number = 0
         self._refusals = threading.Semaphore(REFUSALS)
         try:
-            self._socket = socket.create_server((place.host, place.port), backlog=128)
-        except (OSError, OverflowError) as error:
+            self._socket = _listening(place)
+        except (OSError, OverflowError, UnicodeError) as error:
+            number = (error.errno or 0) if isinstance(error, OSError) else 0
             raise ConfigError(
-                f"host={place.host} port={place.port}: cannot be listened on ({error}); is another "
-                "server running? Choose another port"
+                f"host={place.host} port={place.port}: cannot be listened on ({error}); "
+                f"{HINTS.get(number, OTHER_HOST)}"
             ) from error
         self._socket.settimeout(WAKING)
         self._computing = threading.Thread(target=_compute, args=(shared.work,), daemon=True)
@@ -143,6 +151,17 @@ class Server:
             LOG.info("a refused client has left: %s", error)
         wire.close()
         self._refusals.release()
+
+
+def _listening(place: Place) -> socket.socket:
+    """Return a socket that listens; of a name with several addresses, at that of IP version 4."""
+    try:
+        versions = {ip_address(place.host).version}
+    except ValueError:  # a name, which is looked up
+        found = socket.getaddrinfo(place.host, place.port, type=socket.SOCK_STREAM)
+        versions = {4 if family == socket.AF_INET else 6 for family, *_ in found}
+    family = socket.AF_INET if 4 in versions else socket.AF_INET6
+    return socket.create_server((place.host, place.port), family=family, backlog=128)
 
 
 def _compute(work: "queue.Queue[Callable[[], None] | None]") -> None:
