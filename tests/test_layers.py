@@ -94,7 +94,7 @@ ROOMS = {
         {"*"},
     ],
     "serving": [
-        {"limits", "noise", "parameters", "collector", "images", "probe"},
+        {"arenas", "limits", "noise", "parameters", "collector", "images", "probe"},
         {"budget", "wire", "choosing", "regular", "received"},
         {"imaging", "recording", "client"},
         {"session"},

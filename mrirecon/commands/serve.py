@@ -28,6 +28,7 @@ from mrirecon.files import output_folder
 from mrirecon.interruption import answered, deferred, requested
 from mrirecon.missing import needs
 from mrirecon.pipeline import Method
+from mrirecon.serving.arenas import share_arenas
 from mrirecon.serving.budget import Budget
 from mrirecon.serving.choosing import DEFAULT, Chooser, Named, Words
 from mrirecon.serving.images import ImageChoice
@@ -155,6 +156,7 @@ def _adds(words: Words) -> bool:
                            "adaptation"))  # fmt: skip
 def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - words are composed anew
     """Serve clients until a signal comes; sessions that have sent everything are finished."""
+    share_arenas()
     device = find_device(settings.device)
     trust = [settings.trust] if isinstance(settings.trust, str) else list(settings.trust)
 

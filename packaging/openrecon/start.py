@@ -19,8 +19,6 @@ from mrirecon.serving.probe import probe
 SECONDS = 10.0
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
 """Threads that have nothing to do must not keep the scanner's processor busy."""
-ARENAS = {"MALLOC_ARENA_MAX": "2"}
-"""Memory that one session frees serves the others, instead of staying with its thread."""
 
 
 def main() -> None:
@@ -36,7 +34,7 @@ def main() -> None:
         sys.stdout.write(shlex.join(options.words) + "\n")
     else:
         cores = {"OMP_NUM_THREADS": str(options.needs.cores)}
-        for name, value in (cores | PASSIVE | ARENAS).items():
+        for name, value in (cores | PASSIVE).items():
             os.environ.setdefault(name, value)
         os.execv(sys.executable, [sys.executable, "-m", "mrirecon.cli", "serve", *words])
 
