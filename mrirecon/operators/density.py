@@ -13,12 +13,14 @@ from mrirecon.operators.nonuniform import NonUniformFourier
 
 
 def iterated_density(operator: NonUniformFourier, iterations: int = 20) -> Float[Tensor, "sample"]:
-    r"""Return weights of any trajectory, by repeated gridding.
+    r"""Return weights of any trajectory, by repeated smoothing.
 
-    .. math:: w \leftarrow \frac{w}{|A A^H w|}
+    .. math:: w \leftarrow \frac{w}{K w}
 
-    (Pipe and Menon, Magn Reson Med 41:179, 1999), here with the exact transform instead of a
-    gridding kernel. On a fully sampled Cartesian grid they are 1.
+    (Pipe and Menon, Magn Reson Med 41:179, 1999). The kernel is that of Fejér,
+    :math:`\operatorname{sinc}^2` of the field of view: it is never negative, and zero at the other
+    points of the Cartesian grid, so that weights are positive and those of a full grid are 1. It is
+    applied as a transform to an image of twice the size, a triangular window, and back.
 
     Args:
         operator: Transform along the trajectory.
@@ -26,10 +28,18 @@ def iterated_density(operator: NonUniformFourier, iterations: int = 20) -> Float
     """
     check_at_least(1, iterations=iterations)
     places = operator.trajectory.detach()
+    twice = tuple(2 * n for n in operator.shape)
+    smooth = NonUniformFourier(places * 2, twice, operator.tolerance)
+    window = torch.ones((), dtype=places.dtype, device=places.device)
+    for size in operator.shape:
+        index = torch.arange(2 * size, dtype=places.dtype, device=places.device) - size
+        window = window[..., None] * (1 - index.abs() / size)
+    window = window / window.mean()
     weights = torch.ones(len(places), dtype=places.dtype, device=places.device)
     for _ in range(iterations):
-        spread = operator(operator.H(torch.complex(weights, torch.zeros_like(weights))))
-        weights = weights / spread.abs().clamp(min=torch.finfo(weights.dtype).eps)
+        image = smooth.H(torch.complex(weights, torch.zeros_like(weights)))
+        spread = smooth(window * image).real
+        weights = weights / spread.clamp(min=torch.finfo(weights.dtype).eps)
     return weights
 
 
