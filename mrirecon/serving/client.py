@@ -23,6 +23,8 @@ from mrirecon.serving.wire import Incoming, Wire, name_body, text_body
 
 SHOWN = 500
 """Characters of a server's sentence that are shown."""
+MANY = 200
+"""Different sentences of a server that are shown."""
 LONGEST_META = 2**18
 """Bytes of the attributes of an image; those of consoles have less than a tenth of it."""
 OVERHEAD = 2**15
@@ -81,6 +83,7 @@ class Client:
         self._wire.patience = timeout
         self._timeout, self._memory, self._tell = timeout, int(memory * MB), tell
         self._images: list[Image] = []
+        self._said: set[str] = set()
         self._held = 0
         self._heard = time.monotonic()
         self._problem = ""
@@ -179,7 +182,7 @@ class Client:
             if text[:3].upper() == "ERR":
                 self._problem = f"the server says: {text}"
             else:
-                self._tell(text)
+                self._tell_once(text)
         elif message.id == MessageId.IMAGE:
             image = image_of(message)
             self._held += message.size + OVERHEAD
@@ -191,7 +194,14 @@ class Client:
                 return
             self._images.append(image)
         else:
-            self._tell(f"a {message.id.name} message came and was left out")
+            self._tell_once(f"a {message.id.name} message came and was left out")
+
+    def _tell_once(self, text: str) -> None:
+        """Pass on what the server says, so that no server can fill a terminal or a log."""
+        if text in self._said or len(self._said) > MANY:
+            return
+        self._said.add(text)
+        self._tell(text if len(self._said) <= MANY else "the server says more; it is left out")
 
 
 def shown(text: str) -> str:

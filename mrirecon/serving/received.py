@@ -1,5 +1,6 @@
 """Images of a server, wherever it has them from, as series of volumes."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -147,6 +148,10 @@ def _problem(image: Image) -> str:
         return f"they have {channels} channels, expected one: coils must be combined"
     if not image.pixels.size:
         return "they have no pixels"
+    for name, least in (("RescaleSlope", 0.0), ("RescaleIntercept", -math.inf)):
+        number = _number(image.facts, name, 1.0)
+        if image.pixels.dtype.kind in "iu" and not (math.isfinite(number) and number > least):
+            return f"their {name} is {_first(image.facts, name)[:40]!r}, no number that scales"
     if int(head["image_type"]) not in KINDS:
         return f"they are of type {int(head['image_type'])}, expected magnitude or complex images"
     return ""
@@ -174,14 +179,17 @@ def _planes(image: Image) -> Iterator[Plane]:
     """Yield the slices of an image; a 3-D one has several, around its position."""
     head, depth = image.head, image.pixels.shape[1]
     frame = Frame(*(int(head[name]) for name in ("contrast", "set", "phase", "repetition")))
-    step = head["slice_dir"].astype(float) * float(head["field_of_view"][2]) / depth
+    with np.errstate(invalid="ignore"):  # directions that are not finite are told later
+        step = head["slice_dir"].astype(float) * float(head["field_of_view"][2]) / depth
+        shifts = np.arange(depth)[:, None] - depth // 2
+        positions = head["position"] + shifts * step
     values = _in_units_of_the_file(image)
     for partition in range(depth):
         own = head.copy()
         if _first(image.facts, "GeometryKnown") == "false":
             for name in DIRECTIONS:
                 own[name] = 0
-        own["position"] = head["position"] + (partition - depth // 2) * step
+        own["position"] = positions[partition]
         x, y, z = (round(float(one), 3) for one in own["position"])
         place = Place(int(head["slice"]), partition, (x, y, z))
         yield Plane(frame, place, own, values[partition].T)
@@ -202,7 +210,7 @@ def _number(facts: Facts, name: str, default: float) -> float:
     try:
         return float(_first(facts, name) or default)
     except ValueError:
-        return default
+        return math.nan
 
 
 def _first(facts: Facts, name: str) -> str:

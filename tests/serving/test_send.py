@@ -264,6 +264,11 @@ def kept(*answers, timeout=2.0, memory=8.0, wait=True):
         return client.exchange(Order("<x/>", settings={"weight": 1}), []), texts
 
 
+def scaled(slope):
+    meta = f"<meta><name>RescaleSlope</name><value>{slope}</value></meta>"
+    return f"<ismrmrdMeta>{meta}</ismrmrdMeta>"
+
+
 ONES = np.ones((1, 1, 3, 4), np.float32)
 BOMB = '<!DOCTYPE a [<!ENTITY b "c">]><ismrmrdMeta>&b;</ismrmrdMeta>'
 
@@ -313,7 +318,7 @@ def received(*messages):
 
 def test_images_of_other_servers():
     """Slices out of order, a volume, numbers with a scale, and several series of one contrast."""
-    meta = "<ismrmrdMeta><meta><name>RescaleSlope</name><value>0.5</value></meta></ismrmrdMeta>"
+    meta = scaled(0.5)
     whole = np.arange(12, dtype=np.int16).reshape(1, 1, 3, 4)
     found = received(
         image(whole, meta, slice=1, position=(0, 0, 5)),
@@ -337,6 +342,9 @@ def test_images_of_other_servers():
         ([image(np.full((1, 1, 3, 4), np.nan, np.float32))], "not finite"),
         ([image(np.full((1, 1, 3, 4), 1e300))], "not finite"),
         ([image(ONES, image_type=2)], "type 2"),
+        ([image(np.ones((1, 1, 3, 4), np.int16), scaled("0"))], "RescaleSlope is '0'"),
+        ([image(np.ones((1, 1, 3, 4), np.int16), scaled("inf"))], "RescaleSlope is 'inf'"),
+        ([image(np.ones((1, 1, 3, 4), np.int16), scaled("half"))], "RescaleSlope is 'half'"),
         ([], "it sent none"),
         ([image(ONES, slice=n, repetition=n) for n in range(9)], "9 frames at 9 places"),
     ],
@@ -370,3 +378,19 @@ def test_text_of_a_server_cannot_steer_a_terminal():
     assert shown("WRN a\x1b]0;x\x07\nb\u202e" + "c" * 900).startswith("WRN a ]0;x b ccc")
     assert len(shown("c" * 900)) == 500
     assert read_meta(b"") == {}
+
+
+def test_a_server_cannot_fill_a_log():
+    said = [message(MessageId.TEXT, text_body(f"DBG {n}")) for n in range(300)]
+    texts = kept(*said[:3] * 9, CLOSE)[1]
+    assert texts == ["DBG 0", "DBG 1", "DBG 2"]  # each once
+    texts = kept(*said, CLOSE)[1]
+    assert texts[:200] == [f"DBG {n}" for n in range(200)]
+    assert texts[200:] == ["the server says more; it is left out"]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_places_that_are_not_finite_are_told():
+    found = received(image(ONES, position=np.nan, field_of_view=np.inf))
+    assert found.series[0].header.geometry is None
+    assert "not finite" in found.remarks[0]
