@@ -23,8 +23,9 @@ LAYERS = [
         "terminal",
         "versions",
         "arguments",
+        "container",
     },
-    {"leaks", "users_code"},
+    {"leaks", "users_code", "threads"},
     {"types", "fourier", "files", "building", "records", "standard_streams", "plain_yaml"},
     {
         "choices",

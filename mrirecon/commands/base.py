@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from typing import Any, TypeVar
 
 import hydra
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -24,6 +25,7 @@ from mrirecon.defaults import completed
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import conf_folder
 from mrirecon.grammar import CHOSEN, together
+from mrirecon.threads import processors
 
 OWN_FOLDERS = ("train",)
 """Commands whose folder Hydra makes, by the number of the job, too."""
@@ -62,6 +64,8 @@ def command(
                     return None
                 if name not in OWN_FOLDERS:
                     _name_output(config)
+                if limit := processors().limit:
+                    print(f"note: {_threads()}: {limit}", file=sys.stderr)
                 result = function(config, settings(config, schema, groups))
                 sweep.note(None)
                 return result
@@ -91,6 +95,11 @@ def command(
         return start
 
     return decorate
+
+
+def _threads() -> str:
+    count = torch.get_num_threads()
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _name_output(config: DictConfig) -> None:

@@ -30,6 +30,7 @@ from mrirecon.loading import packaged_weights
 from mrirecon.privacy import patients
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.threads import processors
 from mrirecon.training.checkpoint import Recipe
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objectives.base import Objective, no_reference
@@ -109,10 +110,22 @@ def train(config: DictConfig, settings: Settings) -> float | None:
             f"training {type(module.reconstructor).__name__} ({parameters:,} parameters){devices}, "
             f"everything goes to {folder}"
         )
+        _note_workers(data, trainer)
     fit(trainer, module, data, folder, resume)
     if trainer.is_global_zero:
         report(trainer)
     return best_score(trainer)
+
+
+def _note_workers(data: DataModule, trainer: pl.Trainer) -> None:
+    """Tell that there are fewer processes than asked for: others would only wait for these."""
+    count = data.usable_workers(trainer.num_devices)
+    if count < data.workers:
+        print(
+            f"note: data.workers: {count} instead of {data.workers}, for {processors().usable} "
+            "CPUs can be used",
+            file=sys.stderr,
+        )
 
 
 def _module(config: DictConfig) -> ReconstructionModule:

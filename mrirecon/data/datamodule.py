@@ -18,6 +18,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.interruption import left_to_the_parent
 from mrirecon.privacy import patients
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.threads import workers_beside
 from mrirecon.types import Sample
 
 
@@ -29,7 +30,8 @@ class DataModule(pl.LightningDataModule):
         val: Slices to choose the best checkpoint by.
         test: Slices that nothing was chosen by, or None.
         batch_size: Slices per step and device; scans of other sizes form batches of their own.
-        workers: Processes that prepare slices; 0 prepares them in the training process.
+        workers: Processes that prepare slices; 0 prepares them in the training process. There are
+            no more than the processors that this process may use leave beside it, but one.
         seed: Seed of the order and of the masks; None takes that of torch, which
             ``mrirecon train seed=...`` sets. A resumed run keeps the seed that it began with.
 
@@ -132,15 +134,24 @@ class DataModule(pl.LightningDataModule):
         """Return the number of this process and how many there are."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
+    def usable_workers(self, processes: int = 1) -> int:
+        """Return how many processes prepare slices: those asked for, if there are processors.
+
+        Args:
+            processes: Number of processes that train on this machine.
+        """
+        return workers_beside(self.workers, processes)
+
     def _loader(
         self, slices: SliceDataset, batches: TrainingBatches | VolumeBatches
     ) -> DataLoader[Sample]:
+        devices = self.trainer.num_devices if self.trainer else 1
         return _Loader(
             Batches(slices),
             sampler=batches,
             batch_size=None,  # the sampler yields whole batches
-            num_workers=self.workers,
-            persistent_workers=self.workers > 0,
+            num_workers=(workers := self.usable_workers(devices)),
+            persistent_workers=workers > 0,
             worker_init_fn=left_to_the_parent,
             generator=torch.Generator(),  # what workers are seeded with; uses up no common numbers
         )

@@ -2,12 +2,11 @@
 
 import os
 import tempfile
-from contextlib import suppress
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 
+from mrirecon.container import memory_limit
 from mrirecon.errors import RawDataError
 from mrirecon.raw.kspace_grid import Grid
 
@@ -34,11 +33,8 @@ def refuse_too_large(grid: Grid, coils: int) -> None:
 @lru_cache(maxsize=1)
 def memory() -> int:
     """Return the memory of this machine in bytes, or of the container that this process is in."""
-    limits = [os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")]
-    for place in ("memory.max", "memory/memory.limit_in_bytes"):  # cgroups of version 2, and 1
-        with suppress(OSError, ValueError):  # there is none, or it is "max"
-            limits.append(int((Path("/sys/fs/cgroup") / place).read_text()))
-    return min(limits)
+    machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    return min(machine, memory_limit() or machine)
 
 
 def scratch(shape: tuple[int, ...]) -> np.ndarray:

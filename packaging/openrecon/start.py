@@ -17,8 +17,6 @@ from mrirecon.errors import MriReconError
 from mrirecon.serving.probe import probe
 
 SECONDS = 10.0
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0", "GOMP_SPINCOUNT": "0"}
-"""Threads that have nothing to do must not keep the scanner's processor busy."""
 
 
 def main() -> None:
@@ -33,9 +31,7 @@ def main() -> None:
     elif given == ["--words"]:
         sys.stdout.write(shlex.join(options.words) + "\n")
     else:
-        cores = {"OMP_NUM_THREADS": str(options.needs.cores)}
-        for name, value in (cores | PASSIVE).items():
-            os.environ.setdefault(name, value)
+        os.environ.setdefault("OMP_NUM_THREADS", str(options.needs.cores))
         os.execv(sys.executable, [sys.executable, "-m", "mrirecon.cli", "serve", *words])
 
 

@@ -1,6 +1,5 @@
 """Scores volumes one after the other or in several processes, with the same results."""
 
-import os
 import pickle
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +17,7 @@ from mrirecon.evaluation.scores.observed import Observed
 from mrirecon.evaluation.scores.protocol import Protocol, Score, compared, region, values
 from mrirecon.interruption import left_to_the_parent
 from mrirecon.simulation.threads import single_thread
+from mrirecon.threads import processors
 
 KEPT_BUSY = 8
 """Volumes for which it is worth to start one more process."""
@@ -75,9 +75,7 @@ def workers_for(volumes: int, asked: int | None) -> int:
         ConfigError: When fewer than one is asked for.
     """
     if asked is None:
-        affinity = getattr(os, "sched_getaffinity", None)
-        free = len(affinity(0)) if affinity else os.cpu_count() or 1
-        return max(1, min(free, volumes // KEPT_BUSY))
+        return max(1, min(processors().usable, volumes // KEPT_BUSY))
     if asked < 1:
         raise ConfigError(f"workers: expected at least 1, got {asked}")
     return min(asked, volumes)
