@@ -1,11 +1,12 @@
 """``mrirecon serve``: reconstruction behind the console of a scanner."""
 
 import logging
+import os
 import queue
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,7 +26,7 @@ from mrirecon.commands.method_words import (
 )
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import output_folder
-from mrirecon.interruption import answered, deferred, requested
+from mrirecon.interruption import Interrupted, answered, deferred, requested
 from mrirecon.missing import needs
 from mrirecon.pipeline import Method
 from mrirecon.serving.arenas import share_arenas
@@ -180,11 +181,35 @@ def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - wor
         host, port = server.address
         names = ", ".join(chooser.names)
         place = f"[{host}]" if ":" in host else host
-        with deferred(say="no new sessions; those that have sent all are finished"):
-            print(f"serving on {place}:{port}; configurations: {names}", flush=True)
-            server.serve(lambda: requested() is not None)
-            answered()
-        print(server.close(settings.grace), flush=True)
+        with _left_while_computing(server):
+            with deferred(say="no new sessions; those that have sent all are finished"):
+                print(f"serving on {place}:{port}; configurations: {names}", flush=True)
+                server.serve(lambda: requested() is not None)
+                answered()
+            print(server.close(settings.grace), flush=True)
+
+
+@contextmanager
+def _left_while_computing(server: Server) -> Iterator[None]:
+    """End the process at once where it still computes what nobody waits for any more.
+
+    Python's own end of a thread within a library's code would abort the process.
+    """
+    try:
+        yield
+    except Interrupted as stop:
+        if server.computing:
+            print(f"mrirecon serve: {stop}", file=sys.stderr)
+            _leave(128 + stop.number)
+        raise
+    if server.computing:
+        _leave(0)
+
+
+def _leave(status: int) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 def _made(key: str, path: str | None) -> Path | None:

@@ -79,6 +79,11 @@ class Server:
         host, port = self._socket.getsockname()[:2]
         return str(host), int(port)
 
+    @property
+    def computing(self) -> bool:
+        """Whether the thread that computes is there still; :meth:`close` asks it to end."""
+        return self._computing.is_alive()
+
     def serve(self, stopping: Callable[[], bool]) -> None:
         """Serve clients until ``stopping()`` is True, which is asked several times a second."""
         while not stopping():
@@ -110,6 +115,7 @@ class Server:
                 session.fail("the server shuts down", Ending.ABORTED)
                 thread.join(HASTY.idle)
         self._shared.work.put(None)
+        self._computing.join(HASTY.idle)
         endings = Counter(session.ending for session, _ in sessions)
         finished = endings[Ending.SERVED] + endings[Ending.PROBE]
         return f"{finished} sessions finished, {len(sessions) - finished} aborted"

@@ -1,13 +1,18 @@
 """What the owner of a server chooses: mistakes are told before anything listens."""
 
 import queue
+import signal
 import socket
+import threading
+from contextlib import suppress
 
 import pytest
 
 from mrirecon.commands import serve
 from mrirecon.commands.base import chosen_by
 from mrirecon.errors import ConfigError
+from mrirecon.interruption import Interrupted
+from mrirecon.serving import server as serving_server
 from mrirecon.serving.budget import Budget
 from mrirecon.serving.choosing import Chooser, Named
 from mrirecon.serving.images import ImageChoice
@@ -107,10 +112,33 @@ def test_bounds_and_defaults_of_settings(changed, told):
         parameters_of({"one": {"key": "model.n", **NUMBER, **changed}})
 
 
-def server(host, port=0):
+def server(host, port=0, work=None):
     chooser = Chooser({"default": Named((), FLOATS)}, {}, zero_filled)
-    shared = Shared(chooser, Limits(), Budget(64), NoiseStore(60), queue.Queue())
+    shared = Shared(
+        chooser, Limits(), Budget(64), NoiseStore(60), queue.Queue() if work is None else work
+    )
     return Server(Place(host, port), shared)
+
+
+@pytest.mark.parametrize(("again", "expected"), [(False, [0]), (True, [143])])
+def test_a_server_that_still_computes_ends_with_its_status(again, expected, monkeypatch, capsys):
+    """Ending a thread in the middle of what a library computes would abort the process."""
+    statuses, done, work = [], threading.Event(), queue.Queue()
+    monkeypatch.setattr(serve.os, "_exit", statuses.append)
+    monkeypatch.setattr(serving_server, "HASTY", Limits(stalled=0.1, idle=0.1))
+    found = server("127.0.0.1", work=work)
+    work.put(done.wait)
+    found.serve(lambda: True)
+    with suppress(Interrupted), serve._left_while_computing(found):
+        assert found.close(0) == "0 sessions finished, 0 aborted"
+        if again:
+            raise Interrupted(signal.SIGTERM)
+    assert statuses == expected
+    assert ("interrupted (SIGTERM)" in capsys.readouterr().err) == again
+    done.set()
+    with serve._left_while_computing(found):
+        found.close(0)
+    assert statuses == expected and not found.computing
 
 
 def test_addresses():
