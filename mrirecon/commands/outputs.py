@@ -11,7 +11,7 @@ from mrirecon.errors import ConfigError
 from mrirecon.files import Existing, Kind, Untouchable, refuse_existing
 from mrirecon.readers.naming import scan_name
 from mrirecon.reconstruction import Quantity, Reconstruction
-from mrirecon.writers import WRITERS, Writer, read_template
+from mrirecon.writers import WRITERS, Writer
 
 SKIP_ADVICE = "; existing=skip keeps what is there and completes the rest"
 
@@ -53,6 +53,8 @@ class Outputs:
         self._writers: dict[str, Writer] = {name: WRITERS[name].write for name in formats}
         if dicom_template is not None:
             template = Path(dicom_template).expanduser()
+            from mrirecon.writers import read_template  # takes its time, and few want DICOM
+
             read_template(template)
             self._writers["dicom"] = partial(WRITERS["dicom"].write, template=template)
         self._untouchable = Untouchable(read_files(inputs, (dicom_template, *also_read)))

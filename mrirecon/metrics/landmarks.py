@@ -6,7 +6,6 @@ from typing import ClassVar
 import numpy as np
 import torch
 from jaxtyping import Float, Float64, Int
-from scipy.ndimage import gaussian_filter, maximum_filter
 from torch import Tensor
 from torch.nn.functional import unfold
 
@@ -67,6 +66,8 @@ class LandmarkShift(Metric):
 
 def landmarks(image: Slice) -> Places:
     """Return the places (y, x) of the clearest corners of an image, the clearest first."""
+    from scipy.ndimage import gaussian_filter, maximum_filter  # takes its time, and few want it
+
     smooth = [gaussian_filter(image, FINE, order=order) for order in ((1, 0), (0, 1))]
     yy, xx, xy = (
         gaussian_filter(smooth[a] * smooth[b], COARSE) for a, b in ((0, 0), (1, 1), (0, 1))

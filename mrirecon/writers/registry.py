@@ -2,15 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
 
 from mrirecon.files import Kind
 from mrirecon.reconstruction import Quantity
-from mrirecon.writers.dicom import write_dicom
-from mrirecon.writers.hdf5 import write_hdf5
-from mrirecon.writers.mrd import write_mrd
-from mrirecon.writers.nifti import write_nifti
-from mrirecon.writers.png import write_png
-from mrirecon.writers.qc import write_qc
 
 Writer = Callable[..., None]
 
@@ -50,11 +46,20 @@ class Format:
         return next(iter(self.outputs))
 
 
+def _later(name: str) -> Writer:
+    """Return a writer whose module is imported when it writes: few runs need all the libraries."""
+
+    def write(*given: Any, **chosen: Any) -> None:
+        getattr(import_module(f"mrirecon.writers.{name}"), f"write_{name}")(*given, **chosen)
+
+    return write
+
+
 WRITERS: dict[str, Format] = {
-    "hdf5": Format({".h5": Kind.VOLUME}, write_hdf5),
+    "hdf5": Format({".h5": Kind.VOLUME}, _later("hdf5")),
     "nifti": Format(
         {".nii.gz": Kind.NIFTI, ".json": Kind.SIDECAR},
-        write_nifti,
+        _later("nifti"),
         {
             f"_part-{part}{ending}": kind
             for part in ("mag", "phase")
@@ -64,11 +69,11 @@ WRITERS: dict[str, Format] = {
     ),
     "dicom": Format(
         {"_dicom": Kind.DICOM},
-        write_dicom,
+        _later("dicom"),
         {"_dicom": Kind.DICOM, "_phase_dicom": Kind.DICOM},
         {"_{}_dicom": Kind.DICOM},
     ),
-    "mrd": Format({"_images.h5": Kind.MRD}, write_mrd),
-    "png": Format({".png": Kind.PICTURE}, write_png, companion={"_{}.png": Kind.PICTURE}),
-    "qc": Format({"_qc.html": Kind.PAGE}, write_qc),
+    "mrd": Format({"_images.h5": Kind.MRD}, _later("mrd")),
+    "png": Format({".png": Kind.PICTURE}, _later("png"), companion={"_{}.png": Kind.PICTURE}),
+    "qc": Format({"_qc.html": Kind.PAGE}, _later("qc")),
 }
