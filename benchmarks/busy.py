@@ -1,0 +1,157 @@
+"""A machine that others use: python benchmarks/busy.py [BUSY ...] (default 0 4 8 processes).
+
+Processes of its own keep the processors busy. Beside them, a reconstruction (CG-SENSE, 2 slices of
+8 coils, 256 x 256) and 3 steps of training (a U-Net at 128 x 128) run with threads that sleep
+while they wait, as mrirecon has it, and with threads that spin as is the libraries' default, in
+turns. The fair share is the time beside nobody, times the threads and busy processes that there are
+for each processor. ``8 threads, 1 CPU`` is what a program does that counts the processors of a
+machine of which its container may use one; there, mrirecon takes one thread.
+"""
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from mrirecon.threads import THREADS, WAITING
+
+RESULTS = Path(__file__).parent / "results" / "busy.json"
+ROUNDS, REPEATS, CPUS = 3, 3, 2
+SPIN, STOP = "while True: pass", 900.0
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Medians in seconds; ``load`` is that of the machine before, all of it by others."""
+
+    case: str
+    work: str
+    busy: int
+    passive: float
+    spinning: float
+    fair: float
+    load: float
+
+
+@contextmanager
+def others(count: int) -> Iterator[None]:
+    """Keep processors busy with so many processes."""
+    running = [subprocess.Popen([sys.executable, "-c", SPIN]) for _ in range(count)]
+    try:
+        yield
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+
+
+def in_a_process(spinning: bool, threads: int, cpus: int) -> dict[str, float]:
+    """Return the seconds of each work, measured in a process of its own."""
+    kept = {name: value for name, value in os.environ.items() if name not in WAITING}
+    environment = {**kept, THREADS: str(threads)}
+    words = [sys.executable, __file__, "work", "spinning" if spinning else "passive", str(cpus)]
+    done = subprocess.run(words, env=environment, capture_output=True, check=True, timeout=STOP)
+    return json.loads(done.stdout)
+
+
+def work(spinning: bool, cpus: int) -> dict[str, float]:
+    """Return the median seconds of each work."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cpus])
+    for name in WAITING:
+        if spinning:  # importing this script has imported mrirecon, which had them set
+            os.environ.pop(name, None)
+    import torch
+    from models import sample_of
+
+    from mrirecon.networks import Unet
+    from mrirecon.reconstructors.classical.cg_sense import CgSense
+    from mrirecon.sensitivity import GivenMaps
+
+    torch.manual_seed(0)
+    sample, method = sample_of(8, 256, 256, 0), CgSense(GivenMaps(), iterations=15)
+    network, images = Unet(2, 2, channels=16, pools=3), torch.randn(1, 2, 128, 128)
+    optimizer = torch.optim.Adam(network.parameters())
+
+    def reconstruction() -> None:
+        for _ in range(2):
+            method(sample)
+
+    def training() -> None:
+        for _ in range(3):
+            optimizer.zero_grad()
+            network(images).square().mean().backward()
+            optimizer.step()
+
+    found = {}
+    for function in (reconstruction, training):
+        function()
+        times = []
+        for _ in range(REPEATS):
+            started = time.perf_counter()
+            function()
+            times.append(time.perf_counter() - started)
+        found[function.__name__] = statistics.median(times)
+    return found
+
+
+def measured(case: str, busy: int, threads: tuple[int, int], cpus: int) -> list[Measured]:
+    """Measure both ways to wait in turns.
+
+    Args:
+        case: Name of the case.
+        busy: Number of busy processes beside.
+        threads: Number of threads of mrirecon, and of what it is compared with.
+        cpus: Number of processors that they may use.
+    """
+    passive, spinning, load = [], [], os.getloadavg()[0]
+    with others(busy):
+        for _ in range(ROUNDS):
+            passive.append(in_a_process(False, threads[0], cpus))
+            spinning.append(in_a_process(True, threads[1], cpus))
+    both = (passive, spinning)
+    return [
+        Measured(case, name, busy, *(statistics.median(o[name] for o in one) for one in both),
+                 fair=0.0, load=load)
+        for name in passive[0]
+    ]  # fmt: skip
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["work"]:
+        print(json.dumps(work(sys.argv[2] == "spinning", int(sys.argv[3]))))
+        return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # busy processes end with this one
+    rows: list[Measured] = []
+    alone: dict[str, float] = {}
+    print(
+        f"{'case':<18}{'work':<16}{'busy':>5}{'passive':>10}{'spinning':>10}{'fair':>8}{'load':>6}"
+    )
+    for busy in [int(word) for word in sys.argv[1:]] or [0, 4, 8]:
+        for row in measured(f"{CPUS} threads", busy, (CPUS, CPUS), CPUS):
+            alone.setdefault(row.work, min(row.passive, row.spinning))
+            rows.append(told(row, alone[row.work] * (CPUS + busy) / CPUS))
+    for row in measured("8 threads, 1 CPU", 0, (1, 8), 1):
+        rows.append(told(row, CPUS * alone[row.work]))
+    RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+
+
+def told(row: Measured, fair: float) -> Measured:
+    """Print a row with its fair share."""
+    print(
+        f"{row.case:<18}{row.work:<16}{row.busy:>5}{row.passive:>8.2f} s{row.spinning:>8.2f} s"
+        f"{fair:>6.2f} s{row.load:>6.1f}",
+        flush=True,
+    )
+    return replace(row, fair=fair)
+
+
+if __name__ == "__main__":
+    main()
