@@ -9,6 +9,7 @@ so :func:`prepare` comes before; what the user has chosen stays.
 import math
 import os
 import sys
+import time
 from collections.abc import MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,6 +19,13 @@ from mrirecon.container import ROOT, cpu_quota
 
 PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
 """Threads that wait sleep: for every OpenMP, for GNU's and for LLVM's and Intel's."""
+SHORT = {"GOMP_SPINCOUNT": "10000"}
+"""GNU's threads spin for some ten microseconds before they sleep: as fast as by default where
+nobody else computes, and much less harmful should others come (``benchmarks/busy.py``)."""
+MANY = 1 / 8
+"""Part of the processors that others keep busy on a busy machine."""
+LOOKS, PAUSE = 3, 0.002
+"""How often it is looked who is running, and seconds between."""
 WAITING = (*PASSIVE, "KMP_LIBRARY")
 """Variables by which users choose how threads wait."""
 THREADS = "OMP_NUM_THREADS"
@@ -32,11 +40,19 @@ class Processors:
         machine: Number of processors of the machine.
         affinity: Number of those that this process may run on.
         quota: How many processors' time the container may use; None for no limit.
+        others: Number of threads of others that keep processors busy.
     """
 
     machine: int
     affinity: int
     quota: float | None = None
+    others: int = 0
+
+    @property
+    def contended(self) -> bool:
+        """Whether threads that spin while they wait would take time from those that compute."""
+        crowded = self.others + self.affinity > self.machine
+        return self.usable < self.affinity or (crowded and self.others >= self.machine * MANY)
 
     @property
     def usable(self) -> int:
@@ -63,16 +79,37 @@ def processors(root: Path = ROOT) -> Processors:
     """
     machine = os.cpu_count() or 1
     affinity = getattr(os, "sched_getaffinity", None)
-    return Processors(machine, len(affinity(0)) if affinity else machine, cpu_quota(root))
+    own = len(affinity(0)) if affinity else machine
+    return Processors(machine, own, cpu_quota(root), running_others(root))
+
+
+def running_others(root: Path = ROOT) -> int:
+    """Return how many threads of others want a processor, by the least of a few looks.
+
+    The load average would tell of what this user has just ended, too.
+
+    Args:
+        root: Folder in which ``proc`` lies.
+    """
+    seen = []
+    for _ in range(LOOKS):
+        try:
+            running, _ = (root / "proc/loadavg").read_text().split()[3].split("/")
+            seen.append(int(running) - 1)  # this one runs as well
+        except (OSError, ValueError, IndexError):  # no Linux
+            return 0
+        time.sleep(PAUSE)
+    return max(0, min(seen))
 
 
 def prepare(
     found: Processors | None = None, environment: MutableMapping[str, str] | None = None
 ) -> None:
-    """Let threads sleep while they wait, and let there be no more than the container may use.
+    """Let threads wait as suits the machine, and let there be no more than the container may use.
 
-    Where nothing limits the container, the libraries choose: they know the affinity, and that two
-    threads of one core gain little.
+    On a busy machine and under a quota they sleep while they wait; else they spin for a short while
+    first, for waking up takes time. Where nothing limits the container, the libraries choose the
+    number: they know the affinity, and that two threads of one core gain little.
 
     Args:
         found: Processors that this process may use; None to look.
@@ -80,9 +117,9 @@ def prepare(
             for that of this process.
     """
     environment = os.environ if environment is None else environment
-    if not any(name in environment for name in WAITING):
-        environment.update(PASSIVE)
     found = found or processors()
+    if not any(name in environment for name in WAITING):
+        environment.update(PASSIVE if found.contended else SHORT)
     if found.usable < found.affinity:
         environment.setdefault(THREADS, str(found.usable))
 

@@ -14,10 +14,12 @@ from mrirecon.evaluation.scores import scoring
 from mrirecon.raw import memory
 from mrirecon.threads import (
     PASSIVE,
+    SHORT,
     Processors,
     prepare,
     prepare_unless_late,
     processors as found_processors,
+    running_others,
     workers_beside,
 )
 from tests import commands
@@ -117,13 +119,25 @@ def test_usable_processors(found, usable, limit):
     assert found.usable == usable and found.limit == limit
 
 
+def test_who_else_is_running(tmp_path):
+    assert running_others(tmp_path) == 0
+    (tmp_path / "proc").mkdir()
+    for text, expected in (("3.1 2.0 1.0 5/900 77", 4), ("0 0 0 1/90 7", 0), ("x", 0)):
+        (tmp_path / "proc" / "loadavg").write_text(text)
+        assert running_others(tmp_path) == expected
+
+
 FEW, ALL = Processors(64, 64, 2.0), Processors(64, 8)
 
 
 @pytest.mark.parametrize(
     ("found", "before", "after"),
     [
-        (ALL, {}, PASSIVE),
+        (ALL, {}, SHORT),
+        (Processors(64, 64, None, others=7), {}, SHORT),
+        (Processors(64, 64, None, others=8), {}, PASSIVE),
+        (Processors(64, 8, None, others=50), {}, SHORT),
+        (Processors(2, 2, None, others=1), {}, PASSIVE),
         (FEW, {}, {**PASSIVE, "OMP_NUM_THREADS": "2"}),
         (FEW, {"OMP_NUM_THREADS": "1"}, {**PASSIVE, "OMP_NUM_THREADS": "1"}),
         (FEW, {"OMP_WAIT_POLICY": "ACTIVE"},
@@ -155,7 +169,7 @@ def test_nothing_is_changed_when_torch_is_loaded_already(monkeypatch, late):
     if not late:
         monkeypatch.delitem(sys.modules, "torch")
     prepare_unless_late()
-    assert set(PASSIVE) <= set(environment) if not late else environment == {}
+    assert set(SHORT) <= set(environment) if not late else environment == {}
 
 
 def test_importing_the_package_prepares(monkeypatch):
