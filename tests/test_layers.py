@@ -95,7 +95,7 @@ ROOMS = {
         {"*"},
     ],
     "serving": [
-        {"arenas", "limits", "noise", "parameters", "collector", "images", "probe"},
+        {"arenas", "limits", "noise", "outgoing", "parameters", "collector", "images", "probe"},
         {"budget", "wire", "choosing", "regular", "received"},
         {"imaging", "recording", "client"},
         {"session"},

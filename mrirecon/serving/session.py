@@ -16,8 +16,9 @@ from mrirecon.serving.budget import Budget
 from mrirecon.serving.choosing import Choice, Chooser
 from mrirecon.serving.collector import Collector, Part
 from mrirecon.serving.imaging import Imaging
-from mrirecon.serving.limits import Limits
+from mrirecon.serving.limits import MB, Limits
 from mrirecon.serving.noise import NoiseStore
+from mrirecon.serving.outgoing import Outgoing
 from mrirecon.serving.recording import Recording
 from mrirecon.serving.wire import Incoming, Wire, text_body
 
@@ -95,9 +96,7 @@ class Session:
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
     _done: threading.Event = field(default_factory=threading.Event)
-    _outgoing: "queue.Queue[tuple[MessageId, tuple[bytes, ...]] | None]" = field(
-        default_factory=queue.Queue
-    )
+    _outgoing: Outgoing = field(default_factory=Outgoing)
     _failure: str = ""
     _told: set[str] = field(default_factory=set)
 
@@ -128,7 +127,7 @@ class Session:
             self._failure, self.ending = reason, ending
             self._stopped.set()
         self.tell("ERR", reason)
-        self._outgoing.put(None)
+        self._outgoing.end()
         self._done.set()
         self.wire.stopped.set()
 
@@ -144,7 +143,7 @@ class Session:
             self._told.add(line)
             level = {"ERR": logging.ERROR, "WRN": logging.WARNING}.get(kind, logging.INFO)
             LOG.log(level, "session %d: %s", self.number, line)
-            self._post(MessageId.TEXT, text_body(line))
+            self._outgoing.put(MessageId.TEXT, text_body(line))
 
     def _receive(self) -> None:
         while not self._stopped.is_set():
@@ -208,7 +207,12 @@ class Session:
         method = choice.method
 
         def send(parts: tuple[bytes, ...]) -> None:
-            self._post(MessageId.IMAGE, *parts)
+            limits = self.shared.limits
+            if self._outgoing.put(MessageId.IMAGE, *parts) > limits.memory * MB:
+                raise RawDataError(
+                    f"more than {limits.memory:g} MB of images wait to be read by the client, the "
+                    "bound of this server (memory=)"
+                )
 
         self._imaging = Imaging(
             header, method, choice.images, send, self.tell, self.shared.noise, bool(self.page)
@@ -278,16 +282,13 @@ class Session:
                 return
             self._stopped.set()
             self.ending = self.ending or Ending.SERVED
-        self._outgoing.put((MessageId.CLOSE, ()))
-        self._outgoing.put(None)
+        self._outgoing.put(MessageId.CLOSE)
+        self._outgoing.end()
         self._done.set()
-
-    def _post(self, message: MessageId, *parts: bytes) -> None:
-        self._outgoing.put((message, parts))
 
     def _send_all(self) -> None:
         """Send what is posted, in the thread of the sender, until the end is posted."""
-        while (posted := self._outgoing.get()) is not None:
+        while (posted := self._outgoing.take()) is not None:
             try:
                 self.wire.send(posted[0], *posted[1])
             except OSError as error:

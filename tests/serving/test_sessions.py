@@ -20,7 +20,7 @@ from mrirecon.serving.limits import Limits
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.parameters import parameters_of
 from mrirecon.serving.recording import Folders
-from mrirecon.serving.wire import name_body, text_body
+from mrirecon.serving.wire import Wire, name_body, text_body
 from tests.readers.mrd_files import MrdFile
 from tests.serving.fuzz import fuzz
 from tests.serving.scanner import (
@@ -284,6 +284,30 @@ def test_a_client_that_does_not_read_is_let_go(monkeypatch):
             deaf.sendall(struct.pack("<H", number) + body)
         honest(server)
         deaf.close()
+
+
+def test_images_that_nobody_reads_are_bounded(monkeypatch):
+    release, send = threading.Event(), Wire.send
+
+    def stuck(wire, message, *parts):
+        if message == MessageId.IMAGE:
+            release.wait(20)
+        send(wire, message, *parts)
+
+    monkeypatch.setattr(Wire, "send", stuck)
+    file = MrdFile((1, 1, 256, 256))
+    for repetition in range(7):  # images of 256 KB, four of which the session may hold
+        ended(file.lines(range(122, 134), repetition=repetition))
+    with served(limits=Limits(memory=1, idle=20, stalled=20), total=64) as server:
+        wire = connected(server)
+        for number, body in messages_of(file):
+            wire.send(number, body)
+        deadline = time.monotonic() + 15
+        while not any(one.ending for one, _ in server._living()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        release.set()
+        assert "wait to be read" in collected(wire).told("ERR")[0]
+        wire.close()
 
 
 def test_memory_of_a_session_is_bounded():
