@@ -19,7 +19,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mrirecon import Method, Normalize, ZeroFilled, __version__
+from mrirecon import Method, Normalize, ZeroFilled, __version__, writers
 from mrirecon.commands import serve as serve_command
 from mrirecon.config import composed_of, settings as checked
 from mrirecon.errors import ConfigError
@@ -280,6 +280,7 @@ def server(tmp_path_factory):
 
 def test_pages_that_cannot_be_drawn_are_refused_at_the_start(monkeypatch):
     monkeypatch.delitem(sys.modules, "mrirecon.writers.qc", raising=False)
+    monkeypatch.delitem(vars(writers), "write_qc", raising=False)  # it may have been used before
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
     with pytest.raises(ConfigError, match="quality=pages: needs the package matplotlib, which"):
         serve_command._load_pages("pages")

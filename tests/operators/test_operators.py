@@ -14,6 +14,7 @@ from mrirecon.operators import (
     FiniteDifference,
     Fourier,
     LinearOperator,
+    NonUniformFourier,
     Sampling,
     SenseNormal,
     SymmetrizedGradient,
@@ -22,6 +23,7 @@ from mrirecon.operators import (
     sense,
 )
 from mrirecon.operators.base import Adjoint, Composition
+from mrirecon.operators.nonuniform import Toeplitz
 from tests.operators.adjointness import assert_adjoint, complex_randn
 
 SIZES = [(8, 8), (7, 8), (9, 5)]
@@ -32,6 +34,8 @@ def _cases(h, w):
     rows = torch.rand(2, 1, w, generator=torch.Generator().manual_seed(0)) < 0.5
     image, coils = (2, h, w), (2, 3, h, w)
     wavelet = Wavelet((h, w), name="db2")
+    places = torch.rand(20, 2, generator=torch.Generator().manual_seed(1)) - 0.5
+    spokes = NonUniformFourier(places * torch.tensor([h, w]), (h, w))
     return {
         Coils: (Coils(maps), image, coils),
         Fourier: (Fourier(), coils, coils),
@@ -43,6 +47,8 @@ def _cases(h, w):
         FiniteDifference: (FiniteDifference(), image, (2, 2, h, w)),
         SymmetrizedGradient: (SymmetrizedGradient(), (2, 2, h, w), (2, 3, h, w)),
         Wavelet: (wavelet, image, (2, *wavelet.padded)),
+        NonUniformFourier: (spokes, coils, (2, 3, 20)),
+        Toeplitz: (spokes.toeplitz(places[:, 0] + 0.6), coils, coils),
     }
 
 
