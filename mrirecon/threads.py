@@ -17,16 +17,15 @@ from pathlib import Path
 
 from mrirecon.container import ROOT, cpu_quota
 
-PASSIVE = {"OMP_WAIT_POLICY": "PASSIVE", "GOMP_SPINCOUNT": "0", "KMP_BLOCKTIME": "0"}
-"""Threads that wait sleep: for every OpenMP, for GNU's and for LLVM's and Intel's."""
-SHORT = {"GOMP_SPINCOUNT": "10000"}
-"""GNU's threads spin for some ten microseconds before they sleep: as fast as by default where
-nobody else computes, and much less harmful should others come (``benchmarks/busy.py``)."""
+BRIEF, SHORT = {"GOMP_SPINCOUNT": "1000"}, {"GOMP_SPINCOUNT": "10000"}
+"""How long GNU's threads spin before they sleep, on busy machines and on others. Sleeping at once
+is no choice: waking up takes so long that many small steps, as of a network on one slice, become
+several times slower (``benchmarks/README.md``)."""
 MANY = 1 / 8
 """Part of the processors that others keep busy on a busy machine."""
 LOOKS, PAUSE = 3, 0.002
 """How often it is looked who is running, and seconds between."""
-WAITING = (*PASSIVE, "KMP_LIBRARY")
+WAITING = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME", "KMP_LIBRARY")
 """Variables by which users choose how threads wait."""
 THREADS = "OMP_NUM_THREADS"
 """Variable by which users choose how many there are; OpenBLAS and MKL read it, too."""
@@ -107,9 +106,9 @@ def prepare(
 ) -> None:
     """Let threads wait as suits the machine, and let there be no more than the container may use.
 
-    On a busy machine and under a quota they sleep while they wait; else they spin for a short while
-    first, for waking up takes time. Where nothing limits the container, the libraries choose the
-    number: they know the affinity, and that two threads of one core gain little.
+    On a busy machine and under a quota they spin for a tenth of the time before they sleep. Where
+    nothing limits the container, the libraries choose the number: they know the affinity, and that
+    two threads of one core gain little.
 
     Args:
         found: Processors that this process may use; None to look.
@@ -119,7 +118,7 @@ def prepare(
     environment = os.environ if environment is None else environment
     found = found or processors()
     if not any(name in environment for name in WAITING):
-        environment.update(PASSIVE if found.contended else SHORT)
+        environment.update(BRIEF if found.contended else SHORT)
     if found.usable < found.affinity:
         environment.setdefault(THREADS, str(found.usable))
 

@@ -13,7 +13,7 @@ from mrirecon.container import cpu_quota, memory_limit
 from mrirecon.evaluation.scores import scoring
 from mrirecon.raw import memory
 from mrirecon.threads import (
-    PASSIVE,
+    BRIEF,
     SHORT,
     Processors,
     prepare,
@@ -135,11 +135,11 @@ FEW, ALL = Processors(64, 64, 2.0), Processors(64, 8)
     [
         (ALL, {}, SHORT),
         (Processors(64, 64, None, others=7), {}, SHORT),
-        (Processors(64, 64, None, others=8), {}, PASSIVE),
+        (Processors(64, 64, None, others=8), {}, BRIEF),
         (Processors(64, 8, None, others=50), {}, SHORT),
-        (Processors(2, 2, None, others=1), {}, PASSIVE),
-        (FEW, {}, {**PASSIVE, "OMP_NUM_THREADS": "2"}),
-        (FEW, {"OMP_NUM_THREADS": "1"}, {**PASSIVE, "OMP_NUM_THREADS": "1"}),
+        (Processors(2, 2, None, others=1), {}, BRIEF),
+        (FEW, {}, {**BRIEF, "OMP_NUM_THREADS": "2"}),
+        (FEW, {"OMP_NUM_THREADS": "1"}, {**BRIEF, "OMP_NUM_THREADS": "1"}),
         (FEW, {"OMP_WAIT_POLICY": "ACTIVE"},
          {"OMP_WAIT_POLICY": "ACTIVE", "OMP_NUM_THREADS": "2"}),
         (ALL, {"GOMP_SPINCOUNT": "1000"}, {"GOMP_SPINCOUNT": "1000"}),
