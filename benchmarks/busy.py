@@ -3,10 +3,11 @@
 Processes of its own keep the processors busy. Beside them, a reconstruction (CG-SENSE, 2 slices of
 8 coils, 256 x 256) and 3 steps of training (a U-Net at 128 x 128) run with threads that wait as
 mrirecon has it (``passive``), and with threads that spin as is the libraries' default, in turns.
-``work as_set CPUS`` measures once with what the environment tells (``GOMP_SPINCOUNT``). The fair share is the time beside nobody, times the threads and busy processes that there are
-for each processor. ``8 threads, 1 CPU`` compares
-one thread with eight that are bound to one processor. It does not stand for a quota: GNU's OpenMP
-knows to which processors it is bound, and then spins less, but not what a quota leaves.
+``work as_set CPUS`` measures once with what the environment tells (``GOMP_SPINCOUNT``).
+The fair share is the time beside nobody, times the threads and busy processes that there are for
+each processor. ``8 threads, 1 CPU`` compares one thread with eight that are bound to one processor.
+It does not stand for a quota: GNU's OpenMP knows to which processors it is bound, and then spins
+less, but not what a quota leaves.
 """
 
 import json
