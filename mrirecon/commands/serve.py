@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from omegaconf import DictConfig
 
 from mrirecon import writers
@@ -158,6 +159,8 @@ def _adds(words: Words) -> bool:
 def serve(config: DictConfig, settings: Settings) -> None:  # noqa: ARG001 - words are composed anew
     """Serve clients until a signal comes; sessions that have sent everything are finished."""
     share_arenas()
+    # GNU's OpenMP counts this thread beside those that compute; more than processors sleep at once
+    torch.set_num_threads(max(1, torch.get_num_threads() - 1))
     device = find_device(settings.device)
     trust = [settings.trust] if isinstance(settings.trust, str) else list(settings.trust)
 
