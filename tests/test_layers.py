@@ -97,7 +97,7 @@ ROOMS = {
     "serving": [
         {"arenas", "limits", "noise", "outgoing", "parameters", "collector", "images", "probe"},
         {"budget", "wire", "choosing", "regular", "received"},
-        {"imaging", "recording", "client"},
+        {"imaging", "recording", "shared", "client"},
         {"session"},
         {"server"},
     ],

@@ -39,7 +39,7 @@ from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.parameters import IMAGES, OWN, SCALE, Parameter, parameters_of
 from mrirecon.serving.recording import Folders
 from mrirecon.serving.server import Place, Server
-from mrirecon.serving.session import Shared
+from mrirecon.serving.shared import Shared
 
 LONGEST = 1e9
 """Seconds, or megabytes, that no server needs; neither may be infinite."""

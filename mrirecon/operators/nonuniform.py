@@ -169,16 +169,13 @@ class _Plans:
     """Plans of finufft by what they are for: they are costly to make, and serve again."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[Any, ...], Any] = {}
+        self._known: dict[tuple[Any, ...], _Plan] = {}
 
-    def plan(
-        self, operator: NonUniformFourier, count: int, like: Tensor, adjoint: bool
-    ) -> "_CpuPlan | _GpuPlan":
+    def plan(self, operator: NonUniformFourier, count: int, like: Tensor, adjoint: bool) -> "_Plan":
         threads = torch.get_num_threads()
         key = (count, like.dtype, like.device, adjoint, threads)
         if key not in self._known:
-            kind = _GpuPlan if like.is_cuda else _CpuPlan
-            self._known[key] = kind(operator, count, like, adjoint)
+            self._known[key] = _Plan(operator, count, like, adjoint)
         return self._known[key]
 
     def __deepcopy__(self, memo: dict[int, Any]) -> "_Plans":
@@ -188,50 +185,37 @@ class _Plans:
         return {"_known": {}}  # plans cannot be copied to another process
 
 
-class _CpuPlan:
+class _Plan:
+    """A plan of finufft, or of cufinufft on the GPU that the values lie on."""
+
     def __init__(
         self, operator: NonUniformFourier, count: int, like: Tensor, adjoint: bool
     ) -> None:
-        package = _package("finufft")
         kind, sign = (1, 1) if adjoint else (2, -1)
         double = like.dtype == torch.complex128
         eps = operator.tolerance or (DOUBLE if double else SINGLE)
         name = "complex128" if double else "complex64"
-        threads = torch.get_num_threads()
-        self._plan = package.Plan(
-            kind, operator.shape, count, eps, sign, dtype=name, nthreads=threads
-        )
-        places = _angles(operator, like)
-        self._places = [one.contiguous().numpy() for one in places]
+        if like.is_cuda:
+            package, options = _package("cufinufft"), {"gpu_device_id": like.device.index or 0}
+        else:
+            package, options = _package("finufft"), {"nthreads": torch.get_num_threads()}
+        self._plan = package.Plan(kind, operator.shape, count, eps, sign, dtype=name, **options)
+        self._places = [
+            _native(one) for one in _angles(operator, like)
+        ]  # kept: they are not copied
         self._plan.setpts(*self._places)
-        self._shape = (count, *(operator.shape if adjoint else places[0].shape))
-
-    def __call__(self, flat: Tensor) -> Tensor:
-        found = self._plan.execute(flat.resolve_conj().contiguous().numpy())
-        return torch.from_numpy(found).reshape(self._shape)
-
-
-class _GpuPlan:
-    def __init__(
-        self, operator: NonUniformFourier, count: int, like: Tensor, adjoint: bool
-    ) -> None:
-        package = _package("cufinufft")
-        kind, sign = (1, 1) if adjoint else (2, -1)
-        double = like.dtype == torch.complex128
-        eps = operator.tolerance or (DOUBLE if double else SINGLE)
-        name = "complex128" if double else "complex64"
-        device = like.device.index or 0
-        self._plan = package.Plan(
-            kind, operator.shape, count, eps, sign, dtype=name, gpu_device_id=device
-        )
-        places = _angles(operator, like)
-        self._plan.setpts(*(one.contiguous() for one in places))
-        self._shape = (count, *(operator.shape if adjoint else places[0].shape))
+        self._shape = (count, *(operator.shape if adjoint else self._places[0].shape))
 
     def __call__(self, flat: Tensor) -> Tensor:
         found = torch.empty(self._shape, dtype=flat.dtype, device=flat.device)
-        self._plan.execute(flat.resolve_conj().contiguous(), out=found)
+        self._plan.execute(_native(flat.resolve_conj()), out=_native(found))
         return found
+
+
+def _native(values: Tensor) -> Any:
+    """Return values as finufft takes them: arrays of NumPy, or tensors on a GPU; no copy."""
+    values = values.contiguous()
+    return values if values.is_cuda else values.numpy()
 
 
 def _angles(operator: NonUniformFourier, like: Tensor) -> list[Tensor]:

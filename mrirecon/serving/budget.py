@@ -22,12 +22,6 @@ class Budget:
         self._lent: dict[int, int] = {}
         self._changed = threading.Condition()
 
-    @property
-    def held(self) -> int:
-        """Bytes that all sessions hold."""
-        with self._changed:
-            return sum(self._held.values())
-
     def enter(self, session: int) -> None:
         """Let a session take part; sessions are as old as the order in which they enter."""
         with self._changed:

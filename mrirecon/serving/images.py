@@ -1,7 +1,7 @@
 """Reconstructions as the images that a console, or a researcher, is sent."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 import numpy as np
@@ -66,8 +66,9 @@ class Image:
 
 @dataclass
 class _Series:
-    held: list[Image]
+    number: int
     scale: float | None
+    held: list[Image] = field(default_factory=list)
     white: float = LARGEST
     count: int = 0
 
@@ -92,7 +93,7 @@ class Outlet:
         self.choice, self._send = choice, send
         self.sent, self.clipped = 0, 0
         self._limits = header.encodings[0].limits
-        self._series: dict[int, _Series] = {}
+        self._series: dict[tuple[int, int], _Series] = {}  # by contrast and set
 
     def add(self, scan: AcquiredScan, results: list[Reconstruction], *, whole: bool) -> None:
         """Send images, or hold them until their scale is known.
@@ -104,43 +105,36 @@ class Outlet:
         """
         touched = set()
         for image in _images(scan, results):
-            number = 1 + int(image.head["contrast"]) * self._many("set") + int(image.head["set"])
-            image.head["image_series_index"] = number
-            self._add(number, image)
-            touched.add(number)
+            kind = int(image.head["contrast"]), int(image.head["set"])
+            self._add(kind, image)
+            touched.add(kind)
         slices = self._limits.get("slice", Limits())
         expected = None
         if slices.maximum is not None:
             expected = slices.maximum - (slices.minimum or 0) + 1
-        for number in touched:
-            held = len(self._series[number].held)
+        for kind in touched:
+            held = len(self._series[kind].held)
             if held and (whole or held == expected):
-                self._release(self._series[number])
+                self._release(self._series[kind])
 
     def finish(self) -> None:
         """Send what is still held."""
         for series in self._series.values():
             self._release(series)
 
-    def _add(self, number: int, image: Image) -> None:
-        series = self._series.setdefault(number, _Series([], self.choice.scale))
+    def _add(self, kind: tuple[int, int], image: Image) -> None:
+        if kind not in self._series:
+            self._series[kind] = _Series(len(self._series) + 1, self.choice.scale)
+        series = self._series[kind]
         series.count += 1
+        image.head["image_series_index"] = series.number
         image.head["image_index"] = series.count % 2**16
+        if series.held and series.held[0].frame != image.frame:
+            self._release(series)  # perhaps without a scale, if all of it was zero
         if self.choice.pixels != "int16" or series.scale is not None:
             self._emit(series, image)
-            return
-        if series.held and series.held[0].frame != image.frame:
-            self._release(series)
-            self._add_again(series, image)
         else:
             series.held.append(image)
-
-    def _add_again(self, series: _Series, image: Image) -> None:
-        """Take an image after the volume before it has been sent, perhaps without a scale."""
-        if series.scale is None:
-            series.held.append(image)
-        else:
-            self._emit(series, image)
 
     def _release(self, series: _Series) -> None:
         if not series.held:

@@ -15,7 +15,8 @@ from mrirecon.errors import ConfigError
 from mrirecon.raw.messages import MessageId
 from mrirecon.serving.limits import Limits
 from mrirecon.serving.recording import Folders
-from mrirecon.serving.session import Ending, Session, Shared
+from mrirecon.serving.session import Session
+from mrirecon.serving.shared import Ending, Shared
 from mrirecon.serving.wire import WAKING, Wire, text_body
 
 LOG = logging.getLogger(__name__)

@@ -1,59 +1,26 @@
 """One session: from its first message to its last image."""
 
 import logging
-import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 
 from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.raw.header import MeasurementHeader, parse_header
 from mrirecon.raw.messages import MessageId
-from mrirecon.serving.budget import Budget
-from mrirecon.serving.choosing import Choice, Chooser
-from mrirecon.serving.collector import Collector, Part
+from mrirecon.serving.collector import Part
 from mrirecon.serving.imaging import Imaging
-from mrirecon.serving.limits import MB, Limits
-from mrirecon.serving.noise import NoiseStore
+from mrirecon.serving.limits import MB
 from mrirecon.serving.outgoing import Outgoing
 from mrirecon.serving.recording import Recording
+from mrirecon.serving.shared import Ending, Shared
 from mrirecon.serving.wire import Incoming, Wire, text_body
 
 LOG = logging.getLogger(__name__)
 MANY = 200
 """Sentences that a client is told; what a long series has to say more is left out."""
-Job = Callable[[], None]
-
-
-class Ending(Enum):
-    """How a session ended."""
-
-    SERVED = "served"
-    PROBE = "probe"
-    FAILED = "failed"
-    ABORTED = "aborted"
-
-
-@dataclass(frozen=True)
-class Shared:
-    """What the sessions of a server have in common.
-
-    Attributes:
-        chooser: Methods by the names that clients may use.
-        limits: Bounds on each session.
-        budget: Memory of all sessions.
-        noise: Noise scans of earlier sessions.
-        work: Jobs for the thread that computes.
-    """
-
-    chooser: Chooser
-    limits: Limits
-    budget: Budget
-    noise: NoiseStore
-    work: "queue.Queue[Job | None]"
 
 
 @dataclass
@@ -91,7 +58,6 @@ class Session:
     ending: Ending | None = None
     complete: bool = False
     _asked: _Asked = field(default_factory=_Asked)
-    _collector: Collector | None = None
     _imaging: Imaging | None = None
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _stopped: threading.Event = field(default_factory=threading.Event)
@@ -114,10 +80,10 @@ class Session:
             self.ending.value if self.ending else "",
             f" ({self._failure})" if self._failure else "",
             time.monotonic() - started,
-            self._collector.count if self._collector else 0,
+            self._imaging.collector.count if self._imaging else 0,
             self._imaging.outlet.sent if self._imaging else 0,
         )
-        self._collector = self._imaging = None  # frees the readouts now: they refer to each other
+        self._imaging = None  # frees the readouts now: they refer to each other
 
     def fail(self, reason: str, ending: Ending = Ending.FAILED) -> None:
         """Tell the client why nothing more comes, and stop."""
@@ -166,6 +132,8 @@ class Session:
             if self._asked.header is not None:
                 raise RawDataError("there is a second header, expected one measurement a session")
             self._asked.header = parse_header(message.text)
+        elif message.id == MessageId.TEXT and self._imaging:
+            self.tell("WRN", "settings that come after the first readout have no effect")
         elif message.id == MessageId.TEXT:
             self._asked.settings = message.text
         elif message.id == MessageId.WAVEFORM:
@@ -179,7 +147,7 @@ class Session:
             )
 
     def _take_readout(self, message: Incoming) -> None:
-        collector = self._collector or self._begin()
+        collector = (self._imaging or self._begin()).collector
         with self._lock:
             before = collector.held
             parts = collector.add(message.head, message.samples)
@@ -192,7 +160,7 @@ class Session:
         for part in parts:
             self._schedule(part)
 
-    def _begin(self) -> Collector:
+    def _begin(self) -> Imaging:
         """Choose the method, now that the first readout is there."""
         header = self._asked.header
         if header is None:
@@ -200,11 +168,6 @@ class Session:
         choice, remarks = self.shared.chooser.choose(self._asked.config, self._asked.settings)
         for remark in remarks:
             self.tell("WRN", remark)
-        self._collector = self._imager(header, choice).collector
-        return self._collector
-
-    def _imager(self, header: MeasurementHeader, choice: Choice) -> Imaging:
-        method = choice.method
 
         def send(parts: tuple[bytes, ...]) -> None:
             limits = self.shared.limits
@@ -215,11 +178,17 @@ class Session:
                 )
 
         self._imaging = Imaging(
-            header, method, choice.images, send, self.tell, self.shared.noise, bool(self.page)
+            header,
+            choice.method,
+            choice.images,
+            send,
+            self.tell,
+            self.shared.noise,
+            bool(self.page),
         )
         LOG.info(
             "session %d: %s, %s, %s images",
-            self.number, choice.name, method.name, choice.images.pixels,
+            self.number, choice.name, choice.method.name, choice.images.pixels,
         )  # fmt: skip
         return self._imaging
 
@@ -246,16 +215,14 @@ class Session:
 
     def _end(self, *, closed: bool) -> None:
         """All that the client wanted to send has come."""
-        if self._collector is None or self._imaging is None:
+        if self._asked.waveforms:
+            self.tell("DBG", f"{self._asked.waveforms} waveforms were left out")
+        if self._imaging is None:
             self.ending = Ending.PROBE
-            if self._asked.waveforms:
-                self.tell("DBG", f"{self._asked.waveforms} waveforms were left out")
             self._close()
             return
         if not closed:
             self.tell("WRN", "the connection ended without a CLOSE message")
-        if self._asked.waveforms:
-            self.tell("DBG", f"{self._asked.waveforms} waveforms were left out")
         self.complete = True
         self.wire.patience = self.shared.limits.stalled
 

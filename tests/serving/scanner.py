@@ -19,7 +19,7 @@ from mrirecon.serving.images import ImageChoice
 from mrirecon.serving.limits import Limits
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.server import Place, Server
-from mrirecon.serving.session import Shared
+from mrirecon.serving.shared import Shared
 from mrirecon.serving.wire import Wire, name_body, text_body
 from tests.readers.mrd_files import XML
 

@@ -20,7 +20,7 @@ from mrirecon.serving.limits import Limits
 from mrirecon.serving.noise import NoiseStore
 from mrirecon.serving.parameters import parameters_of
 from mrirecon.serving.server import Place, Server
-from mrirecon.serving.session import Shared
+from mrirecon.serving.shared import Shared
 from tests.commands import mrirecon
 from tests.serving.scanner import FLOATS, zero_filled
 

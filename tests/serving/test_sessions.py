@@ -418,3 +418,14 @@ def test_trouble_with_a_quality_page_costs_no_image(tmp_path):
     with served(FLOATS, folders=Folders(pages=tmp_path / "none")) as server:
         answer = session(server, messages_of(slices((0,))))
     assert answer.closed and len(answer.images) == 1 and not answer.told("ERR")
+
+
+def test_contrasts_and_sets_are_series_of_their_own():
+    """The header does not tell how many of them there are."""
+    file = MrdFile((1, 2, 16, 12))
+    for contrast, set_, gain in ((0, 0, 1), (0, 1, 100), (1, 0, 10000)):
+        ended(file.lines(gain=gain, contrast=contrast, set=set_))
+    with served(ImageChoice("int16")) as server:
+        answer = session(server, messages_of(file))
+    found = [(int(h["image_series_index"]), int(p.max())) for h, _, p in answer.images]
+    assert found == [(1, 4095), (2, 4095), (3, 4095)]
