@@ -11,7 +11,9 @@ y x    rows and columns of the reconstructed image, after interpolation and crop
 ====== =============================================================================
 
 k-space and image share ``h w`` because every transform is orthonormal and keeps the grid.
-Index ``n // 2`` is the centre of every axis, for odd sizes too. Complex data is native
+Index ``n // 2`` is the centre of every axis, for odd sizes too. In non-Cartesian k-space ``h``
+counts the samples of a readout and ``w`` the readouts, spokes or arms, which line patterns
+undersample as they do phase encodings; the image has the grid of :attr:`Sample.grid`. Complex data is native
 ``torch.complex64``; real and imaginary channels exist only in
 :mod:`mrirecon.networks.parts.channels`.
 """
@@ -60,6 +62,10 @@ class Sample:
         weights: Inverse noise variance of each sample relative to the best one, in [0, 1]: how
             often it was averaged. None when all measured samples are alike. How much a sample
             counts follows from it, in :func:`~mrirecon.operators.weighting.data_weights`.
+        trajectory: Place of each sample in k-space along the axes ``h w`` of the image, in cycles
+            per field of view: the step of the Cartesian grid, whose centre is at 0. None on that
+            grid.
+        image_grid: Size ``(h, w)`` of the image of non-Cartesian k-space, else None.
         maps: Precomputed coil sensitivities with unit root-sum-of-squares, or None when the
             reconstructor estimates its own.
         calibration: A separate reference scan on a grid of its own, or None.
@@ -82,13 +88,16 @@ class Sample:
             :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
 
     Raises:
-        ShapeError: When k-space or mask are no tensors of their kind, or do not fit each other.
+        ShapeError: When k-space, mask, trajectory or maps are no tensors of their kind, or do not
+            fit one another.
     """
 
     kspace: StoredComplex[Tensor, "*b coil h w"]
     mask: Mask
     weights: Float32[Tensor, "*b #h #w"] | None = None
-    maps: StoredComplex[Tensor, "*b coil h w"] | None = None
+    trajectory: Float32[Tensor, "*b h w 2"] | None = None
+    image_grid: tuple[int, int] | None = None
+    maps: StoredComplex[Tensor, "*b coil hi wi"] | None = None
     calibration: Complex64[Tensor, "*b coil hc wc"] | None = None
     target: Magnitude | None = None
     peak: Float32[Tensor, "*b"] | None = None
@@ -103,6 +112,20 @@ class Sample:
 
     def __post_init__(self) -> None:
         check_fits(self.kspace, self.mask)
+        self._check_places()
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Size ``(h, w)`` of the image, and of k-space when it is Cartesian."""
+        if self.image_grid is not None:
+            return self.image_grid
+        h, w = self.kspace.shape[-2:]
+        return h, w
+
+    @property
+    def cartesian(self) -> bool:
+        """Whether k-space lies on the Cartesian grid."""
+        return self.trajectory is None
 
     def replace(self, **changes: Any) -> "Sample":
         """Return a copy with the given fields changed."""
@@ -125,6 +148,22 @@ class Sample:
             noise=None if self.noise is None else self.noise / unit,
             neighbors=self.neighbors and self.neighbors.divided(unit[..., None]),
         )
+
+    def _check_places(self) -> None:
+        if (self.trajectory is None) != (self.image_grid is None):
+            raise ShapeError("a Sample: trajectory and image_grid are given together, or neither")
+        shape = self.kspace.shape
+        places = None if self.trajectory is None else self.trajectory.shape
+        if places is not None and places != (*shape[:-3], *shape[-2:], 2):
+            raise ShapeError(
+                f"a Sample: expected a trajectory (..., h, w, 2) for k-space {tuple(shape)} "
+                f"(..., coil, h, w), got {tuple(places)}"
+            )
+        if self.maps is not None and self.maps.shape[-2:] != self.grid:
+            raise ShapeError(
+                f"a Sample: expected maps on the image's grid {self.grid}, got "
+                f"{tuple(self.maps.shape)}"
+            )
 
     def tensors(self) -> dict[str, Tensor]:
         """Return the fields that hold tensors, by name; without those of the neighbours."""

@@ -78,7 +78,8 @@ class PackedScan(FileScan):
                 arrays = map_arrays(self.path, self._fields)
                 self._values = {name: as_tensor(array) for name, array in arrays.items()}
         values: dict[str, Any] = {name: field[index] for name, field in self._values.items()}
-        return Sample(**values, key=(self.header.name, index))
+        grid = self.header.grid if "trajectory" in values else None
+        return Sample(**values, image_grid=grid, key=(self.header.name, index))
 
     def content(self) -> tuple[tuple[str, str], ...]:
         return (("packed", ", ".join(sorted(self._fields))),)

@@ -67,6 +67,7 @@ def everything_set(scan):
                 protocol=torch.tensor([3.0, float("nan"), 1.0, 2.0, 3.0]).nan_to_num(7.0),
                 target=torch.rand(rows, w), acs=torch.tensor([rows, index]),
                 region=torch.tensor([rows - 2, w - index]),
+                trajectory=torch.randn(rows, w, 2), image_grid=(rows, w),
             )  # fmt: skip
 
     scan.__class__ = Full
@@ -84,9 +85,10 @@ def test_every_field_of_every_slice_comes_back(source, packed, tmp_path):
     header = pack(simulated, tmp_path / "full.h5")
     torch.manual_seed(0)
     full = open_scan(tmp_path / "full.h5")
-    unset = {"key", "seed", "neighbors"}
+    unset = {"key", "seed", "neighbors", "image_grid"}
     fields = {field.name for field in dataclasses.fields(full[0])} - unset
     assert full[0].tensors().keys() == fields and full.header == header
+    assert full[0].image_grid == header.grid
     for index in range(2):
         same(full[index], simulated[index])
     full.verify()
