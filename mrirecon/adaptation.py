@@ -143,12 +143,8 @@ class Adaptation:
             device = next(reconstructor.parameters()).device
         network = copy.deepcopy(reconstructor).to(device)
         with _seeded(self.seed, device):
-            groups = scan_batches(scan, network)
-            batches = read_batches(scan, groups, network, transform)
-            parts = [
-                self._set_aside(sample, len(group))
-                for sample, group in zip(batches, groups, strict=True)
-            ]
+            batches = read_batches(scan, scan_batches(scan, network), network, transform)
+            parts = [self._set_aside(sample, len(sample.key)) for sample in batches]
             record = self._fit(network, parts, device, progress, scan.header.name)
         return network.eval(), record
 

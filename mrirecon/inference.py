@@ -11,9 +11,10 @@ from tqdm import tqdm
 
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors, with_neighbors
+from mrirecon.data.series import Window, joint_windows, same_units, series_of_planes
 from mrirecon.errors import ConfigError
 from mrirecon.image import center_fit
-from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.base import FrameWindows, Reconstructor
 from mrirecon.reconstructors.learned.guarded import unguarded
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.scan import Scan, ScanHeader
@@ -36,7 +37,7 @@ def reconstruct_scan(
         scan: Scan that is read slice by slice, each once; only one batch of k-space is held, and
             the slices around it for a method that wants to see them (``context``).
         reconstructor: Method that makes the images; it is in evaluation mode afterwards. One that
-            is ``joint`` gets all frames of a slice as one batch.
+            is ``joint`` gets the frames of a slice as one batch, or windows of them.
         transform: Preprocessing, applied to every slice first; normalisation is undone here.
         batch_size: Number of slices computed at once; of no effect on a ``joint`` reconstructor.
         device: Torch device that computes; None takes that of the reconstructor's parameters.
@@ -108,16 +109,17 @@ def _reconstructed(
     wanted = range(len(scan)) if planes is None else planes
     made: dict[int, Tensor] = {}
     groups = scan_batches(scan, reconstructor, batch_size, wanted)
-    shown: Iterable[Sequence[int]] = groups
+    shown: Iterable[Window] = groups
     if progress:
         shown = tqdm(groups, desc=scan.header.name, unit="batch", leave=False)
     with torch.inference_mode():
         batches = read_batches(scan, groups, reconstructor, transform)
-        for indices in shown:
+        for window in shown:
             batch = next(batches).to(device)
             image = on_matrix(reconstructor, batch, scan.header)
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]
-            made.update(zip(indices, finish(image * scale).cpu(), strict=True))
+            images = finish((image * scale)[window.kept]).cpu()
+            made.update(zip(window.results, images, strict=True))
     return torch.stack([made[i] for i in wanted])
 
 
@@ -126,37 +128,37 @@ def scan_batches(
     reconstructor: Reconstructor,
     batch_size: int = 1,
     planes: Sequence[int] | None = None,
-) -> list[Sequence[int]]:
-    """Return which planes of a scan a method gets at once: all frames of a slice if it is joint.
+) -> list[Window]:
+    """Return which planes of a scan a method gets at once: windows of frames if it is joint.
 
     Only ``planes`` come, if they are given, and what is reconstructed together with them.
 
     They are in such an order that the neighbours of a plane are read one after the other.
     """
-    of_slice = [range(s, len(scan), scan.header.slices) for s in range(scan.header.slices)]
     wanted = set(range(len(scan)) if planes is None else planes)
     if reconstructor.joint:
-        return [frames for frames in of_slice if not wanted.isdisjoint(frames)]
+        windows = joint_windows(scan.header, reconstructor.windows)
+        return [window for window in windows if not wanted.isdisjoint(window.results)]
     order = list(range(len(scan)))
     if reconstructor.context and reconstructor.context_along != "slices":
-        order = list(chain.from_iterable(of_slice))
+        order = list(chain.from_iterable(series_of_planes(scan.header, FrameWindows())))
     order = [index for index in order if index in wanted]
-    return [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+    starts = range(0, len(order), batch_size)
+    return [Window(tuple(order[start : start + batch_size])) for start in starts]
 
 
 def read_batches(
     scan: Scan,
-    groups: Sequence[Sequence[int]],
+    windows: Sequence[Window],
     reconstructor: Reconstructor,
     transform: Transform,
 ) -> Iterator[Sample]:
     """Yield the planes of a scan as a method gets them; joint frames share their units."""
-    slices = slices_with_neighbors(
-        scan, list(chain.from_iterable(groups)), Neighbors.of(reconstructor)
-    )
-    for indices in groups:
-        samples = [transform(next(slices)) for _ in indices]
-        yield collate(same_units(samples) if reconstructor.joint else samples)
+    order = list(chain.from_iterable(window.planes for window in windows))
+    slices = slices_with_neighbors(scan, order, Neighbors.of(reconstructor))
+    for window in windows:
+        batch = collate([transform(next(slices)) for _ in window.planes])
+        yield same_units(batch) if reconstructor.joint else batch
 
 
 def slices_with_neighbors(
@@ -183,15 +185,6 @@ def slices_with_neighbors(
         uses.subtract(wanted)
         held = {index: one for index, one in held.items() if uses[index]}
         yield sample
-
-
-def same_units(frames: Sequence[Sample]) -> list[Sample]:
-    """Give the frames of a slice, each normalised by itself, the units of the brightest one."""
-    scales = [frame.scale for frame in frames if frame.scale is not None]
-    if len(scales) < len(frames):
-        return list(frames)
-    common = torch.stack(scales).amax(0)
-    return [frame.divided(common / scale) for frame, scale in zip(frames, scales, strict=True)]
 
 
 def on_matrix(

@@ -39,6 +39,8 @@ class Batch:
 class Batches(Dataset[Sample]):
     """Prepares batches of ``slices``; what is random depends on seed, epoch, scan and slice only.
 
+    It is the same in all frames of a slice that a joint method sees together.
+
     Args:
         slices: The data set.
     """
@@ -53,7 +55,10 @@ class Batches(Dataset[Sample]):
         return len(self.slices)
 
     def _draw(self, index: int, batch: Batch) -> Sample:
-        entropy = (batch.seed, batch.epoch or 0, *self.slices.place(index))
+        name, number = self.slices.place(index)
+        if self.slices.windows is not None:  # the frames of a slice move alike
+            number %= self.slices.header(index).slices
+        entropy = (batch.seed, batch.epoch or 0, name, number)
         with seeded(*entropy), training_epoch(batch.epoch):
             return self.slices[index].replace(seed=derived_seed(*entropy))
 
@@ -93,13 +98,7 @@ class TrainingBatches(DistributedSampler[Batch]):
         super().__init__(slices, processes, rank, shuffle=True, seed=seed)
         self.batch_size = batch_size
         self.start = (0, 0)
-        forms: dict[tuple[Any, ...], list[int]] = {}
-        for volume in slices.volumes():
-            form = slices.form(volume.start)
-            if slices.mixed and batch_size > 1:
-                form += (slices.has_target(volume.start),)
-            forms.setdefault(form, []).extend(volume)
-        self._groups = list(forms.values())
+        self._groups = list(self._forms(slices).values())
         self._each = [-(-len(group) // processes) for group in self._groups]
         self.num_samples = sum(self._each)
         self._sizes: tuple[int, list[int]] = (-1, [])
@@ -115,7 +114,7 @@ class TrainingBatches(DistributedSampler[Batch]):
             batches += (tuple(mine[i : i + self.batch_size]) for i in self._starts(each))
         epoch, had = self.start
         for number in self._shuffled(len(batches))[had if epoch == self.epoch else 0 :]:
-            yield Batch(batches[number], self.seed, self.epoch)
+            yield Batch(self._planes(batches[number]), self.seed, self.epoch)
 
     def __len__(self) -> int:
         return sum(len(self._starts(each)) for each in self._each)
@@ -123,9 +122,31 @@ class TrainingBatches(DistributedSampler[Batch]):
     def size(self, number: int) -> int:
         """Return how many slices a batch has in this epoch, the same in every process."""
         if self._sizes[0] != self.epoch:
-            sizes = [min(self.batch_size, n - i) for n in self._each for i in self._starts(n)]
+            sizes = [
+                min(self.batch_size, n - i) * self._frames(group[0])
+                for group, n in zip(self._groups, self._each, strict=True)
+                for i in self._starts(n)
+            ]
             self._sizes = self.epoch, [sizes[i] for i in self._shuffled(len(sizes))]
         return self._sizes[1][number]
+
+    def _forms(self, slices: SliceDataset) -> dict[tuple[Any, ...], list[int]]:
+        """Return what may meet in a batch: here, slices of one form."""
+        forms: dict[tuple[Any, ...], list[int]] = {}
+        for volume in slices.volumes():
+            form = slices.form(volume.start)
+            if slices.mixed and self.batch_size > 1:
+                form += (slices.has_target(volume.start),)
+            forms.setdefault(form, []).extend(volume)
+        return forms
+
+    def _planes(self, members: tuple[int, ...]) -> tuple[int, ...]:
+        """Return the slices of a batch of such members: here, themselves."""
+        return members
+
+    def _frames(self, member: int) -> int:  # noqa: ARG002 - for those that differ
+        """Return how many slices a member stands for."""
+        return 1
 
     def _starts(self, count: int) -> range:
         return range(0, count, self.batch_size)
@@ -137,6 +158,9 @@ class TrainingBatches(DistributedSampler[Batch]):
 
 class VolumeBatches(DistributedSampler[Batch]):
     """Whole scans in order, each in one process and once; no batch holds slices of two scans.
+
+    A joint method gets the windows of frames that it gets in
+    :func:`~mrirecon.inference.scan_batches`.
 
     So every scan is scored from the same batches however many processes there are, and what is
     random about them is the same in every epoch. Scans go to the process with the fewest slices so
@@ -162,22 +186,26 @@ class VolumeBatches(DistributedSampler[Batch]):
             min(volumes, key=lambda own: sum(map(len, own))).append(volume)
         parts = [
             [
-                Batch(tuple(volume[start : start + batch_size]))
+                window
                 for volume in sorted(own, key=lambda volume: volume.start)
-                for start in range(0, len(volume), batch_size)
+                for window in slices.windows_of(volume, batch_size)
             ]
             for own in volumes
         ]
-        self._batches = parts[rank]
-        self.scored = len(self._batches)
-        spare = (self._batches or parts[0])[:1]
-        self._batches = self._batches + spare * (max(map(len, parts)) - self.scored)
+        self._windows = parts[rank]
+        self.scored = len(self._windows)
+        spare = (self._windows or parts[0])[:1]
+        self._windows = self._windows + spare * (max(map(len, parts)) - self.scored)
 
     def __iter__(self) -> Iterator[Batch]:
-        return iter(self._batches)
+        return (Batch(window.planes) for window in self._windows)
 
     def __len__(self) -> int:
-        return len(self._batches)
+        return len(self._windows)
+
+    def kept(self, number: int) -> slice:
+        """Return the places in a batch that count; other batches have better images of the rest."""
+        return self._windows[number].kept
 
 
 @contextmanager

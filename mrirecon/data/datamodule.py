@@ -13,6 +13,7 @@ from mrirecon.data.batches import Batches, TrainingBatches, VolumeBatches
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.identity import Signatures
 from mrirecon.data.neighbors import Neighbors
+from mrirecon.data.series_batches import SeriesBatches
 from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.interruption import left_to_the_parent
@@ -34,6 +35,8 @@ class DataModule(pl.LightningDataModule):
             no more than the processors that this process may use leave beside it, but one.
         seed: Seed of the order and of the masks; None takes that of torch, which
             ``mrirecon train seed=...`` sets. A resumed run keeps the seed that it began with.
+        frames: Frames of a slice in a training batch of a method that takes several together; None
+            takes as many as the method reconstructs at once.
 
     Raises:
         ConfigError: When two sets share a patient, or a scan whose patient nobody tells.
@@ -47,9 +50,10 @@ class DataModule(pl.LightningDataModule):
         batch_size: int = 1,
         workers: int = 0,
         seed: int | None = None,
+        frames: int | None = None,
     ) -> None:
         super().__init__()
-        check_at_least(1, batch_size=batch_size)
+        check_at_least(1, batch_size=batch_size, frames=1 if frames is None else frames)
         check_not_negative(workers=workers)
         self.sets = {"train": train, "val": val} | ({"test": test} if test else {})
         signatures = Signatures()
@@ -69,7 +73,7 @@ class DataModule(pl.LightningDataModule):
                     f"{' ...' if len(equal) > 5 else ''}: scores on known scans are too good; give "
                     "each set scans of its own (mrirecon split splits by patient)"
                 )
-        self.batch_size, self.workers = batch_size, workers
+        self.batch_size, self.workers, self.frames = batch_size, workers, frames
         self.seed = torch.initial_seed() % 2**31 if seed is None else seed
         self._start = (0, 0)
         self._batches: TrainingBatches | None = None
@@ -81,13 +85,29 @@ class DataModule(pl.LightningDataModule):
             self.provide(method)
 
     def provide(self, method: Reconstructor) -> None:
-        """Let every slice bring the neighbours that a method declares."""
+        """Let every slice bring the neighbours, every batch the frames that a method declares.
+
+        Raises:
+            ConfigError: When several series would form a batch.
+        """
+        if method.joint and self.batch_size > 1:
+            raise ConfigError(
+                f"data.batch_size={self.batch_size}: {type(method).__name__} takes the frames of "
+                "one slice as a batch, how many is told by data.frames; set data.batch_size=1, and "
+                "trainer.accumulate_grad_batches for updates by several series"
+            )
+        if self.frames is not None and not method.joint:
+            raise ConfigError(
+                f"data.frames={self.frames}: {type(method).__name__} reconstructs each frame by "
+                "itself; leave data.frames out, or choose a method for series of frames"
+            )
         for slices in self.sets.values():
             slices.neighbors = Neighbors.of(method)
+            slices.windows = method.windows if method.joint else None
 
     def train_dataloader(self) -> DataLoader[Sample]:
         slices = self.sets["train"]
-        batches = TrainingBatches(slices, self.batch_size, self.seed, *self._process())
+        batches = self._training_batches(*self._process())
         batches.start, self._batches = self._start, batches
         return self._loader(slices, batches)
 
@@ -118,13 +138,19 @@ class DataModule(pl.LightningDataModule):
 
     def batches(self, processes: int) -> int:
         """Return how many batches of the training set each of so many processes has per epoch."""
-        return len(TrainingBatches(self.sets["train"], self.batch_size, processes=processes))
+        return len(self._training_batches(0, processes))
 
     def start_after(self, epoch: int, batches: int) -> None:
         """Leave out the batches that a resumed run has had in the epoch that it goes on with."""
         self._start = (epoch, batches)
         if self._batches is not None:  # strategies that shard weights make the loader first
             self._batches.start = self._start
+
+    def _training_batches(self, rank: int, processes: int) -> TrainingBatches:
+        slices = self.sets["train"]
+        if slices.windows is not None:
+            return SeriesBatches(slices, self.frames, self.seed, rank, processes)
+        return TrainingBatches(slices, self.batch_size, self.seed, rank, processes)
 
     def _volume_loader(self, stage: str) -> DataLoader[Sample]:
         slices = self.sets[stage]

@@ -11,11 +11,13 @@ from torch.utils.data import Dataset
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.data.peaks import Peaks, volume_peak
+from mrirecon.data.series import Window, joint_windows, same_units
 from mrirecon.data.transforms import Compose, has_gaps, makes_target, may_lack_target
 from mrirecon.epoch import current_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.half_precision import widened
-from mrirecon.scan import Scan
+from mrirecon.reconstructors.base import FrameWindows
+from mrirecon.scan import Scan, ScanHeader
 from mrirecon.types import Sample, Transform
 
 
@@ -35,6 +37,7 @@ class SliceDataset(Dataset[Sample]):
 
     Attributes:
         neighbors: Other slices of the scan that come along; what the method declares.
+        windows: Frames of a slice that form a batch, for a joint method; else None.
     """
 
     def __init__(
@@ -49,6 +52,7 @@ class SliceDataset(Dataset[Sample]):
         self.scans, self.transform, self.cache = scans, transform, cache
         self.batch_transform = batch_transform
         self.neighbors = Neighbors()
+        self.windows: FrameWindows | None = None
         self._kept: dict[int, Sample] = {}
         self._peaks = Peaks()
         self._makes_targets = any(map(makes_target, (transform, batch_transform)))
@@ -69,8 +73,13 @@ class SliceDataset(Dataset[Sample]):
 
     @torch.no_grad()
     def finish(self, batch: Sample) -> Sample:
-        """Apply ``batch_transform`` to a batch of these slices, on whatever device it is."""
-        return batch if self.batch_transform is None else self.batch_transform(widened(batch))
+        """Apply ``batch_transform`` to a batch of these slices, on whatever device it is.
+
+        The frames of a joint method share their units afterwards.
+        """
+        if self.batch_transform is not None:
+            batch = self.batch_transform(widened(batch))
+        return batch if self.windows is None else same_units(batch)
 
     def _read(self, scan: int, number: int) -> Sample:
         """Read a slice, unless it has been kept: as all are, or as the latest windows."""
@@ -109,6 +118,23 @@ class SliceDataset(Dataset[Sample]):
     def _first(self, scan: int) -> int:
         return self._ends[scan - 1] if scan else 0
 
+    def header(self, index: int) -> ScanHeader:
+        """Return the header of the scan that slice ``index`` belongs to."""
+        return self.scans[bisect_right(self._ends, index)].header
+
+    def windows_of(self, volume: range, batch_size: int) -> list[Window]:
+        """Return batches whose kept slices are those of a scan, each once.
+
+        Args:
+            volume: One of :meth:`volumes`.
+            batch_size: Slices in each; of no effect on the windows of a joint method.
+        """
+        if self.windows is None:
+            starts = range(0, len(volume), batch_size)
+            return [Window(tuple(volume[start : start + batch_size])) for start in starts]
+        windows = joint_windows(self.header(volume.start), self.windows)
+        return [Window(tuple(volume[i] for i in one.planes), one.kept) for one in windows]
+
     def place(self, index: int) -> tuple[str, int]:
         """Return the name of the scan that slice ``index`` belongs to, and its number there."""
         scan = bisect_right(self._ends, index)
@@ -116,7 +142,7 @@ class SliceDataset(Dataset[Sample]):
 
     def form(self, index: int) -> tuple[Any, ...]:
         """Return what slices must share to be stacked, as far as their scan's header tells."""
-        header = self.scans[bisect_right(self._ends, index)].header
+        header = self.header(index)
         sizes = (header.coils, header.grid, header.canvas, header.matrix)
         return (*sizes, header.format, header.whitened)  # these bring a target or know their noise
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mrirecon.data.collate import collate
+from mrirecon.data.series import alike
 from mrirecon.reconstructors.base import Along, Reconstructor
-from mrirecon.scan import Frame, ScanHeader
+from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
 
 
@@ -46,9 +47,9 @@ class Neighbors:
             line: Sequence[int] = [frame * header.slices + other for other in stack]
             place = number - stack.start
         else:
-            alike = _alike(header.frames, frame)
-            line = [other * header.slices + number for other in alike]
-            place = alike.index(frame)
+            series = alike(header.frames, frame)
+            line = [other * header.slices + number for other in series]
+            place = series.index(frame)
         offsets = [*range(-self.reach, 0), *range(1, self.reach + 1)]
         if self.along in ("cycle", "half_cycle"):
             half = len(line) // 2 if self.along == "half_cycle" else self.reach
@@ -66,16 +67,3 @@ def with_neighbors(sample: Sample, neighbors: Sequence[Sample]) -> Sample:
             [one.replace(target=None, peak=None, neighbors=None) for one in neighbors]
         )
     )
-
-
-def _alike(frames: Sequence[Frame], frame: int) -> list[int]:
-    """Return the frames of one series through which time runs, ``frame`` among them."""
-    this = frames[frame]
-    series = [
-        number
-        for number, one in enumerate(frames)
-        if (one.contrast, one.set) == (this.contrast, this.set)
-    ]
-    if len({frames[number].phase for number in series}) == 1:
-        return series
-    return [number for number in series if frames[number].repetition == this.repetition]

@@ -1,11 +1,13 @@
 """The contract of reconstruction methods, classical or learned."""
 
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
 from typing import Literal
 
 from jaxtyping import Complex64
 from torch import Tensor, nn
 
+from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.image import complex_image, interpolate, interpolated_rss, root_sum_of_squares
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
@@ -14,6 +16,50 @@ from mrirecon.types import Image, Sample
 CoilImages = Complex64[Tensor, "*b coil h w"]
 Along = Literal["slices", "frames", "cycle", "half_cycle"]
 """Along what the neighbours of a slice lie; the frames of a cycle have no ends."""
+
+
+@dataclass(frozen=True)
+class FrameWindows:
+    """Which frames of a slice a joint method reconstructs together.
+
+    Attributes:
+        size: Largest number of frames that are held and reconstructed at once; None for all.
+        overlap: Frames at either end of a window that only help the others, for they lack those
+            beyond it; the next window brings them again. The ends of a series have none.
+        in_time: Whether the frames follow one another in time, as those of one contrast and one set
+            do; else all frames of a slice come together, in the order of the scan.
+
+    Raises:
+        ValueError: When a window has no frames beside those that overlap.
+    """
+
+    size: int | None = None
+    overlap: int = 0
+    in_time: bool = False
+
+    def __post_init__(self) -> None:
+        check_not_negative(overlap=self.overlap)
+        if self.size is None:
+            return
+        check_at_least(1, window=self.size)
+        if self.size <= 2 * self.overlap:
+            raise ValueError(
+                f"window must be more than twice the overlap of {self.overlap}, got {self.size}"
+            )
+
+    def of(self, frames: int) -> list[tuple[range, range]]:
+        """Return for a series of so many frames those of each window, and which of them are kept.
+
+        All windows have the same length, so the last one overlaps more.
+        """
+        size = frames if self.size is None else min(self.size, frames)
+        step = max(1, size - 2 * self.overlap)  # of no effect where all come at once
+        starts = [*range(0, frames - size, step), frames - size]
+        ends = [*(start + size - self.overlap for start in starts[:-1]), frames]
+        return [
+            (range(start, start + size), range(first, end))
+            for start, first, end in zip(starts, [0, *ends[:-1]], ends, strict=True)
+        ]
 
 
 class Reconstructor(nn.Module, ABC):
@@ -25,6 +71,7 @@ class Reconstructor(nn.Module, ABC):
     Attributes:
         joint: The members of a batch are the frames of one slice and are reconstructed together;
             else each member is a problem of its own.
+        windows: Frames that come together when it is joint.
         context: How many slices on either side it wants to see as ``sample.neighbors``; whoever
             reads a scan for it, in training or not, provides them.
         context_along: Whether these are adjacent slices, or adjacent frames of the same slice, with
@@ -38,6 +85,7 @@ class Reconstructor(nn.Module, ABC):
     """
 
     joint: bool = False
+    windows: FrameWindows = FrameWindows()
     context: int = 0
     context_along: Along = "slices"
     weights: str = ""

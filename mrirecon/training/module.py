@@ -77,11 +77,6 @@ class ReconstructionModule(pl.LightningModule):
                 f"model: {type(reconstructor).__name__} has nothing to train; "
                 "use it with `mrirecon reconstruct`, or choose a learned model"
             )
-        if reconstructor.joint:
-            raise ConfigError(
-                f"model: {type(reconstructor).__name__} takes the frames of one slice as a batch, "
-                "but a training batch holds slices of any scan; choose another model"
-            )
         self.reconstructor, self.objective = reconstructor, objective
         self.optimizer, self.scheduler = optimizer, scheduler
         self.recipe, self.schedule, self.rates = recipe, schedule, rates
@@ -136,7 +131,8 @@ class ReconstructionModule(pl.LightningModule):
         if sample.target is not None:
             images = self.reconstructor(sample)
             if scored:
-                self._volumes.add(sample, images)
+                kept = sampler.kept(batch_index) if isinstance(sampler, VolumeBatches) else None
+                self._volumes.add(sample, images, kept)
         if not self.objective.needs_target and (sample.target is None or self._loss_is_monitored()):
             loss = self._repeatable_loss(sample)
             if scored:

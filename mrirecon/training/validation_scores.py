@@ -31,9 +31,9 @@ class VolumeScores:
     _name: str | None = None
     _slices: list[tuple[Tensor, Tensor]] = field(default_factory=list)
 
-    def add(self, sample: Sample, images: Image) -> None:
-        """Take a batch of reconstructions, in the units of ``sample``."""
-        for name, image, target in _members(sample, images):
+    def add(self, sample: Sample, images: Image, kept: slice | None = None) -> None:
+        """Take a batch of reconstructions, in the units of ``sample``, or the ``kept`` of them."""
+        for name, image, target in [*_members(sample, images)][kept or slice(None)]:
             if name != self._name:
                 self._finish()
                 self._name = name

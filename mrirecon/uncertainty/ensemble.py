@@ -28,7 +28,9 @@ class Ensemble(Reconstructor):
         super().__init__()
         if len(members) < 2:
             raise ConfigError(f"an ensemble needs at least 2 methods, got {len(members)}")
-        wanted = {(m.joint, m.context, m.context_along if m.context else "") for m in members}
+        wanted = {
+            (m.joint, m.windows, m.context, m.context_along if m.context else "") for m in members
+        }
         if len(wanted) > 1:
             raise ConfigError(
                 "the methods of an ensemble must see the same slices and frames, but "
@@ -37,9 +39,8 @@ class Ensemble(Reconstructor):
             )
         self.members = nn.ModuleList(members)
         first = members[0]
-        self.joint, self.context, self.context_along = (
-            first.joint, first.context, first.context_along,
-        )  # fmt: skip
+        self.joint, self.windows = first.joint, first.windows
+        self.context, self.context_along = first.context, first.context_along
         self.patients = frozenset().union(*(unguarded(m).patients for m in members))
 
     @property

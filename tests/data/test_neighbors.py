@@ -13,10 +13,11 @@ from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.neighbors import Neighbors, with_neighbors
+from mrirecon.data.series import same_units
 from mrirecon.data.transforms import Compose, Normalize, RssTarget, Undersample
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import ifft
-from mrirecon.inference import reconstruct_scan, same_units, slices_with_neighbors
+from mrirecon.inference import reconstruct_scan, slices_with_neighbors
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import Pocs
 from mrirecon.sampling import RandomLines
@@ -270,11 +271,13 @@ def test_the_slice_decides_the_units_and_has_the_target():
 
 def test_frames_in_common_units_keep_their_neighbours_in_the_same():
     bright, dim = window()[0], window(index=2)[0]
-    frames = same_units([Normalize()(bright), Normalize()(dim.divided(torch.tensor(5.0)))])
-    torch.testing.assert_close(frames[0].scale, frames[1].scale)
-    for frame, raw in zip(frames, (bright, dim), strict=True):
-        torch.testing.assert_close(frame.kspace * frame.scale, raw.kspace)
-        torch.testing.assert_close(frame.neighbors.kspace * frame.scale, raw.neighbors.kspace)
+    frames = [Normalize()(bright), Normalize()(dim.divided(torch.tensor(5.0)))]
+    batch = same_units(collate(frames))
+    torch.testing.assert_close(batch.scale[0], batch.scale[1])
+    for number, raw in enumerate((bright, dim)):
+        scale = batch.scale[number]
+        torch.testing.assert_close(batch.kspace[number] * scale, raw.kspace)
+        torch.testing.assert_close(batch.neighbors.kspace[number] * scale, raw.neighbors.kspace)
 
 
 @pytest.mark.parametrize(

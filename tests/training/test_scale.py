@@ -20,7 +20,6 @@ from mrirecon.data.batches import VolumeBatches
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.errors import ConfigError
-from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.callbacks.sample_pictures import SamplePictures
 from mrirecon.training.callbacks.weight_average import WeightAverage
 from mrirecon.training.module import ReconstructionModule
@@ -154,20 +153,7 @@ def test_the_slurm_launcher_asks_for_a_process_per_device():
 VARNET = runs.varnet()
 
 
-class Frames(Reconstructor):
-    joint = True
-
-    def __init__(self):
-        super().__init__()
-        self.factor = nn.Parameter(torch.ones(()))
-
-    def forward(self, sample):
-        return self.factor * sample.kspace[:, 0]
-
-
-def test_methods_for_frames_and_data_without_references_are_refused():
-    with pytest.raises(ConfigError, match="Frames takes the frames of one slice as a batch"):
-        ReconstructionModule(Frames(), Supervised(), runs.adam, runs.RECIPE)
+def test_data_without_references_is_refused():
     with_target = runs.data()
     _check_data(with_target, Supervised(), VARNET)
 

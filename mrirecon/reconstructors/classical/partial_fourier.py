@@ -37,7 +37,7 @@ class PartialFourier(Reconstructor):
         super().__init__()
         self.reconstructor = reconstructor
         # what it is given is passed on, so it must be given the same
-        self.joint = reconstructor.joint
+        self.joint, self.windows = reconstructor.joint, reconstructor.windows
         self.context, self.context_along = reconstructor.context, reconstructor.context_along
 
     def forward(self, sample: Sample) -> Image:

@@ -69,6 +69,11 @@ class Ssdu(Objective):
         self.density, self.lines, self.consistency = density, lines, consistency
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
+        if reconstructor.joint and self.masks > 1:
+            raise ConfigError(
+                f"objective.masks={self.masks}: {type(reconstructor).__name__} would take the "
+                "copies of a frame for frames that follow one another; set objective.masks=1"
+            )
         sample = repeated(sample, self.masks)
         seen, held = self.split(sample)
         if sample.mask.any() and not held.any():
