@@ -67,4 +67,7 @@ def joint_windows(header: ScanHeader, windows: FrameWindows) -> list[Window]:
 
 def same_units(batch: Sample) -> Sample:
     """Give the frames of a batch, each normalised by itself, the units of the brightest one."""
-    return batch if batch.scale is None else batch.divided(batch.scale.amax() / batch.scale)
+    if batch.scale is None:
+        return batch
+    common = batch.scale.amax().expand_as(batch.scale)
+    return batch.divided(common / batch.scale).replace(scale=common)  # equal to the last bit
