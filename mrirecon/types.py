@@ -13,8 +13,8 @@ y x    rows and columns of the reconstructed image, after interpolation and crop
 k-space and image share ``h w`` because every transform is orthonormal and keeps the grid.
 Index ``n // 2`` is the centre of every axis, for odd sizes too. In non-Cartesian k-space ``h``
 counts the samples of a readout and ``w`` the readouts, spokes or arms, which line patterns
-undersample as they do phase encodings; the image has the grid of :attr:`Sample.grid`. Complex data is native
-``torch.complex64``; real and imaginary channels exist only in
+undersample as they do phase encodings; the image has the grid of :attr:`Sample.grid`. Complex data
+is native ``torch.complex64``; real and imaginary channels exist only in
 :mod:`mrirecon.networks.parts.channels`.
 """
 
