@@ -40,6 +40,29 @@ def plain_ifft(x: Complex[Tensor, "..."], axes: Axes) -> Complex[Tensor, "..."]:
     return torch.fft.ifftn(x, dim=axes, norm="ortho")
 
 
+def convolved(
+    x: Complex[Tensor, "..."], spectrum: Float[Tensor, "..."], axes: Axes
+) -> Complex[Tensor, "..."]:
+    """Multiply the spectrum of an image: :meth:`mrirecon.operators.NonUniformFourier.spectrum`.
+
+    Where the spectrum has a larger grid, the image is padded with zeros behind its end, so that
+    the convolution does not wrap around. Each axis is padded when it is transformed, and cut off
+    before the next one is.
+
+    Args:
+        x: Images with any leading axes.
+        spectrum: Real spectrum with its centre at index 0.
+        axes: Axes that are transformed, in order.
+    """
+    y = x
+    for axis in reversed(axes):
+        y = torch.fft.fft(y, n=spectrum.shape[axis], dim=axis, norm="ortho")
+    y = y * spectrum
+    for axis in axes:
+        y = torch.fft.ifft(y, dim=axis, norm="ortho").narrow(axis, 0, x.shape[axis])
+    return y
+
+
 def displacement_phase(
     y: Float[Tensor, "..."], x: Float[Tensor, "..."], shape: tuple[int, int]
 ) -> Complex[Tensor, "..."]:

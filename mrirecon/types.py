@@ -65,6 +65,8 @@ class Sample:
         trajectory: Place of each sample in k-space along the axes ``h w`` of the image, in cycles
             per field of view: the step of the Cartesian grid, whose centre is at 0. None on that
             grid.
+        areas: Part of a Cartesian cell of k-space that each sample of a trajectory stands for, as
+            :func:`~mrirecon.operators.areas.with_areas` computes it; None when nobody has.
         image_grid: Size ``(h, w)`` of the image of non-Cartesian k-space, else None.
         maps: Precomputed coil sensitivities with unit root-sum-of-squares, or None when the
             reconstructor estimates its own.
@@ -96,6 +98,7 @@ class Sample:
     mask: Mask
     weights: Float32[Tensor, "*b #h #w"] | None = None
     trajectory: Float32[Tensor, "*b h w 2"] | None = None
+    areas: Float32[Tensor, "*b h w"] | None = None
     image_grid: tuple[int, int] | None = None
     maps: StoredComplex[Tensor, "*b coil hi wi"] | None = None
     calibration: Complex64[Tensor, "*b coil hc wc"] | None = None

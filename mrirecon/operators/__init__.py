@@ -1,8 +1,15 @@
 """Linear operators and their algebra."""
 
+from mrirecon.operators.areas import areas, with_areas
 from mrirecon.operators.base import LinearOperator
 from mrirecon.operators.density import iterated_density, radial_density
 from mrirecon.operators.differences import FiniteDifference, SymmetrizedGradient
+from mrirecon.operators.gridding import (
+    cells,
+    central_kspace,
+    coil_images,
+    coil_samples,
+)
 from mrirecon.operators.nonuniform import NonUniformFourier
 from mrirecon.operators.normal import SenseNormal, adjoint_image, sense_normal
 from mrirecon.operators.sense import Coils, Fourier, Sampling, Weights, least_squares, sense
@@ -21,6 +28,11 @@ __all__ = [
     "Wavelet",
     "Weights",
     "adjoint_image",
+    "areas",
+    "cells",
+    "central_kspace",
+    "coil_images",
+    "coil_samples",
     "data_weights",
     "iterated_density",
     "least_squares",
@@ -29,4 +41,5 @@ __all__ = [
     "radial_density",
     "sense",
     "sense_normal",
+    "with_areas",
 ]

@@ -17,7 +17,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mrirecon.errors import MriReconError
-from mrirecon.fourier import origin_first, plain_fft, plain_ifft
+from mrirecon.fourier import convolved, origin_first, plain_fft
 from mrirecon.missing import needs
 from mrirecon.operators.base import LinearOperator
 
@@ -75,6 +75,17 @@ class NonUniformFourier(LinearOperator):
         Args:
             weights: Weight of each sample; None weighs all alike.
         """
+        return Toeplitz(self.spectrum(weights), self.shape)
+
+    def spectrum(self, weights: Float[Tensor, "sample"] | None = None) -> Float[Tensor, "..."]:
+        """Return the spectrum of the convolution :math:`A^H W A`, on a grid of twice the size.
+
+        Args:
+            weights: Weight of each sample; None weighs all alike.
+
+        Returns:
+            What :func:`mrirecon.fourier.convolved` takes, the centre at index 0.
+        """
         twice = tuple(2 * n for n in self.shape)
         points = NonUniformFourier(self.trajectory.detach() * 2, twice, self.tolerance)
         real = self.trajectory
@@ -87,8 +98,7 @@ class NonUniformFourier(LinearOperator):
         size = math.prod(twice)
         # spread is divided by the root of its own size, the plain transform as well
         gain = size / math.prod(self.shape)
-        spectrum = plain_fft(origin_first(spread, axes), axes).real * gain
-        return Toeplitz(spectrum, self.shape)
+        return plain_fft(origin_first(spread, axes), axes).real * gain
 
     def _transformed(self, flat: Tensor, adjoint: bool) -> Tensor:
         plan = self._plans.plan(self, len(flat), flat, adjoint)
@@ -108,13 +118,7 @@ class Toeplitz(LinearOperator):
     shape: tuple[int, ...]
 
     def forward(self, x: Complex[Tensor, "..."]) -> Complex[Tensor, "..."]:
-        axes = tuple(range(-len(self.shape), 0))
-        padding = [part for n in reversed(self.shape) for part in (0, n)]
-        padded = torch.nn.functional.pad(x, padding)
-        y = plain_ifft(plain_fft(padded, axes) * self.spectrum, axes)
-        for axis, size in zip(axes, self.shape, strict=True):
-            y = y.narrow(axis, 0, size)
-        return y
+        return convolved(x, self.spectrum, tuple(range(-len(self.shape), 0)))
 
     def adjoint(self, y: Complex[Tensor, "..."]) -> Complex[Tensor, "..."]:
         return self.forward(y)

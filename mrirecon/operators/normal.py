@@ -9,8 +9,9 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from mrirecon.fourier import center_phases, origin_first, plain_fft, plain_ifft
+from mrirecon.fourier import center_phases, convolved, origin_first, plain_fft, plain_ifft
 from mrirecon.operators.base import LinearOperator
+from mrirecon.operators.gridding import transforms, transposed
 from mrirecon.operators.weighting import data_weights
 from mrirecon.types import Image, Maps, Sample
 
@@ -25,6 +26,8 @@ class SenseNormal(LinearOperator):
     where the origin is, so no data is shifted: only :math:`W`, once. Where the weights do not
     depend on the readout, the transform along it cancels, and every row is a problem of its own
     with transforms along ``w`` only. On a CPU the work is cut into tiles that stay in the cache.
+    Along a trajectory :math:`F^H W F` is a convolution that does not wrap around: its spectrum has
+    a grid of twice the size (Fessler et al., IEEE Trans Signal Process 53:3393, 2005).
 
     The gradient with respect to image and maps computes the coil images again instead of keeping
     them; it can not be differentiated once more.
@@ -35,7 +38,7 @@ class SenseNormal(LinearOperator):
     """
 
     maps: Complex[Tensor, "*b coil h w"]
-    spectrum: Float[Tensor, "*b #h #w"]
+    spectrum: Float[Tensor, "*b hs ws"]
 
     @classmethod
     def of(
@@ -112,6 +115,8 @@ class _Normal(torch.autograd.Function):
 
 
 def _filter(coil_images: Tensor, spectrum: Tensor) -> Tensor:
+    if spectrum.shape[-1] > coil_images.shape[-1]:
+        return convolved(coil_images, spectrum, (-2, -1))
     axes = (-1,) if spectrum.shape[-2] == 1 else (-2, -1)
     return plain_ifft(plain_fft(coil_images, axes) * spectrum, axes)
 
@@ -137,6 +142,11 @@ def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
     A full-size mask whose rows are all alike is recognised as a line mask.
     """
     weights = data_weights(sample)
+    if sample.trajectory is not None:
+        of_samples = weights.expand(sample.trajectory.shape[:-1]).flatten(-2).flatten(0, -2)
+        pairs = zip(transforms(sample), of_samples, strict=True)
+        spectra = torch.stack([F.spectrum(W) for F, W in pairs])
+        return SenseNormal(maps, spectra.reshape(*maps.shape[:-3], *spectra.shape[-2:]))
     if weights.shape[-2] > 1 and (weights == weights[..., :1, :]).all():
         weights = weights[..., :1, :]
     return SenseNormal.of(maps, weights)
@@ -150,6 +160,8 @@ def adjoint_image(sample: Sample, maps: Maps) -> Image:
     """
     h, w = sample.kspace.shape[-2:]
     weights = data_weights(sample)
+    if sample.trajectory is not None:
+        return combine(maps, transposed(sample, sample.kspace * weights.unsqueeze(-3)))
     (p_h, q_h), (p_w, q_w) = (center_phases(n, sample.kspace) for n in (h, w))
     factors = (weights * (q_h[:, None] * q_w).conj()).unsqueeze(-3)
     if sample.kspace.is_cuda:

@@ -8,9 +8,13 @@ from jaxtyping import Bool, Complex64, Int64
 from torch import Tensor, nn
 
 from mrirecon.errors import MriReconError
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.operators.gridding import cells, central_kspace
 from mrirecon.sampling.calibration import center_slice, central_block
 from mrirecon.types import Extent, Maps, Mask, Sample
+
+LARGEST = 48
+"""Size of the centre of non-Cartesian k-space that is gridded to calibrate on."""
 
 
 class CalibrationError(MriReconError, ValueError):
@@ -37,11 +41,15 @@ class SensitivityEstimator(nn.Module, ABC):
 def calibration_data(sample: Sample) -> tuple[Complex64[Tensor, "*b coil hc wc"], Extent]:
     """Return k-space to calibrate on and the size ``(h, w)`` of its fully sampled centre.
 
-    That is the separate reference scan when there is one, else the Sample itself. The reference
-    scan is taken to cover the same field of view.
+    That is the separate reference scan when there is one, else the Sample itself, or the gridded
+    centre of one that is not Cartesian. The reference scan is taken to cover the same field of
+    view.
     """
     if sample.calibration is None:
-        return sample.kspace, calibration_extent(sample)
+        extent = calibration_extent(sample)
+        return (
+            sample.kspace if sample.cartesian else central_kspace(sample, _gridded(sample))
+        ), extent
     size = torch.tensor(sample.calibration.shape[-2:], device=sample.kspace.device)
     return sample.calibration, size.expand(*sample.kspace.shape[:-3], 2)
 
@@ -54,18 +62,33 @@ def calibration_extent(sample: Sample) -> Extent:
     """
     extent = _told_or_found(sample)
     measured = sample.mask.flatten(-2).any(-1).unsqueeze(-1)
-    return torch.where(measured, extent, extent.new_tensor(sample.kspace.shape[-2:]))
+    return torch.where(measured, extent, extent.new_tensor(_gridded(sample)))
 
 
 def _told_or_found(sample: Sample) -> Extent:
     if sample.acs is not None:
         return sample.acs
-    batch, shape = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
-    masks = sample.mask.expand(*batch, sample.mask.shape[-2], shape[1])
-    found = [
-        central_block(mask, (shape[0], shape[1])) for mask in masks.reshape(-1, *masks.shape[-2:])
-    ]
+    batch, shape = sample.kspace.shape[:-3], _gridded(sample)
+    if sample.cartesian:
+        masks = sample.mask.expand(*batch, sample.mask.shape[-2], shape[1])
+    else:
+        masks = _covered(center_fit(cells(sample), shape))
+    found = [central_block(mask, shape) for mask in masks.reshape(-1, *masks.shape[-2:])]
     return torch.tensor(found, device=sample.kspace.device).reshape(*batch, 2)
+
+
+def _gridded(sample: Sample) -> tuple[int, int]:
+    """Return the size of Cartesian k-space to calibrate on: of a trajectory's, the centre."""
+    h, w = sample.grid
+    return (h, w) if sample.cartesian else (min(h, LARGEST), min(w, LARGEST))
+
+
+def _covered(hit: Bool[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
+    """Mark cells that hold a sample or have one right beside them, along either axis."""
+    padded = torch.nn.functional.pad(hit.float(), (1, 1, 1, 1))
+    beside = (padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
+              + padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1])  # fmt: skip
+    return hit | (beside > 0)
 
 
 def calibration_blocks(
@@ -98,6 +121,11 @@ def calibration_blocks(
         )
         blocks = kspace[:, :, rows, columns]
         yield members, blocks if len(members) == len(blocks) else blocks[members]
+
+
+def maps_shape(sample: Sample) -> tuple[int, ...]:
+    """Return the shape of the maps of a Sample: ``(*batch, coil, h, w)`` of the image's grid."""
+    return (*sample.kspace.shape[:-2], *sample.grid)
 
 
 def in_order(parts: Sequence[Tensor], members: Sequence[int]) -> Tensor:
@@ -161,9 +189,11 @@ def in_center(size: int, count: Int64[Tensor, "*b"]) -> Bool[Tensor, "*b n"]:
 
 
 def calibration_center(sample: Sample) -> Mask:
-    """Mark the fully sampled centre of each member, of the size of :func:`calibration_extent`."""
+    """Mark the samples of the fully sampled centre, of the size of :func:`calibration_extent`."""
     h, w = sample.kspace.shape[-2:]
     extent = calibration_extent(sample)
+    if sample.trajectory is not None:
+        return (2 * sample.trajectory.abs() <= extent[..., None, None, :]).all(-1)
     rows, columns = in_center(h, extent[..., 0]), in_center(w, extent[..., 1])
     return rows.unsqueeze(-1) & columns.unsqueeze(-2)
 

@@ -94,7 +94,7 @@ class CachedMaps(SensitivityEstimator):
         cells = np.floor(fingerprint(block)[: LENGTHS // 4] / QUANTUM).astype(int).tolist()
         facts = (
             _settings(self.sensitivity), __version__, CONTENT, tuple(block.shape),
-            tuple(sample.kspace.shape[-2:]), cells, _told_noise(sample, block),
+            sample.grid, cells, _told_noise(sample, block),
         )  # fmt: skip
         return hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 

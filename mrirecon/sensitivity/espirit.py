@@ -12,6 +12,7 @@ from mrirecon.sensitivity.base import (
     fitting_kernel,
     in_order,
     kernel_remark,
+    maps_shape,
 )
 from mrirecon.sensitivity.eigenmaps import eigenmaps
 from mrirecon.sensitivity.subspace import espirit_nodes, virtual_coil
@@ -116,9 +117,9 @@ class Espirit(SensitivityEstimator):
             return self._estimate_sets(sample, self.sets if sets is None else sets)
 
     def _estimate_sets(self, sample: Sample, sets: int) -> tuple[MapSets, ValueSets]:
-        *batch, coils, h, w = sample.kspace.shape
+        *batch, coils, h, w = maps_shape(sample)
         if coils == 1:
-            ones = torch.ones_like(sample.kspace).unsqueeze(-4)
+            ones = sample.kspace.new_ones(maps_shape(sample)).unsqueeze(-4)
             return _pad_sets(ones, sets, -4), _pad_sets(ones[..., 0, :, :].real, sets, -3)
         members: list[int] = []
         maps: list[Tensor] = []
@@ -153,8 +154,8 @@ class Espirit(SensitivityEstimator):
 
 
 def _noise(sample: Sample, members: list[int]) -> Float32[Tensor, "b"] | None:
-    """Return the noise of the calibration data; that of a separate scan is not known."""
-    if sample.noise is None or sample.calibration is not None:
+    """Return the noise of the calibration data; that of a separate scan, or gridded, is unknown."""
+    if sample.noise is None or sample.calibration is not None or not sample.cartesian:
         return None
     return sample.noise.reshape(-1)[members]
 

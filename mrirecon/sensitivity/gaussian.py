@@ -48,7 +48,7 @@ class GaussianMaps(SensitivityEstimator):
             )
         rows = in_center(kspace.shape[-2], extent[..., 0])[..., None, :, None]
         columns = in_center(kspace.shape[-1], extent[..., 1])[..., None, None, :]
-        h, w = sample.kspace.shape[-2:]
+        h, w = sample.grid
         center = center_fit(kspace * (rows & columns), (h, w))
         if self.width is not None:
             place = torch.linspace(-1, 1, w, dtype=kspace.real.dtype, device=kspace.device)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from mrirecon.fourier import ifft
 from mrirecon.networks.norm_unet import NormUnet
+from mrirecon.operators.gridding import central_kspace
 from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_extent,
@@ -50,17 +51,21 @@ class LearnedMaps(SensitivityEstimator):
 
     def forward(self, sample: Sample) -> Maps:
         """Return the maps; zero for an empty slice."""
-        h, w = sample.kspace.shape[-2:]
+        h, w = sample.grid
         extent = _center(sample if self.center == "told" else sample.replace(acs=None))
         rows = in_center(h, extent[..., 0])[..., None, :, None]
         columns = in_center(w, extent[..., 1])[..., None, None, :]
-        images = ifft(sample.kspace * (rows & columns))
+        # the centre of a trajectory is gridded, whatever calibration data there is beside
+        kspace = sample.kspace if sample.cartesian else central_kspace(sample, (h, w))
+        images = ifft(kspace * (rows & columns))
         return unit_norm(coil_by_coil(self.norm_unet, images))
 
 
 def _center(sample: Sample) -> Extent:
     if sample.acs is not None:
         return sample.acs.clamp(min=1)
+    if not sample.cartesian:
+        return calibration_extent(sample).clamp(min=1)
     *batch, _, h, w = sample.kspace.shape
     mask = sample.mask.expand(*batch, sample.mask.shape[-2], w)
     width = _even_width(mask[..., 0, :])

@@ -55,7 +55,7 @@ class LowResolutionMaps(SensitivityEstimator):
         extent = extent.clamp(max=self.calibration)
         rows = _hann(kspace.shape[-2], extent[..., 0])[..., None, :, None]
         columns = _hann(kspace.shape[-1], extent[..., 1])[..., None, None, :]
-        h, w = sample.kspace.shape[-2:]
+        h, w = sample.grid
         return unit_norm(ifft(center_fit(kspace * rows * columns, (h, w))))
 
 

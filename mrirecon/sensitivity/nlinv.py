@@ -7,7 +7,13 @@ from torch import Tensor
 from mrirecon.arguments import check_at_least
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
-from mrirecon.sensitivity.base import SensitivityEstimator, calibration_blocks, in_order, unit_norm
+from mrirecon.sensitivity.base import (
+    SensitivityEstimator,
+    calibration_blocks,
+    in_order,
+    maps_shape,
+    unit_norm,
+)
 from mrirecon.solvers import conjugate_gradient
 from mrirecon.types import Maps, Sample
 
@@ -50,7 +56,7 @@ class Nlinv(SensitivityEstimator):
         Raises:
             CalibrationError: When the fully sampled centre is too small.
         """
-        h, w = sample.kspace.shape[-2:]
+        h, w = sample.grid
         members: list[int] = []
         maps: list[Tensor] = []
         for chosen, block in calibration_blocks(sample, self.calibration, SMALLEST, "NLINV"):
@@ -61,7 +67,7 @@ class Nlinv(SensitivityEstimator):
             spectra = problem.solve(center_fit(block, grid), self.newton, self.iterations)
             members += chosen
             maps.append(unit_norm(ifft(center_fit(spectra, (h, w)))))
-        return in_order(maps, members).reshape(sample.kspace.shape)
+        return in_order(maps, members).reshape(maps_shape(sample))
 
 
 class _Bilinear:

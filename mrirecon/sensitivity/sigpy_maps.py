@@ -17,6 +17,7 @@ from mrirecon.sensitivity.base import (
     fitting_kernel,
     in_order,
     kernel_remark,
+    maps_shape,
     unit_norm,
 )
 from mrirecon.types import Maps, Sample
@@ -42,8 +43,8 @@ class _Sigpy(SensitivityEstimator):
         """
         app = _sigpy_apps()
         if sample.kspace.shape[-3] == 1:
-            return torch.ones_like(sample.kspace)
-        h, w = sample.kspace.shape[-2:]
+            return sample.kspace.new_ones(maps_shape(sample))
+        h, w = sample.grid
         members: list[int] = []
         maps: list[Tensor] = []
         for chosen, block in calibration_blocks(
@@ -58,7 +59,7 @@ class _Sigpy(SensitivityEstimator):
                     found = torch.from_numpy(np.ascontiguousarray(result)).to(found)
                 maps.append(found.unsqueeze(0))
             members += chosen
-        return unit_norm(in_order([torch.cat(maps)], members)).reshape(sample.kspace.shape)
+        return unit_norm(in_order([torch.cat(maps)], members)).reshape(maps_shape(sample))
 
     @abstractmethod
     def _run(self, app: ModuleType, kspace: np.ndarray, width: int) -> Any:

@@ -9,6 +9,7 @@ from mrirecon.sensitivity.base import (
     fitting_kernel,
     in_order,
     kernel_remark,
+    maps_shape,
 )
 from mrirecon.sensitivity.eigenmaps import eigenmaps
 from mrirecon.sensitivity.subspace import virtual_coil, walsh_nodes
@@ -60,8 +61,8 @@ class Walsh(SensitivityEstimator):
             CalibrationError: When the fully sampled centre is too small.
         """
         if sample.kspace.shape[-3] == 1:
-            return torch.ones_like(sample.kspace)
-        h, w = sample.kspace.shape[-2:]
+            return sample.kspace.new_ones(maps_shape(sample))
+        h, w = sample.grid
         members: list[int] = []
         maps: list[Tensor] = []
         for chosen, block in calibration_blocks(
@@ -73,7 +74,7 @@ class Walsh(SensitivityEstimator):
             keep = (strength > 0) & (strength >= self.crop)
             members += chosen
             maps.append((result.vectors * keep.unsqueeze(2))[:, 0])
-        return in_order(maps, members).reshape(sample.kspace.shape)
+        return in_order(maps, members).reshape(maps_shape(sample))
 
 
 def _peak(values: Tensor) -> Tensor:

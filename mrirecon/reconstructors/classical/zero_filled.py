@@ -1,6 +1,6 @@
 """Zero-filled reconstruction, the baseline that every other method must beat."""
 
-from mrirecon.fourier import ifft
+from mrirecon.operators import coil_images
 from mrirecon.reconstructors.base import CoilImages, CoilwiseReconstructor
 from mrirecon.types import Sample
 
@@ -10,8 +10,9 @@ class ZeroFilled(CoilwiseReconstructor):
 
     .. math:: \hat x = \sqrt{\sum_c |F^H y_c|^2}
 
-    As fastMRI's zero-filled baseline, it needs no sensitivities (Roemer et al., 1990).
+    As fastMRI's zero-filled baseline, it needs no sensitivities (Roemer et al., 1990). Along a
+    trajectory it is gridding with density compensation: :func:`~mrirecon.operators.coil_images`.
     """
 
     def coil_images(self, sample: Sample) -> CoilImages:
-        return ifft(sample.kspace)
+        return coil_images(sample)

@@ -1,12 +1,14 @@
 """Regularization weights from the level of the noise."""
 
+import math
+
 import torch
 from jaxtyping import Complex, Float32
 from torch import Tensor
 
-from mrirecon.operators import data_weights, noise_variance
+from mrirecon.operators import areas, data_weights, noise_variance
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
-from mrirecon.sensitivity.base import calibration_center
+from mrirecon.sensitivity.base import calibration_center, calibration_extent
 from mrirecon.types import Maps, Sample
 
 BISECTIONS = 50
@@ -24,7 +26,13 @@ def sample_noise_std(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
 
 def density(sample: Sample) -> Float32[Tensor, "*b 1 1"]:
     """Return the part of k-space that was measured, samples of less weight counting less."""
-    return data_weights(sample).mean((-2, -1), keepdim=True)
+    weights = data_weights(sample)
+    return weights.mean((-2, -1), keepdim=True) * _samples_per_cell(sample)
+
+
+def _samples_per_cell(sample: Sample) -> float:
+    """Return the number of samples, measured or not, by that of the cells of the grid."""
+    return math.prod(sample.kspace.shape[-2:]) / math.prod(sample.grid)
 
 
 @torch.no_grad()
@@ -50,18 +58,20 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     """
     best = noise_std(sample)
     variance = noise_variance(sample, best)
-    W, measured = data_weights(sample), sample.mask.float()
+    W, measured = data_weights(sample), areas(sample)
     squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
     spread = 2 * best.square()[..., None, None] * sample.kspace.shape[-3]
     noise = spread if sample.weights is None else spread / sample.weights.clamp_min(1e-6)
     pixels = (maps != 0).any(-3).float().mean((-2, -1), keepdim=True)
-    inner = calibration_center(sample)
+    inner = calibration_center(sample).float()
+    extent = calibration_extent(sample).prod(-1)[..., None, None] / math.prod(sample.grid)
     bands: list[Tensor] = []
-    for band in (inner.float(), 1 - inner.float()):
-        size = band.mean((-2, -1), keepdim=True)
-        seen = (band * measured).mean((-2, -1), keepdim=True)
-        signal = (band * measured * (squares - noise)).mean((-2, -1), keepdim=True)
-        density = (band * W).mean((-2, -1), keepdim=True) / size.clamp_min(1e-9)
+    for band, size in ((inner, extent), (1 - inner, 1 - extent)):
+        seen, signal, weight = (
+            (band * what).mean((-2, -1), keepdim=True) * _samples_per_cell(sample)
+            for what in (measured, measured * (squares - noise), W)
+        )
+        density = weight / size.clamp_min(1e-9)
         energy = signal / (2 * seen * pixels).clamp_min(1e-9)
         bands.append(torch.stack([size, density, energy]))
     return _least_error(torch.stack(bands, 1), variance)

@@ -5,7 +5,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.fourier import ifft
-from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.image import root_sum_of_squares
+from mrirecon.operators.gridding import central_kspace
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.types import Sample
 
@@ -28,14 +29,14 @@ def data_scale(sample: Sample, joint: bool = False) -> Float32[Tensor, "*b 1 1"]
         sample: One slice or a batch.
         joint: One factor for all frames of a slice: the members of the batch.
     """
-    h, w = sample.kspace.shape[-2:]
+    h, w = sample.grid
     small = (min(WIDTH, h), min(WIDTH, w))
     extent = calibration_extent(sample)
     extent = torch.where(extent.amin(-1, keepdim=True) < SMALLEST, WIDTH, extent)
     rows = in_center(small[0], extent[..., 0].clamp(max=small[0]))
     columns = in_center(small[1], extent[..., 1].clamp(max=small[1]))
     center = (rows[..., :, None] & columns[..., None, :]).unsqueeze(-3)
-    image = root_sum_of_squares(ifft(center_fit(sample.kspace, small) * center))
+    image = root_sum_of_squares(ifft(central_kspace(sample, small) * center))
     pixels = image.flatten(-2) * (small[0] * small[1] / (h * w)) ** 0.5
     if joint:
         pixels = pixels.flatten().expand(*pixels.shape[:-1], pixels.numel())

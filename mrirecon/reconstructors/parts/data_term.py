@@ -57,7 +57,7 @@ class DataTerm:
         """
         scale = data_scale(sample, joint) if scale is None else scale
         squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
-        if sample.weights is not None:
+        if sample.weights is not None or sample.trajectory is not None:
             squares = squares * data_weights(sample)
         energy = squares.sum((-2, -1)) / scale[..., 0, 0].square()
         adjoint = adjoint_image(sample, maps) / scale
