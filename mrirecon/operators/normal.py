@@ -143,7 +143,8 @@ def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
     """
     weights = data_weights(sample)
     if sample.trajectory is not None:
-        of_samples = weights.expand(sample.trajectory.shape[:-1]).flatten(-2).flatten(0, -2)
+        of_samples = weights.expand(sample.trajectory.shape[:-1]).flatten(-2)
+        of_samples = of_samples.reshape(-1, of_samples.shape[-1])
         pairs = zip(transforms(sample), of_samples, strict=True)
         spectra = torch.stack([F.spectrum(W) for F, W in pairs])
         return SenseNormal(maps, spectra.reshape(*maps.shape[:-3], *spectra.shape[-2:]))

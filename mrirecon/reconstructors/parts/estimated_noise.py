@@ -38,7 +38,7 @@ def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
     to the image: noise is everywhere there, the object is not, and its edges are few. The mean
     energy of the image's rows has the tenth percentile of a gamma distribution where there is
     noise only, which is divided out. It is the lesser of both axes. Where no axis has complete
-    lines, as with a Poisson disc, the squared magnitudes of the outermost tenth of the samples are
+    lines, as with a Poisson disc, and along trajectories, the squared magnitudes of the outermost tenth of the samples are
     taken to have the lower quartile of noise, :math:`-2\sigma^2\ln 0.75`.
 
     Where coils differ it is about the root-mean-square over them; where samples were averaged
@@ -54,8 +54,12 @@ def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
         kspace = kspace * sample.weights.sqrt().unsqueeze(-3)
     *batch, coils, h, w = kspace.shape
     masks = sample.mask.expand(*batch, h, w).reshape(-1, h, w)
-    members = zip(kspace.reshape(-1, coils, h, w), masks, strict=True)
-    levels = [_member(k, _measured(k, m)) for k, m in members]
+    members = list(zip(kspace.reshape(-1, coils, h, w), masks, strict=True))
+    if sample.trajectory is None:
+        levels = [_member(k, _measured(k, m)) for k, m in members]
+    else:
+        radii = sample.trajectory.norm(dim=-1).reshape(-1, h, w)
+        levels = [_in_ring(k, _measured(k, m), r) for (k, m), r in zip(members, radii, strict=True)]
     return torch.stack(levels).reshape(batch) if levels else kspace.new_zeros(batch).real
 
 
@@ -76,7 +80,13 @@ def _member(
         _in_rows(kspace.transpose(-1, -2), measured.transpose(-1, -2)),
     ]
     known = [level for level in found if level is not None]
-    return torch.stack(known).amin() if known else _in_ring(kspace, measured)
+    if known:
+        return torch.stack(known).amin()
+    y, x = (
+        (torch.arange(n, device=measured.device) - n // 2).abs() / max(n / 2, 1)
+        for n in measured.shape
+    )
+    return _in_ring(kspace, measured, torch.maximum(y[:, None], x))
 
 
 def _in_rows(
@@ -103,16 +113,13 @@ def _in_rows(
 
 
 def _in_ring(
-    kspace: Complex64[Tensor, "coil h w"], measured: Bool[Tensor, "h w"]
+    kspace: Complex64[Tensor, "coil h w"],
+    measured: Bool[Tensor, "h w"],
+    distance: Float32[Tensor, "h w"],
 ) -> Float32[Tensor, ""]:
-    """Estimate from the outermost measured samples."""
+    """Estimate from the measured samples at the largest distance from the centre."""
     if not measured.any():
         return kspace.new_zeros(()).real
-    y, x = (
-        (torch.arange(n, device=measured.device) - n // 2).abs() / max(n / 2, 1)
-        for n in measured.shape
-    )
-    distance = torch.maximum(y[:, None], x)
     ordered = distance[measured].sort().values
     outer = measured & (distance >= ordered[int((1 - RING) * (len(ordered) - 1))])
     squares = torch.view_as_real(kspace[:, outer]).square().sum(-1).flatten()
