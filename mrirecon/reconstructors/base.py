@@ -8,6 +8,7 @@ from jaxtyping import Complex64
 from torch import Tensor, nn
 
 from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.errors import ConfigError
 from mrirecon.image import complex_image, interpolate, interpolated_rss, root_sum_of_squares
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution
@@ -82,6 +83,8 @@ class Reconstructor(nn.Module, ABC):
         training_told: Words on how long its weights have learned, and from how many patients; empty
             where they do not tell.
         seed: Seed of the random choices that it makes; of no effect when it makes none.
+        needs_grid: Words on why k-space has to be Cartesian; empty where any trajectory will do. A
+            part of a method, such as a layer of data consistency, may have such words as well.
     """
 
     joint: bool = False
@@ -92,6 +95,17 @@ class Reconstructor(nn.Module, ABC):
     patients: frozenset[str] = frozenset()
     training_told: str = ""
     seed: int | None = None
+    needs_grid: str = "it was made for lines and points of that grid"
+
+    def __call__(self, sample: Sample) -> Image:
+        """Return the image, or refuse a Sample that the method is not made for.
+
+        Raises:
+            ConfigError: When it needs Cartesian k-space and gets other samples.
+        """
+        check_sampling(self, sample)
+        image: Image = super().__call__(sample)
+        return image
 
     @property
     def chooses(self) -> bool:
@@ -126,6 +140,30 @@ class Reconstructor(nn.Module, ABC):
         return any(parameter.requires_grad for parameter in self.parameters())
 
 
+def grid_reason(method: nn.Module) -> str:
+    """Return why a method, or a part of it, needs Cartesian k-space; empty when nothing does."""
+    reasons = (str(getattr(part, "needs_grid", "")) for part in method.modules())
+    return next(filter(None, reasons), "")
+
+
+def check_sampling(method: Reconstructor, sample: Sample) -> None:
+    """Refuse samples along a trajectory for a method that needs them on the grid.
+
+    Raises:
+        ConfigError: When it does.
+    """
+    if sample.cartesian:
+        return
+    reason = grid_reason(method)
+    if reason:
+        raise ConfigError(
+            f"{type(method).__name__} needs Cartesian k-space, for {reason}; this scan was sampled "
+            f"along a trajectory of {sample.kspace.shape[-1]} readouts: choose a method whose data "
+            "term is that of an image (model=cg_sense, l1_wavelet, total_variation, modl, vsharp), "
+            "or model=zero_filled for gridding"
+        )
+
+
 class CoilwiseReconstructor(Reconstructor):
     """A method that ends with an image of every coil, of which it takes the root-sum-of-squares.
 
@@ -145,7 +183,8 @@ class CoilwiseReconstructor(Reconstructor):
 
     def on_canvas(self, sample: Sample, canvas: tuple[int, int]) -> Image:
         """Return the combination of interpolated coil images, as a complex image."""
-        if not self.rss or tuple(canvas) == tuple(sample.kspace.shape[-2:]):
+        check_sampling(self, sample)
+        if not self.rss or tuple(canvas) == sample.grid:
             return super().on_canvas(sample, canvas)
         return complex_image(interpolated_rss(self.coil_images(sample), canvas))
 

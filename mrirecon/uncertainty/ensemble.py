@@ -24,6 +24,8 @@ class Ensemble(Reconstructor):
         ConfigError: When there are fewer than two, or they want different neighbours or frames.
     """
 
+    needs_grid = ""
+
     def __init__(self, members: Sequence[Reconstructor]) -> None:
         super().__init__()
         if len(members) < 2:

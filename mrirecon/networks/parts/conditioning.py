@@ -31,6 +31,8 @@ class Conditioning(nn.Module):
         steps: Number of steps that are told apart; 0 when the embedding serves all.
     """
 
+    needs_grid = "its conditioning describes masks of the grid"
+
     def __init__(self, features: int = 64, protocol: bool = True, steps: int = 0) -> None:
         super().__init__()
         check_at_least(1, features=features)

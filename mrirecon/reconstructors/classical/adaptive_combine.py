@@ -1,6 +1,6 @@
 """Adaptive coil combination (Walsh et al., Magn Reson Med 43:682, 2000)."""
 
-from mrirecon.fourier import ifft
+from mrirecon.operators import coil_images
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.parts.coil_combination import adaptive_combine, check_block
 from mrirecon.types import Image, Sample
@@ -16,6 +16,8 @@ class AdaptiveCombine(Reconstructor):
         block: Width in pixels of the neighbourhood over which coils are correlated.
     """
 
+    needs_grid = ""
+
     def __init__(self, block: int = 7) -> None:
         super().__init__()
         check_block(block)
@@ -23,4 +25,4 @@ class AdaptiveCombine(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the complex image; zero where every coil is."""
-        return adaptive_combine(ifft(sample.kspace), self.block)
+        return adaptive_combine(coil_images(sample), self.block)

@@ -56,6 +56,8 @@ class CgSense(IterativeReconstructor):
             stands. 0 takes every step.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -38,6 +38,8 @@ class Grappa(KSpaceFilling):
         sensitivity: Estimator of coil sensitivities to combine the coils with.
     """
 
+    needs_grid = "it fills in the missing places of the grid"
+
     def __init__(
         self,
         kernel: tuple[int, int] = (5, 4),

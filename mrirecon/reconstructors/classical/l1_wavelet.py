@@ -44,6 +44,8 @@ class L1Wavelet(IterativeReconstructor):
         seed: Seed of the random shifts.
     """
 
+    needs_grid = ""
+
     seed: int
 
     def __init__(
@@ -80,7 +82,7 @@ class L1Wavelet(IterativeReconstructor):
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image; the objective is that of the unshifted wavelets."""
         data = DataTerm.of(sample, self.sensitivity(sample))
-        h, w = sample.kspace.shape[-2:]
+        h, w = sample.grid
         # The image lives on the wavelets' grid; what is added to odd sizes is in no data.
         padded = Wavelet((h, w), self.levels, self.wavelet).padded
         W = Wavelet(padded, self.levels, self.wavelet)
@@ -130,7 +132,7 @@ class L1Wavelet(IterativeReconstructor):
         """
         part = density(sample)
         std = sample_noise_std(sample) / data.scale / part.clamp_min(1e-6).sqrt()
-        W = Wavelet((sample.kspace.shape[-2], sample.kspace.shape[-1]), 1, self.wavelet)
+        W = Wavelet(sample.grid, 1, self.wavelet)
         coefficients = W(data.warm_start()).flatten(-2)
         threshold = sure_threshold(coefficients, std[..., 0, 0])
         return part * threshold[..., None, None]

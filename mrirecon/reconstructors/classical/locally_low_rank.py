@@ -39,6 +39,8 @@ class LocallyLowRank(IterativeReconstructor):
         seed: Seed of the random shifts.
     """
 
+    needs_grid = ""
+
     joint = True
 
     seed: int

@@ -30,6 +30,8 @@ class PartialFourier(Reconstructor):
         most: Longest shorter side, relative to the longer one, that is worth filling.
     """
 
+    needs_grid = "it fills in one side of the grid"
+
     label: str
     most: float
 

@@ -14,5 +14,7 @@ class ZeroFilled(CoilwiseReconstructor):
     trajectory it is gridding with density compensation: :func:`~mrirecon.operators.coil_images`.
     """
 
+    needs_grid = ""
+
     def coil_images(self, sample: Sample) -> CoilImages:
         return coil_images(sample)

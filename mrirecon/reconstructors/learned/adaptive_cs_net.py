@@ -54,6 +54,8 @@ class AdaptiveCsNet(Reconstructor):
             frames of a cycle being those of which the first follows the last.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -35,6 +35,8 @@ class CascadeNet(Reconstructor):
         tied: Whether all cascades share their parameters.
     """
 
+    needs_grid = "its state is a k-space on the grid"
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

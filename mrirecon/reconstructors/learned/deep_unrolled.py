@@ -70,6 +70,8 @@ class DeepUnrolled(Reconstructor):
         context_along: Whether these neighbours are slices or frames, as above.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

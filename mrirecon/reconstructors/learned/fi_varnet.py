@@ -52,6 +52,8 @@ class FiVarNet(CoilwiseReconstructor):
             as above.
     """
 
+    needs_grid = "its state is a k-space on the grid"
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -43,6 +43,8 @@ class Guarded(Reconstructor):
         fallback: Method that takes its place outside of them; None only tells the reasons.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         reconstructor: DenoisingReconstructor,

@@ -53,6 +53,8 @@ class HqsNet(DenoisingReconstructor, Iterating):
         weights: Name of weights in this package to begin with; None begins with random ones.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

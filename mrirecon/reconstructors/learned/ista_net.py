@@ -33,6 +33,8 @@ class IstaNet(Reconstructor):
         tied: Whether all phases share their parameters.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

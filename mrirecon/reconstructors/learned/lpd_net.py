@@ -34,6 +34,8 @@ class LpdNet(Reconstructor):
             ``memory``; None takes another of them.
     """
 
+    needs_grid = "its dual network sees k-space on the grid"
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -38,6 +38,8 @@ class MoDL(Reconstructor):
         tied: Whether all iterations share their parameters.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

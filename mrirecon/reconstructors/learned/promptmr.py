@@ -42,6 +42,8 @@ class PromptMR(CoilwiseReconstructor):
         context_along: Whether these neighbours are slices or frames, as above.
     """
 
+    needs_grid = "its state is a k-space on the grid"
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

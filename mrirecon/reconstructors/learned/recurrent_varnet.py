@@ -42,6 +42,8 @@ class RecurrentVarNet(CoilwiseReconstructor):
             :class:`~mrirecon.reconstructors.StateStart`.
     """
 
+    needs_grid = "its state is a k-space on the grid"
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -38,6 +38,8 @@ class Rim(Iterating):
             :class:`~mrirecon.networks.conv_gru.ConvGru`.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -62,6 +62,8 @@ class Sdum(CoilwiseReconstructor):
         context_along: Whether these neighbours are slices or frames, as above.
     """
 
+    needs_grid = "its weights belong to places of the grid"
+
     def __init__(
         self,
         network: CascadedRestormer,

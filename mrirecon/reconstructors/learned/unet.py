@@ -4,9 +4,9 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
-from mrirecon.fourier import ifft
 from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.networks.unet import Unet
+from mrirecon.operators import coil_images
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.types import Image, Sample
 
@@ -34,6 +34,8 @@ class UNet(Reconstructor):
             host waits for the sizes once per batch.
     """
 
+    needs_grid = ""
+
     def __init__(
         self, channels: int = 32, pools: int = 4, dropout: float = 0.0, crop: bool = False
     ) -> None:
@@ -43,7 +45,7 @@ class UNet(Reconstructor):
 
     def forward(self, sample: Sample) -> Image:
         """Return the magnitude, as a complex image; noise may make it slightly negative."""
-        z = root_sum_of_squares(ifft(sample.kspace))
+        z = root_sum_of_squares(coil_images(sample))
         if not self.crop or sample.region is None:
             return complex_image(self._cleaned(z))
         h, w = z.shape[-2:]

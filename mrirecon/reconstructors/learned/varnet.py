@@ -42,6 +42,8 @@ class VarNet(CoilwiseReconstructor):
             coils, and so more memory and time. None takes the step above.
     """
 
+    needs_grid = "its state is a k-space on the grid"
+
     def __init__(
         self,
         cascades: int = 12,

@@ -53,6 +53,8 @@ class VSharp(Iterating):
         positive: Whether the penalties stay positive in training.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -36,6 +36,8 @@ class XpdNet(Reconstructor):
         tied: Whether all iterations share their parameters.
     """
 
+    needs_grid = "its dual state is a k-space on the grid"
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,

@@ -1,5 +1,8 @@
 """A slice together with the slices around it."""
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from jaxtyping import Float32
 from torch import Tensor
@@ -8,7 +11,7 @@ from mrirecon.errors import ShapeError
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.types import Sample
 
-FIELDS = ("kspace", "mask", "weights", "maps", "calibration", "acs")
+FIELDS = ("kspace", "mask", "weights", "trajectory", "areas", "maps", "calibration", "acs")
 
 
 def adjacent_slices(sample: Sample, context: int) -> Sample:
@@ -49,7 +52,9 @@ def adjacent_slices(sample: Sample, context: int) -> Sample:
                 f"the slice has {name}, the slices around it have none; prepare both alike"
             )
         values[name] = _joined(name, center.unsqueeze(batch), others, batch, context)
-    return Sample(values.pop("kspace"), values.pop("mask")).replace(**values)
+    kspace, mask = values.pop("kspace"), values.pop("mask")
+    changes: dict[str, Any] = {**values, "image_grid": sample.image_grid}
+    return replace(Sample(kspace, mask), **changes)
 
 
 def scale_of_middle(sample: Sample, slices: Sample) -> Float32[Tensor, "*b slice 1 1"]:

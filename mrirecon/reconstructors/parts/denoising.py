@@ -50,6 +50,8 @@ class DenoisingReconstructor(Reconstructor):
             for; not in training. None for none.
     """
 
+    needs_grid = ""
+
     sensitivity: SensitivityEstimator
     denoiser: NoiseLevelUnet
     combination: Combination = "sense"
@@ -138,7 +140,14 @@ class DenoisingReconstructor(Reconstructor):
 
 
 def kept_samples(image: Image, sample: Sample, maps: Maps) -> CoilImages:
-    """Return coil images with every measured sample, and the other ones of the combined image."""
+    """Return coil images with every measured sample, and the other ones of the combined image.
+
+    Samples along a trajectory put back what the combined image lacks of them, by gridding.
+    """
+    if not sample.cartesian:
+        images = maps * image.unsqueeze(-3)
+        lacking = sample.kspace - coil_samples(sample, images)
+        return images + coil_images(sample.replace(kspace=lacking))
     missing = fft(maps * image.unsqueeze(-3))
     return ifft(torch.where(sample.mask.unsqueeze(-3), sample.kspace, missing))
 
@@ -152,8 +161,8 @@ def missing_noise(sample: Sample, channels: int) -> Float32[Tensor, "*b 1 1 1"]:
         sample: One slice or a batch.
         channels: Number of channels, coils or combined ones.
     """
-    h, w = sample.kspace.shape[-2:]
-    missing = 1 - sample.mask.float().expand(*sample.mask.shape[:-2], h, w).mean((-2, -1))
+    covered = cells(sample).float()
+    missing = 1 - covered.mean((-2, -1))
     filled = torch.view_as_real(sample.kspace).any(-1).flatten(-3).any(-1)
     power = 2 * channels * (missing * filled)[..., None, None]
     return (power.sqrt() * sample_noise_std(sample)).unsqueeze(-3)

@@ -9,9 +9,8 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
-from mrirecon.fourier import fft, ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.operators import data_weights
+from mrirecon.operators import coil_images, coil_samples, data_weights
 from mrirecon.reconstructors.parts.automatic_weight import density, sample_noise_std
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.types import Image, Maps, Sample
@@ -43,16 +42,18 @@ class InputStatistics:
     def of(cls, sample: Sample, maps: Maps, image: Image) -> "InputStatistics":
         """Compute them of a batch and the coil-combined image that was made of it."""
         std = sample_noise_std(sample)
-        pixels = root_sum_of_squares(ifft(sample.kspace)).flatten(-2)
+        pixels = root_sum_of_squares(coil_images(sample)).flatten(-2)
         rank = round(0.999 * (pixels.shape[-1] - 1))
         bright = pixels.kthvalue(rank + 1, -1).values  # quantile() refuses large images
         object_ = pixels > 0.1 * bright[..., None]
         mean = (pixels * object_).sum(-1) / object_.sum(-1).clamp_min(1)
         weights = data_weights(sample)
-        count = 2 * sample.kspace.shape[-3] * weights.expand(image.shape).sum((-2, -1))
+        every = weights.expand(*image.shape[:-2], *sample.kspace.shape[-2:])
+        count = 2 * sample.kspace.shape[-3] * every.sum((-2, -1))
+        predicted = coil_samples(sample, maps * image.unsqueeze(-3))
         rms, size = (
             ((torch.view_as_real(x).square().sum((-4, -1)) * weights).sum((-2, -1)) / count).sqrt()
-            for x in (fft(maps * image.unsqueeze(-3)) - sample.kspace, sample.kspace)
+            for x in (predicted - sample.kspace, sample.kspace)
         )
         return cls(
             noise=(std / data_scale(sample)).reshape(-1),

@@ -38,8 +38,9 @@ def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
     to the image: noise is everywhere there, the object is not, and its edges are few. The mean
     energy of the image's rows has the tenth percentile of a gamma distribution where there is
     noise only, which is divided out. It is the lesser of both axes. Where no axis has complete
-    lines, as with a Poisson disc, and along trajectories, the squared magnitudes of the outermost tenth of the samples are
-    taken to have the lower quartile of noise, :math:`-2\sigma^2\ln 0.75`.
+    lines, as with a Poisson disc, and along trajectories, the squared magnitudes of the outermost
+    tenth of the samples are taken to have the lower quartile of noise,
+    :math:`-2\sigma^2\ln 0.75`.
 
     Where coils differ it is about the root-mean-square over them; where samples were averaged
     differently, that of the best-averaged. An object that fills the image, or a small matrix, makes

@@ -4,8 +4,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
-from mrirecon.fourier import fft
-from mrirecon.operators import adjoint_image, data_weights
+from mrirecon.operators import adjoint_image, coil_samples, data_weights
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
 from mrirecon.sensitivity.base import calibration_center
@@ -76,6 +75,6 @@ def _residual(
     """Return the energy that the fit of ``kspace`` leaves in the outer samples."""
     weight = WEIGHT * data.penalty_share
     image = conjugate_gradient(lambda x: data.normal(x) + weight * x, adjoint, iterations=STEPS)
-    left = kspace - fft(maps * image.unsqueeze(-3))
+    left = kspace - coil_samples(data.sample, maps * image.unsqueeze(-3))
     squares = torch.view_as_real(left).square().sum((-1, -4))
     return (squares * data_weights(data.sample) * outer).sum((-2, -1))

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import torch
 
-from mrirecon.fourier import fft
+from mrirecon.operators import coil_samples
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.types import Image, Maps, Mask, Sample
 
@@ -34,9 +34,12 @@ def held_out(sample: Sample, seed: int = 0) -> tuple[Sample, Mask]:
     mask = sample.mask
     rows, columns = mask.any(-1, keepdim=True), mask.any(-2, keepdim=True)
     lines = (mask == (rows & columns)).all(-1, keepdim=True).all(-2, keepdim=True)
-    extent = calibration_extent(sample)
-    center = in_center(w, extent[..., 1]).unsqueeze(-2)
-    middle = in_center(h, extent[..., 0]).unsqueeze(-1)
+    if sample.cartesian:
+        extent = calibration_extent(sample)
+        center = in_center(w, extent[..., 1]).unsqueeze(-2)
+        middle = in_center(h, extent[..., 0]).unsqueeze(-1)
+    else:  # readouts as a whole: each of them may cross the centre
+        center = middle = torch.zeros_like(mask[..., :1, :1])
     line, point = (
         (torch.rand(size, generator=torch.Generator().manual_seed(seed)) < SHARE).to(mask.device)
         for size in ((1, w), (h, w))
@@ -72,7 +75,8 @@ def stacked(method: Method, partner: Method, sample: Sample, maps: Maps) -> Imag
     first, second = method(rest, maps), partner(rest, maps)
     there = taken.unsqueeze(-3)
     a, b = (
-        torch.where(there, fft(maps * x.unsqueeze(-3)) - sample.kspace, 0) for x in (first, second)
+        torch.where(there, coil_samples(sample, maps * x.unsqueeze(-3)) - sample.kspace, 0)
+        for x in (first, second)
     )  # errors of both
     change = torch.view_as_real(a - b)
     product = (change * torch.view_as_real(b)).sum((-1, -2, -3, -4))

@@ -24,6 +24,8 @@ WINDOW = 9
 class KspaceConsistency(nn.Module, ABC):
     """Makes the next multi-coil k-space of one k-space and the Sample."""
 
+    needs_grid = "its data consistency puts samples back onto the grid"
+
     @abstractmethod
     def forward(self, kspace: KSpace, sample: Sample) -> KSpace:
         """Return the next k-space."""

@@ -62,6 +62,8 @@ class KSpaceFilling(CoilwiseReconstructor):
         sensitivity: Estimator of coil sensitivities to combine the coils with.
     """
 
+    needs_grid = "it fills in the missing places of the grid"
+
     def __init__(
         self, combination: Combination = "rss", sensitivity: SensitivityEstimator | None = None
     ) -> None:

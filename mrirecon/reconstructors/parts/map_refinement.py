@@ -9,9 +9,9 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor, nn
 
-from mrirecon.fourier import ifft
 from mrirecon.networks.fusion_unet import FusionUnet
 from mrirecon.operators import data_weights
+from mrirecon.operators.gridding import transposed
 from mrirecon.reconstructors.parts.data_consistency import GradientStep, ImageConsistency
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.unrolled import coil_maps
@@ -75,7 +75,7 @@ class CorrectedMaps(MapUpdate):
         """Return the corrected maps."""
         maps, image = data.normal.maps, x.unsqueeze(-3)
         sample = data.scaled_sample()
-        measured = ifft(data_weights(sample).unsqueeze(-3) * sample.kspace)
+        measured = transposed(sample, data_weights(sample).unsqueeze(-3) * sample.kspace)
         gradient = image.conj() * (data.normal.filter(maps * image) - measured)
         correction: Tensor = self.network(torch.stack([maps, gradient], -3))
         sensitive = (maps != 0).any(-3, keepdim=True)

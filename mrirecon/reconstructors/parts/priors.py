@@ -6,7 +6,7 @@ from torch import Tensor
 
 from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.operators import Coils
+from mrirecon.operators import Coils, central_kspace
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.types import Image, Maps, Sample
 
@@ -18,11 +18,11 @@ PERCENTILE = 0.999
 
 def low_resolution(sample: Sample) -> Complex64[Tensor, "*b coil h w"]:
     """Return the coil images of the fully sampled centre of k-space, at least 4 x 4 samples."""
-    h, w = sample.kspace.shape[-2:]
+    h, w = sample.grid
     extent = calibration_extent(sample).clamp(min=SMALLEST)
     rows = in_center(h, extent[..., 0])[..., :, None]
     columns = in_center(w, extent[..., 1])[..., None, :]
-    return ifft(sample.kspace * (rows & columns).unsqueeze(-3))
+    return ifft(central_kspace(sample, (h, w)) * (rows & columns).unsqueeze(-3))
 
 
 def phase_factor(coil_images: Complex64[Tensor, "*b coil h w"], maps: Maps) -> Image:

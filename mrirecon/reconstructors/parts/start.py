@@ -49,6 +49,13 @@ class Start(nn.Module):
         self.scale, self.faint = scale, faint
         self.combination, self.centered = combination, centered
 
+    @property
+    def needs_grid(self) -> str:
+        """Words on why k-space has to be Cartesian; empty with the defaults."""
+        usual = self.scale in ("brightness", "one") and not self.faint
+        usual = usual and self.combination == "sense"
+        return "" if usual else "its start counts places of the grid"
+
     def forward(
         self, sample: Sample, joint: bool = False
     ) -> tuple[Sample, Float32[Tensor, "*b 1 1"]]:

@@ -25,6 +25,8 @@ class VariationMethod(IterativeReconstructor):
         tolerance: Relative change of the image in a step at which it stops; 0 takes every step.
     """
 
+    needs_grid = ""
+
     def __init__(
         self,
         sensitivity: SensitivityEstimator,
