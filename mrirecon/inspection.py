@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from mrirecon.fourier import fft
 from mrirecon.privacy import patient_pseudonym
@@ -78,10 +79,13 @@ def inspect_file(path: str | Path, reading: ReadOptions | None = None) -> Inspec
 
 def _transform_time(sample: Sample) -> float:
     """Seconds that one Fourier transform of all coils takes here, the best of a few."""
-    times = []
+    times, kspace = [], sample.kspace
+    if not sample.cartesian:  # whose normal equations are solved on twice the grid
+        h, w = sample.grid
+        kspace = torch.zeros(len(kspace), 2 * h, 2 * w, dtype=kspace.dtype)
     for _ in range(5):
         started = time.perf_counter()
-        fft(sample.kspace)
+        fft(kspace)
         times.append(time.perf_counter() - started)
     return min(times)
 
@@ -122,13 +126,15 @@ def as_text(inspection: Inspection) -> str:
     shown = as_slices(header) if header.volumetric else header  # as the images will be
     stacks = stacks_of(shown)
     names = ("phase encoding", "partitions") if header.volumetric else AXES[:2]
+    if sampling.readouts is not None:
+        names = ("k-space along y", "k-space along x")
     rows = [
         ("format", header.format),
         ("protocol", header.acquisition or "unknown"),
         ("scanner", _scanner(header)),
         ("slices", _slices(shown)),
         ("coils", f"{header.coils}, noise {'whitened' if header.whitened else 'not whitened'}"),
-        ("k-space", _kspace(header)),
+        ("k-space", _kspace(header, sampling)),
         ("image", f"{shown.matrix[0]} x {shown.matrix[1]}, {_voxel(shown)}"),
         ("position", "; ".join(_vector(s.positions[0]) for s in stacks) or "unknown"),
         ("orientation", "; ".join(map(_orientation, stacks)) or "unknown"),
@@ -147,7 +153,9 @@ def as_text(inspection: Inspection) -> str:
     return "\n".join([*lines, f"  $ {inspection.command}"])
 
 
-def _kspace(header: ScanHeader) -> str:
+def _kspace(header: ScanHeader, sampling: Sampling) -> str:
+    if sampling.readouts is not None:
+        return "{} readouts of {} samples along a trajectory".format(*sampling.readouts)
     sizes = (header.slices, *header.grid) if header.volumetric else header.grid
     names = AXES[: len(sizes)]
     return f"{' x '.join(map(str, sizes))} ({' x '.join(names)}), oversampling removed"

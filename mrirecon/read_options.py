@@ -5,6 +5,18 @@ from typing import Literal
 
 from mrirecon.errors import ConfigError
 
+TRAJECTORY_UNITS = {
+    "cycles": "cycles per field of view",
+    "pixel": "cycles per pixel",
+    "radians": "radians per pixel",
+    "1/m": "cycles per metre",
+    "1/cm": "cycles per centimetre",
+    "rad/m": "radians per metre",
+}
+"""Values of ``reading.trajectory_unit``, and what they mean."""
+SMALLEST, LARGEST = 4, 4096
+"""Pixels along an axis of an image."""
+
 
 @dataclass(frozen=True)
 class ReadOptions:
@@ -23,9 +35,16 @@ class ReadOptions:
             index 0 (false); ``h`` or ``w``: in the middle along that axis only.
         image_centered: Whether the Fourier transform that made k-space had its origin in the
             middle of the image (true), or in the first pixel (false), as ``fft(image)`` has.
+        trajectory: Places of the samples where a file does not tell them, or wrongly: a file with
+            a trajectory, the name of an array, or ``radial``, ``radial_360``, ``golden`` or
+            ``tiny_golden_N``, diameters in the order of their counter.
+        trajectory_unit: Unit of the trajectory: ``cycles`` (per field of view), ``pixel`` (cycles
+            per pixel), ``radians`` (per pixel), ``1/m``, ``1/cm`` or ``rad/m``. None finds it by
+            its extent.
+        matrix: Pixels of the image along each axis, of non-Cartesian k-space.
 
     Raises:
-        ConfigError: When ``centered`` is something else.
+        ConfigError: When one of these is something else.
     """
 
     measurement: str | int | None = None
@@ -36,12 +55,25 @@ class ReadOptions:
     variable: str | None = None
     centered: bool | str | None = None
     image_centered: bool | None = None
+    trajectory: str | None = None
+    trajectory_unit: str | None = None
+    matrix: int | None = None
 
     def __post_init__(self) -> None:
         if self.centered not in (None, True, False, "h", "w"):
             raise ConfigError(
                 f"reading.centered={self.centered}, expected true, false, h or w: whether k = 0 is "
                 "in the middle of the array, or along which axis only"
+            )
+        if self.trajectory_unit not in (None, *TRAJECTORY_UNITS):
+            units = ", ".join(f"{name} ({what})" for name, what in TRAJECTORY_UNITS.items())
+            raise ConfigError(
+                f"reading.trajectory_unit={self.trajectory_unit}, expected one of {units}"
+            )
+        if self.matrix is not None and not SMALLEST <= self.matrix <= LARGEST:
+            raise ConfigError(
+                f"reading.matrix={self.matrix}, expected the pixels of the image along each axis, "
+                f"{SMALLEST} to {LARGEST}"
             )
 
     def chosen(self) -> tuple[str, ...]:

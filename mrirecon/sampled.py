@@ -6,6 +6,13 @@ import numpy as np
 
 from mrirecon.sampling import Coverage, achieved_acceleration
 from mrirecon.sampling.calibration import LEAST, center_slice, central_block
+from mrirecon.sampling.trajectory_shape import (
+    TrajectoryShape,
+    coverage_of,
+    hit_cells,
+    readouts_needed,
+    shape_of,
+)
 from mrirecon.types import Sample
 
 LISTED = 3
@@ -17,10 +24,12 @@ class Sampling:
     """How a scan was sampled; empty planes do not count.
 
     Attributes:
-        acceleration: All positions of the k-space grid divided by the measured ones.
+        acceleration: All positions of the k-space grid divided by the measured ones; of a
+            trajectory see :func:`~mrirecon.sampling.trajectory_shape.coverage_of`.
         pattern: Pattern in words; of each kind of plane when they differ, first planes counted from
             1.
-        acs: Fully sampled centre ``(h, w)``, the smallest of a plane.
+        acs: Fully sampled centre ``(h, w)``, the smallest of a plane; of spokes the diameter
+            within which they are dense enough.
         reference: Size ``(h, w)`` of a separate reference scan, the smallest of a plane; None when
             a plane has none.
         partial_fourier: Measured share of readout and phase encoding, from end to end, the
@@ -29,6 +38,8 @@ class Sampling:
         accelerations: Smallest and largest acceleration of a plane.
         empty: Numbers of the planes that hold no signal, from 0.
         told: Acceleration, its range and empty planes in words.
+        readouts: Number of readouts of a plane, and of their samples, of non-Cartesian k-space;
+            None of Cartesian.
     """
 
     acceleration: float
@@ -40,6 +51,7 @@ class Sampling:
     accelerations: tuple[float, float] = (1.0, 1.0)
     empty: tuple[int, ...] = ()
     told: str = ""
+    readouts: tuple[int, int] | None = None
 
 
 @dataclass
@@ -104,6 +116,8 @@ class ScanSampling:
 
 def describe_plane(sample: Sample) -> Sampling:
     """Say how a plane was sampled."""
+    if not sample.cartesian:
+        return _describe_readouts(sample)
     h, w = sample.kspace.shape[-2:]
     mask = sample.mask.expand(h, w).numpy()
     rows, columns = np.asarray(mask.any(1)), np.asarray(mask.any(0))
@@ -123,10 +137,53 @@ def describe_plane(sample: Sample) -> Sampling:
     return Sampling(acceleration, pattern, acs, reference, extent, one_sided)
 
 
+def _describe_readouts(sample: Sample) -> Sampling:
+    """Say how a plane was sampled along a trajectory."""
+    assert sample.trajectory is not None
+    h, w = sample.kspace.shape[-2:]
+    mask = sample.mask.expand(h, w)
+    kept = mask.any(0)
+    shape = shape_of(sample.trajectory[:, kept] if kept.any() else sample.trajectory)
+    whole, there = coverage_of(sample)
+    separate = sample.calibration
+    reference = None if separate is None else (separate.shape[-2], separate.shape[-1])
+    reach = sample.trajectory.abs().amax((0, 1))
+    extent = [min(1.0, 2 * float(k) / n) for k, n in zip(reach, sample.grid, strict=True)]
+    return Sampling(
+        acceleration=whole / there if there else float("inf"),
+        pattern=shape.text(int(kept.sum()), h),
+        acs=_dense_center(sample, shape),
+        reference=reference,
+        partial_fourier=(extent[0], extent[1]),
+        readouts=(int(kept.sum()), h),
+    )
+
+
+def _dense_center(sample: Sample, shape: TrajectoryShape) -> tuple[int, int]:
+    """Return the centre in which neighbouring spokes are at most a cycle per field of view apart.
+
+    For others, the block around k = 0 of which every cell of the grid has a sample.
+    """
+    assert sample.trajectory is not None
+    h, w = sample.kspace.shape[-2:]
+    mask = sample.mask.expand(h, w)
+    whole = readouts_needed(shape.kind, 1.0)
+    if whole is not None:
+        diameter = int(min(2 * shape.radius, float(mask.any(0).sum()) / whole, *sample.grid))
+        return diameter, diameter
+    return central_block(hit_cells(sample.trajectory[mask], sample.grid), sample.grid)
+
+
 def _alike(one: Sample, other: Sample) -> bool:
     """Tell whether two planes were sampled alike, and have reference scans alike."""
     sizes = [None if s.calibration is None else s.calibration.shape[-2:] for s in (one, other)]
-    return sizes[0] == sizes[1] and one.mask.equal(other.mask)
+    if one.cartesian != other.cartesian or sizes[0] != sizes[1]:
+        return False
+    if one.trajectory is not None and other.trajectory is not None:
+        kinds = [shape_of(s.trajectory).kind for s in (one, other) if s.trajectory is not None]
+        counts = [int(s.mask.expand(s.kspace.shape[-2:]).any(0).sum()) for s in (one, other)]
+        return kinds[0] == kinds[1] and counts[0] == counts[1]
+    return one.mask.equal(other.mask)
 
 
 def _rank(block: tuple[int, int]) -> tuple[int, int]:

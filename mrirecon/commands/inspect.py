@@ -36,6 +36,9 @@ def main() -> None:
         "--centered", type=_centered, help="k = 0 of an array is in the middle: true, false, h, w"
     )
     choices.add_argument("--image-centered", type=_centered, help="so is the image's origin")
+    choices.add_argument("--trajectory", help="where samples lie: a file, an array, or a name")
+    choices.add_argument("--trajectory-unit", help="cycles, pixel, radians, 1/m, 1/cm or rad/m")
+    choices.add_argument("--matrix", type=int, help="pixels of the image of a trajectory")
     arguments = parser.parse_args()
     names = (field.name for field in fields(ReadOptions))
     try:

@@ -24,12 +24,15 @@ class FileScan(Scan):
         format: Short name, shown to users and kept in the header.
         layout: What the file must hold, for the message that lists supported formats.
         choices: Fields of :class:`~mrirecon.read_options.ReadOptions` that this format understands.
+        along_trajectory: Reader of the same files when ``reading.trajectory`` tells the places of
+            their samples; None when the format does not need one, or has no such files.
         small: Whether a scan that has been opened holds little memory, so that thousands may stay.
     """
 
     format: ClassVar[str]
     layout: ClassVar[str]
     choices: ClassVar[tuple[str, ...]] = ()
+    along_trajectory: ClassVar["type[FileScan] | None"] = None
     small: ClassVar[bool] = False
 
     @abstractmethod

@@ -12,7 +12,9 @@ from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.bart import BartScan
 from mrirecon.readers.arrays.calgary_campinas import CalgaryCampinasScan
 from mrirecon.readers.arrays.cmrxrecon import CmrxReconScan
+from mrirecon.readers.arrays.hdf5_trajectory import Hdf5TrajectoryScan
 from mrirecon.readers.arrays.numpy_file import NumpyScan
+from mrirecon.readers.arrays.numpy_trajectory import NumpyTrajectoryScan
 from mrirecon.readers.arrays.skm_tea import SkmTeaScan
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.fastmri.prostate import FastMriProstateScan
@@ -33,12 +35,14 @@ READERS: tuple[type[FileScan], ...] = (
     IsmrmrdScan,
     MrdStreamScan,
     Mrd2Scan,
+    Hdf5TrajectoryScan,
     SkmTeaScan,
     CalgaryCampinasScan,
     CmrxReconScan,
     FastMriProstateScan,
     FastMriScan,
     BartScan,
+    NumpyTrajectoryScan,
     NumpyScan,
     SiemensScan,
     GeScan,
@@ -73,6 +77,8 @@ def open_scan(
         if reader is None and reading is not None and reading.variable is not None:
             reader = reader_of(path, reading.variable)
     if reader is not None:
+        if reading is not None and reading.trajectory is not None:
+            reader = reader.along_trajectory or reader
         scan = reader(path, reading)
         scan.header = placed(scan.header, path, folder)
         return scan

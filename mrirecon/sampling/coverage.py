@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from mrirecon.sampling.trajectory_shape import coverage_of
 from mrirecon.types import Sample
 
 SAME = 5e-3
@@ -14,23 +15,28 @@ LISTED = 8
 class Coverage:
     """Counts sampled positions; planes without any signal count as empty, not as sampled.
 
+    Of non-Cartesian planes it counts what :func:`~mrirecon.sampling.trajectory_shape.coverage_of`
+    does: spokes, or cells of the Cartesian grid.
+
     Attributes:
         kept: Number of sampled positions of each plane that is not empty.
         positions: Number of all positions of k-space, ``h * w``, of each of these planes.
         empty: Numbers of the empty planes, from 0.
     """
 
-    kept: list[int] = field(default_factory=list)
-    positions: list[int] = field(default_factory=list)
+    kept: list[float] = field(default_factory=list)
+    positions: list[float] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
 
     def add(self, sample: Sample) -> None:
         """Count a plane of a scan; its number is that of its key."""
         h, w = sample.kspace.shape[-2:]
-        kept = int(sample.mask.expand(h, w).sum())
+        kept, whole = float(sample.mask.expand(h, w).sum()), float(h * w)
         if kept and sample.kspace.any():
+            if not sample.cartesian:
+                whole, kept = coverage_of(sample)
             self.kept.append(kept)
-            self.positions.append(h * w)
+            self.positions.append(whole)
         else:
             number = len(self.kept) + len(self.empty) if len(sample.key) < 2 else sample.key[1]
             self.empty.append(int(number))

@@ -208,7 +208,7 @@ def test_other_number_formats(write, kind):
         ({"kspace": np.ones((2, 3, 4, 26), np.float32)}, "float32, expected complex"),
         ({"kspace": random(32, 20)}, r"\(32, 20\)"),
         ({"kspace": random(0, 2, 32, 20)}, r"\(0, 2, 32, 20\)"),
-        ({"trajectory": np.ones(3)}, "non-Cartesian"),
+        ({"trajectory": np.ones(3)}, "an axis of 2 coordinates"),
         ({"ismrmrd_header": b"<ismrmrdHeader>"}, "cannot be parsed"),
         ({"ismrmrd_header": b"<ismrmrdHeader></ismrmrdHeader>"}, "has no <encoding>"),
     ],

@@ -6,7 +6,6 @@ Three-dimensional k-space is transformed along its readout and becomes a stack o
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +15,17 @@ from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import ifft
+from mrirecon.raw.trajectory_names import ASK
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.bart_contents import (
     check_slices,
     refuse_few_partitions,
     refuse_trajectory,
 )
+from mrirecon.readers.arrays.bart_pair import DIMENSIONS, MEANING, is_pair, open_pair, pair_of
+from mrirecon.readers.arrays.bart_trajectory import BartTrajectoryScan
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 
-SIGNATURE = b"# Dimensions"
-LONGEST_HEADER = 2**20
-DIMENSIONS = (
-    "READ", "PHS1", "PHS2", "COIL", "MAPS", "TE", "COEFF", "COEFF2", "ITER", "CSHIFT", "TIME",
-    "TIME2", "LEVEL", "SLICE", "AVG", "BATCH",
-)  # fmt: skip
-MEANING = {
-    "COIL": "coil", "TE": "contrast", "TIME": "phase", "TIME2": "repetition", "SLICE": "slice",
-    "AVG": "average",
-}  # fmt: skip
 PLANES_AT_ONCE = 16
 """Planes of a 3-D scan that are computed and kept together; each time all of k-space is read."""
 
@@ -51,33 +43,19 @@ class BartScan(ArrayScan):
     format = "BART"
     layout = "a .cfl file with its .hdr beside it"
     choices = ("centered", "image_centered")
+    along_trajectory = BartTrajectoryScan
 
     @classmethod
     def detect(cls, path: Path) -> bool:
-        if path.suffix == ".cfl":
-            path = path.with_suffix(".hdr")
-            if not path.is_file():
-                return False
-        with path.open("rb") as stream:
-            return stream.read(len(SIGNATURE)) == SIGNATURE
+        return is_pair(path)
 
     @classmethod
     def parts(cls, path: Path) -> tuple[Path, ...]:
-        both = (path.with_suffix(".hdr"), path.with_suffix(".cfl"))
-        return tuple(part for part in both if part.is_file())
+        return pair_of(path)
 
     @contextmanager
     def open(self) -> Iterator[Contents]:
-        data = self.path.with_suffix(".cfl")
-        shape = _dimensions(self.path.with_suffix(".hdr"))
-        if not data.is_file():
-            raise RawDataError(f"the file {data.name} is missing beside it; copy it there")
-        if data.stat().st_size != 8 * prod(shape):
-            raise RawDataError(
-                f"{data.name} has {data.stat().st_size} bytes, expected {8 * prod(shape)} for the "
-                f"dimensions {shape} of its .hdr; copy both files again"
-            )
-        yield {"kspace": np.memmap(data, np.dtype("<c8"), "c", shape=shape, order="F")}
+        yield {"kspace": open_pair(self.path)}
 
     def recognize(self, file: Contents) -> KSpaceArray:
         sizes = dict(zip(DIMENSIONS, file["kspace"].shape, strict=True))
@@ -112,7 +90,7 @@ class BartScan(ArrayScan):
         elif not self._words[0]:
             notes.append(
                 "READ is one: taken as a plane of two phase encodings. Non-Cartesian k-space looks "
-                "the same and is not supported."
+                f"the same: {ASK}."
             )
         if not self._split and "slice" in self.array.axes:
             notes += check_slices(self.array, self._squeezed(file))
@@ -162,24 +140,3 @@ def _hybrid(
         image = ifft(torch.from_numpy(volume), axes=(0,))
         blocks.append(image[start : start + PLANES_AT_ONCE].clone())
     return torch.stack(blocks).numpy()
-
-
-def _dimensions(path: Path) -> tuple[int, ...]:
-    """Read the dimensions of a ``.hdr`` file, sixteen of them.
-
-    Raises:
-        RawDataError: When it is missing or something else is in it.
-    """
-    if not path.is_file():
-        raise RawDataError(f"the file {path.name} is missing beside it; copy it there")
-    with path.open("rb") as stream:
-        lines = stream.read(LONGEST_HEADER).decode("utf-8", errors="replace").splitlines()
-    words = lines[1].split() if len(lines) > 1 and lines[0].strip() == SIGNATURE.decode() else []
-    sizes = [int(word) if word.isascii() and word.isdigit() else 0 for word in words]
-    sizes += [1] * (len(DIMENSIONS) - len(sizes))
-    if not words or len(sizes) > len(DIMENSIONS) or 0 in sizes:
-        raise RawDataError(
-            f"{path.name} says {' '.join(lines[:2])[:80]!r}, expected '# Dimensions' and a line of "
-            f"up to {len(DIMENSIONS)} positive numbers; copy or write it again"
-        )
-    return tuple(sizes)

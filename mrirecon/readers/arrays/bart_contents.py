@@ -27,7 +27,7 @@ def refuse_trajectory(stored: np.ndarray) -> None:
     if stored.shape[0] in TRAJECTORY and stored.shape[3] == 1 and not stored.imag.any():
         raise RawDataError(
             f"{stored.shape[0]} real numbers along READ and no coils: this is a trajectory, "
-            "expected k-space on a Cartesian grid. Non-Cartesian k-space is not supported"
+            "expected k-space. Give the file of the k-space, with reading.trajectory and this one"
         )
 
 

@@ -22,6 +22,7 @@ from mrirecon.raw.plausibility import (
     find_peak,
     place_notes,
 )
+from mrirecon.raw.trajectory_names import ASK as SPOKES
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.array_words import Stored
 from mrirecon.readers.arrays.axis_order import (
@@ -63,7 +64,7 @@ def check_array(
     signal = find_signal(array, stored)
     peaks, where = signal.peaks, signal.strongest
     plane: Plane | None = None
-    notes, _ = content_notes(_ArrayContent(array, stored, where, "slice" in words))
+    notes, _ = content_notes(ArrayContent(array, stored, where, "slice" in words))
     if reading.centered is None:
         if reading.axes is None and choosable:
             refuse_order(array, check_order(array, stored, signal, words))
@@ -183,7 +184,7 @@ def refuse_no_kspace(array: KSpaceArray, plane: Plane, peaks: tuple[Peak, Peak])
         raise RawDataError(
             f"{name} has the same signal in k = 0 in all {h if lost[0] == 'h' else w} lines along "
             f"{lost[0]}: radial spokes, navigators or projections, expected Cartesian lines of "
-            f"which one crosses k = 0. Non-Cartesian k-space is not supported. {_ADVICE}"
+            f"which one crosses k = 0. If these are spokes, {SPOKES}. {_ADVICE}"
         )
     axes = tuple(-2 if word == "h" else -1 for word in lost)
     other = ifft(torch.from_numpy(plane), axes=axes).numpy()
@@ -213,7 +214,7 @@ def _even(plane: Plane, word: str, peaks: tuple[Peak, Peak]) -> bool:
     return bool(line.min() > (1 - EVEN) * line.max())
 
 
-class _ArrayContent(Content):
+class ArrayContent(Content):
     """The energy of the planes of an array; a volume in k-space along all axes is one plane."""
 
     def __init__(

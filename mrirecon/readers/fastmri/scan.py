@@ -18,8 +18,10 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
+from mrirecon.readers.arrays.hdf5_trajectory import Hdf5TrajectoryScan
 from mrirecon.readers.arrays.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.arrays.measured_samples import everything, stored_mask
+from mrirecon.readers.arrays.trajectory_file import stored_name
 from mrirecon.readers.fastmri.header import (
     TARGETS,
     Reference,
@@ -47,6 +49,7 @@ class FastMriScan(ArrayScan):
     format = "fastMRI"
     layout = "a dataset 'kspace' (slice, coil, h, w) or (slice, h, w), 'ismrmrd_header' optional"
     choices = ("axes", "variable", "centered", "image_centered")
+    along_trajectory = Hdf5TrajectoryScan
     small = True
 
     @classmethod
@@ -124,11 +127,10 @@ def refuse_other_trajectories(file: h5py.File, name: str = "kspace") -> None:
     Raises:
         RawDataError: For a file with a trajectory, or one of fastMRI breast.
     """
-    trajectory = [key for key in ("trajectory", "traj") if key in file]
-    if trajectory:
+    if (trajectory := stored_name(file)) is not None:
         raise RawDataError(
-            f"there is a dataset '{trajectory[0]}' beside '{name}', expected k-space on a "
-            "Cartesian grid; non-Cartesian data are not supported yet"
+            f"there is a dataset '{trajectory}' beside '{name}', expected k-space on a Cartesian "
+            f"grid; say reading.trajectory={trajectory} if it tells the places of the samples"
         )
     kspace = file[name]
     radial = "temptv" in file or "centerPartition" in kspace.attrs

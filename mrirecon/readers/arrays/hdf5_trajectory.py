@@ -1,0 +1,54 @@
+"""Non-Cartesian k-space in HDF5 files: ``kspace`` with ``trajectory`` beside it."""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from mrirecon.errors import RawDataError
+from mrirecon.readers.arrays.array_words import Stored
+from mrirecon.readers.arrays.trajectory_file import stored_name, stored_places
+from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
+from mrirecon.readers.hdf5.opening import contents, hdf5_holds, open_hdf5
+
+
+class Hdf5TrajectoryScan(TrajectoryScan):
+    """``kspace`` (coil, readout, sample) and ``trajectory`` (readout, sample, 2), or as they fit.
+
+    Raises:
+        RawDataError: When the file is damaged or its arrays do not fit together.
+    """
+
+    format = "HDF5 with trajectory"
+    layout = "datasets 'kspace' (coil, readout, sample) and 'trajectory' (readout, sample, 2)"
+
+    @classmethod
+    def detect(cls, path: Path) -> bool:
+        return hdf5_holds(
+            path,
+            lambda file: (
+                isinstance(file.get("kspace"), h5py.Dataset) and stored_name(file) is not None
+            ),
+        )
+
+    def open(self) -> AbstractContextManager[Mapping[str, Any]]:
+        return open_hdf5(self.path)
+
+    def values(self, file: Mapping[str, Any]) -> Stored:
+        stored = file.get(self.named())
+        if not isinstance(stored, h5py.Dataset):
+            raise RawDataError(
+                f"there is no dataset '{self.named()}' (reading.variable); found {contents(file)}"
+            )
+        return stored
+
+    def own_places(
+        self, file: Mapping[str, Any], name: str | None
+    ) -> tuple[np.ndarray, str] | None:
+        if name is not None and not isinstance(file.get(name), h5py.Dataset):
+            return None
+        name = name or stored_name(file)
+        return None if name is None else stored_places(file, name)

@@ -1,0 +1,60 @@
+"""Non-Cartesian k-space that was saved with NumPy: an ``.npz`` with ``kspace`` and ``trajectory``.
+
+Of an ``.npy`` file, or an ``.npz`` without them, the places are told by ``reading.trajectory``.
+"""
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrirecon.errors import RawDataError
+from mrirecon.readers.arrays.array_words import Stored
+from mrirecon.readers.arrays.numpy_pieces import is_numpy, load_numpy, members
+from mrirecon.readers.arrays.trajectory_file import NAMES, stored_name, stored_places
+from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
+
+
+class NumpyTrajectoryScan(TrajectoryScan):
+    """``kspace`` (coil, readout, sample) and ``trajectory`` (readout, sample, 2), or as they fit.
+
+    Raises:
+        RawDataError: When the file is damaged or its arrays do not fit together.
+    """
+
+    format = "NumPy with trajectory"
+    layout = "a .npz with 'kspace' (coil, readout, sample) and 'trajectory' (readout, sample, 2)"
+
+    _held: Mapping[str, np.ndarray] | None = None
+
+    @classmethod
+    def detect(cls, path: Path) -> bool:
+        found = {name.removesuffix(".npy") for name in members(path)} if is_numpy(path) else set()
+        return "kspace" in found and any(name in found for name in NAMES)
+
+    def open(self) -> AbstractContextManager[Mapping[str, Any]]:
+        if self._held is None:
+            told = (self.reading.trajectory,) if self.reading.trajectory else ()
+            self._held = load_numpy(self.path, (self.named(), *told, *NAMES))
+        return nullcontext(self._held)
+
+    def values(self, file: Mapping[str, Any]) -> Stored:
+        if self.named() not in file:
+            found = ", ".join(sorted(members(self.path))) or "one array without a name"
+            raise RawDataError(
+                f"found {found}, expected an array '{self.named()}'; save it by this name, or "
+                "choose one with reading.variable=NAME"
+            )
+        stored: Stored = file[self.named()]
+        return stored
+
+    def own_places(
+        self, file: Mapping[str, Any], name: str | None
+    ) -> tuple[np.ndarray, str] | None:
+        name = name or stored_name(file)
+        return None if name is None or name not in file else stored_places(file, name)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_held": None}

@@ -1,0 +1,254 @@
+"""The base of formats that store non-Cartesian k-space as an array, with a trajectory beside it.
+
+Places are the file's own, those of another file, or made by the name that a user gives them. A
+Sample has the axes ``coil h w``: samples of a readout along ``h``, readouts along ``w``.
+"""
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.content import content_notes
+from mrirecon.raw.trajectory_names import is_name, spokes_named
+from mrirecon.raw.trajectory_signal import measured_samples, misplaced
+from mrirecon.raw.trajectory_units import Extent, image_size, placed_by_extent
+from mrirecon.read_options import ReadOptions
+from mrirecon.readers.arrays.array_words import Stored, axis_words, kind_of
+from mrirecon.readers.arrays.kspace_array import KSpaceArray
+from mrirecon.readers.arrays.plain_arrays import ArrayContent
+from mrirecon.readers.arrays.trajectory_file import read_places
+from mrirecon.readers.arrays.trajectory_layout import coordinates, laid_out
+from mrirecon.readers.base import FileScan, blaming
+from mrirecon.sampling.trajectory_shape import TrajectoryShape, shape_of
+from mrirecon.scan import ScanHeader
+from mrirecon.types import Sample
+
+DEFAULT_AXES = {2: ("w", "h"), 3: ("coil", "w", "h"), 4: ("slice", "coil", "w", "h")}
+"""What the axes of k-space mean where no trajectory tells."""
+
+
+@dataclass(frozen=True)
+class Laid:
+    """An array of k-space and the places of its samples.
+
+    Attributes:
+        array: Layout of the array.
+        places: Places in their own unit, of all frames together or of each.
+        cycles: Cycles per field of view in one of these units, and pixels of the image.
+        notes: Notes about what was found, one sentence each.
+    """
+
+    array: KSpaceArray
+    places: Float32[Tensor, "frame h w 2"]
+    cycles: tuple[float, int] | None
+    notes: tuple[str, ...]
+
+
+class TrajectoryScan(FileScan):
+    """Non-Cartesian k-space in an array, read plane by plane.
+
+    Attributes:
+        array: Layout of the k-space array.
+        trajectory: Places in cycles per field of view, of all frames together or of each.
+        shape: Shape of the trajectory.
+    """
+
+    choices: ClassVar[tuple[str, ...]] = (
+        "axes", "variable", "trajectory", "trajectory_unit", "matrix",
+    )  # fmt: skip
+    array: KSpaceArray
+    trajectory: Float32[Tensor, "frame h w 2"]
+    shape: TrajectoryShape
+
+    def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
+        super().__init__(path, reading)
+        if (told := self.reading.trajectory) is not None and Path(told).is_file():
+            self.watch([Path(told)])
+        with blaming(path), self.open() as file:
+            stored = self.values(file)
+            laid = self._laid(file, stored)
+            self.array = laid.array
+            if self.array.averages > 1:
+                raise RawDataError(
+                    f"'{self.array.name}' has {self.array.averages} averages, expected none; "
+                    "average them first, or call that axis repetition in reading.axes"
+                )
+            grid, matrix, notes = self._placed(laid)
+            notes += self._looked_at(stored)
+        name, frames = path.name, self.array.frames
+        self.header = ScanHeader(
+            name=name, format=self.format, slices=self.array.slices, coils=self.array.coils,
+            grid=(grid, grid), canvas=(matrix, matrix), matrix=(matrix, matrix), frames=frames,
+            notes=(*laid.notes, *notes, "The file has no header: voxel sizes are unknown."),
+        )  # fmt: skip
+
+    @abstractmethod
+    def open(self) -> AbstractContextManager[Mapping[str, Any]]:
+        """Open the file read-only.
+
+        Raises:
+            RawDataError: When it is damaged.
+        """
+
+    @abstractmethod
+    def values(self, file: Mapping[str, Any]) -> Stored:
+        """Return the stored array of k-space.
+
+        Raises:
+            RawDataError: When there is none.
+        """
+
+    @abstractmethod
+    def own_places(
+        self, file: Mapping[str, Any], name: str | None
+    ) -> tuple[np.ndarray, str] | None:
+        """Return a trajectory that the file holds, and its name; None when it has none.
+
+        Args:
+            file: The open file.
+            name: Name of the trajectory; None takes the one that is called so.
+        """
+
+    def named(self) -> str:
+        """Return the name of the k-space array, for messages."""
+        return self.reading.variable or "kspace"
+
+    def axes(self, stored: Stored) -> tuple[str, ...] | None:
+        """Return what the axes of k-space mean as far as the format or the user tells."""
+        told = self.reading.axes
+        return None if told is None else axis_words(told, self.named(), stored)
+
+    def content(self) -> tuple[tuple[str, str], ...]:
+        radius, step = self.shape.radius, self.shape.step
+        told = f"reaches to {radius:.4g} cycles per field of view, a sample every {step:.3g}"
+        return (("trajectory", told),)
+
+    def _read(self, index: int) -> Sample:
+        self.check(index)
+        with blaming(self.path), self.open() as file:
+            values = self.array.read(self.values(file), index)
+        frame = index // self.array.slices
+        kspace = torch.from_numpy(values)
+        return Sample(
+            kspace=kspace,
+            mask=measured_samples(kspace),
+            trajectory=self.trajectory[frame if len(self.trajectory) > 1 else 0],
+            image_grid=self.header.grid,
+            key=(self.header.name, index),
+        )
+
+    def _laid(self, file: Mapping[str, Any], stored: Stored) -> Laid:
+        """Find places, and the axes of k-space and of them."""
+        told, axes = self.reading.trajectory, self.axes(stored)
+        if told is not None and is_name(told):
+            return _made(stored, axes, told, self.named(), self.reading.matrix)
+        own = self.own_places(file, told)
+        if own is None:
+            own = read_places(told or "")
+        places, notes = coordinates(*own)
+        words, place_words = laid_out(stored, places, axes, own[1])
+        array = KSpaceArray.of(stored, words, self.named())
+        order = [place_words.index(word) for word in ("h", "w")]
+        leading = [n for n in range(len(place_words)) if n not in order]
+        sorted_ = places.transpose(*leading, *order, len(place_words))
+        whole = np.ascontiguousarray(sorted_.reshape(-1, *sorted_.shape[-3:]))
+        if len(whole) not in (1, len(array.frames)):
+            raise RawDataError(
+                f"'{own[1]}' has places for {len(whole)} frames, k-space has {len(array.frames)}; "
+                "expected as many, or one trajectory for all"
+            )
+        note = (
+            f"The axes of '{self.named()}' {array.shape} were taken as ({', '.join(words)}): "
+            f"{array.grid[1]} readouts (w) of {array.grid[0]} samples (h)"
+            f"{'' if axes is not None else '; reading.axes says otherwise'}."
+        )
+        return Laid(array, torch.from_numpy(whole), None, (*array.notes, note, *notes))
+
+    def _placed(self, laid: Laid) -> tuple[int, int, list[str]]:
+        """Bring places into cycles per field of view; returns grid, matrix and notes."""
+        self.shape = shape_of(laid.places[0])
+        notes: list[str] = []
+        if laid.cycles is not None:
+            factor, matrix = laid.cycles
+        else:
+            extent = Extent(
+                float(laid.places.abs().max()), self.shape.step, "radial" in self.shape.kind
+            )
+            placed = placed_by_extent(extent, self.reading.trajectory_unit, self.reading.matrix)
+            factor, matrix = placed.factor, placed.matrix
+            notes += placed.notes
+        self.trajectory = laid.places * factor
+        self.shape = replace(
+            self.shape, radius=self.shape.radius * factor, step=self.shape.step * factor
+        )
+        grid = image_size(matrix, float(self.trajectory.abs().max()))
+        if grid != matrix:
+            notes.append(
+                f"The trajectory reaches beyond the k-space of {matrix} pixels: images are "
+                f"computed with {grid}."
+            )
+        return grid, matrix, notes
+
+    def _looked_at(self, stored: Stored) -> list[str]:
+        """Name empty slices and dead coils; refuse places that do not belong to k-space."""
+        radius = self.trajectory[0].norm(dim=-1)
+        h, _ = divmod(int(radius.argmin()), radius.shape[1])
+        where = dict.fromkeys(self.array.axes, 0) | {"h": h}
+        notes, plane = content_notes(ArrayContent(self.array, stored, where, False))
+        frame, slice_ = divmod(plane, self.array.slices)
+        at = {**where, **self.array.counters(frame), "slice": slice_}
+        values = self.array.plane_at(stored, at)
+        if not values.any():
+            raise RawDataError(
+                f"'{self.array.name}' is zero everywhere, expected k-space; the scan was never "
+                "written or is empty"
+            )
+        trajectory = self.trajectory[frame if len(self.trajectory) > 1 else 0]
+        if problem := misplaced(values, trajectory):
+            if self.reading.axes is None:
+                raise RawDataError(
+                    f"{problem}. Say with reading.axes what the axes of '{self.array.name}' "
+                    f"{self.array.shape} mean, w for readouts and h for samples (taken as "
+                    f"'{' '.join(self.array.axes)}'), or with reading.trajectory=FILE where its "
+                    "places are"
+                )
+            notes.append(f"{problem}.")
+        return notes
+
+
+def _made(
+    stored: Stored, axes: tuple[str, ...] | None, name: str, variable: str, matrix: int | None
+) -> Laid:
+    """Make a trajectory of diameters by its name."""
+    kind = kind_of(stored, None if axes is None else len(axes), False)
+    count = len(stored.shape) - (kind == "pairs")
+    words = axes or DEFAULT_AXES.get(count)
+    if words is None:
+        raise RawDataError(
+            f"'{variable}' is {stored.shape}, expected (coil, readout, sample); say with "
+            "reading.axes what its axes mean, w for readouts and h for samples"
+        )
+    array = KSpaceArray.of(stored, words, variable)
+    samples, spokes = array.grid
+    frames = len(array.frames) if name not in ("radial", "radial_360") else 1
+    pixels = matrix or samples
+    radius = (np.arange(samples) - samples // 2) * (pixels / samples)
+    numbers = np.arange(frames * spokes)
+    made = spokes_named(name, numbers, spokes, radius)
+    places = made.reshape(samples, frames, spokes, 2).movedim(1, 0).contiguous()
+    note = (
+        f"The trajectory was made as told: {name}, {spokes} diameters of {samples} samples whose "
+        f"centre is sample {samples // 2}, from h towards w, for an image of {pixels} x {pixels} "
+        f"pixels ({'as told' if matrix else 'as many as samples, so that nothing is cut off'}). "
+        f"The axes of '{variable}' {array.shape} were taken as ({', '.join(words)})."
+    )
+    return Laid(array, places, (1.0, pixels), (*array.notes, note))
