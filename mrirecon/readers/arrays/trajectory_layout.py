@@ -51,7 +51,7 @@ def coordinates(values: np.ndarray, name: str) -> tuple[Float32[np.ndarray, "...
         values = np.stack([values.real, values.imag], -1)
     elif values.dtype.kind not in "fiu":
         raise RawDataError(f"'{name}' is {values.dtype}, expected numbers: places in k-space")
-    elif (axis := _coordinate_axis(shape)) is None:
+    elif len(shape) < 2 or (axis := _coordinate_axis(shape)) is None:
         raise RawDataError(
             f"'{name}' is {shape}, expected places in k-space with an axis of 2 coordinates, for "
             "instance (readout, sample, 2); save it again"
