@@ -25,7 +25,7 @@ class Settings:
     format: str
     subjects: int
     first: int
-    contrasts: list[str] | tuple[str, ...]
+    contrasts: list[str] | tuple[str, ...] | None
     overwrite: bool
 
     def __post_init__(self) -> None:

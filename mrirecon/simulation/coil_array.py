@@ -1,4 +1,4 @@
-"""Receive arrays of circular loops around the head, by the law of Biot and Savart."""
+"""Receive arrays of circular loops around head or torso, by the law of Biot and Savart."""
 
 from dataclasses import dataclass
 
@@ -92,14 +92,8 @@ def head_array(coils: int, rng: np.random.Generator | None = None) -> CoilArray:
     Raises:
         ConfigError: When ``coils`` is not in 1..32.
     """
-    if not 1 <= coils <= 32:
-        raise ConfigError(f"coils is {coils}; the simulated head array has 1 to 32 loops")
-    rings = 1 if coils <= 8 else 2 if coils <= 20 else 3
-    counts = [coils // rings + (ring < coils % rings) for ring in range(rings)]
-    elevations = {1: (12.0,), 2: (-6.0, 30.0), 3: (-22.0, 8.0, 42.0)}[rings]
-    azimuth = np.concatenate(
-        [2 * np.pi * (np.arange(n) + 0.5 * (ring % 2)) / n for ring, n in enumerate(counts)]
-    )
+    counts, azimuth = _rings(coils, (8, 20))
+    elevations = {1: (12.0,), 2: (-6.0, 30.0), 3: (-22.0, 8.0, 42.0)}[len(counts)]
     elevation = np.deg2rad(np.repeat(elevations, counts))
     spacing = np.concatenate([np.full(n, 2 * np.pi * 129.0 / max(n, 4)) for n in counts])
     if rng is not None:
@@ -116,3 +110,40 @@ def head_array(coils: int, rng: np.random.Generator | None = None) -> CoilArray:
     )
     centers = outward * np.array([120.0, 138.0, 126.0]) + np.array([0.0, 0.0, 8.0])
     return CoilArray(centers, -outward, np.clip(0.56 * spacing, 30.0, 85.0))
+
+
+def torso_array(coils: int, rng: np.random.Generator | None = None) -> CoilArray:
+    """Arrange ``coils`` loops around the chest and the upper abdomen, in one to three rings.
+
+    With ``rng`` the array is turned about S at random and its elements are displaced.
+
+    Raises:
+        ConfigError: When ``coils`` is not in 1..32.
+    """
+    counts, azimuth = _rings(coils, (4, 16))
+    heights = {1: (-25.0,), 2: (-80.0, 30.0), 3: (-125.0, -25.0, 70.0)}[len(counts)]
+    height = np.repeat(heights, counts)
+    spacing = np.concatenate([np.full(n, 2 * np.pi * 165.0 / max(n, 4)) for n in counts])
+    if rng is not None:
+        azimuth = azimuth + 2 * np.pi * rng.random() + rng.normal(0.0, 0.04, coils)
+        height = height + rng.normal(0.0, 6.0, coils)
+        spacing = spacing * rng.uniform(0.93, 1.05, coils)
+    outward = np.stack([np.cos(azimuth), np.sin(azimuth), np.zeros(coils)], axis=-1)
+    centers = outward * np.array([188.0, 142.0, 0.0]) + np.array([-45.0, 35.0, 0.0])
+    centers[:, 2] = height
+    return CoilArray(centers, -outward, np.clip(0.56 * spacing, 40.0, 95.0))
+
+
+def _rings(coils: int, most: tuple[int, int]) -> tuple[list[int], Float64[np.ndarray, "coil"]]:
+    """Return how many loops each ring has, and the angle of each loop about S.
+
+    ``most`` tells how many loops one ring and two rings have at most; more make three.
+    """
+    if not 1 <= coils <= 32:
+        raise ConfigError(f"coils is {coils}; a simulated array has 1 to 32 loops")
+    rings = 1 + sum(coils > limit for limit in most)
+    counts = [coils // rings + (ring < coils % rings) for ring in range(rings)]
+    azimuth = np.concatenate(
+        [2 * np.pi * (np.arange(n) + 0.5 * (ring % 2)) / n for ring, n in enumerate(counts)]
+    )
+    return counts, azimuth

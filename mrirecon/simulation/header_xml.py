@@ -52,7 +52,7 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
     h, w = scan.header.grid
     fov = scan.protocol.prescription.fov
     thickness = scan.protocol.prescription.thickness
-    slices = scan.header.slices
+    header, slices = scan.header, scan.header.slices
     parallel = None
     if plan.drawn is not None:
         parallel = {
@@ -77,7 +77,10 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
             "kspace_encoding_step_2": _limits(0, 0),
             "average": _limits(options.averages - 1, 0),
             "slice": _limits(slices - 1, slices // 2),
-            **{counter: _limits(0, 0) for counter in ("contrast", "phase", "repetition", "set")},
+            **{
+                counter: _limits(max(getattr(frame, counter) for frame in header.frames), 0)
+                for counter in ("contrast", "phase", "repetition", "set")
+            },
         },
         "trajectory": "cartesian",
         "parallelImaging": parallel,

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from mrirecon.simulation.fields import Values
-from mrirecon.simulation.tissues import INDEX, TISSUES
+from mrirecon.simulation.tissues import TISSUES
 
 
 class Layers:
@@ -13,12 +13,16 @@ class Layers:
     Args:
         count: Number of points.
         sharpness: One over the width of a border, in 1/mm.
+        tissues: Names of the tissues, one for each row of the fractions.
     """
 
     fractions: Float32[np.ndarray, "tissue point"]
 
-    def __init__(self, count: int, sharpness: np.float32) -> None:
-        self.fractions = np.zeros((len(TISSUES), count), np.float32)
+    def __init__(
+        self, count: int, sharpness: np.float32, tissues: tuple[str, ...] = TISSUES
+    ) -> None:
+        self.tissues = tissues
+        self.fractions = np.zeros((len(tissues), count), np.float32)
         self.sharpness = sharpness
         self.remaining = np.ones(count, np.float32)
 
@@ -37,5 +41,5 @@ class Layers:
     def add(self, tissue: str, coverage: Values) -> None:
         """Give ``tissue`` the share ``coverage`` of what is left."""
         share = self.remaining * coverage
-        self.fractions[INDEX[tissue]] += share
+        self.fractions[self.tissues.index(tissue)] += share
         self.remaining = self.remaining - share

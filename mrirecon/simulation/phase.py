@@ -5,13 +5,21 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
+from mrirecon.scan import Vector
+
+HEAD_AIR = ((0.0, -68.0, -28.0), (62.0, 8.0, -38.0), (-62.0, 8.0, -38.0))
+"""Sinuses and ear canals, in LPS mm."""
+TORSO_AIR = ((-110.0, 10.0, 5.0), (30.0, 5.0, -50.0), (25.0, 60.0, -10.0))
+"""Borders of the lungs to the liver, to the stomach and to the heart, in LPS mm."""
+
 
 @dataclass(frozen=True)
 class ObjectPhase:
     r"""Phase in rad at LPS positions.
 
     :math:`\phi = \sum_{|\alpha| \le 2} c_\alpha\,(p/100)^\alpha + 2\pi\,t\,\Delta f(p)`, where the
-    off-resonance :math:`\Delta f` has bumps above the sinuses and the ear canals, which hold air.
+    off-resonance :math:`\Delta f` has bumps beside air: above the sinuses and the ear canals of a
+    head, below the lungs of a torso. It stays where it is when the object moves.
 
     Attributes:
         coefficients: Coefficients of 1, x, y, z and the six products of second order.
@@ -26,10 +34,15 @@ class ObjectPhase:
     reach: Float64[np.ndarray, "source"]
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, dephasing_time: float) -> "ObjectPhase":
-        """Draw a phase; off-resonance acts for ``dephasing_time`` (ms)."""
+    def draw(
+        cls,
+        rng: np.random.Generator,
+        dephasing_time: float,
+        air: tuple[Vector, Vector, Vector] = HEAD_AIR,
+    ) -> "ObjectPhase":
+        """Draw a phase; off-resonance acts for ``dephasing_time`` (ms) around ``air`` (LPS mm)."""
         spread = np.array([np.pi] + [0.8] * 3 + [0.4] * 6)
-        sources = np.array([[0.0, -68.0, -28.0], [62.0, 8.0, -38.0], [-62.0, 8.0, -38.0]])
+        sources = np.array(air)
         hertz = rng.normal((70.0, 45.0, 45.0), 12.0)
         return cls(
             coefficients=spread * rng.normal(0.0, 1.0, 10),

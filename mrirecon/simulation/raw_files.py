@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from jaxtyping import Complex64
 
+from mrirecon.errors import ConfigError
 from mrirecon.files import Kind, atomic, mark_hdf5
 from mrirecon.fourier import ifft
 from mrirecon.hdf5_output import created_hdf5
@@ -40,7 +41,8 @@ def write_ismrmrd(
 ) -> None:
     """Write the acquisitions of ``scan`` as an ISMRMRD (MRD version 1) file.
 
-    First comes the noise scan, then slice after slice, even slices before odd ones. Counters of
+    First comes the noise scan, then frame after frame, in each slice after slice, even slices
+    before odd ones. Counters of
     phase encoding start at 0 with the first line of the measured interval; slices count along the
     slice direction. Calibration lines that lie on the undersampling raster are flagged
     ``PARALLEL_CALIBRATION_AND_IMAGING``, the others ``PARALLEL_CALIBRATION``.
@@ -55,7 +57,7 @@ def write_ismrmrd(
         created_hdf5(part) as file,
     ):
         parts = [_noise_part(scan, options)] if options.noise_readouts else []
-        for index in (*range(0, len(scan), 2), *range(1, len(scan), 2)):
+        for index in _order(scan.header.slices, len(scan.header.frames)):
             parts += [
                 _slice_part(scan, plan, index, average, options.averages, raw)
                 for average, raw in enumerate(raw_slice(scan, index, options))
@@ -92,12 +94,19 @@ def write_fastmri(
     k-space keeps its readout oversampling and its colored noise. Without ``options.sampling`` the
     file is one of the training set, with ``reconstruction_rss`` made from the noisy data as fastMRI
     does; with it the file is one of the test set, masked and without reconstruction. What is not
-    measured (partial Fourier, phase resolution, asymmetric echo) is zero. There is no noise scan.
+    measured (partial Fourier, phase resolution, asymmetric echo) is zero. There is no noise scan,
+    and no place for frames.
 
     Raises:
+        ConfigError: When the scan has frames.
         OutputError: When the file exists and ``overwrite`` is False, or cannot be written.
     """
     options = options or AcquisitionOptions()
+    if scan.protocol.frames is not None:
+        raise ConfigError(
+            f"{scan.header.name} has {len(scan.header.frames)} frames, for which fastMRI's layout "
+            "has no place; write format=ismrmrd"
+        )
     plan = plan_lines(scan, options)
     shape = (len(scan), scan.header.coils, plan.samples, scan.header.grid[1])
     kspace = np.empty(shape, np.complex64)
@@ -135,21 +144,29 @@ def write_reference(
 ) -> None:
     """Write the noise-free truth as ``reconstruction`` (slice, y, x), float32.
 
-    Whitened, as a reader makes it of a file with a noise scan, its unit is the noise of the
-    averaged data, so the signal grows with the root of ``averages``. Else it is in the raw units.
+    Frames of a moving object have a leading axis for them, and ``displacement`` (frame, slice, 3,
+    y, x) beside it: see :meth:`~mrirecon.simulation.SimulatedScan.displacement`. Whitened, as a
+    reader makes it of a file with a noise scan, its unit is the noise of the averaged data, so the
+    signal grows with the root of ``averages``. Else it is in the raw units.
 
     Raises:
         OutputError: When the file exists and ``overwrite`` is False, or cannot be written.
     """
     channels = np.sqrt(averages) * np.eye(scan.header.coils, dtype=np.complex128)
     channels = channels if whitened else coloring(scan.covariance)
-    coils = [apply_channels(channels, scan.noise_free(index)) for index in range(len(scan))]
+    coils = [apply_channels(channels, scan.truth(index)) for index in range(len(scan))]
     volume = torch.stack([root_sum_of_squares(ifft(kspace)) for kspace in coils]).numpy()
+    frames, moving = len(scan.header.frames), scan.protocol.frames is not None
+    shape = (frames, scan.header.slices)
     with (
         atomic(Path(path), Kind.REFERENCE, overwrite=overwrite) as part,
         created_hdf5(part) as file,
     ):
-        file["reconstruction"] = volume
+        file["reconstruction"] = volume.reshape(*shape, *volume.shape[1:]) if moving else volume
+        if moving:
+            fields = np.stack([scan.displacement(index) for index in range(len(scan))])
+            file["displacement"] = fields.reshape(*shape, *fields.shape[1:])
+            file["displacement"].attrs["units"] = "mm along y, x and the normal of the slice"
         file.attrs["simulated"] = True
         file.attrs["noise_free"] = True
         noise = "standard deviations of the noise's real component"
@@ -158,6 +175,12 @@ def write_reference(
         file.attrs["patient_id"] = scan.header.subject
         file.attrs["max"] = volume.max()
         mark_hdf5(file, Kind.REFERENCE)
+
+
+def _order(slices: int, frames: int) -> list[int]:
+    """Return the numbers of slices and frames in the order in which they are measured."""
+    interleaved = (*range(0, slices, 2), *range(1, slices, 2))
+    return [frame * slices + index for frame in range(frames) for index in interleaved]
 
 
 def _noise_part(scan: SimulatedScan, options: AcquisitionOptions) -> Readouts:
@@ -180,7 +203,9 @@ def _slice_part(
     heads = _heads(scan, index, data.shape, DWELL_TIME)
     heads["center_sample"] = plan.samples // 2 - plan.skipped
     heads["idx"]["kspace_encode_step_1"] = lines - plan.first
-    heads["idx"]["slice"] = index
+    frame, heads["idx"]["slice"] = divmod(index, scan.header.slices)
+    for counter in ("phase", "repetition"):
+        heads["idx"][counter] = getattr(scan.header.frames[frame], counter)
     heads["idx"]["average"] = average
     flags = heads["flags"]
     both, only = plan.calibration & plan.raster, plan.calibration & ~plan.raster
@@ -209,7 +234,7 @@ def _heads(
     heads["channel_mask"][:, 0] = (1 << coils) - 1
     heads["center_sample"] = samples // 2
     heads["sample_time_us"] = dwell_time
-    heads["position"] = geometry.positions[index]
+    heads["position"] = geometry.positions[index % scan.header.slices]
     heads["read_dir"] = geometry.row_direction
     heads["phase_dir"] = geometry.column_direction
     heads["slice_dir"] = geometry.slice_direction

@@ -7,7 +7,9 @@ from jaxtyping import Float64
 
 from mrirecon.errors import ConfigError
 from mrirecon.scan import Geometry, Vector
+from mrirecon.simulation.body_parts import BODY_PARTS
 from mrirecon.simulation.contrast import CONTRASTS, Contrast
+from mrirecon.simulation.moving_frames import MovingFrames
 
 # Directions of increasing y (readout), x (phase encoding) and slice, in LPS.
 _ORIENTATIONS: dict[str, tuple[Vector, Vector, Vector]] = {
@@ -30,7 +32,8 @@ class Prescription:
         orientation: ``axial``, ``coronal`` or ``sagittal``, displayed as radiologists do.
         tilt: Rotations in degrees, about the phase-encoding direction and then about the slice
             normal, that make the stack oblique.
-        center: Middle of the stack in LPS mm; the brain is centred on the origin.
+        center: Middle of the stack in LPS mm; the brain is centred on the origin, or the axis of
+            the heart goes through it.
     """
 
     matrix: tuple[int, int] = (128, 128)
@@ -105,10 +108,13 @@ class SimulationProtocol:
         contrast: Pulse sequence; :data:`mrirecon.simulation.contrast.CONTRASTS` has examples.
         prescription: Stack of slices to measure.
         coils: Number of receive loops, 1 to 32.
-        snr: Mean signal of the brain in the fully sampled root-sum-of-squares image, in units of
-            the noise's standard deviation per real component.
+        snr: Mean signal of the brain, or of blood, heart, liver and spleen, in the fully sampled
+            root-sum-of-squares image, in units of the noise's standard deviation per real
+            component.
         field_strength: Field strength in T, 1.5 or 3.
-        lesions: Whether some subjects have pathology.
+        lesions: Whether some subjects have pathology; of the head only.
+        body_part: What is scanned: ``head``, which does not move, or ``torso``.
+        frames: Frames of a moving object, or None for a single one of an object at rest.
     """
 
     contrast: Contrast = field(default_factory=lambda: CONTRASTS["t2"])
@@ -117,10 +123,18 @@ class SimulationProtocol:
     snr: float = 30.0
     field_strength: float = 3.0
     lesions: bool = True
+    body_part: str = "head"
+    frames: MovingFrames | None = None
 
     def __post_init__(self) -> None:
         if not self.snr > 0:
             raise ConfigError(f"snr is {self.snr}; expected a number above zero")
+        if self.body_part not in BODY_PARTS:
+            raise ConfigError(
+                f"body_part is {self.body_part!r}; expected one of {', '.join(BODY_PARTS)}"
+            )
+        if self.frames is not None and self.frames.motions and self.body_part == "head":
+            raise ConfigError("a head neither breathes nor beats; body_part=torso does")
 
     @property
     def acquisition(self) -> str:

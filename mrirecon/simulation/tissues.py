@@ -1,4 +1,4 @@
-"""The tissues of the simulated head and their relaxation times at 1.5 T and 3 T."""
+"""The tissues of simulated people and their relaxation times at 1.5 T and 3 T."""
 
 from dataclasses import dataclass
 
@@ -22,14 +22,30 @@ TISSUES = (
     "edema",
     "tumour",
 )
-"""The order of the rows of every array that has one entry per tissue; air is what is missing."""
+"""The tissues of the head, in the order of the rows of every array that has one entry for each; air
+is what is missing."""
 
 INDEX = {name: row for row, name in enumerate(TISSUES)}
 BRAIN = tuple(INDEX[name] for name in TISSUES[TISSUES.index("csf") :])
 
+TORSO = (
+    "skin",
+    "fat",
+    "muscle",
+    "bone",
+    "marrow",
+    "lung",
+    "blood",
+    "myocardium",
+    "liver",
+    "spleen",
+)
+"""The tissues of the torso, those of its organs last."""
+
 # Rounded from Stanisz et al. (Magn Reson Med 54:507, 2005), Wansapura et al. (J Magn Reson Imaging
 # 9:531, 1999), Rooney et al. (Magn Reson Med 57:308, 2007) and de Bazelaire et al. (Radiology
-# 230:652, 2004); density relative to water. Pathology lies between oedema and fluid.
+# 230:652, 2004); density relative to water. Pathology lies between oedema and fluid. The lung is
+# mostly air, whose borders dephase gradient echoes within a millisecond or two.
 #                density    T1 at 1.5, 3 T   T2 at 1.5, 3 T   T2* at 1.5, 3 T (ms)
 _TABLE = {
     "skin": (0.62, (600.0, 800.0), (42.0, 36.0), (26.0, 18.0)),
@@ -45,12 +61,17 @@ _TABLE = {
     "lesion": (0.84, (1150.0, 1450.0), (165.0, 150.0), (120.0, 85.0)),
     "edema": (0.86, (1250.0, 1550.0), (150.0, 135.0), (110.0, 80.0)),
     "tumour": (0.88, (1450.0, 1800.0), (210.0, 190.0), (120.0, 80.0)),
+    "lung": (0.20, (1200.0, 1300.0), (40.0, 35.0), (1.6, 0.8)),
+    "blood": (0.88, (1440.0, 1930.0), (290.0, 275.0), (200.0, 140.0)),
+    "myocardium": (0.79, (1030.0, 1470.0), (50.0, 47.0), (36.0, 26.0)),
+    "liver": (0.71, (580.0, 810.0), (46.0, 42.0), (28.0, 18.0)),
+    "spleen": (0.79, (1060.0, 1330.0), (79.0, 61.0), (50.0, 32.0)),
 }
 
 
 @dataclass(frozen=True)
 class TissueTable:
-    """One value per tissue, in the order of :data:`TISSUES`.
+    """One value per tissue, in the order that was asked for.
 
     Attributes:
         density: Proton density relative to water.
@@ -65,8 +86,8 @@ class TissueTable:
     t2_star: Float64[np.ndarray, "tissue"]
 
 
-def tissue_table(field_strength: float = 3.0) -> TissueTable:
-    """Return the table at ``field_strength`` 1.5 or 3 T.
+def tissue_table(field_strength: float = 3.0, tissues: tuple[str, ...] = TISSUES) -> TissueTable:
+    """Return the table of some tissues at ``field_strength`` 1.5 or 3 T.
 
     Raises:
         ConfigError: At any other field strength.
@@ -74,7 +95,7 @@ def tissue_table(field_strength: float = 3.0) -> TissueTable:
     if field_strength not in (1.5, 3.0):
         raise ConfigError(f"field_strength is {field_strength} T; tissue times exist for 1.5 and 3")
     column = (1.5, 3.0).index(field_strength)
-    rows = [_TABLE[name] for name in TISSUES]
+    rows = [_TABLE[name] for name in tissues]
     return TissueTable(
         density=np.array([row[0] for row in rows]),
         t1=np.array([row[1][column] for row in rows]),

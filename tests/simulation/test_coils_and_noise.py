@@ -3,7 +3,12 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
-from mrirecon.simulation.coil_array import CoilArray, head_array, loop_field
+from mrirecon.simulation.coil_array import (
+    CoilArray,
+    head_array,
+    loop_field,
+    torso_array,
+)
 from mrirecon.simulation.receiver_noise import (
     apply_channels,
     coloring,
@@ -61,10 +66,24 @@ def test_array_surrounds_the_head_and_faces_it(coils):
         assert sensitivity[:, 1].max() > 2 * sensitivity[:, 0].max()
 
 
+@pytest.mark.parametrize("coils", [1, 4, 6, 16, 32])
+def test_array_surrounds_the_torso_and_faces_it(coils):
+    array = torso_array(coils, np.random.default_rng(0))
+    offset = array.centers - np.array([-45.0, 35.0, 0.0])
+    assert len(array) == coils
+    assert np.hypot(offset[:, 0] / 165, offset[:, 1] / 120).min() > 1  # outside the torso
+    outward = offset * (1, 1, 0)
+    facing = -(array.normals * outward).sum(axis=1)
+    assert (facing > 0.9 * np.linalg.norm(outward, axis=1)).all()
+    heart = np.abs(array.sensitivity(np.zeros((1, 3))))
+    assert heart.min() > 0
+
+
 @pytest.mark.parametrize("coils", [0, 33])
-def test_impossible_arrays_are_refused(coils):
+@pytest.mark.parametrize("array", [head_array, torso_array])
+def test_impossible_arrays_are_refused(array, coils):
     with pytest.raises(ConfigError, match="1 to 32"):
-        head_array(coils)
+        array(coils)
 
 
 def test_covariance_is_positive_definite_and_neighbours_correlate():

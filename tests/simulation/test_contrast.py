@@ -2,8 +2,14 @@ import numpy as np
 import pytest
 
 from mrirecon.errors import ConfigError
-from mrirecon.simulation.contrast import CONTRASTS, GradientEcho, InversionRecovery, SpinEcho
-from mrirecon.simulation.tissues import INDEX, tissue_table
+from mrirecon.simulation.contrast import (
+    CONTRASTS,
+    BalancedSteadyState,
+    GradientEcho,
+    InversionRecovery,
+    SpinEcho,
+)
+from mrirecon.simulation.tissues import INDEX, TORSO, tissue_table
 
 TISSUES = tissue_table(3.0)
 WHITE, GREY, CSF, FAT = (INDEX[name] for name in ("white", "grey", "csf", "fat"))
@@ -49,6 +55,18 @@ def test_gradient_echo_is_largest_at_the_ernst_angle_and_90_degrees_saturates():
     assert best > above
     signal = GradientEcho(300.0, 0.0, 90.0).signal(TISSUES)
     np.testing.assert_allclose(signal, TISSUES.density * (1 - np.exp(-300 / TISSUES.t1)))
+
+
+def test_balanced_steady_state_depends_on_the_ratio_of_relaxation_times_only():
+    tissues = tissue_table(3.0, TORSO)
+    signal = BalancedSteadyState(1e-3, 60.0).signal(tissues)
+    ratio = tissues.t1 / tissues.t2  # the limit of short repetitions
+    expected = tissues.density * np.sin(np.pi / 3) / (ratio + 1 - 0.5 * (ratio - 1))
+    np.testing.assert_allclose(signal, expected, rtol=1e-3)
+    blood, heart = TORSO.index("blood"), TORSO.index("myocardium")
+    cine = CONTRASTS["bssfp"].signal(tissues)
+    assert cine[blood] > 2 * cine[heart]
+    assert CONTRASTS["bssfp"].sequence(3.0).echo_time == 1.6
 
 
 def test_presets_order_tissues_as_radiologists_know_them():
