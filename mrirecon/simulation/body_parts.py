@@ -20,12 +20,12 @@ class BodyPart:
     Attributes:
         tissues: Names of its tissues, in the order of their rows.
         organs: Rows of the tissues whose mean signal is the SNR.
-        organ: What these are called.
+        organ: Words for these organs.
         contrasts: Contrasts that take turns when nobody has chosen any; none for that of the
             protocol.
-        array: Receive array around it.
-        air: Where air disturbs the field, in LPS mm.
-        draw: Its anatomy for one subject, with or without pathology.
+        array: Function that draws the receive array around it.
+        air: Places where air disturbs the field, in LPS mm.
+        draw: Function that draws the anatomy of a subject, with or without pathology.
     """
 
     tissues: tuple[str, ...]

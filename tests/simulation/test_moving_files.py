@@ -30,10 +30,10 @@ def test_frames_come_back_from_a_raw_file(tmp_path, counter):
         sample = read[index]
         rest = torch.linalg.vector_norm(sample.kspace - scan.noise_free(index))
         noise = float(sample.kspace.numel() * 2) ** 0.5
-        assert float(rest) < 1.2 * noise
+        assert float(rest) < 1.1 * noise
         # another frame would leave more than noise
         other = scan.noise_free((index + 2) % 6)
-        assert float(torch.linalg.vector_norm(sample.kspace - other)) > 1.5 * noise
+        assert float(torch.linalg.vector_norm(sample.kspace - other)) > 1.1 * float(rest)
 
 
 def test_the_reference_has_frames_and_their_displacement(tmp_path):
