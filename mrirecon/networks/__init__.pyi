@@ -17,4 +17,5 @@ from .prompt_unet import PromptUnet as PromptUnet
 from .residual_cnn import ResidualCnn as ResidualCnn
 from .restormer import Restormer as Restormer
 from .series_unet import SeriesUnet as SeriesUnet
+from .space_time_unet import SpaceTimeUnet as SpaceTimeUnet
 from .unet import Unet as Unet

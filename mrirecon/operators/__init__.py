@@ -3,7 +3,11 @@
 from mrirecon.operators.areas import areas, with_areas
 from mrirecon.operators.base import LinearOperator
 from mrirecon.operators.density import iterated_density, radial_density
-from mrirecon.operators.differences import FiniteDifference, SymmetrizedGradient
+from mrirecon.operators.differences import (
+    FiniteDifference,
+    SymmetrizedGradient,
+    TemporalDifference,
+)
 from mrirecon.operators.gridding import (
     cells,
     central_kspace,
@@ -25,6 +29,7 @@ __all__ = [
     "Sampling",
     "SenseNormal",
     "SymmetrizedGradient",
+    "TemporalDifference",
     "Wavelet",
     "Weights",
     "adjoint_image",

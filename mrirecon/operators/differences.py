@@ -50,6 +50,27 @@ class SymmetrizedGradient(LinearOperator):
         return torch.stack([v1, v2], -3)
 
 
+@dataclass(frozen=True)
+class TemporalDifference(LinearOperator):
+    r"""Differences from each frame to the next, :math:`x_{t+1} - x_t`; frames are the axis -3.
+
+    The last frame has none, or, in a cycle, that to the first one. Its norm is at most 2.
+
+    Attributes:
+        cyclic: Whether the first frame follows the last one.
+    """
+
+    cyclic: bool = False
+
+    NORM = 2.0
+
+    def forward(self, x: Complex[Tensor, "*b t h w"]) -> Complex[Tensor, "*b t h w"]:
+        return x.roll(-1, -3) - x if self.cyclic else _forward(x, -3)
+
+    def adjoint(self, y: Complex[Tensor, "*b t h w"]) -> Complex[Tensor, "*b t h w"]:
+        return y.roll(1, -3) - y if self.cyclic else _adjoint(y, -3)
+
+
 def _forward(x: Tensor, axis: int) -> Tensor:
     n = x.shape[axis]
     difference = x.narrow(axis, 1, n - 1) - x.narrow(axis, 0, n - 1)

@@ -4,6 +4,7 @@ from .classical.cg_sense import CgSense as CgSense
 from .classical.grappa import Grappa as Grappa
 from .classical.l1_wavelet import L1Wavelet as L1Wavelet
 from .classical.locally_low_rank import LocallyLowRank as LocallyLowRank
+from .classical.low_rank_plus_sparse import LowRankPlusSparse as LowRankPlusSparse
 from .classical.partial_fourier import (
     Homodyne as Homodyne,
     PartialFourier as PartialFourier,
@@ -16,8 +17,10 @@ from .classical.sigpy import (
 )
 from .classical.soft_sense import SoftSense as SoftSense
 from .classical.spirit import Spirit as Spirit
+from .classical.temporal_tv import TemporalTv as TemporalTv
 from .classical.tgv import Tgv as Tgv
 from .classical.total_variation import TotalVariation as TotalVariation
+from .classical.view_sharing import ViewSharing as ViewSharing
 from .classical.zero_filled import ZeroFilled as ZeroFilled
 from .learned.adaptive_cs_net import AdaptiveCsNet as AdaptiveCsNet
 from .learned.cascade_net import CascadeNet as CascadeNet

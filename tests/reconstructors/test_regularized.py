@@ -16,7 +16,6 @@ from mrirecon.reconstructors.classical.locally_low_rank import (
     LocallyLowRank,
     _from_blocks,
     _to_blocks,
-    shrink_singular_values,
 )
 from mrirecon.reconstructors.classical.sigpy import SigpyL1Wavelet, SigpySense, SigpyTotalVariation
 from mrirecon.reconstructors.classical.soft_sense import SoftSense
@@ -24,6 +23,7 @@ from mrirecon.reconstructors.classical.tgv import Tgv
 from mrirecon.reconstructors.classical.total_variation import TotalVariation
 from mrirecon.reconstructors.parts.automatic_weight import sure_threshold
 from mrirecon.reconstructors.parts.data_scale import data_scale
+from mrirecon.reconstructors.parts.low_rank import shrink_singular_values
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame, Scan
 from mrirecon.sensitivity import GivenMaps

@@ -7,10 +7,13 @@ import torch
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
-from mrirecon.reconstructors.base import IterativeReconstructor
+from mrirecon.reconstructors.base import FrameWindows, IterativeReconstructor
 from mrirecon.reconstructors.parts.automatic_weight import density, sample_noise_std
 from mrirecon.reconstructors.parts.data_term import DataTerm
+from mrirecon.reconstructors.parts.low_rank import shrink_singular_values
+from mrirecon.reconstructors.parts.mean_image import mean_image
 from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.sensitivity.series import calibrated_apart, series_maps
 from mrirecon.solvers import Solution, fista
 from mrirecon.types import Sample
 
@@ -27,7 +30,8 @@ class LocallyLowRank(IterativeReconstructor):
     :math:`s` of all frames. The blocks are moved at random in every step, with a fixed seed.
 
     Args:
-        sensitivity: Estimator of the coil sensitivities.
+        sensitivity: Estimator of the coil sensitivities, of each frame where each has calibration
+            data. Else they come from the time average, whose image is where the iteration begins.
         regularization: Weight :math:`\lambda` of the singular values; 0.001 to 0.05 are usual. It
             is the threshold of singular values itself; BART multiplies its own with the norm of a
             block of noise. ``"auto"`` takes the largest singular value of a block of noise, of
@@ -37,6 +41,8 @@ class LocallyLowRank(IterativeReconstructor):
         tolerance: Relative change of the images in a step at which it stops; 0 takes every step.
         shifting: Whether to move the blocks. Without it, the objective is the one above.
         seed: Seed of the random shifts.
+        window: Largest number of frames that are held at once; None for all.
+        overlap: Frames at the ends of a window whose images the next window has better.
     """
 
     needs_grid = ""
@@ -54,6 +60,8 @@ class LocallyLowRank(IterativeReconstructor):
         tolerance: float = 1e-3,
         shifting: bool = True,
         seed: int = 0,
+        window: int | None = 64,
+        overlap: int = 4,
     ) -> None:
         super().__init__()
         if regularization != "auto":
@@ -67,6 +75,7 @@ class LocallyLowRank(IterativeReconstructor):
         self.tolerance = tolerance
         self.shifting = shifting
         self.seed = seed
+        self.windows = FrameWindows(window, overlap)
 
     @property
     def chooses(self) -> bool:
@@ -77,7 +86,9 @@ class LocallyLowRank(IterativeReconstructor):
         """Return the frames; ``iterations`` and ``converged`` are of all of them together."""
         if sample.kspace.ndim == 3:
             raise ValueError("the frames must be the members of a batch, got a single slice")
-        data = DataTerm.of(sample, self.sensitivity(sample), joint=True)
+        apart = calibrated_apart(sample)
+        maps = self.sensitivity(sample) if apart else series_maps(self.sensitivity, sample)
+        data = DataTerm.of(sample, maps, joint=True)
         if self.regularization == "auto":
             weight: float | Tensor = self._weight(sample, data)
         else:
@@ -90,14 +101,17 @@ class LocallyLowRank(IterativeReconstructor):
         solution = fista(
             data.gradient,
             self._prox(weight),
-            data.adjoint,
+            data.adjoint if apart else mean_image(sample, maps, data.scale),
             iterations=self.iterations,
             tolerance=self.tolerance,
             objective=objective if trace else None,
             axes=(-3, -2, -1),
         )
         return Solution(
-            solution.x * data.scale, solution.iterations, solution.converged, solution.objective
+            data.where_measured(solution.x) * data.scale,
+            solution.iterations,
+            solution.converged,
+            solution.objective,
         )
 
     def _prox(self, weight: float | Tensor) -> Callable[[Tensor, float], Tensor]:
@@ -118,18 +132,6 @@ class LocallyLowRank(IterativeReconstructor):
         part = density(sample).mean()
         std = (sample_noise_std(sample) / data.scale).mean() * (2 * part).sqrt()
         return std * (self.block + sample.kspace.shape[-4] ** 0.5)
-
-
-def shrink_singular_values(matrices: Tensor, threshold: float | Tensor) -> Tensor:
-    """Subtract ``threshold`` from the singular values: the proximal map of the nuclear norm.
-
-    By the eigenvectors of the small Gram matrix, in float64 because that squares them.
-    """
-    tall = matrices.to(torch.complex128)
-    values, vectors = torch.linalg.eigh(tall.mH @ tall)
-    singular = values.clamp_min(0).sqrt()
-    gain = (singular - threshold).clamp_min(0) / singular.clamp_min(1e-30)
-    return (tall @ ((vectors * gain.unsqueeze(-2)) @ vectors.mH)).to(matrices.dtype)
 
 
 def _to_blocks(x: Tensor, block: int, shift: tuple[int, int]) -> Tensor:

@@ -7,6 +7,7 @@ from torch import nn
 
 from mrirecon.networks.dilated_cnn import DilatedCnn
 from mrirecon.networks.fusion_unet import FusionUnet
+from mrirecon.reconstructors.base import FrameWindows
 from mrirecon.reconstructors.parts.data_consistency import SplittingStep
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.start import Start
@@ -71,13 +72,14 @@ class VSharp(Iterating):
         self.sensitivity = sensitivity
         self.iterations = iterations
         denoiser = FusionUnet() if regularizer is None else regularizer
-        check_makes_one("regularizer", denoiser, images=3)
+        check_makes_one("regularizer", denoiser, images=3, frames=True)
         self.denoisers = for_each_step(denoiser, iterations, tied)
         self.splitting = SplittingStep(iterations, steps, penalty, positive)
         self.initializer = DilatedCnn() if initializer is None else initializer
-        check_makes_one("initializer", self.initializer)
+        check_makes_one("initializer", self.initializer, frames=True)
         self.start = Start() if start is None else start
         self.joint = bool(getattr(denoiser, "joint", False))
+        self.windows = FrameWindows(in_time=True)
         if self.joint != bool(getattr(self.initializer, "joint", False)):
             raise ValueError(
                 "regularizer and initializer must both see all frames at once, or both one: "

@@ -8,6 +8,7 @@ from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
 from mrirecon.operators.gridding import central_kspace
 from mrirecon.sensitivity.base import calibration_extent, in_center
+from mrirecon.sensitivity.series import calibrated_apart, time_average
 from mrirecon.types import Sample
 
 WIDTH = 32
@@ -27,8 +28,11 @@ def data_scale(sample: Sample, joint: bool = False) -> Float32[Tensor, "*b 1 1"]
 
     Args:
         sample: One slice or a batch.
-        joint: One factor for all frames of a slice: the members of the batch.
+        joint: One factor for all frames of a slice: the members of the batch. If some have no fully
+            sampled centre, it is that of their time average, which lacks fewer samples.
     """
+    if joint and len(sample.kspace) > 1 and not calibrated_apart(sample):
+        return data_scale(time_average(sample)).expand(len(sample.kspace), 1, 1)
     h, w = sample.grid
     small = (min(WIDTH, h), min(WIDTH, w))
     extent = calibration_extent(sample)

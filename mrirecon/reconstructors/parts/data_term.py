@@ -87,6 +87,10 @@ class DataTerm:
         product = torch.view_as_real(x) * torch.view_as_real(self.normal(x) - 2 * self.adjoint)
         return 0.5 * (product.sum((-3, -2, -1)) + self.energy)
 
+    def where_measured(self, x: Image) -> Image:
+        """Return images that are zero where nothing was measured: a whole slice, or a frame."""
+        return x * (self.energy != 0)[..., None, None]
+
     def warm_start(self) -> Image:
         """Return a few steps of conjugate gradients: no aliasing to speak of, some noise."""
         weight = WARM_WEIGHT * self.penalty_share

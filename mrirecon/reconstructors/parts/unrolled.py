@@ -3,6 +3,7 @@
 import copy
 from abc import abstractmethod
 from collections.abc import Iterator
+from contextlib import nullcontext
 from itertools import chain
 
 import torch
@@ -18,6 +19,7 @@ from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.modulated_network import ModulatedNetwork
 from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.sensitivity.series import series_maps
 from mrirecon.types import Image, Maps, Sample
 
 
@@ -35,16 +37,20 @@ class Iterating(Reconstructor):
         return image
 
 
-def coil_maps(estimator: SensitivityEstimator, sample: Sample) -> Maps:
+def coil_maps(estimator: SensitivityEstimator, sample: Sample, joint: bool = False) -> Maps:
     """Return the maps; an estimator without parameters computes in full precision.
 
     Autocast serves convolutions. The eigenvectors of ESPIRiT would suffer from it, if its matrix
     products did not fail first.
+
+    Args:
+        estimator: Estimator of the coil sensitivities.
+        sample: One slice or a batch.
+        joint: Whether the members of the batch are frames, whose time average has the maps.
     """
-    if next(estimator.parameters(), None) is not None:
-        return estimator(sample)
-    with torch.autocast(sample.kspace.device.type, enabled=False):
-        return estimator(sample)
+    learned = next(estimator.parameters(), None) is not None
+    with nullcontext() if learned else torch.autocast(sample.kspace.device.type, enabled=False):
+        return series_maps(estimator, sample) if joint else estimator(sample)
 
 
 def for_each_step(module: nn.Module, steps: int, tied: bool = False) -> nn.ModuleList:
@@ -74,11 +80,24 @@ def check_fits(name: str, network: nn.Module, **numbers: int) -> None:
             raise ValueError(f"{name}.{key} must be {expected} in this method, got {found}")
 
 
-def check_makes_one(name: str, network: nn.Module, images: int = 1) -> None:
+def check_makes_one(
+    name: str, network: nn.Module, images: int = 1, *, frames: bool = False
+) -> None:
     """Raise ValueError for a network that does not make one complex image of ``images``.
 
     Networks from elsewhere, which do not tell what they take, are trusted.
+
+    Args:
+        name: Name of the argument, for the message.
+        network: Network that was given.
+        images: Number of complex images that it gets of each slice.
+        frames: Whether the method can hand it all frames of a slice together.
     """
+    if getattr(network, "joint", False) and not frames:
+        raise ValueError(
+            f"{name}: {type(network).__name__} sees all frames of a slice together, and this "
+            "method reconstructs each by itself; choose model=modl_series, or another network"
+        )
     stacks = isinstance(network, JointNetwork | RecurrentNetwork | FeatureNetwork)
     told = getattr(network, "images", images), getattr(network, "outputs", 1)
     if not stacks and told == (images, 1):

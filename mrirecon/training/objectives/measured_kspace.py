@@ -70,11 +70,7 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
         for hook in hooks:
             hook.remove()
     name = type(reconstructor).__name__
-    own = [
-        maps
-        for one in found
-        if (maps := _of_slices(one, sample, reconstructor.context)) is not None
-    ]
+    own = [maps for one in found if (maps := _of_slices(one, sample, reconstructor)) is not None]
     maps = own[-1] if own else sample.maps
     if maps is None:
         raise ConfigError(
@@ -91,12 +87,16 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
 
 
 def _of_slices(
-    maps: Complex64[Tensor, "*any coil h w"], sample: Sample, context: int
+    maps: Complex64[Tensor, "*any coil h w"], sample: Sample, method: Reconstructor
 ) -> Maps | None:
     """Return the maps of the slices; None for those of their neighbours alone.
 
-    A method with context may have estimated all slices of its windows at once, along one more axis.
+    A method with context may have estimated all slices of its windows at once, along one more axis,
+    a joint one those of all frames together.
     """
+    context = method.context
+    if method.joint and maps.shape[0] == 1:
+        maps = maps.expand(len(sample.kspace), *maps.shape[1:])
     if maps.shape == sample.kspace.shape:
         return maps
     *batch, coils, h, w = sample.kspace.shape
