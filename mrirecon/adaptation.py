@@ -199,9 +199,10 @@ class Adaptation:
         errors = []
         with torch.no_grad():
             for part in parts:
-                image, maps = reconstruct_with_maps(network, part.sample.to(device))
+                sample = part.sample.to(device)
+                predicted = predicted_kspace(sample, *reconstruct_with_maps(network, sample))
                 kspace, unseen = part.whole.kspace.to(device), part.unseen.to(device)
-                errors.append(relative_error(predicted_kspace(image, maps), kspace, unseen).mean())
+                errors.append(relative_error(predicted, kspace, unseen).mean())
         return float(torch.stack(errors).mean())
 
 

@@ -4,12 +4,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from mrirecon.sampling import Coverage, achieved_acceleration
+from mrirecon.sampling import Coverage, achieved_acceleration, cells
 from mrirecon.sampling.calibration import LEAST, center_slice, central_block
 from mrirecon.sampling.trajectory_shape import (
     TrajectoryShape,
     coverage_of,
-    hit_cells,
     readouts_needed,
     shape_of,
 )
@@ -171,7 +170,7 @@ def _dense_center(sample: Sample, shape: TrajectoryShape) -> tuple[int, int]:
     if whole is not None:
         diameter = int(min(2 * shape.radius, float(mask.any(0).sum()) / whole, *sample.grid))
         return diameter, diameter
-    return central_block(hit_cells(sample.trajectory[mask], sample.grid), sample.grid)
+    return central_block(cells(sample), sample.grid)
 
 
 def _alike(one: Sample, other: Sample) -> bool:

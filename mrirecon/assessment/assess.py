@@ -15,17 +15,19 @@ from mrirecon.assessment.null_space import added
 from mrirecon.assessment.residuals import Record, record_of, residuals
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors
-from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import slices_with_neighbors
+from mrirecon.operators import cartesian_kspace, coil_images
 from mrirecon.quality import Added, CoilPictures, MeasuredMask, Part, Quality, Spacing
 from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
-from mrirecon.sampling import achieved_acceleration
+from mrirecon.sampling import achieved_acceleration, cells
+from mrirecon.sampling.trajectory_shape import coverage_of
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
+from mrirecon.sensitivity.base import calibration_extent
 from mrirecon.types import Image, Maps, Sample, Transform
 
 
@@ -91,7 +93,7 @@ def assess(
                 missing.append(("measured and added part of the image", why))
             elif why and reference is not None:
                 missing.append(("measured and added part of the error", why))
-        kspace = root_sum_of_squares(sample.kspace)[0].cpu().numpy()
+        kspace = root_sum_of_squares(cartesian_kspace(sample))[0].cpu().numpy()
     correlation = scan.noise_correlation()
     if correlation is None:
         missing.append(("noise correlation", "the file has no noise scan that was used"))
@@ -156,12 +158,16 @@ def _name(header: ScanHeader, index: int) -> str:
 
 
 def _mask(sample: Sample, header: ScanHeader, index: int) -> MeasuredMask:
-    h, w = header.grid
-    mask = sample.mask[0].expand(h, w)
-    acs = (0, 0) if sample.acs is None else (int(sample.acs[0, 0]), int(sample.acs[0, 1]))
-    return MeasuredMask(
-        _name(header, index), mask.cpu().numpy().copy(), acs, achieved_acceleration(mask)
-    )
+    mask = cells(sample)[0]
+    known = sample.acs
+    if known is None and not sample.cartesian:
+        known = calibration_extent(sample.replace(calibration=None))
+    acs = (0, 0) if known is None else (int(known[0, 0]), int(known[0, 1]))
+    acceleration = achieved_acceleration(mask)
+    if not sample.cartesian:
+        whole, kept = coverage_of(sample.map(lambda values: values[0].cpu()))
+        acceleration = whole / max(kept, 1.0)
+    return MeasuredMask(_name(header, index), mask.cpu().numpy().copy(), acs, acceleration)
 
 
 def _coils(
@@ -171,7 +177,7 @@ def _coils(
     estimators = [m for m in reconstructor.modules() if isinstance(m, SensitivityEstimator)]
     spacing = _spacing(header)
     if not estimators:
-        pictures = _view(ifft(sample.kspace)[0].abs(), header)
+        pictures = _view(coil_images(sample)[0].abs(), header)
         of = "coil images of the measured k-space"
         return CoilPictures(pictures, of, spacing, unit="a.u."), None
     estimator, eigenvalue, crop = estimators[0], None, 0.0

@@ -9,9 +9,9 @@ from torch import Tensor
 from mrirecon.assessment.noise_maps import Plane
 from mrirecon.assessment.residuals import Record, aligned, maps_of_record, noise_level
 from mrirecon.errors import MriReconError
-from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
-from mrirecon.operators import SenseNormal, sense_normal
+from mrirecon.operators import SenseNormal, coil_images, sense_normal
+from mrirecon.operators.weighting import OVERLAP
 from mrirecon.quality import Added, Part
 from mrirecon.solvers import solve_cg
 from mrirecon.types import Image, Sample
@@ -82,9 +82,10 @@ def added(plane: Plane, record: Record, full: Sample | None) -> tuple[Added | No
     threshold = float(2 * noise_level(plane) ** 2 / power[bright].mean())
     threshold = min(max(threshold, LEAST), MOST)
     normal = sense_normal(plane.sample, record.maps)
+    weight = 1.0 if plane.sample.cartesian else 1 / OVERLAP  # that samples have
 
     def split(image: Image, name: str) -> Part:
-        rest = image - measured_part(image, normal, threshold)
+        rest = image - measured_part(image, normal, weight * threshold)
         energy = float(image.abs().square().sum())
         share = float(rest.abs().square().sum()) / energy if energy else 0.0
         return Part(image[0].abs().cpu().numpy(), rest[0].abs().cpu().numpy(), share, name)
@@ -109,7 +110,7 @@ def _reference(sample: Sample, record: Record, full: Sample) -> Reference:
     A method returns a combination of coils, or a root-sum-of-squares, whose noise is another one.
     """
     maps, _ = maps_of_record(full)
-    coils = ifft(full.kspace)
+    coils = coil_images(full)
     if full.scale is not None and sample.scale is not None:
         coils = coils * (full.scale / sample.scale)[:, None, None, None]
     combined = aligned((maps.conj() * coils).sum(-3), sample, record.maps)

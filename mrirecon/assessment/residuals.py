@@ -9,7 +9,7 @@ from torch import Tensor
 from mrirecon.assessment.noise_maps import Plane
 from mrirecon.errors import MriReconError
 from mrirecon.fourier import fft, ifft
-from mrirecon.operators import sense
+from mrirecon.operators import cartesian_kspace, coil_samples
 from mrirecon.quality import Residual
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sensitivity import Espirit
@@ -91,7 +91,7 @@ def aligned(
     central, fully sampled k-space.
     """
     window = _window(sample)
-    low = (maps.conj() * ifft(sample.kspace * window.unsqueeze(-3))).sum(-3)
+    low = (maps.conj() * ifft(cartesian_kspace(sample) * window.unsqueeze(-3))).sum(-3)
     for _ in range(TURNS):
         agreement = ifft(fft(image.conj() * low) * window)
         image = image * torch.polar(torch.ones_like(agreement.real), agreement.angle())
@@ -102,7 +102,7 @@ def _window(sample: Sample) -> Tensor:
     """Return a Hann window over the fully sampled centre of each member."""
     sides = []
     extents = calibration_extent(sample.replace(calibration=None))
-    for axis, n in zip((0, 1), sample.kspace.shape[-2:], strict=True):
+    for axis, n in zip((0, 1), sample.grid, strict=True):
         distance = (torch.arange(n, device=sample.kspace.device) - n // 2).abs()
         half = (extents[..., axis].to(distance).clamp_min(2) / 2).unsqueeze(-1)
         side = torch.where(distance < half, 0.5 + 0.5 * torch.cos(torch.pi * distance / half), 0.0)
@@ -117,7 +117,8 @@ def noise_level(plane: Plane) -> float:
 
 def _residual(plane: Plane, image: Complex64[Tensor, "b h w"], maps: Maps, name: str) -> Residual:
     sample = plane.sample
-    data, difference = sample.kspace, sense(maps, sample.mask)(image) - sample.kspace
+    predicted = coil_samples(sample, maps * image.unsqueeze(-3)) * sample.mask.unsqueeze(-3)
+    data, difference = sample.kspace, predicted - sample.kspace
     if sample.weights is not None:  # a sample that was averaged more often says more
         data, difference = (v * sample.weights.sqrt().unsqueeze(-3) for v in (data, difference))
     mask = sample.mask.expand(*data.shape[:-3], *data.shape[-2:])

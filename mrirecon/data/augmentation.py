@@ -169,6 +169,11 @@ class Augment:
         return movement(target).clamp_min(0)  # bicubic interpolation overshoots
 
     def _check(self, sample: Sample) -> None:
+        if not sample.cartesian:
+            raise ConfigError(
+                f"{sample.key} was sampled along a trajectory: the places of a moved object's "
+                "samples are not measured; augment Cartesian scans, or simulate more"
+            )
         if sample.kspace.ndim != 3:
             raise ConfigError(
                 "Augment moves one slice at a time, so it belongs before batching; "

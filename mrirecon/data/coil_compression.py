@@ -154,6 +154,11 @@ def _white(sample: Sample) -> Sample:
 
 
 def _check_readout(sample: Sample) -> None:
+    if not sample.cartesian:
+        raise ConfigError(
+            f"{sample.key}: geometric coil compression needs a Cartesian readout, this scan was "
+            "sampled along a trajectory; use CompressCoils"
+        )
     if sample.mask.shape[-2] != 1 and not (sample.mask == sample.mask[..., :1, :]).all():
         raise ConfigError(
             f"{sample.key}: geometric coil compression needs a fully sampled readout (axis h); "

@@ -16,8 +16,8 @@ from mrirecon import __version__
 from mrirecon.data.index import IndexedScan
 from mrirecon.errors import OutputError
 from mrirecon.files import Kind, atomic
-from mrirecon.fourier import ifft
 from mrirecon.image import root_sum_of_squares
+from mrirecon.operators import coil_images
 from mrirecon.scan import Scan
 from mrirecon.types import Sample
 
@@ -49,7 +49,7 @@ class Peaks:
 @torch.no_grad()
 def volume_peak(scan: Iterable[Sample]) -> float:
     """Return the maximum of the root-sum-of-squares volume, in the units of the scan."""
-    return max(float(root_sum_of_squares(ifft(sample.kspace)).max()) for sample in scan)
+    return max(float(root_sum_of_squares(coil_images(sample)).max()) for sample in scan)
 
 
 def _place(scan: Scan) -> Path | None:

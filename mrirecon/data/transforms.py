@@ -14,8 +14,9 @@ from torch import Tensor
 
 from mrirecon.buffers import masked
 from mrirecon.errors import ConfigError
-from mrirecon.fourier import ifft, plain_ifft
+from mrirecon.fourier import plain_ifft
 from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.operators import coil_images, with_areas
 from mrirecon.sampling import DrawnMask, SamplingPattern, scan_rng
 from mrirecon.sampling.base import Shape
 from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
@@ -76,14 +77,14 @@ class RssTarget:
                 "references: objective=ssdu callbacks=self_supervised and data/transforms@"
                 "data.train.transform=semi_supervised, likewise data.val.transform"
             )
-        return sample.replace(target=root_sum_of_squares(ifft(sample.kspace)))
+        return sample.replace(target=root_sum_of_squares(coil_images(sample)))
 
 
 def _is_zero_filled(sample: Sample) -> Bool[Tensor, "*b"]:
     """Tell whether a target is the zero-filled image, whatever its units."""
     assert sample.target is not None
     size = (sample.target.shape[-2], sample.target.shape[-1])
-    image = center_fit(root_sum_of_squares(ifft(sample.kspace)), size)
+    image = center_fit(root_sum_of_squares(coil_images(sample)), size)
     product, energy = ((image * other).sum((-2, -1)) for other in (sample.target, image))
     factor = (product / energy.clamp_min(1e-30))[..., None, None]
     error = (factor * image - sample.target).square().sum((-2, -1))
@@ -240,21 +241,31 @@ class Normalize:
             raise ValueError(f"percentile must lie in (0, 100], got {self.percentile}")
 
     def __call__(self, sample: Sample) -> Sample:
-        return sample.divided(self._scale(sample.kspace))
+        if sample.cartesian:
+            energy = _zero_filled_energy(sample.kspace)
+        else:
+            sample = with_areas(sample)  # for everybody who comes later
+            energy = torch.view_as_real(coil_images(sample)).square().sum((-4, -1))
+        return sample.divided(self._scale(energy))
 
-    def _scale(self, kspace: KSpace) -> Float32[Tensor, "*b"]:
-        """Return the percentile; 1 for an empty slice, which so stays empty.
-
-        A shift of k-space or of the image changes no magnitude as a whole, so none is shifted; coil
-        by coil the numbers stay in the processor's cache.
-        """
-        energy = kspace.real.new_zeros((*kspace.shape[:-3], *kspace.shape[-2:]))
-        for coil in kspace.unbind(-3):
-            image = plain_ifft(coil, (-2, -1))
-            energy = energy.addcmul(image.real, image.real).addcmul(image.imag, image.imag)
+    def _scale(self, energy: Float32[Tensor, "*b h w"]) -> Float32[Tensor, "*b"]:
+        """Return the percentile; 1 for an empty slice, which so stays empty."""
         values = energy.flatten(-2)
         rank = max(1, round(self.percentile / 100 * values.shape[-1]))
         # not kthvalue, of which torch has no deterministic kernel for GPUs
         largest = values.topk(values.shape[-1] - rank + 1, sorted=False).values
         scale = largest.amin(-1).sqrt()
         return torch.where(scale == 0, 1.0, scale)
+
+
+def _zero_filled_energy(kspace: KSpace) -> Float32[Tensor, "*b h w"]:
+    """Return the squared root-sum-of-squares, not centred.
+
+    A shift of k-space or of the image changes no magnitude as a whole, so none is shifted; coil by
+    coil the numbers stay in the processor's cache.
+    """
+    energy = kspace.real.new_zeros((*kspace.shape[:-3], *kspace.shape[-2:]))
+    for coil in kspace.unbind(-3):
+        image = plain_ifft(coil, (-2, -1))
+        energy = energy.addcmul(image.real, image.real).addcmul(image.imag, image.imag)
+    return energy

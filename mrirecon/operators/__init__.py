@@ -9,7 +9,7 @@ from mrirecon.operators.differences import (
     TemporalDifference,
 )
 from mrirecon.operators.gridding import (
-    cells,
+    cartesian_kspace,
     central_kspace,
     coil_images,
     coil_samples,
@@ -34,7 +34,7 @@ __all__ = [
     "Weights",
     "adjoint_image",
     "areas",
-    "cells",
+    "cartesian_kspace",
     "central_kspace",
     "coil_images",
     "coil_samples",

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Bool, Complex64
+from jaxtyping import Complex64
 from torch import Tensor
 
 from mrirecon.fourier import fft, ifft
@@ -59,6 +59,11 @@ def transforms(sample: Sample) -> Iterator[NonUniformFourier]:
         yield NonUniformFourier(places, sample.grid)
 
 
+def cartesian_kspace(sample: Sample) -> Complex64[Tensor, "*b coil hi wi"]:
+    """Return k-space on the grid of the image; that of a trajectory is gridded."""
+    return sample.kspace if sample.trajectory is None else fft(coil_images(sample))
+
+
 def central_kspace(sample: Sample, size: tuple[int, int]) -> Complex64[Tensor, "*b coil hc wc"]:
     """Return the centre of Cartesian k-space: cut out, or gridded from the samples in it.
 
@@ -81,21 +86,6 @@ def central_kspace(sample: Sample, size: tuple[int, int]) -> Complex64[Tensor, "
         image = NonUniformFourier(places[inside], size).adjoint(values[:, inside])
         found.append(fft(image))
     return torch.stack(found).reshape(*weighted.shape[:-1], *size)
-
-
-def cells(sample: Sample) -> Bool[Tensor, "*b hi wi"]:
-    """Mark the cells of the Cartesian grid that hold a measured sample."""
-    h, w = sample.grid
-    if sample.trajectory is None:
-        return sample.mask.expand(*sample.kspace.shape[:-3], h, w)
-    center = torch.tensor([h // 2, w // 2], device=sample.trajectory.device)
-    index = sample.trajectory.round().long() + center
-    inside = ((index >= 0) & (index < torch.tensor([h, w], device=index.device))).all(-1)
-    counted = inside & sample.mask
-    place = torch.where(counted, index[..., 0] * w + index[..., 1], h * w).flatten(-2)
-    hit = torch.zeros(*place.shape[:-1], h * w + 1, dtype=torch.bool, device=place.device)
-    hit = hit.scatter(-1, place, True)
-    return hit[..., :-1].unflatten(-1, (h, w))
 
 
 def _flat(sample: Sample) -> tuple[int, int]:

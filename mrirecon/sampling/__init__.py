@@ -1,6 +1,7 @@
 """Undersampling patterns."""
 
 from mrirecon.sampling.base import DrawnMask, SamplingPattern, achieved_acceleration, scan_rng
+from mrirecon.sampling.cells import cells
 from mrirecon.sampling.coverage import Coverage
 from mrirecon.sampling.curriculum import Curriculum
 from mrirecon.sampling.lines import (
@@ -27,5 +28,6 @@ __all__ = [
     "RandomLines",
     "SamplingPattern",
     "achieved_acceleration",
+    "cells",
     "scan_rng",
 ]

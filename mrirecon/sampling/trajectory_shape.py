@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from jaxtyping import Bool, Float32
+from jaxtyping import Float32
 from torch import Tensor
 
+from mrirecon.sampling.cells import cells
 from mrirecon.types import Sample
 
 Kind = Literal["radial", "half-radial", "spiral", "other"]
@@ -107,31 +108,13 @@ def coverage_of(sample: Sample) -> tuple[float, float]:
     if needed is not None:
         spokes = float(kept.sum())
         return max(needed, spokes), spokes
-    places = sample.trajectory[measured]
-    return _cells(places, sample.grid, shape.radius)
+    return _cells(sample, shape.radius)
 
 
-def hit_cells(places: Float32[Tensor, "sample 2"], grid: tuple[int, int]) -> Bool[Tensor, "h w"]:
-    """Return which cells of the Cartesian grid have a sample.
-
-    Args:
-        places: Places in cycles per field of view.
-        grid: Size of the image.
-    """
-    size = torch.tensor(grid)
-    index = places.round().long() + size // 2
-    inside = ((index >= 0) & (index < size)).all(-1)
-    hit: Bool[Tensor, "h w"] = torch.zeros(grid, dtype=torch.bool)
-    hit[index[inside, 0], index[inside, 1]] = True
-    return hit
-
-
-def _cells(
-    places: Float32[Tensor, "sample 2"], grid: tuple[int, int], radius: float
-) -> tuple[float, float]:
+def _cells(sample: Sample, radius: float) -> tuple[float, float]:
     """Count the cells of a disc, and those with a sample in them."""
-    hit = hit_cells(places, grid)
-    axes = [torch.arange(n) - n // 2 for n in grid]
+    hit = cells(sample)
+    axes = [torch.arange(n) - n // 2 for n in sample.grid]
     disc = torch.hypot(axes[0][:, None].float(), axes[1][None].float()) <= radius
     there = float((hit & disc).sum())
     return max(float(disc.sum()), there), there

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from mrirecon.errors import MriReconError
 from mrirecon.image import center_fit, root_sum_of_squares
-from mrirecon.operators.gridding import cells, central_kspace
+from mrirecon.operators.gridding import central_kspace
 from mrirecon.sampling.calibration import center_slice, central_block
+from mrirecon.sampling.cells import cells, covered
 from mrirecon.types import Extent, Maps, Mask, Sample
 
 LARGEST = 48
@@ -72,7 +73,7 @@ def _told_or_found(sample: Sample) -> Extent:
     if sample.cartesian:
         masks = sample.mask.expand(*batch, sample.mask.shape[-2], shape[1])
     else:
-        masks = _covered(center_fit(cells(sample), shape))
+        masks = covered(center_fit(cells(sample), shape))
     found = [central_block(mask, shape) for mask in masks.reshape(-1, *masks.shape[-2:])]
     return torch.tensor(found, device=sample.kspace.device).reshape(*batch, 2)
 
@@ -81,14 +82,6 @@ def _gridded(sample: Sample) -> tuple[int, int]:
     """Return the size of Cartesian k-space to calibrate on: of a trajectory's, the centre."""
     h, w = sample.grid
     return (h, w) if sample.cartesian else (min(h, LARGEST), min(w, LARGEST))
-
-
-def _covered(hit: Bool[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
-    """Mark cells that hold a sample or have one right beside them, along either axis."""
-    padded = torch.nn.functional.pad(hit.float(), (1, 1, 1, 1))
-    beside = (padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
-              + padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1])  # fmt: skip
-    return hit | (beside > 0)
 
 
 def calibration_blocks(

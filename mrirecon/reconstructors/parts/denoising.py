@@ -10,12 +10,14 @@ from torch import Tensor
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import complex_image, interpolate, interpolated_rss
 from mrirecon.networks.noise_level_unet import NoiseLevelUnet
+from mrirecon.operators import coil_images, coil_samples
 from mrirecon.reconstructors.base import CoilImages, Reconstructor
 from mrirecon.reconstructors.parts.automatic_weight import sample_noise_std
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.fitted_noise import with_noise
 from mrirecon.reconstructors.parts.held_out import stacked
 from mrirecon.reconstructors.parts.unrolled import coil_maps
+from mrirecon.sampling import cells
 from mrirecon.sensitivity import PhasedMaps
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Image, Maps, Sample

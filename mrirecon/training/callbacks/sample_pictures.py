@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 from mrirecon.data.batches import Batches
 from mrirecon.data.collate import collate
 from mrirecon.figures import Panel, comparison, save_figure
-from mrirecon.fourier import ifft
 from mrirecon.image import center_crop, root_sum_of_squares
+from mrirecon.operators import coil_images
 from mrirecon.training.callbacks.forgiving import attempt
 from mrirecon.training.module import ReconstructionModule
 from mrirecon.types import Sample
@@ -57,7 +57,7 @@ class SamplePictures(pl.Callback):
         target = sample.target[0].float().cpu().numpy()
         with torch.inference_mode():
             image = module.reconstructor(sample).abs()
-            zero_filled = root_sum_of_squares(ifft(sample.kspace))
+            zero_filled = root_sum_of_squares(coil_images(sample))
         (name, index), epoch = sample.key[0], trainer.current_epoch + 1  # as progress is told
         panels = [
             Panel(center_crop(x, shape)[0].float().cpu().numpy(), title)

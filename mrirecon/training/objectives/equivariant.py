@@ -8,7 +8,6 @@ from torch.nn import functional as F
 
 from mrirecon.errors import ConfigError
 from mrirecon.networks.parts.channels import from_channels, to_channels
-from mrirecon.operators import sense
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.objectives.base import Objective
 from mrirecon.training.objectives.measured_kspace import (
@@ -48,17 +47,17 @@ class EquivariantImaging(Objective):
                 " sees its neighbours too, whose images are not known; use a model without context"
             )
         image, maps = reconstruct_with_maps(reconstructor, sample)
-        loss = relative_error(predicted_kspace(image, maps), sample.kspace, sample.mask).mean()
+        predicted = predicted_kspace(sample, image, maps)
+        loss = relative_error(predicted, sample.kspace, sample.mask).mean()
         loss = loss + unseen(image, maps).mean()
         turned = rotated(image, 2 * math.pi * torch.rand(len(image), device=image.device))
         mask, acs = sample.mask, sample.acs
         if self.other_masks:
             mask = mask.roll(1, 0)
             acs = None if acs is None else acs.roll(1, 0)
+        measured = predicted_kspace(sample, turned, maps) * mask.unsqueeze(-3)
         again = reconstructor.with_phase(
-            sample.replace(
-                kspace=sense(maps, mask)(turned), mask=mask, acs=acs, maps=maps, target=None
-            )
+            sample.replace(kspace=measured, mask=mask, acs=acs, maps=maps, target=None)
         )
         size = turned.detach().abs().square().mean().clamp_min(1e-12)
         return loss + self.weight * (again - turned).abs().square().mean() / size

@@ -5,9 +5,9 @@ from jaxtyping import Bool, Complex64, Float
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
-from mrirecon.operators import Coils, Fourier
+from mrirecon.operators import Coils, coil_samples
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sensitivity.base import SensitivityEstimator, calibration_extent
+from mrirecon.sensitivity.base import SensitivityEstimator, calibration_extent, maps_shape
 from mrirecon.types import Extent, Image, KSpace, Maps, Mask, Sample
 
 
@@ -26,7 +26,7 @@ def without(sample: Sample, held: Mask, extent: Extent) -> Sample:
     return sample.replace(
         kspace=sample.kspace * seen.unsqueeze(-3),
         mask=seen,
-        acs=torch.minimum(calibration_extent(sample), extent),
+        acs=torch.minimum(calibration_extent(sample), extent) if sample.cartesian else None,
         target=None,
         neighbors=near and without(near, held.unsqueeze(-3), extent.unsqueeze(-2)),
     )
@@ -95,19 +95,19 @@ def _of_slices(
     a joint one those of all frames together.
     """
     context = method.context
+    *batch, coils, h, w = maps_shape(sample)
     if method.joint and maps.shape[0] == 1:
         maps = maps.expand(len(sample.kspace), *maps.shape[1:])
-    if maps.shape == sample.kspace.shape:
+    if maps.shape == (*batch, coils, h, w):
         return maps
-    *batch, coils, h, w = sample.kspace.shape
     if maps.shape == (*batch, 2 * context + 1, coils, h, w):
         return maps[..., context, :, :, :]
     return None
 
 
-def predicted_kspace(image: Image, maps: Maps) -> KSpace:
-    """Return the k-space that every coil would measure everywhere."""
-    return Fourier()(Coils(maps)(image))
+def predicted_kspace(sample: Sample, image: Image, maps: Maps) -> KSpace:
+    """Return the k-space that every coil would measure everywhere, or along the trajectory."""
+    return coil_samples(sample, Coils(maps)(image))
 
 
 def unseen(image: Image, maps: Maps) -> Float[Tensor, " b"]:

@@ -83,7 +83,7 @@ class Ssdu(Objective):
                 "sampling that measures more, or a smaller objective.center"
             )
         image, maps = reconstruct_with_maps(reconstructor, seen)
-        predicted = predicted_kspace(image, maps)
+        predicted = predicted_kspace(sample, image, maps)
         loss = (relative_error(predicted, sample.kspace, held) + unseen(image, maps)).mean()
         if self.consistency:
             error = relative_error(predicted, sample.kspace, seen.mask).mean()
@@ -93,6 +93,11 @@ class Ssdu(Objective):
     def split(self, sample: Sample) -> tuple[Sample, Mask]:
         """Return what the method sees, and the positions that the loss sees."""
         h, w = sample.kspace.shape[-2:]
+        if not sample.cartesian:  # readouts as a whole, each as likely as the others
+            readouts = sample.mask.any(-2, keepdim=True)
+            wanted = (self.held_out * readouts.sum((-2, -1))).round()
+            held = self._draw(readouts, wanted, even=True) & sample.mask
+            return without(sample, held, sample.mask.new_zeros(2)), held
         mask = _lines(sample.mask) if self.lines else sample.mask.expand(-1, h, w)
         extent = self._extent(sample)
         rows: Bool[Tensor, "b h 1"] = in_center(h, extent[..., 0])[..., :, None]
@@ -110,11 +115,11 @@ class Ssdu(Objective):
             return extent
         return torch.minimum(extent, torch.tensor(self.center, device=extent.device))
 
-    def _draw(self, candidates: Mask, wanted: Float[Tensor, " b"]) -> Mask:
+    def _draw(self, candidates: Mask, wanted: Float[Tensor, " b"], even: bool = False) -> Mask:
         """Draw that many candidates, or all, without replacement and by their density."""
         # the largest of log density plus Gumbel noise are such a draw
         noise = torch.rand(candidates.shape, device=candidates.device).clamp(1e-7, 1 - 1e-7)
-        score = -torch.log(-torch.log(noise)) + self._log_density(candidates)
+        score = -torch.log(-torch.log(noise)) + (0.0 if even else self._log_density(candidates))
         score = score.masked_fill(~candidates, -math.inf).flatten(1)
         rank = score.argsort(1, descending=True).argsort(1)
         return (rank < wanted[:, None]).reshape(candidates.shape) & candidates

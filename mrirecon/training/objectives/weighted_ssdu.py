@@ -56,7 +56,7 @@ class WeightedSsdu(Objective):
         seen, held = self.partition.split(sample)
         image, maps = reconstruct_with_maps(reconstructor, seen)
         weight = held * self.partition.weight(sample) + self.consistency * seen.mask
-        error = predicted_kspace(image, maps) - sample.kspace
+        error = predicted_kspace(sample, image, maps) - sample.kspace
         return _relative(error, weight, seen) + unseen(image, maps).square().mean()
 
 
@@ -103,7 +103,7 @@ class RobustSsdu(Objective):
         added = noise_like(seen, self.alpha * level)
         noisier = seen.replace(kspace=seen.kspace + added, noise=level * (1 + self.alpha**2) ** 0.5)
         image, maps = reconstruct_with_maps(reconstructor, noisier)
-        error = predicted_kspace(image, maps) - sample.kspace + added / self.alpha**2
+        error = predicted_kspace(sample, image, maps) - sample.kspace + added / self.alpha**2
         weight = held * self.partition.weight(sample) + 1.0 * seen.mask
         return _relative(error, weight, noisier) + unseen(image, maps).square().mean()
 
