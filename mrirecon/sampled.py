@@ -6,6 +6,7 @@ import numpy as np
 
 from mrirecon.sampling import Coverage, achieved_acceleration, cells
 from mrirecon.sampling.calibration import LEAST, center_slice, central_block
+from mrirecon.sampling.cells import dense_width
 from mrirecon.sampling.trajectory_shape import (
     TrajectoryShape,
     coverage_of,
@@ -161,7 +162,7 @@ def _describe_readouts(sample: Sample) -> Sampling:
 def _dense_center(sample: Sample, shape: TrajectoryShape) -> tuple[int, int]:
     """Return the centre in which neighbouring spokes are at most a cycle per field of view apart.
 
-    For others, the block around k = 0 of which every cell of the grid has a sample.
+    For others, the square around k = 0 of which nearly every cell of the grid has a sample.
     """
     assert sample.trajectory is not None
     h, w = sample.kspace.shape[-2:]
@@ -170,7 +171,8 @@ def _dense_center(sample: Sample, shape: TrajectoryShape) -> tuple[int, int]:
     if whole is not None:
         diameter = int(min(2 * shape.radius, float(mask.any(0).sum()) / whole, *sample.grid))
         return diameter, diameter
-    return central_block(cells(sample), sample.grid)
+    width = dense_width(cells(sample))
+    return width, width
 
 
 def _alike(one: Sample, other: Sample) -> bool:

@@ -18,7 +18,7 @@ def spokes(number: int, matrix: int = 32, golden: bool = False) -> Tensor:
 
 
 def arms(number: int, matrix: int = 32, full: int = 8) -> Tensor:
-    angles = torch.arange(number) * (2 * math.pi / number)
+    angles = torch.arange(number, dtype=torch.float64) * (2 * math.pi / number)
     return spiral(angles, 16 * matrix, matrix, full).transpose(0, 1).contiguous()
 
 

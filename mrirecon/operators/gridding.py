@@ -79,10 +79,13 @@ def central_kspace(sample: Sample, size: tuple[int, int]) -> Complex64[Tensor, "
         sample.trajectory.flatten(-3, -2).reshape(-1, *_flat(sample)),
         strict=True,
     )
-    half = torch.tensor(size, device=weighted.device) / 2
+    first, last = (
+        torch.tensor([edge(n) for n in size], device=weighted.device)
+        for edge in (lambda n: -(n // 2) - 0.5, lambda n: (n - 1) // 2 + 0.5)
+    )
     found = []
     for values, places in members:
-        inside = (places.abs() <= half).all(-1)
+        inside = ((places >= first) & (places < last)).all(-1)
         image = NonUniformFourier(places[inside], size).adjoint(values[:, inside])
         found.append(fft(image))
     return torch.stack(found).reshape(*weighted.shape[:-1], *size)

@@ -4,7 +4,11 @@ import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from mrirecon.sampling.calibration import center_slice
 from mrirecon.types import Sample
+
+DENSE = 0.9
+"""Part of the cells of a square that must hold a sample."""
 
 
 def cells(sample: Sample) -> Bool[Tensor, "*b hi wi"]:
@@ -22,9 +26,12 @@ def cells(sample: Sample) -> Bool[Tensor, "*b hi wi"]:
     return hit[..., :-1].unflatten(-1, (h, w))
 
 
-def covered(hit: Bool[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
-    """Mark cells that hold a sample or have one right beside them, along either axis."""
-    padded = torch.nn.functional.pad(hit.float(), (1, 1, 1, 1))
-    beside = (padded[..., 1:-1, :-2] + padded[..., 1:-1, 2:]
-              + padded[..., :-2, 1:-1] + padded[..., 2:, 1:-1])  # fmt: skip
-    return hit | (beside > 0)
+def dense_width(hit: Bool[Tensor, "h w"]) -> int:
+    """Return the width of the largest centred square of which nearly all cells hold a sample.
+
+    Spokes leave single cells free long before their distance is two cells, which does not hurt what
+    is found in the square; of every other line no square is wide.
+    """
+    h, w = hit.shape
+    counts = [int(hit[center_slice(h, n), center_slice(w, n)].sum()) for n in range(min(h, w) + 1)]
+    return max(n for n, count in enumerate(counts) if count >= DENSE * n * n)

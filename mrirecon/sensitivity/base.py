@@ -11,11 +11,14 @@ from mrirecon.errors import MriReconError
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.operators.gridding import central_kspace
 from mrirecon.sampling.calibration import center_slice, central_block
-from mrirecon.sampling.cells import cells, covered
+from mrirecon.sampling.cells import cells, dense_width
 from mrirecon.types import Extent, Maps, Mask, Sample
 
 LARGEST = 48
 """Size of the centre of non-Cartesian k-space that is gridded to calibrate on."""
+
+LEAST_GRIDDED = 6
+"""Least width of a gridded centre: the cells at its rim are known in part only."""
 
 
 class CalibrationError(MriReconError, ValueError):
@@ -72,9 +75,10 @@ def _told_or_found(sample: Sample) -> Extent:
     batch, shape = sample.kspace.shape[:-3], _gridded(sample)
     if sample.cartesian:
         masks = sample.mask.expand(*batch, sample.mask.shape[-2], shape[1])
+        found = [central_block(mask, shape) for mask in masks.reshape(-1, *masks.shape[-2:])]
     else:
-        masks = covered(center_fit(cells(sample), shape))
-    found = [central_block(mask, shape) for mask in masks.reshape(-1, *masks.shape[-2:])]
+        hit = center_fit(cells(sample), shape).reshape(-1, *shape).cpu()
+        found = [(width, width) for width in map(dense_width, hit)]
     return torch.tensor(found, device=sample.kspace.device).reshape(*batch, 2)
 
 
@@ -103,6 +107,8 @@ def calibration_blocks(
     kspace, extent = calibration_data(sample)
     kspace = kspace.reshape(-1, *kspace.shape[-3:])
     sizes = [(int(size[0]), int(size[1])) for size in extent.reshape(-1, 2).tolist()]
+    if not sample.cartesian and sample.calibration is None:
+        smallest = max(smallest, LEAST_GRIDDED)
     for size in sizes:
         if min(size) < smallest:
             raise CalibrationError(_too_small(size, smallest, method))

@@ -21,10 +21,10 @@ from mrirecon.operators import (
     with_areas,
 )
 from mrirecon.operators.gridding import transposed
-from mrirecon.sampling import cells, reach
+from mrirecon.sampling import cells
 from mrirecon.types import Sample
 from tests import trajectories
-from tests.operators.adjointness import complex_randn
+from tests.operators import adjointness
 
 KINDS = {
     "spokes": trajectories.spokes(20),
@@ -36,6 +36,12 @@ KINDS = {
     "random": torch.rand(40, 30, 2, generator=torch.Generator().manual_seed(0)) * 32 - 16,
     "the same place": torch.zeros(9, 2, 2) + 3.2,
 }
+
+
+def complex_randn(*shape):
+    return adjointness.complex_randn(*shape).to(torch.complex64)
+
+
 GRID = {"even": (32, 32), "odd": (31, 33)}
 
 
@@ -97,15 +103,14 @@ def test_gradient_of_the_normal_operator_reaches_image_and_maps():
 
 def test_places_of_the_grid_give_the_same_images_and_samples():
     plain, along = on_the_grid()
-    torch.testing.assert_close(coil_images(along), coil_images(plain), rtol=1e-4, atol=1e-5)
-    torch.testing.assert_close(cartesian_kspace(along), plain.kspace, rtol=1e-4, atol=1e-5)
+    close = {"rtol": 2e-3, "atol": 1e-3}  # areas are only known to a thousandth
+    torch.testing.assert_close(coil_images(along), coil_images(plain), **close)
+    torch.testing.assert_close(cartesian_kspace(along), plain.kspace, **close)
+    centers = [central_kspace(one, (6, 7)) for one in (along, plain)]
+    torch.testing.assert_close(*centers, **close)
     images = complex_randn(3, 12, 15)
-    torch.testing.assert_close(
-        coil_samples(along, images), coil_samples(plain, images), rtol=1e-4, atol=1e-5
-    )
-    torch.testing.assert_close(
-        central_kspace(along, (6, 7)), center_fit(plain.kspace, (6, 7)), rtol=1e-4, atol=1e-5
-    )
+    samples = [coil_samples(one, images) for one in (along, plain)]
+    torch.testing.assert_close(*samples, rtol=1e-4, atol=1e-5)
     assert cells(along).equal(plain.mask.expand(12, 15))
     kept = areas(along)[:, plain.mask[0]]
     torch.testing.assert_close(kept, torch.ones_like(kept), rtol=0, atol=2e-3)
@@ -163,14 +168,6 @@ def test_noise_of_the_adjoint_image_is_what_the_variance_tells():
     expected = noise_variance(noisy, std)[0, 0] * density
     assert abs(float(measured / expected) - 1) < 0.03
     assert penalty_share(noisy) == 0.5
-
-
-def test_reach_is_the_disc_of_the_trajectory():
-    sample = trajectories.sampled(trajectories.spokes(100))
-    assert abs(reach(sample) / (math.pi * 16**2) - 1) < 0.05
-    assert int(cells(sample).sum()) > 0.97 * reach(sample)
-    plain = Sample(complex_randn(2, 6, 8), torch.ones(1, 8, dtype=torch.bool))
-    assert reach(plain) == 48
 
 
 def test_central_kspace_is_the_centre_of_gridded_kspace():

@@ -18,7 +18,7 @@ from mrirecon.operators import (
     data_weights,
     penalty_share,
 )
-from mrirecon.reconstructors.base import IterativeReconstructor
+from mrirecon.reconstructors.base import IterativeReconstructor, check_sampling
 from mrirecon.reconstructors.classical.cg_sense import exactness
 from mrirecon.reconstructors.parts.automatic_weight import wiener_weight
 from mrirecon.sensitivity.base import SensitivityEstimator
@@ -99,6 +99,7 @@ class SoftSense(IterativeReconstructor):
 
     def solve_sets(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the images of all sets, ``(*b, set, h, w)``."""
+        check_sampling(self, sample)
         maps = self.sensitivity.map_sets(sample)
         A: LinearOperator = Sampling(sample.mask) @ Fourier() @ CoilSets(maps)
         y = sample.kspace

@@ -9,7 +9,7 @@ from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
 from mrirecon.sensitivity.base import calibration_center
 from mrirecon.solvers import conjugate_gradient
-from mrirecon.types import Image, KSpace, Maps, Mask, Sample
+from mrirecon.types import KSpace, Maps, Mask, Sample
 
 STEPS = 30
 WEIGHT = 1e-3
@@ -70,7 +70,11 @@ def _noise(sample: Sample) -> Complex64[Tensor, "*b coil h w"]:
 
 
 def _residual(
-    kspace: KSpace, adjoint: Image, data: DataTerm, maps: Maps, outer: Mask
+    kspace: KSpace,
+    adjoint: Complex64[Tensor, "*b hi wi"],
+    data: DataTerm,
+    maps: Complex64[Tensor, "*b coil hi wi"],
+    outer: Mask,
 ) -> Float32[Tensor, "*b"]:
     """Return the energy that the fit of ``kspace`` leaves in the outer samples."""
     weight = WEIGHT * data.penalty_share

@@ -73,8 +73,8 @@ class Start(nn.Module):
         return sample, sample.kspace.real.new_ones((*sample.kspace.shape[:-3], 1, 1))
 
     def image(
-        self, kspace: Complex[Tensor, "*b coil h w"], combined: Complex[Tensor, "*b h w"]
-    ) -> Complex[Tensor, "*b h w"]:
+        self, kspace: Complex[Tensor, "*b coil h w"], combined: Complex[Tensor, "*b hi wi"]
+    ) -> Complex[Tensor, "*b hi wi"]:
         """Return the first image.
 
         Args:

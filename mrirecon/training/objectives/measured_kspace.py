@@ -11,7 +11,7 @@ from mrirecon.sensitivity.base import SensitivityEstimator, calibration_extent, 
 from mrirecon.types import Extent, Image, KSpace, Maps, Mask, Sample
 
 
-def without(sample: Sample, held: Mask, extent: Extent) -> Sample:
+def without(sample: Sample, held: Mask, extent: Extent | None) -> Sample:
     """Hold measured positions, and the target, out of a batch of Samples.
 
     Out of the neighbours, too: at the end of a stack a slice is its own neighbour, and would show
@@ -20,15 +20,18 @@ def without(sample: Sample, held: Mask, extent: Extent) -> Sample:
     Args:
         sample: A batch of slices.
         held: Positions that are no longer measured.
-        extent: The fully sampled centre that is left, where there was a larger one.
+        extent: The fully sampled centre that is left, where there was a larger one; None for
+            samples along a trajectory, whose places tell.
     """
     seen, near = sample.mask & ~held, sample.neighbors
+    left = None if extent is None else torch.minimum(calibration_extent(sample), extent)
+    beside = None if extent is None else extent.unsqueeze(-2)
     return sample.replace(
         kspace=sample.kspace * seen.unsqueeze(-3),
         mask=seen,
-        acs=torch.minimum(calibration_extent(sample), extent) if sample.cartesian else None,
+        acs=left,
         target=None,
-        neighbors=near and without(near, held.unsqueeze(-3), extent.unsqueeze(-2)),
+        neighbors=near and without(near, held.unsqueeze(-3), beside),
     )
 
 
@@ -105,7 +108,9 @@ def _of_slices(
     return None
 
 
-def predicted_kspace(sample: Sample, image: Image, maps: Maps) -> KSpace:
+def predicted_kspace(
+    sample: Sample, image: Image, maps: Maps
+) -> Complex64[Tensor, "*b coil hk wk"]:
     """Return the k-space that every coil would measure everywhere, or along the trajectory."""
     return coil_samples(sample, Coils(maps)(image))
 

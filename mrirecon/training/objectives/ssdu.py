@@ -97,7 +97,7 @@ class Ssdu(Objective):
             readouts = sample.mask.any(-2, keepdim=True)
             wanted = (self.held_out * readouts.sum((-2, -1))).round()
             held = self._draw(readouts, wanted, even=True) & sample.mask
-            return without(sample, held, sample.mask.new_zeros(2)), held
+            return without(sample, held, None), held
         mask = _lines(sample.mask) if self.lines else sample.mask.expand(-1, h, w)
         extent = self._extent(sample)
         rows: Bool[Tensor, "b h 1"] = in_center(h, extent[..., 0])[..., :, None]
