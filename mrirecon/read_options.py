@@ -14,6 +14,10 @@ TRAJECTORY_UNITS = {
     "rad/m": "radians per metre",
 }
 """Values of ``reading.trajectory_unit``, and what they mean."""
+FRAMES = ("spokes_per_frame", "frame_duration", "cardiac_phases")
+"""Ways to divide readouts into frames."""
+ALONG_TRAJECTORY = ("trajectory_unit", "matrix", *FRAMES)
+"""Options that tell nothing about lines on a Cartesian grid."""
 SMALLEST, LARGEST = 4, 4096
 """Pixels along an axis of an image."""
 
@@ -42,6 +46,10 @@ class ReadOptions:
             per pixel), ``radians`` (per pixel), ``1/m``, ``1/cm`` or ``rad/m``. None finds it by
             its extent.
         matrix: Pixels of the image along each axis, of non-Cartesian k-space.
+        spokes_per_frame: Number of successive readouts of non-Cartesian k-space that make a frame.
+        frame_duration: Time in ms whose readouts make a frame, by the readouts' time stamps.
+        cardiac_phases: Number of cardiac phases into which readouts are sorted, by the time since
+            the last trigger that is kept with them.
 
     Raises:
         ConfigError: When one of these is something else.
@@ -58,6 +66,9 @@ class ReadOptions:
     trajectory: str | None = None
     trajectory_unit: str | None = None
     matrix: int | None = None
+    spokes_per_frame: int | None = None
+    frame_duration: float | None = None
+    cardiac_phases: int | None = None
 
     def __post_init__(self) -> None:
         if self.centered not in (None, True, False, "h", "w"):
@@ -70,11 +81,23 @@ class ReadOptions:
             raise ConfigError(
                 f"reading.trajectory_unit={self.trajectory_unit}, expected one of {units}"
             )
+        self._check_frames()
         if self.matrix is not None and not SMALLEST <= self.matrix <= LARGEST:
             raise ConfigError(
                 f"reading.matrix={self.matrix}, expected the pixels of the image along each axis, "
                 f"{SMALLEST} to {LARGEST}"
             )
+
+    def _check_frames(self) -> None:
+        ways = {name: getattr(self, name) for name in FRAMES if getattr(self, name) is not None}
+        if len(ways) > 1:
+            raise ConfigError(
+                f"reading: {' and '.join(ways)} were given, expected one way to divide readouts "
+                "into frames; leave the others out"
+            )
+        for name, value in ways.items():
+            if not value > 0:
+                raise ConfigError(f"reading.{name}={value}, expected a number above 0")
 
     def chosen(self) -> tuple[str, ...]:
         """Return the names of the choices that were made."""

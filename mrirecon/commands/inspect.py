@@ -39,6 +39,9 @@ def main() -> None:
     choices.add_argument("--trajectory", help="where samples lie: a file, an array, or a name")
     choices.add_argument("--trajectory-unit", help="cycles, pixel, radians, 1/m, 1/cm or rad/m")
     choices.add_argument("--matrix", type=int, help="pixels of the image of a trajectory")
+    choices.add_argument("--spokes-per-frame", type=int, help="readouts of a frame")
+    choices.add_argument("--frame-duration", type=float, help="ms of a frame, by time stamps")
+    choices.add_argument("--cardiac-phases", type=int, help="by the time since the last trigger")
     arguments = parser.parse_args()
     names = (field.name for field in fields(ReadOptions))
     try:

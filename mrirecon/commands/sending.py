@@ -19,7 +19,7 @@ from mrirecon.files import Existing, output_folder
 from mrirecon.pipeline import with_signal
 from mrirecon.privacy import Disclosure, recorded
 from mrirecon.raw.acquired_scan import Measurement
-from mrirecon.raw.cartesian_acquisition import SIEMENS_TICK
+from mrirecon.raw.acquisition import SIEMENS_TICK
 from mrirecon.raw.header_text import header_text
 from mrirecon.raw.readouts import Index, Readouts, classify
 from mrirecon.read_options import ReadOptions
@@ -101,6 +101,12 @@ def _opened(file: Path, reading: ReadOptions) -> AcquisitionScan:
         raise RawDataError(
             f"{file}: {scan.header.format} holds k-space that is sorted already, and no readouts "
             f"that a scanner could have sent; expected one of {known}"
+        )
+    if not scan.cartesian:
+        raise RawDataError(
+            f"{file}: holds readouts along a trajectory, which a server does not reconstruct, "
+            "expected lines on a Cartesian grid; reconstruct the file: mrirecon reconstruct "
+            f"input={file}"
         )
     return scan
 

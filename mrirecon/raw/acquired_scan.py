@@ -1,17 +1,26 @@
 """A Scan of single readouts, wherever these are: in a file, or in memory as they came in."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
 
+from mrirecon.errors import RawDataError
+from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.acquisition_plan import plan_acquisition
-from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, Fetch, Planes
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.header import MeasurementHeader
+from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Heads
+from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition
+from mrirecon.raw.trajectory_plan import along_trajectory, plan_trajectory
 from mrirecon.raw.whitening import NoiseScan
+from mrirecon.read_options import ALONG_TRAJECTORY, ReadOptions
 from mrirecon.scan import Scan, ScanHeader, SequenceParameters
 from mrirecon.types import Sample
+
+AnyAcquisition = CartesianAcquisition | TrajectoryAcquisition
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,7 @@ class Measurement:
 
 
 class AcquiredScan(Scan):
-    """A Cartesian acquisition made of single readouts.
+    """An acquisition made of single readouts, on a Cartesian grid or along a trajectory.
 
     A slice of a 2-D scan is sorted when it is asked for. Of a 3-D scan the whole frame is sorted
     and kept, because its planes lie across all readouts.
@@ -47,8 +56,7 @@ class AcquiredScan(Scan):
         measurement: Headers of the measurement and of all readouts.
         fetch: Function that returns its readouts by number.
         noise: Noise scan that is used instead of the measurement's own.
-        center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
-        fourier_sign: Sign of the Fourier transform; None takes the vendor's.
+        reading: Read options, which override what the header says; None overrides nothing.
 
     Attributes:
         measurement: Measurement that was understood, of which headers are known.
@@ -66,30 +74,29 @@ class AcquiredScan(Scan):
         fetch: Fetch,
         *,
         noise: NoiseScan | None = None,
-        center: int | None = None,
-        fourier_sign: int | None = None,
+        reading: ReadOptions | None = None,
     ) -> None:
         self.measurement, self._fetch = measurement, fetch
-        self._planes: tuple[int, Planes] | None = None
-        self.acquisition = plan_acquisition(
-            measurement.header,
-            measurement.heads,
-            fetch,
-            noise=noise or measurement.noise,
-            center=center,
-            fourier_sign=fourier_sign,
-        )
+        self._planes: tuple[int, Callable[[int], Sample]] | None = None
+        reading, header, heads = reading or ReadOptions(), measurement.header, measurement.heads
+        noise = noise or measurement.noise
+        self.acquisition: AnyAcquisition
+        if along_trajectory(header, heads, fetch, reading):
+            self.acquisition = plan_trajectory(header, heads, fetch, noise=noise, reading=reading)
+        else:
+            _refuse_idle(reading)
+            self.acquisition = plan_acquisition(header, heads, fetch, noise=noise, reading=reading)
         self.header = _scan_header(name, format_, measurement, self.acquisition)
 
     def _read(self, index: int) -> Sample:
         frame, place = divmod(index, self.header.slices)
-        if not self.header.volumetric:
+        if not self.acquisition.whole_frames:
             sample = self.acquisition.slice(frame, place, self._fetch)
         else:
             if self._planes is None or self._planes[0] != frame:
                 self._planes = None  # frees the memory before more is taken
-                self._planes = (frame, self.acquisition.volume(frame, self._fetch))
-            sample = self.acquisition.plane(self._planes[1], place)
+                self._planes = (frame, self.acquisition.planes_of(frame, self._fetch))
+            sample = self._planes[1](place)
         return sample.replace(key=(self.header.name, index))
 
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
@@ -104,8 +111,18 @@ class AcquiredScan(Scan):
         return covariance / np.outer(deviation, deviation)
 
 
+def _refuse_idle(reading: ReadOptions) -> None:
+    """Refuse options of trajectories for lines on a grid."""
+    idle = [name for name in reading.chosen() if name in ALONG_TRAJECTORY]
+    if idle:
+        raise RawDataError(
+            f"reading.{idle[0]} is for readouts along a trajectory, but these are lines on a "
+            "Cartesian grid; leave it out, or say with reading.trajectory where the samples lie"
+        )
+
+
 def _scan_header(
-    name: str, format_: str, measurement: Measurement, acquisition: CartesianAcquisition
+    name: str, format_: str, measurement: Measurement, acquisition: AnyAcquisition
 ) -> ScanHeader:
     header, grid = measurement.header, acquisition.grid
     return ScanHeader(
@@ -127,13 +144,13 @@ def _scan_header(
         model=header.model or "",
         patient_position=header.patient_position,
         frames=acquisition.frames,
-        volumetric=grid.partition is not None,
+        volumetric=isinstance(grid, Grid) and grid.partition is not None,
         whitened=acquisition.white,
         notes=(*measurement.notes, *acquisition.notes),
     )
 
 
-def _sequence(header: MeasurementHeader, acquisition: CartesianAcquisition) -> SequenceParameters:
+def _sequence(header: MeasurementHeader, acquisition: AnyAcquisition) -> SequenceParameters:
     """Add what only the readouts, or the encoding that they use, tell."""
     lines = acquisition.heads[acquisition.kinds.imaging]
     encoding = header.encodings[int(lines["encoding_space_ref"][0])]

@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from mrirecon.errors import RawDataError
-from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, Fetch
+from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.centers import readout_energy
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
 from mrirecon.raw.counters import completed
@@ -17,21 +17,27 @@ from mrirecon.raw.kspace_grid import Grid, plan_grid
 from mrirecon.raw.memory import refuse_too_large
 from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.raw.oversampling import nearest_sample, readout_ranges
+from mrirecon.raw.planning import (
+    conjugated,
+    imaging_kinds,
+    whitening_of_a_line,
+    without_pilot_tone,
+)
 from mrirecon.raw.probe import signal_notes
-from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only, classify
+from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only
 from mrirecon.raw.reference import placed_reference
 from mrirecon.raw.resampling import Reference
 from mrirecon.raw.reversal import turned_centers
 from mrirecon.raw.slice_positions import SliceStack, slice_stack, volume_stack
 from mrirecon.raw.sorting import flat_places
 from mrirecon.raw.views import plausible_views
-from mrirecon.raw.whitening import NoiseScan, Whitening, noise_scan, whitening
+from mrirecon.raw.whitening import NoiseScan, Whitening
+from mrirecon.read_options import ReadOptions
 from mrirecon.sampling.calibration import central_block
 from mrirecon.scan import Frame
 
 ENOUGH = 12
 """Fewer central lines are no calibration region."""
-NO_NOISE = "There is no noise scan"
 TIME_AVERAGE = "Single frames have no calibration lines: their mean over time serves as reference."
 
 
@@ -63,8 +69,7 @@ def plan_acquisition(
     fetch: Fetch,
     *,
     noise: NoiseScan | None = None,
-    center: int | None = None,
-    fourier_sign: int | None = None,
+    reading: ReadOptions | None = None,
 ) -> CartesianAcquisition:
     """Decide how readouts make images; only noise and the lines of one slice are fetched.
 
@@ -73,15 +78,14 @@ def plan_acquisition(
         heads: Headers of all readouts.
         fetch: Function that returns readouts by number.
         noise: Noise scan that is used instead of the noise readouts among ``heads``.
-        center: Value of ``kspace_encode_step_1`` that encodes k = 0, against the header.
-        fourier_sign: Sign of the Fourier transform: 1 as here, -1 the opposite; None takes the
-            vendor's.
+        reading: Read options, which override what the header says; None overrides nothing.
 
     Raises:
         RawDataError: When there are no imaging lines, or something varies that is not supported.
     """
+    reading = reading or ReadOptions()
     lines = _identified(header, heads, fetch)
-    grid = plan_grid(lines.encoding, lines.imaging, header.vendor, center)
+    grid = plan_grid(lines.encoding, lines.imaging, header.vendor, reading.center)
     stack = volume_stack(lines.imaging, grid) if grid.partition else slice_stack(lines.imaging)
     frames, numbers = frames_of(lines.imaging)
     lines, reference = _with_reference(header, lines, grid, fetch)
@@ -98,7 +102,7 @@ def plan_acquisition(
     average = not len(lines.kinds.calibration) and _average_over_time(
         grid, lines.imaging, numbers, frames
     )
-    conjugate, sign = _conjugated(header, fourier_sign)
+    conjugate, sign = conjugated(header, reading.fourier_sign)
     notes += [*found, TIME_AVERAGE if average else "", sign]
     return CartesianAcquisition(
         heads=lines.heads,
@@ -125,20 +129,11 @@ def _identified(header: MeasurementHeader, heads: Heads, fetch: Fetch) -> _Lines
     Raises:
         RawDataError: When there are none, or something varies that is not supported.
     """
-    # the calibration mode is a property of the encoding that the imaging lines use
-    kinds = classify(heads, None)
-    if not len(kinds.imaging):
-        found = {"noise": len(kinds.noise), "calibration": len(kinds.calibration)} | kinds.dropped
-        text = ", ".join(f"{count} {name}" for name, count in found.items() if count)
-        raise RawDataError(
-            f"none of the {len(heads)} readouts is an imaging line (found: {text or 'nothing'}). "
-            "Is this a noise or calibration scan? Give the file of the imaging measurement"
-        )
-    kinds = classify(heads, select_encoding(header, heads[kinds.imaging]).calibration_mode)
+    kinds = imaging_kinds(header, heads)
     kinds, apart = truly_embedded(heads, kinds, fetch)
     notes = [*header.notes, *apart]
     if header.pilot_tone:
-        heads = _without_pilot_tone(heads)
+        heads = without_pilot_tone(heads)
         notes.insert(0, "The samples of the pilot tone were left out.")
     encoding, corrected = plausible_views(select_encoding(header, heads[kinds.imaging]))
     counted = completed(
@@ -176,26 +171,6 @@ def _with_reference(
     return replace(lines, heads=placed.heads, kinds=kinds, notes=notes), placed.own
 
 
-def _conjugated(header: MeasurementHeader, fourier_sign: int | None) -> tuple[bool, str]:
-    """Tell whether the Fourier sign is the opposite of ours, and what to say about it."""
-    if fourier_sign is not None:
-        return fourier_sign < 0, ""
-    if "siemens" not in (header.vendor or "").lower():
-        return False, ""
-    return True, "Siemens' Fourier sign was converted: k-space is conjugated."
-
-
-def _without_pilot_tone(heads: Heads) -> Heads:
-    """Discard the first three samples and the last, where OCMR's pilot tone is.
-
-    (Chen et al., OCMR (v1.0), arXiv:2008.03410, and its reference reader.)
-    """
-    heads = heads.copy()
-    heads["discard_pre"] = np.maximum(heads["discard_pre"], 3)
-    heads["discard_post"] = np.maximum(heads["discard_post"], 1)
-    return heads
-
-
 def _average_over_time(grid: Grid, lines: Heads, numbers: Index, frames: tuple[Frame, ...]) -> bool:
     """Tell whether the first slice of a frame lacks a centre that all its series' frames have."""
     first = frames[0]
@@ -222,9 +197,7 @@ def _planes_of(lines: Heads, numbers: Index, grid: Grid, stack: SliceStack) -> t
     """Return the number of each line's plane among those of all frames, and the slices of one."""
     if grid.partition is not None:
         return numbers, 1
-    rank = np.zeros(max(stack.order) + 1, np.int64)
-    rank[list(stack.order)] = np.arange(len(stack.order))
-    return numbers * len(stack.order) + rank[lines["idx"]["slice"]], len(stack.order)
+    return stack.numbered(numbers, lines["idx"]["slice"])
 
 
 def _whitened(
@@ -235,37 +208,10 @@ def _whitened(
     repeats: Repeats,
 ) -> tuple[Whitening | None, list[str]]:
     """Return what whitens the mean of repeated lines, and what was noticed."""
-    found, notes = _whitening_of_a_line(header, lines, fetch, noise)
+    found, notes = whitening_of_a_line(header, lines.heads, lines.kinds, fetch, noise)
     if found is None or repeats.most < 2:
         return found, notes
     # the mean of n lines has 1/n of the noise variance; whitened means unit variance, which
     # lines that were averaged less often exceed: their weight says so
     matrix = (found.matrix * np.sqrt(repeats.most)).astype(np.complex64)
     return replace(found, matrix=matrix), notes
-
-
-def _whitening_of_a_line(
-    header: MeasurementHeader, lines: _Lines, fetch: Fetch, noise: NoiseScan | None
-) -> tuple[Whitening | None, list[str]]:
-    kinds = lines.kinds
-    if noise is None and not len(kinds.noise):
-        elsewhere = [name for kind, name in header.dependencies if kind.lower() == "noise"]
-        where = f" (it refers to measurement {elsewhere[0]})" if elsewhere else ""
-        return None, [f"{NO_NOISE}{where}: k-space is not whitened."]
-    dwell = float(np.median(lines.imaging["sample_time_us"]))
-    labels, notes = header.coil_labels, []
-    try:
-        if noise is None:
-            noise = noise_scan(fetch(kinds.noise), labels, "of the same measurement")
-        else:
-            notes.append(f"The noise scan was taken from {noise.origin}.")
-            if not (noise.labels and labels):
-                notes.append(
-                    "Coil names are missing: the channels of noise scan and image were matched by "
-                    "number, which is wrong when their order differs."
-                )
-        coils = int(lines.imaging["active_channels"][0])
-        result = whitening(noise, coils, labels, dwell, header.noise_bandwidth)
-    except RawDataError as error:
-        return None, [*notes, f"K-space is not whitened: {error}."]
-    return result, [*notes, *result.notes]

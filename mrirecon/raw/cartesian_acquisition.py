@@ -10,16 +10,16 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex64, Float32, Int64
+from jaxtyping import Bool, Complex64, Float32
 from torch import Tensor
 
+from mrirecon.raw.acquisition import Acquisition, Fetch
 from mrirecon.raw.frames import frames_of
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.memory import scratch
 from mrirecon.raw.oversampling import center_recorded, readout_ranges, required_size
-from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts
+from mrirecon.raw.readouts import Index, Readouts
 from mrirecon.raw.resampling import Reference
-from mrirecon.raw.slice_positions import SliceStack
 from mrirecon.raw.sorting import (
     AveragedLines,
     SortedLines,
@@ -29,15 +29,10 @@ from mrirecon.raw.sorting import (
     to_planes,
 )
 from mrirecon.sampling.calibration import centered_slice, central_block
-from mrirecon.scan import Frame
 from mrirecon.types import Sample
 
-Fetch = Callable[[Index], Readouts]
-"""Returns the readouts with the given numbers, in that order."""
 CHUNK = 128 * 2**20
 """Bytes of averaged readouts that are held at once while a 3-D scan is sorted."""
-SIEMENS_TICK = 2.5e-3
-"""Seconds per unit of ``acquisition_time_stamp``."""
 LARGEST_REFERENCE = 256
 """Samples along each axis that are kept of a reference scan."""
 
@@ -58,60 +53,34 @@ class Planes:
 
 
 @dataclass(frozen=True)
-class CartesianAcquisition:
+class CartesianAcquisition(Acquisition):
     """What is needed to sort any slice of an acquisition.
 
     Attributes:
-        heads: Headers of all readouts, corrected where needed.
-        kinds: Numbers of the readouts of each kind.
         grid: Grid that the lines are sorted onto.
-        stack: Slices in anatomical order.
-        frames: The volumes, in order.
-        frame: The number of each imaging line's frame.
-        coils: Number of channels.
-        whitening: Matrix applied to every readout, or None without a noise scan.
-        white: Whether that makes the noise white, of the channels that are in use.
-        conjugate: Whether the vendor's Fourier sign is the opposite of ours.
         line_mask: Whether every readout is complete, so that masks have a single row.
         averages: Largest number of readouts at one place when the numbers differ, else None.
         time_average: Frames have too small a centre of their own, but together a larger one: their
             mean over time is the calibration data.
-        notes: Notes about what was noticed, one sentence each.
         reference: The grid of separate reference lines, when it is not the image's.
     """
 
-    heads: Heads
-    kinds: LineKinds
     grid: Grid
-    stack: SliceStack
-    frames: tuple[Frame, ...]
-    frame: Index
-    coils: int
-    whitening: Complex64[np.ndarray, "coil coil"] | None
-    white: bool
-    conjugate: bool
     line_mask: bool
     averages: int | None
     time_average: bool
-    notes: tuple[str, ...]
     reference: Reference | None = None
     _references: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def whole_frames(self) -> bool:
+        """Whether the planes of a frame are made together, because they lie across readouts."""
+        return self.grid.partition is not None
 
     @property
     def slices(self) -> int:
         """Planes of one frame."""
         return self.grid.readout.matrix if self.grid.partition else len(self.stack.order)
-
-    def frame_interval(self, vendor: str | None) -> float | None:
-        """Return the seconds between repetitions; the unit of time stamps is known for Siemens."""
-        one = self.frames[0]
-        series = [n for n, f in enumerate(self.frames) if replace(f, repetition=0) == one]
-        if "siemens" not in (vendor or "").lower() or len(series) < 2:
-            return None
-        stamps = self.heads["acquisition_time_stamp"][self.kinds.imaging].astype(np.int64)
-        starts = [int(stamps[self.frame == number].min()) for number in series]
-        ticks = float(np.median(np.diff(starts)))
-        return ticks * SIEMENS_TICK if ticks > 0 else None
 
     def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
         """Return slice ``index``, in anatomical order, of a 2-D scan.
@@ -123,13 +92,22 @@ class CartesianAcquisition:
         """
         counter = self.stack.order[index]
         lines = self.kinds.imaging[self.frame == frame]
-        lines = self._of_slice(lines, counter)
+        lines = self.of_slice(lines, counter)
         if len(lines):
             found = sort_lines(self._average(lines, self.grid, fetch), self.grid)
         else:
             empty = torch.zeros(self.coils, *self.grid.shape, dtype=torch.complex64)
             found = SortedLines(empty, torch.zeros(self.grid.shape))
         return self._sample(found.kspace, found.counts, self._calibration(frame, counter, fetch))
+
+    def planes_of(self, frame: int, fetch: Fetch) -> Callable[[int], Sample]:
+        """Return what gives each plane of a frame of a 3-D scan, by its number.
+
+        Raises:
+            RawDataError: When its readouts are damaged.
+        """
+        planes = self.volume(frame, fetch)
+        return lambda index: self.plane(planes, index)
 
     def volume(self, frame: int, fetch: Fetch) -> Planes:
         """Sort one frame of a 3-D scan; :meth:`plane` takes Samples from it.
@@ -211,7 +189,7 @@ class CartesianAcquisition:
 
         The last one is kept, because all frames of a slice may share it.
         """
-        index = self._of_slice(self._calibration_lines(frame), counter)
+        index = self.of_slice(self._calibration_lines(frame), counter)
         if not len(index):
             return None
         key = (int(index[0]), int(index[-1]), len(index))
@@ -266,9 +244,6 @@ class CartesianAcquisition:
             h = own.readout(full, grid)
         readout = replace(grid.readout, size=h)
         return replace(grid, full=full, recorded=recorded, readout=readout)
-
-    def _of_slice(self, index: Index, counter: int) -> Int64[np.ndarray, "line"]:
-        return index[self.heads["idx"]["slice"][index] == counter]
 
 
 def _largest(block: tuple[int, int]) -> tuple[int, int]:

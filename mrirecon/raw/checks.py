@@ -44,9 +44,29 @@ def refuse_unsupported(encoding: Encoding, heads: Heads, navigators: bool = Fals
     """
     if encoding.trajectory != "cartesian":
         raise RawDataError(
-            f"the trajectory is {encoding.trajectory!r}, expected 'cartesian'; "
-            "EPI and non-Cartesian data are not supported yet"
+            f"the trajectory is {encoding.trajectory!r}, expected 'cartesian', or readouts whose "
+            "places are stored; EPI data are not supported yet"
         )
+    refuse_unreadable(encoding, heads)
+    partitions = np.unique(heads["idx"][STEPS[1]]).tolist()
+    _refuse_epi(encoding, heads, navigators)
+    if len(np.unique(heads["idx"][STEPS[0]])) == len(partitions) == 1:
+        raise RawDataError(
+            "no phase encoding varies: this is spectroscopy, a projection or a single line, "
+            "expected the lines of an image"
+        )
+
+
+def refuse_unreadable(encoding: Encoding, heads: Heads) -> None:
+    """Refuse imaging lines that cannot be read, wherever their samples lie.
+
+    Args:
+        encoding: Encoding of the imaging lines, as the header tells it.
+        heads: Headers of the imaging lines.
+
+    Raises:
+        RawDataError: Naming the feature or the counter, and what was found.
+    """
     if (heads["flags"] & np.uint64(COMPRESSION_MASK)).any():
         raise RawDataError(
             "readouts are compressed (flags 53 to 56), expected plain samples; "
@@ -63,12 +83,6 @@ def refuse_unsupported(encoding: Encoding, heads: Heads, navigators: bool = Fals
         raise RawDataError(
             f"both 'slice' ({_listed(slabs)}) and '{STEPS[1]}' ({_listed(partitions)}) vary: "
             "several 3-D slabs in one scan are not supported yet; export a single slab"
-        )
-    _refuse_epi(encoding, heads, navigators)
-    if len(np.unique(heads["idx"][STEPS[0]])) == len(partitions) == 1:
-        raise RawDataError(
-            "no phase encoding varies: this is spectroscopy, a projection or a single line, "
-            "expected the lines of an image"
         )
     channels = np.unique(heads["active_channels"]).tolist()
     if len(channels) > 1 or channels[0] == 0:
@@ -98,14 +112,7 @@ def _refuse_epi(encoding: Encoding, heads: Heads, navigators: bool) -> None:
 
 def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
     """Describe partial Fourier, asymmetric echoes and the readouts that take no part."""
-    notes = []
-    if kinds.dropped:
-        text = ", ".join(f"{count} {name}" for name, count in kinds.dropped.items())
-        notes.append(f"Readouts that are no image lines were left out: {text}.")
-    if kinds.merged:
-        notes.append(f"{kinds.merged} embedded calibration lines were merged into k-space.")
-    if len(kinds.calibration):
-        notes.append(f"{len(kinds.calibration)} calibration lines were kept apart from the image.")
+    notes = left_out(kinds)
     lines, partitions = grid.places(heads)
     notes += _partial_fourier(lines, grid.phase, "phase encoding", "lines")
     if grid.partition is not None:
@@ -119,6 +126,19 @@ def sampling_notes(kinds: LineKinds, grid: Grid, heads: Heads) -> list[str]:
         )
     if placed.reverse.any():
         notes.append(f"{int(placed.reverse.sum())} reversed readouts were turned around.")
+    return notes
+
+
+def left_out(kinds: LineKinds) -> list[str]:
+    """Describe the readouts that take no part in the image, and those that might not have."""
+    notes = []
+    if kinds.dropped:
+        text = ", ".join(f"{count} {name}" for name, count in kinds.dropped.items())
+        notes.append(f"Readouts that are no image lines were left out: {text}.")
+    if kinds.merged:
+        notes.append(f"{kinds.merged} embedded calibration lines were merged into k-space.")
+    if len(kinds.calibration):
+        notes.append(f"{len(kinds.calibration)} calibration lines were kept apart from the image.")
     return notes
 
 

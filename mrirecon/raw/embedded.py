@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mrirecon.raw.cartesian_acquisition import Fetch
+from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.frames import FRAME_COUNTERS
 from mrirecon.raw.kspace_grid import STEPS
 from mrirecon.raw.mrd_records import AcquisitionFlag

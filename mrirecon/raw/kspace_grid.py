@@ -147,8 +147,8 @@ def plan_grid(
     refuse_absurd("readout", full, required)
     readout = _image_axis(encoding, 0, base, view, 0, notes)
     volumetric = len(np.unique(heads["idx"][STEPS[1]])) > 1
-    phase = _phase_axis(encoding, 1, heads, vendor, center, notes)
-    partition = _phase_axis(encoding, 2, heads, vendor, None, notes) if volumetric else None
+    phase = phase_axis(encoding, 1, heads, vendor, center, notes)
+    partition = phase_axis(encoding, 2, heads, vendor, None, notes) if volumetric else None
     thickness = encoding.recon.field_of_view[2] or encoding.encoded.field_of_view[2]
     if encoding.recon.matrix[0] is None or encoding.recon.matrix[1] is None:
         notes.append("The header has no reconstruction matrix: the image keeps the k-space grid.")
@@ -213,7 +213,7 @@ def _readout(encoding: Encoding, required: int, notes: list[str]) -> tuple[int, 
     return full, base, pixel * base if pixel is not None else None
 
 
-def _phase_axis(
+def phase_axis(
     encoding: Encoding,
     axis: int,
     heads: Heads,
@@ -221,6 +221,16 @@ def _phase_axis(
     center: int | None,
     notes: list[str],
 ) -> Axis:
+    """Return a phase encoding as header and readouts tell it.
+
+    Args:
+        encoding: Encoding of the readouts.
+        axis: Number of the phase encoding, 1, or 2 for the partitions.
+        heads: Headers of the readouts.
+        vendor: Manufacturer of the scanner.
+        center: Counter of k = 0 against the header; None takes what the file tells.
+        notes: Notes about what was noticed, which are extended.
+    """
     steps = heads["idx"][STEPS[axis - 1]]
     low, high = int(steps.min()), int(steps.max())
     span = high - low + 1

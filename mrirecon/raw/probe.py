@@ -1,20 +1,18 @@
 """A few readouts of an acquisition, to see whether its signal is as that of k-space is."""
 
-from collections.abc import Callable
-
 import numpy as np
 from jaxtyping import Float64
 
+from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.centers import center_note, lines_through_center, readout_energy
 from mrirecon.raw.content import Content, Numbers, content_notes
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.oversampling import readout_ranges, required_size
 from mrirecon.raw.plausibility import SHORTEST, energy_of, find_peak, place_note
-from mrirecon.raw.readouts import Heads, Index, Lines, Readouts
+from mrirecon.raw.readouts import Heads, Lines, Readouts
 
 CHUNK = 64
 """So many readouts are held at once."""
-Fetch = Callable[[Index], Readouts]
 
 
 def signal_notes(
@@ -39,7 +37,10 @@ def signal_notes(
         RawDataError: When readouts are damaged.
     """
     lines = heads[imaging]
-    notes, strongest = content_notes(_LineContent(grid, lines, imaging, plane, shape, fetch))
+    y, z = grid.places(lines)
+    center = grid.partition.size // 2 if grid.partition else 0
+    distance = np.hypot(y - grid.phase.size // 2, z - center)
+    notes, strongest = content_notes(LineContent(distance, lines, imaging, plane, shape, fetch))
     one = np.flatnonzero(plane == strongest)
     for axis in range(2 if grid.partition else 1):
         chosen = lines_through_center(grid, lines, axis, one)
@@ -54,12 +55,21 @@ def signal_notes(
     return notes
 
 
-class _LineContent(Content):
-    """The energy of the planes of an acquisition."""
+class LineContent(Content):
+    """The energy of the planes of an acquisition.
+
+    Args:
+        distance: Distance of each imaging line from k = 0, by which one is chosen of each plane.
+        lines: Headers of the imaging lines.
+        imaging: Numbers of the imaging lines.
+        plane: ``frame * slices + slice`` of each of them.
+        shape: Frames and slices; a 3-D volume counts as one slice.
+        fetch: Function that returns readouts by number.
+    """
 
     def __init__(
         self,
-        grid: Grid,
+        distance: Float64[np.ndarray, "line"],
         lines: Heads,
         imaging: Lines,
         plane: Lines,
@@ -68,9 +78,6 @@ class _LineContent(Content):
     ) -> None:
         self.imaging, self.plane, self.shape, self.fetch = imaging, plane, shape, fetch
         self.coils = int(lines["active_channels"][0])
-        y, z = grid.places(lines)
-        center = grid.partition.size // 2 if grid.partition else 0
-        distance = np.hypot(y - grid.phase.size // 2, z - center)
         order = np.lexsort((distance, plane))
         numbers, first = np.unique(plane[order], return_index=True)
         self.numbers, self.central = numbers, imaging[order[first]]

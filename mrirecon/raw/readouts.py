@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Complex64, Int64
+from jaxtyping import Bool, Complex64, Float32, Int64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.mrd_records import NOT_IMAGE, NOT_IMAGE_MASK, AcquisitionFlag, flag_mask
@@ -18,17 +18,26 @@ Lines = Int64[np.ndarray, "_"]
 
 @dataclass(frozen=True)
 class Readouts:
-    """Some readouts: their headers and, in the same order, their samples (coil, sample)."""
+    """Some readouts: their headers and, in the same order, their samples and places.
+
+    Attributes:
+        heads: Headers of the readouts.
+        samples: Samples of each readout, coil and sample.
+        places: Places of the samples of each readout as they are stored, sample and axis; empty
+            when none are.
+    """
 
     heads: Heads
     samples: Sequence[Complex64[np.ndarray, "_ _"]]
+    places: Sequence[Float32[np.ndarray, "_ _"]] = ()
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def select(self, index: Index) -> "Readouts":
         """Return the readouts at ``index``."""
-        return Readouts(self.heads[index], [self.samples[i] for i in index])
+        places = [self.places[i] for i in index] if self.places else []
+        return Readouts(self.heads[index], [self.samples[i] for i in index], places)
 
 
 def flagged(heads: Heads, *flags: AcquisitionFlag) -> Bool[np.ndarray, "readout"]:
@@ -93,13 +102,16 @@ def classify(heads: Heads, calibration_mode: str | None) -> LineKinds:
     )
 
 
-def unpack(heads: Heads, data: Sequence[np.ndarray], first: Index) -> Readouts:
+def unpack(
+    heads: Heads, data: Sequence[np.ndarray], first: Index, places: Sequence[np.ndarray] = ()
+) -> Readouts:
     """Turn interleaved (real, imaginary) float32 vectors into complex readouts.
 
     Args:
         heads: Headers of these readouts.
         data: One flat vector each, in the order channel, sample, part.
         first: Numbers of these readouts in the file, for error messages.
+        places: Flat vectors of the trajectory, in the order sample, axis; empty without any.
 
     Raises:
         RawDataError: When a vector does not have the length that its header announces.
@@ -116,4 +128,19 @@ def unpack(heads: Heads, data: Sequence[np.ndarray], first: Index) -> Readouts:
             )
         values = np.ascontiguousarray(values, np.float32)
         samples.append(values.view(np.complex64).reshape(coils, count))
-    return Readouts(heads, samples)
+    return Readouts(heads, samples, _unpacked_places(heads, places, first))
+
+
+def _unpacked_places(
+    heads: Heads, places: Sequence[np.ndarray], first: Index
+) -> list[Float32[np.ndarray, "_ _"]]:
+    found = []
+    for number, values, head in zip(first, places, heads if len(places) else [], strict=False):
+        count, axes = int(head["number_of_samples"]), int(head["trajectory_dimensions"])
+        if values.size != count * axes:
+            raise RawDataError(
+                f"readout {number} holds a trajectory of {values.size} numbers, but its header "
+                f"announces {count} samples x {axes} axes = {count * axes}; the file is damaged"
+            )
+        found.append(np.ascontiguousarray(values, np.float32).reshape(count, axes))
+    return found

@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.cartesian_acquisition import Fetch
+from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.centers import LINES, PROMINENT, TOLERANCE, step_energy
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS, Axis, Grid, center_line

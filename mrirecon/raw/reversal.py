@@ -7,7 +7,7 @@ which has been turned around already. The data decide: echoes of either directio
 import numpy as np
 from jaxtyping import Float64
 
-from mrirecon.raw.cartesian_acquisition import Fetch
+from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.centers import PROMINENT
 from mrirecon.raw.kspace_grid import STEPS
 from mrirecon.raw.mrd_records import AcquisitionFlag

@@ -1,12 +1,12 @@
 """Positions of slices, from the headers of their readouts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
-from mrirecon.raw.kspace_grid import Grid
+from mrirecon.raw.kspace_grid import Axis, Grid
 from mrirecon.raw.readouts import Heads
 from mrirecon.raw.stacks import TURNED, divide
 from mrirecon.scan import Geometry, Vector
@@ -34,6 +34,19 @@ class SliceStack:
     geometry: Geometry | None
     stacks: tuple[Geometry, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def numbered(
+        self, frame: Int64[np.ndarray, "_"], slice_: np.ndarray
+    ) -> tuple[Int64[np.ndarray, "_"], int]:
+        """Return the number of each readout's plane, ``frame * slices + slice``, and the slices.
+
+        Args:
+            frame: Number of the frame of each readout.
+            slice_: Value of the slice counter of each readout.
+        """
+        rank = np.zeros(max(self.order) + 1, np.int64)
+        rank[list(self.order)] = np.arange(len(self.order))
+        return frame * len(self.order) + rank[slice_], len(self.order)
 
 
 def slice_stack(heads: Heads) -> SliceStack:
@@ -127,6 +140,22 @@ def volume_stack(heads: Heads, grid: Grid) -> SliceStack:
         slice_direction=whole.row_direction,
     )
     return SliceStack(slab.order, geometry, notes=slab.notes)
+
+
+def partition_stack(heads: Heads, axis: Axis) -> SliceStack:
+    """Return the slices of a slab whose partitions were Fourier transformed.
+
+    ``position`` is the centre of the slab; the slices follow one another along ``slice_dir``.
+    """
+    slab = slice_stack(heads)
+    order = slab.order[:1]
+    if slab.geometry is None or axis.spacing is None or len(slab.geometry.positions) != 1:
+        return SliceStack(order, None, notes=slab.notes)
+    whole = slab.geometry
+    center, step = np.asarray(whole.positions[0]), np.asarray(whole.slice_direction)
+    offsets = (np.arange(axis.matrix) - axis.matrix // 2) * axis.spacing
+    geometry = replace(whole, positions=tuple(_vector(center + z * step) for z in offsets))
+    return SliceStack(order, geometry, notes=slab.notes)
 
 
 def _problem(

@@ -10,7 +10,7 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
-from mrirecon.raw.kspace_grid import Grid
+from mrirecon.raw.kspace_grid import Axis, Grid
 from mrirecon.raw.oversampling import nearest_sample, readout_ranges, remove_oversampling
 from mrirecon.raw.readouts import Heads, Readouts
 
@@ -91,12 +91,7 @@ def average_lines(
         count[slots[i], start:stop] += 1
     if whitening is not None:  # a channel that is switched off may hold anything
         total[:, ~whitening.any(axis=0)] = 0
-    values = total.view(np.float32)
-    if not (values.max() < LARGEST and values.min() > -LARGEST):  # which NaN is not either
-        raise RawDataError(
-            f"a readout holds values that are not finite (NaN or infinity) or above {LARGEST:g}; "
-            "the file is damaged"
-        )
+    refuse_damaged(total)
     if count.max() > 1:
         total *= (1 / np.maximum(count, 1)).astype(np.float32)[:, None, :]
     if whitening is not None:  # the same for every sample, hence once for their mean
@@ -129,14 +124,36 @@ def to_planes(
     readout is interpolated. An asymmetric echo is zero-filled. The counts are those at the echo
     centre.
     """
-    axis = grid.readout
-    image = center_fit(ifft(torch.from_numpy(lines.kspace), (-1,)), (axis.size,))
+    image = to_image(torch.from_numpy(lines.kspace), grid.readout)
+    counts = torch.from_numpy(lines.counts[:, grid.full // 2]).float()
+    return image.permute(2, 1, 0), counts
+
+
+def to_image(kspace: Complex64[Tensor, "*b full"], axis: Axis) -> Complex64[Tensor, "*b pixel"]:
+    """Take k-space to image space along the last axis, on the matrix of the image.
+
+    Orthonormal up to a gain that keeps both the signal and the variance of the noise when the axis
+    is interpolated.
+    """
+    image = center_fit(ifft(kspace, (-1,)), (axis.size,))
     if axis.canvas != axis.size:
         image = ifft(center_fit(fft(image, (-1,)), (axis.canvas,)), (-1,))
         image = image * (axis.canvas / axis.size) ** 0.5
-    image = center_fit(image, (axis.matrix,))
-    counts = torch.from_numpy(lines.counts[:, grid.full // 2]).float()
-    return image.permute(2, 1, 0), counts
+    return center_fit(image, (axis.matrix,))
+
+
+def refuse_damaged(kspace: Complex64[np.ndarray, "..."]) -> None:
+    """Refuse samples that are no measured values.
+
+    Raises:
+        RawDataError: When some are not finite, or larger than :data:`LARGEST`.
+    """
+    values = kspace.view(np.float32)
+    if not (values.max() < LARGEST and values.min() > -LARGEST):  # which NaN is not either
+        raise RawDataError(
+            f"a readout holds values that are not finite (NaN or infinity) or above {LARGEST:g}; "
+            "the file is damaged"
+        )
 
 
 def flat_places(grid: Grid, heads: Heads) -> Int64[np.ndarray, "readout"]:

@@ -2,18 +2,20 @@
 
 import numpy as np
 
+from mrirecon.raw.acquisition import Acquisition
 from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.frames import FRAME_COUNTERS
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS
 from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.raw.oversampling import readout_ranges
+from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition
 
 COUNTERS = (*STEPS, "average", "slice", *FRAME_COUNTERS, "segment")
 
 
 def summary(
-    header: MeasurementHeader, acquisition: CartesianAcquisition
+    header: MeasurementHeader, acquisition: CartesianAcquisition | TrajectoryAcquisition
 ) -> tuple[tuple[str, str], ...]:
     """Describe readouts, flags, counters, echoes, averages and noise, as ``(what, value)``."""
     kinds, heads = acquisition.kinds, acquisition.heads
@@ -35,8 +37,7 @@ def summary(
             "; ".join(filter(None, (_counter(n, lines["idx"][n], encoding) for n in COUNTERS)))
             or "none varies",
         ),
-        ("echo", _echo(acquisition)),
-        ("averages", _averages(acquisition)),
+        *_along_readouts(acquisition),
         ("noise scan", _noise(acquisition)),
         ("header says", _header(encoding)),
         ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
@@ -82,7 +83,17 @@ def _averages(acquisition: CartesianAcquisition) -> str:
     return f"{len(lines) // len(np.unique(place, axis=0))}"
 
 
-def _noise(acquisition: CartesianAcquisition) -> str:
+def _along_readouts(
+    acquisition: CartesianAcquisition | TrajectoryAcquisition,
+) -> tuple[tuple[str, str], ...]:
+    if isinstance(acquisition, CartesianAcquisition):
+        return ("echo", _echo(acquisition)), ("averages", _averages(acquisition))
+    named = acquisition.places.named
+    where = "stored with each readout" if named is None else f"made as told: {named.name}"
+    return (("trajectory", f"{where}, up to {acquisition.samples} samples"),)
+
+
+def _noise(acquisition: Acquisition) -> str:
     index = acquisition.kinds.noise
     if not len(index):
         return "none in this measurement"

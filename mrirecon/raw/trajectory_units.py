@@ -14,7 +14,7 @@ BY_LENGTH = {"1/m": 1e-3, "1/cm": 1e-1, "rad/m": 1e-3 / (2 * math.pi)}
 """Units that need the field of view, as cycles per millimetre."""
 NEAR = 1.6
 """A unit fits when the trajectory reaches the edge of k-space within this factor."""
-APART = 1.3
+APART = 1.15
 """The next unit has to fit worse by this factor, or else they cannot be told apart."""
 SLACK = 1.02
 """Trajectories may reach beyond the image's k-space by this factor."""

@@ -15,11 +15,12 @@ from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquired_scan import AcquiredScan, Measurement
-from mrirecon.raw.acquisition_plan import NO_NOISE
+from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
+from mrirecon.raw.planning import NO_NOISE
 from mrirecon.raw.readouts import Index, Readouts
 from mrirecon.raw.summary import summary
 from mrirecon.raw.whitening import NoiseScan
-from mrirecon.read_options import ReadOptions
+from mrirecon.read_options import ALONG_TRAJECTORY, ReadOptions
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.types import Sample
 
@@ -27,13 +28,15 @@ ELSEWHERE = "With reading.noise=FILE one is taken from another file."
 
 
 class AcquisitionScan(FileScan):
-    """A Cartesian acquisition made of single readouts.
+    """An acquisition made of single readouts, on a Cartesian grid or along a trajectory.
 
     A slice of a 2-D scan is read when it is asked for. Of a 3-D scan the whole frame is read and
     kept, because its planes lie across all readouts.
     """
 
-    choices: ClassVar[tuple[str, ...]] = ("measurement", "noise", "center", "fourier_sign")
+    choices: ClassVar[tuple[str, ...]] = (
+        "measurement", "noise", "center", "fourier_sign", "trajectory", *ALONG_TRAJECTORY,
+    )  # fmt: skip
     formats: ClassVar[list[type["AcquisitionScan"]]] = []
     """All that are known: a noise scan may be in a file of another format than the images."""
 
@@ -86,6 +89,12 @@ class AcquisitionScan(FileScan):
         loaded = self._loaded or self._load()
         return summary(loaded.measurement.header, loaded.acquisition)
 
+    @property
+    def cartesian(self) -> bool:
+        """Whether readouts are lines on a Cartesian grid."""
+        loaded = self._loaded or self._load()
+        return isinstance(loaded.acquisition, CartesianAcquisition)
+
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
         return (self._loaded or self._load()).noise_correlation()
 
@@ -102,8 +111,7 @@ class AcquisitionScan(FileScan):
             measurement,
             lambda numbers: self.fetch(measurement, numbers),
             noise=told,
-            center=self.reading.center,
-            fourier_sign=self.reading.fourier_sign,
+            reading=self.reading,
         )
         if told and loaded.acquisition.whitening is None:
             reason = next(note for note in loaded.header.notes if "not whitened" in note)

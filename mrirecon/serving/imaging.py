@@ -11,6 +11,7 @@ from mrirecon.raw.acquired_scan import AcquiredScan, Measurement
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Readouts
+from mrirecon.raw.trajectory_acquisition import TrajectoryGrid
 from mrirecon.raw.whitening import NoiseScan, noise_scan
 from mrirecon.serving.collector import Collector, Key, Part, Unit
 from mrirecon.serving.images import ImageChoice, Outlet, Send
@@ -61,7 +62,7 @@ class Imaging:
         self._request = Request(phase=choice.pixels == "complex64")
         self._noise: NoiseScan | None = None
         self._noise_readouts = 0
-        self._grid: Grid | None = None
+        self._grid: Grid | TrajectoryGrid | None = None
         self._made: set[Key] = set()
         self._judged = judged
         self._brightest: tuple[float, AcquiredScan, Made] | None = None

@@ -5,6 +5,7 @@ from mrirecon.raw.acquisition_plan import ENOUGH
 from mrirecon.raw.header import Limits, MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import calibration_only
+from mrirecon.raw.trajectory_acquisition import TrajectoryGrid
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.serving.collector import Part, Unit
 
@@ -29,7 +30,9 @@ def unit_of(method: Reconstructor, header: MeasurementHeader, *, fitted: bool) -
     return Unit.SLICE
 
 
-def irregular(scan: AcquiredScan, part: Part, unit: Unit, grid: Grid | None) -> str:
+def irregular(
+    scan: AcquiredScan, part: Part, unit: Unit, grid: Grid | TrajectoryGrid | None
+) -> str:
     """Say why a part must wait for the rest of the measurement; empty when it need not.
 
     What is decided for a whole file must come out the same for a part of it.

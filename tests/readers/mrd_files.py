@@ -50,6 +50,7 @@ class MrdFile:
     xml: dict = field(default_factory=dict)
     heads: list = field(default_factory=list)
     data: list = field(default_factory=list)
+    places: list = field(default_factory=list)
 
     def __post_init__(self):
         generator = torch.Generator().manual_seed(self.seed)
@@ -84,8 +85,11 @@ class MrdFile:
         flipped = ifft(torch.from_numpy(self.oversampled[slice_].conj().copy()))
         return fft(center_fit(flipped, self.shape[2:]))
 
-    def add(self, samples, flags=(), slice_=0, ky=0, **changes):
-        """Append one readout of samples (coil, n); ``changes`` are head or counter fields."""
+    def add(self, samples, flags=(), slice_=0, ky=0, places=None, **changes):
+        """Append one readout of samples (coil, n); ``changes`` are head or counter fields.
+
+        ``places`` (n, axis) are its trajectory.
+        """
         head = np.zeros((), ACQUISITION_HEADER)
         coils, count = samples.shape
         head["version"], head["flags"] = 1, flag_mask(*flags)
@@ -98,6 +102,9 @@ class MrdFile:
         for name, value in changes.items():
             target = head if name in ACQUISITION_HEADER.names else head["idx"]
             target[name] = value
+        places = np.zeros((count, 0)) if places is None else np.asarray(places)
+        head["trajectory_dimensions"] = places.shape[1]
+        self.places.append(places.astype(np.float32))
         self.heads.append(head)
         self.data.append(np.ascontiguousarray(samples, np.complex64))
         return self
@@ -131,14 +138,14 @@ class MrdFile:
         for i, (head, data) in enumerate(zip(self.heads, self.data, strict=True)):
             table["head"][i] = head
             table["data"][i] = data.reshape(-1).view(np.float32)
-            table["traj"][i] = np.zeros(0, np.float32)
+            table["traj"][i] = self.places[i].reshape(-1)
         return table
 
-    def write(self, path: Path, group="dataset") -> Path:
-        """Write the file and return its path."""
+    def write(self, path: Path, group="dataset", xml_text=XML) -> Path:
+        """Write the file and return its path; ``xml_text`` is its header, to be filled in."""
         with h5py.File(path, "a") as file:
             place = file.create_group(group)
             xml = place.create_dataset("xml", (1,), h5py.string_dtype())
-            xml[0] = XML.format(**self.xml)
+            xml[0] = xml_text.format(**self.xml)
             place.create_dataset("data", data=self.records(), chunks=(1,), maxshape=(None,))
         return path

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 
 from mrirecon.sampling.trajectories import even_angles, golden_angles, radial, spiral
+from tests.readers.mrd_files import MrdFile
 
 MATRIX, SPOKES, SAMPLES, COILS = 16, 20, 32, 3
 
@@ -42,3 +43,21 @@ def write_bart(path, values):
     path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, shape)) + "\n")
     values.astype(np.complex64).ravel(order="F").tofile(path.with_suffix(".cfl"))
     return path.with_suffix(".cfl")
+
+
+def mrd_file(trajectory="radial", **xml):
+    """An MrdFile without readouts: an image of 16 x 16 pixels of 2 mm, oversampled twice."""
+    told = {
+        "trajectory": trajectory, "full": SAMPLES, "w": SAMPLES, "view_full": 64.0, "view_w": 64.0,
+        "y": MATRIX, "x": MATRIX, "view_y": 32.0, "view_x": 32.0, "maximum": SPOKES - 1,
+        "center": 0,
+    }  # fmt: skip
+    return MrdFile((1, COILS, MATRIX, MATRIX), xml=told | xml)
+
+
+def add_spokes(file, kspace, places, unit=1.0, **changes):
+    """Append readouts of k-space (coil, readout, sample) at places in cycles per field of view."""
+    for number in range(kspace.shape[1]):
+        stored = None if places is None else places[number].numpy() * unit
+        file.add(kspace[:, number], ky=number, places=stored, **changes)
+    return file

@@ -79,6 +79,7 @@ class _Rows:
 
     heads: Heads
     samples: np.ndarray | None
+    places: np.ndarray | None = None
 
 
 def _groups(file: HeldFile) -> list[str]:
@@ -180,7 +181,14 @@ def _load(path: Path, group: h5py.Group) -> _Rows:
         refuse_expansion(f"'{data.name}'", int(data.id.get_storage_size()), heads)
         return _Rows(_by_name(read(data.fields("head")), ACQUISITION_HEADER), None)
     rows = read_rows(path, places, stored_dtype(data))
-    return _Rows(_by_name(rows["head"], ACQUISITION_HEADER), rows["data"].copy())
+    trajectories = rows["traj"].copy() if _has_places(data) else None
+    return _Rows(_by_name(rows["head"], ACQUISITION_HEADER), rows["data"].copy(), trajectories)
+
+
+def _has_places(data: h5py.Dataset) -> bool:
+    """Tell whether rows have trajectories as they should be stored."""
+    names = data.dtype.names or ()
+    return "traj" in names and h5py.check_vlen_dtype(data.dtype["traj"]) == np.dtype("<f4")
 
 
 def _by_name(records: np.ndarray, wanted: np.dtype) -> np.ndarray:
@@ -207,14 +215,28 @@ def _by_name(records: np.ndarray, wanted: np.dtype) -> np.ndarray:
 
 
 def _fetch(path: Path, group: str, rows: _Rows, numbers: Index) -> Readouts:
+    heads, places = rows.heads[numbers], []
+    along = bool(heads["trajectory_dimensions"].any())
     if rows.samples is not None:
         data = read_values(path, rows.samples[numbers], np.dtype("<f4"))
-        return unpack(rows.heads[numbers], data, numbers)
+        if along and rows.places is not None:
+            places = read_values(path, rows.places[numbers], np.dtype("<f4"))
+        return unpack(heads, data, numbers, places)
     with open_hdf5(path) as file:
-        stored = file[group]["data"].fields("data")
-        first, last = int(numbers.min()), int(numbers.max())
-        if last - first < 2 * len(numbers):  # a slice is many times faster than a list of rows
-            found = read(stored, slice(first, last + 1))[numbers - first]
-        else:
-            found = read(stored, numbers)
-    return unpack(rows.heads[numbers], list(found), numbers)
+        stored = file[group]["data"]
+        if along and _has_places(stored):
+            places = list(_field(stored, "traj", numbers))
+        return unpack(heads, list(_field(stored, "data", numbers)), numbers, places)
+
+
+def _field(stored: h5py.Dataset, name: str, numbers: Index) -> np.ndarray:
+    """Read one field of some rows."""
+    field = stored.fields(name)
+    first, last = int(numbers.min()), int(numbers.max())
+    if last - first < 2 * len(numbers):  # a slice is many times faster than a list of rows
+        found: np.ndarray = read(field, slice(first, last + 1))[numbers - first]
+        return found
+    order = np.argsort(numbers)  # a list of rows has to ascend
+    result = np.empty(len(numbers), object)
+    result[order] = read(field, numbers[order])
+    return result

@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO, ClassVar
 
 import numpy as np
 
@@ -36,7 +37,11 @@ class MrdStreamScan(AcquisitionScan):
 
     format = "MRD stream"
     layout = "messages of an ISMRMRD / MRD version 1 stream: a header and acquisitions"
-    choices = ("noise", "center", "fourier_sign")
+    choices = tuple(one for one in AcquisitionScan.choices if one != "measurement")
+    axis_first: ClassVar[bool] = False
+    """Whether a trajectory is stored axis by axis, and not sample by sample."""
+    _starts: Index
+    _trajectories: Index
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -55,20 +60,23 @@ class MrdStreamScan(AcquisitionScan):
         return False
 
     def measurement(self) -> Measurement:
-        measurement, self._starts = _scan(self.path)
+        measurement, starts = _scan(self.path)
+        self._trajectories, self._starts = starts
         return measurement
 
     def fetch(self, measurement: Measurement, numbers: Index) -> Readouts:
         heads = measurement.heads[numbers]
-        data = []
+        counts = heads["number_of_samples"].astype(np.int64)
+        along = heads["trajectory_dimensions"].astype(np.int64)
         with self.path.open("rb") as file:
-            for start, head in zip(self._starts[numbers], heads, strict=True):
-                file.seek(int(start))
-                values = file.read(
-                    8 * int(head["number_of_samples"]) * int(head["active_channels"])
-                )
-                data.append(np.frombuffer(values, "<f4"))
-        return unpack(heads, data, numbers)
+            data = _numbers(file, self._starts[numbers], 2 * counts * heads["active_channels"])
+            places = []
+            if along.any():
+                places = _numbers(file, self._trajectories[numbers], counts * along)
+        if self.axis_first:
+            pairs = zip(places, along.tolist(), strict=True)
+            places = [values.reshape(n, -1).T.reshape(-1) if n else values for values, n in pairs]
+        return unpack(heads, data, numbers, places)
 
     @classmethod
     def noise_scan(cls, path: Path) -> NoiseScan | None:
@@ -82,8 +90,17 @@ class MrdStreamScan(AcquisitionScan):
         return noise_scan(scan.fetch(measurement, numbers), labels, path.name)
 
 
-def _scan(path: Path) -> tuple[Measurement, Index]:
-    """Walk through the messages once; returns where the samples of the acquisitions begin."""
+def _numbers(file: BinaryIO, starts: Index, counts: Index) -> list[np.ndarray]:
+    """Read so many numbers from each of some places."""
+    found = []
+    for start, count in zip(starts.tolist(), counts.tolist(), strict=True):
+        file.seek(start)
+        found.append(np.frombuffer(file.read(4 * count), "<f4"))
+    return found
+
+
+def _scan(path: Path) -> tuple[Measurement, tuple[Index, Index]]:
+    """Walk through the messages once; returns where trajectories and samples begin."""
     header, xml, found, closed, others = None, "", [], False, Counter[str]()
     with mapped(path) as stream:
         if stream is None:
@@ -110,10 +127,11 @@ def _scan(path: Path) -> tuple[Measurement, Index]:
     return measurement, _starts(found, heads)
 
 
-def _starts(found: list[Message], heads: Heads) -> Index:
+def _starts(found: list[Message], heads: Heads) -> tuple[Index, Index]:
     trajectory = heads["number_of_samples"].astype(np.int64) * heads["trajectory_dimensions"]
     starts = np.array([message.start for message in found], np.int64)
-    return starts + ACQUISITION_HEADER.itemsize + 4 * trajectory
+    starts = starts + ACQUISITION_HEADER.itemsize
+    return starts, starts + 4 * trajectory
 
 
 def skipped(others: Counter[str]) -> list[str]:

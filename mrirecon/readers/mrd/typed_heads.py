@@ -37,6 +37,7 @@ class Acquisitions:
     Attributes:
         heads: Headers of the readouts.
         starts: Byte of the stream where the samples of each begin.
+        trajectories: Byte where the trajectory of each begins, axis by axis.
         orders: Channel numbers of the rows of readouts, each list of them once.
         order: Number of each readout's list in ``orders``.
         notes: Notes about what is missing or was ignored, one sentence each.
@@ -44,6 +45,7 @@ class Acquisitions:
 
     heads: Heads
     starts: Int64[np.ndarray, "readout"]
+    trajectories: Int64[np.ndarray, "readout"]
     orders: tuple[tuple[int, ...], ...]
     order: Int64[np.ndarray, "readout"]
     notes: tuple[str, ...]
@@ -57,6 +59,7 @@ class Collector:
         self._rows: list[tuple[Any, ...]] = []
         self._done: list[np.ndarray] = []
         self._starts: list[int] = []
+        self._trajectories: list[int] = []
         self._order: list[int] = []
         self._orders: dict[tuple[int, ...], int] = {}
         self._middle, self._phases = 0, 0
@@ -87,6 +90,7 @@ class Collector:
         return Acquisitions(
             np.concatenate(self._done),
             np.array(self._starts, np.int64),
+            np.array(self._trajectories, np.int64),
             tuple(self._orders),
             np.array(self._order, np.int64),
             tuple(notes),
@@ -110,7 +114,15 @@ class Collector:
             center = samples // 2
             self._middle += not flags & NOT_IMAGE_MASK
         self._phases += self._any(record.get("phase"))
-        self._rows.append(self._row(head, flags, coils, samples, center, record["trajectory"]))
+        trajectory = record["trajectory"]
+        told = trajectory.shape
+        if 0 not in told and (len(told) != 2 or told[1] != samples or trajectory.dtype != "f4"):
+            raise RawDataError(
+                f"its trajectory is {told} {trajectory.dtype}, expected float32 of two axes, "
+                f"coordinate and sample, for its {samples} samples"
+            )
+        self._rows.append(self._row(head, flags, coils, samples, center, trajectory))
+        self._trajectories.append(trajectory.place)
         self._starts.append(data.place)
         order = tuple(head["channelOrder"])
         self._order.append(self._orders.setdefault(order, len(self._orders)))

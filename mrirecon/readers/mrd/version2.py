@@ -38,6 +38,7 @@ class Mrd2Scan(MrdStreamScan):
 
     format = "MRD version 2"
     layout = "a stream of MRD version 2 (b'yardl'): a header and acquisitions"
+    axis_first = True
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -47,6 +48,7 @@ class Mrd2Scan(MrdStreamScan):
     def measurement(self) -> Measurement:
         header, found, notes = _scan(self.path)
         self._starts, self._order = found.starts, found.order
+        self._trajectories = found.trajectories
         first = _first_order(found)
         self._rows = {
             number: np.array([order.index(channel) for channel in first], np.int64)
@@ -66,7 +68,7 @@ class Mrd2Scan(MrdStreamScan):
             samples if order is None else samples[order]
             for samples, order in zip(readouts.samples, rows, strict=True)
         ]
-        return Readouts(readouts.heads, samples)
+        return Readouts(readouts.heads, samples, readouts.places)
 
 
 def _first_order(found: Acquisitions) -> tuple[int, ...]:

@@ -1,0 +1,137 @@
+"""Places of the samples of readouts: as they are stored beside them, or made by a name."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float32, Float64
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.readouts import Index, Lines, Readouts
+from mrirecon.raw.trajectory_names import spokes_named
+
+FLAT = 1e-3
+"""Relative to the extent: smaller coordinates are zero, smaller differences none."""
+STRIPPED = (
+    "the readouts came without their trajectories, as they do while a scan is sent: scans along "
+    "trajectories are reconstructed from their file; expected readouts on a Cartesian grid"
+)
+
+
+@dataclass(frozen=True)
+class Named:
+    """Spokes whose places a name tells.
+
+    Attributes:
+        name: Name of the trajectory.
+        number: Number of each imaging readout's spoke.
+        spokes: Number of spokes of a whole image.
+        center: Sample of each imaging readout at k = 0.
+        step: Distance of samples in cycles per field of view, negative where a readout is reversed.
+    """
+
+    name: str
+    number: Index
+    spokes: int
+    center: Index
+    step: Float64[np.ndarray, "readout"]
+
+
+@dataclass(frozen=True)
+class ReadoutPlaces:
+    """Where the samples of imaging readouts lie, in cycles per field of view.
+
+    Attributes:
+        factor: Cycles per field of view in one of the stored units.
+        named: What makes the places; None takes those that are stored.
+    """
+
+    factor: float = 1.0
+    named: Named | None = None
+
+    def of(self, chosen: Lines, readouts: Readouts) -> list[Float32[np.ndarray, "_ 2"]]:
+        """Return the places of all samples of some readouts.
+
+        Args:
+            chosen: Numbers of the readouts among the imaging ones.
+            readouts: These readouts.
+
+        Raises:
+            RawDataError: When places are missing or not finite.
+        """
+        if self.named is None:
+            return [values * np.float32(self.factor) for values in stored_places(readouts)]
+        one, found = self.named, []
+        for number, samples in zip(chosen, readouts.samples, strict=True):
+            radius = (np.arange(samples.shape[1]) - one.center[number]) * one.step[number]
+            places = spokes_named(one.name, one.number[number : number + 1], one.spokes, radius)
+            found.append(places[:, 0].numpy())
+        return found
+
+
+def stored_places(readouts: Readouts) -> list[Float32[np.ndarray, "_ 2"]]:
+    """Return the first two coordinates of the samples of readouts, in their own unit.
+
+    Raises:
+        RawDataError: When some are missing, or not finite.
+    """
+    if not readouts.places:
+        raise RawDataError(STRIPPED)
+    for head, values in zip(readouts.heads, readouts.places, strict=True):
+        if values.shape[1] < 2:
+            raise RawDataError(
+                f"a readout (scan_counter {head['scan_counter']}) has a trajectory of "
+                f"{values.shape[1]} axes, others have 2 or 3, expected the same in all; convert "
+                "the file again"
+            )
+        if not np.isfinite(values).all():
+            raise RawDataError(
+                f"the trajectory of a readout (scan_counter {head['scan_counter']}) holds values "
+                "that are not finite (NaN or infinity), expected places in k-space; the file is "
+                "damaged, convert it again"
+            )
+    return [values[:, :2] for values in readouts.places]
+
+
+def are_cartesian(places: Sequence[Float32[np.ndarray, "_ _"]]) -> bool:
+    """Tell whether stored places are those of lines on a Cartesian grid, or not filled in.
+
+    Lines go along the first axis only, all of them from the same place to the same.
+    """
+    extent = max(float(np.abs(np.nan_to_num(values)).max(initial=0.0)) for values in places)
+    if extent == 0:
+        return True
+    for values in places:
+        if len(values) != len(places[0]) or values.shape[1] < 2:
+            return False
+        still = np.ptp(values[:, 1:], axis=0).max() <= FLAT * extent
+        if not still or np.abs(values[:, 0] - places[0][:, 0]).max() > FLAT * extent:
+            return False
+    return True
+
+
+def third_axis(places: Sequence[Float32[np.ndarray, "_ _"]]) -> str:
+    """Tell what the third coordinate is: nothing, ``partition`` or ``density``.
+
+    Raises:
+        RawDataError: When it is a third axis of k-space along the readouts.
+    """
+    third = [values[:, 2] for values in places if values.shape[1] > 2]
+    if not third:
+        return ""
+    extent = max(float(np.abs(values[:, :2]).max()) for values in places)
+    low, high = min(float(v.min()) for v in third), max(float(v.max()) for v in third)
+    within = max(float(np.ptp(v)) for v in third)
+    if high - low <= FLAT * max(extent, abs(high)):
+        return ""
+    if within <= FLAT * (high - low):
+        return "partition"
+    same = all(len(v) == len(third[0]) for v in third) and max(
+        float(np.abs(v - third[0]).max()) for v in third
+    ) <= 10 * FLAT * (high - low)
+    if low >= 0 and same:  # readouts are turned copies of one another, of the same density
+        return "density"
+    raise RawDataError(
+        "the trajectory goes along three axes of k-space (a kooshball), expected readouts in a "
+        "plane, or a stack of stars or spirals; this is not supported yet"
+    )

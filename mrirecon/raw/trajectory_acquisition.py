@@ -1,0 +1,227 @@
+"""An acquisition along a trajectory: readouts and their places, one slice or slab at a time.
+
+A Sample's axes ``h w`` are the samples of a readout and the readouts. Slabs, stacks of stars or of
+spirals, are Fourier transformed along their partitions, so that each of their slices is a Sample.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex64, Float32, Int64
+from torch import Tensor
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.acquisition import Acquisition, Fetch
+from mrirecon.raw.kspace_grid import Axis, Shape
+from mrirecon.raw.memory import scratch
+from mrirecon.raw.readouts import Index, Lines
+from mrirecon.raw.sorting import refuse_damaged, to_image
+from mrirecon.raw.stored_places import ReadoutPlaces
+from mrirecon.scan import Vector
+from mrirecon.types import Sample
+
+PARALLEL = 1e-2
+"""Cycles per field of view by which the places of a readout may differ between partitions."""
+
+
+@dataclass(frozen=True)
+class TrajectoryGrid:
+    """The image that readouts along a trajectory make.
+
+    Attributes:
+        shape: Size ``(h, w)`` of the image that is computed.
+        canvas: Size to which it is interpolated before it is cropped.
+        matrix: Size ``(y, x)`` of the image that is written.
+        spacing: Distance of the pixels in mm; None when unknown.
+        thickness: Thickness of the slices in mm; None when unknown.
+        partition: The partitions of a slab, else None.
+    """
+
+    shape: Shape
+    canvas: Shape
+    matrix: Shape
+    spacing: float | None
+    thickness: float | None
+    partition: Axis | None = None
+
+    @property
+    def voxel(self) -> Vector | None:
+        """Pixel spacing along y and x and distance of the slices in mm, or None."""
+        depth = self.thickness if self.partition is None else self.partition.spacing
+        if self.spacing is None or depth is None:
+            return None
+        return self.spacing, self.spacing, depth
+
+
+@dataclass(frozen=True)
+class ReadoutPlanes:
+    """Readouts of one plane, or of all planes of a slab.
+
+    Attributes:
+        kspace: Samples, whitened; those that were not measured are zero.
+        measured: Where something was measured.
+        places: Places of the samples in cycles per field of view.
+    """
+
+    kspace: Complex64[Tensor, "z coil h w"]
+    measured: Bool[Tensor, "h w"]
+    places: Float32[Tensor, "h w 2"]
+
+
+@dataclass(frozen=True)
+class TrajectoryAcquisition(Acquisition):
+    """What is needed to put together the readouts of any slice.
+
+    Attributes:
+        grid: Image that the readouts make.
+        places: Where the samples of the readouts lie.
+        samples: Largest number of samples of a readout.
+        spoke: Number of each imaging readout within its frame and slice; those of a slab that
+            differ by their partition only have the same.
+        partition: Place of each imaging readout among the partitions; all 0 without a slab.
+    """
+
+    grid: TrajectoryGrid
+    places: ReadoutPlaces
+    samples: int
+    spoke: Index
+    partition: Index
+    _references: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def whole_frames(self) -> bool:
+        """Whether the planes of a frame are made together, because they lie across readouts."""
+        return self.grid.partition is not None
+
+    @property
+    def slices(self) -> int:
+        """Planes of one frame."""
+        partition = self.grid.partition
+        return len(self.stack.order) if partition is None else partition.matrix
+
+    def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
+        """Return slice ``index``, in anatomical order, of a 2-D scan.
+
+        A slice that one frame lacks is all zero, with an empty mask.
+
+        Raises:
+            RawDataError: When its readouts are damaged.
+        """
+        mine = self.heads["idx"]["slice"][self.kinds.imaging] == self.stack.order[index]
+        return self._plane(self._gathered(np.flatnonzero((self.frame == frame) & mine), fetch), 0)
+
+    def planes_of(self, frame: int, fetch: Fetch) -> Callable[[int], Sample]:
+        """Return what gives each plane of a frame of a slab, by its number.
+
+        Raises:
+            RawDataError: When readouts are damaged, or partitions have other readouts.
+        """
+        planes = self._gathered(np.flatnonzero(self.frame == frame), fetch)
+        return lambda index: self._plane(planes, index)
+
+    def _plane(self, planes: ReadoutPlanes, index: int) -> Sample:
+        """Return the Sample of one of the planes."""
+        lines = planes.measured.any(0, keepdim=True)
+        complete = bool((planes.measured == lines).all())
+        return Sample(
+            kspace=planes.kspace[index].contiguous(),
+            mask=lines if complete else planes.measured,
+            trajectory=planes.places,
+            image_grid=self.grid.shape,
+        )
+
+    def central(self, chosen: Lines, fetch: Fetch) -> ReadoutPlanes:
+        """Return readouts of one partition, or of a slice, as they are; not Fourier transformed.
+
+        Args:
+            chosen: Numbers of these readouts among the imaging ones.
+            fetch: Function that returns readouts by number.
+
+        Raises:
+            RawDataError: When they are damaged.
+        """
+        alone = replace(
+            self, grid=replace(self.grid, partition=None), partition=np.zeros_like(self.partition)
+        )
+        return alone._gathered(chosen, fetch)
+
+    def _gathered(self, chosen: Lines, fetch: Fetch) -> ReadoutPlanes:
+        """Put readouts together; ``chosen`` counts the imaging readouts."""
+        count = int(self.spoke[chosen].max()) + 1 if len(chosen) else 1
+        axis = self.grid.partition
+        shape = (1 if axis is None else axis.size, self.coils, self.samples, count)
+        kspace = scratch(shape)
+        measured = np.zeros((shape[0], *shape[2:]), bool)
+        places = np.zeros((*shape[2:], 2), np.float32)
+        known = np.zeros(count, bool)
+        for number, samples, own in self._readouts(chosen, fetch):
+            n, spoke, z = samples.shape[1], int(self.spoke[number]), int(self.partition[number])
+            own = np.concatenate([own, np.repeat(own[-1:], self.samples - n, axis=0)])
+            if known[spoke] and np.abs(places[:, spoke] - own).max() > PARALLEL:
+                raise RawDataError(
+                    f"readout {spoke} of the slab lies elsewhere in partition {z} than in others "
+                    "(turned from partition to partition?), expected a stack of parallel stars or "
+                    "spirals, which a Fourier transform along the partitions takes apart"
+                )
+            places[:, spoke], known[spoke] = own, True
+            kspace[z, :, :n, spoke] = samples
+            measured[z, :n, spoke] = samples.any(axis=0).any()
+        values = torch.from_numpy(np.asarray(kspace))
+        if axis is not None:
+            values = self._along_partitions(values, measured, axis)
+        return ReadoutPlanes(
+            values, torch.from_numpy(measured.any(axis=0)), torch.from_numpy(places)
+        )
+
+    def _readouts(
+        self, chosen: Lines, fetch: Fetch
+    ) -> "list[tuple[int, np.ndarray, Float32[np.ndarray, '_ 2']]]":
+        """Return number, whitened samples and places of readouts, without what is discarded."""
+        if not len(chosen):
+            return []
+        lines = self.kinds.imaging[chosen]
+        readouts = fetch(lines)
+        found = []
+        for number, line, samples, own in zip(
+            chosen.tolist(), lines, readouts.samples, self.places.of(chosen, readouts), strict=True
+        ):
+            head = self.heads[line]
+            kept = slice(int(head["discard_pre"]), samples.shape[1] - int(head["discard_post"]))
+            samples = np.array(samples[:, kept], np.complex64)
+            if self.whitening is not None:  # a channel that is switched off may hold anything
+                samples[~self.whitening.any(axis=0)] = 0
+            refuse_damaged(samples)
+            if self.whitening is not None:
+                samples = self.whitening @ samples
+            found.append((number, samples.conj() if self.conjugate else samples, own[kept]))
+        return found
+
+    def _along_partitions(
+        self,
+        kspace: Complex64[Tensor, "z coil h w"],
+        measured: Bool[np.ndarray, "z h w"],
+        axis: Axis,
+    ) -> Complex64[Tensor, "z coil h w"]:
+        """Fourier transform along the partitions; what was not measured is zero.
+
+        Scaled so that the noise keeps its variance, of readouts with all measured partitions.
+        """
+        there = int(measured.any(axis=(1, 2)).sum())
+        gain = (axis.size / max(there, 1)) ** 0.5
+        image = to_image(kspace.movedim(0, -1), axis) * gain
+        return image.movedim(-1, 0)
+
+
+def first_seen(*keys: Int64[np.ndarray, "readout"]) -> Int64[np.ndarray, "readout"]:
+    """Return the rank of each readout's keys in the order in which they are first seen.
+
+    Args:
+        keys: Numbers of each readout, in the order of acquisition.
+    """
+    _, first, inverse = np.unique(
+        np.stack(keys, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]

@@ -1,0 +1,67 @@
+"""Numbers of spokes whose angles a name tells: by their counter, or in order of acquisition."""
+
+import numpy as np
+
+from mrirecon.raw.header import Encoding, Limits
+from mrirecon.raw.kspace_grid import STEPS
+from mrirecon.raw.mrd_records import AcquisitionFlag
+from mrirecon.raw.oversampling import center_recorded, readout_ranges, required_size
+from mrirecon.raw.readout_bins import acquired
+from mrirecon.raw.readouts import Heads, Index, flagged
+from mrirecon.raw.stored_places import Named
+
+WIDER = 1.5
+"""The header's readout is at most so many times longer than what was measured."""
+
+
+def named_spokes(
+    name: str, encoding: Encoding, imaging: Heads, frame: Index, pixels: float
+) -> tuple[Named, list[str]]:
+    """Return what makes the places of spokes, and what to say about it.
+
+    Args:
+        name: Name of the trajectory.
+        encoding: Encoding of the readouts.
+        imaging: Headers of the imaging readouts.
+        frame: Number of each readout's frame.
+        pixels: Cycles per field of view of a whole diameter.
+
+    Raises:
+        RawDataError: When a centre lies outside its readout.
+    """
+    counter = imaging["idx"][STEPS[0]].astype(np.int64)
+    limits = encoding.limits.get("kspace_encoding_step_1", Limits())
+    if len(np.unique(counter)) > 1:
+        number, how = counter, f"the counter {STEPS[0]}"
+        spokes = max(int(counter.max()), limits.maximum or 0) + 1
+    else:
+        number, spokes = _by_order(imaging, frame, even=name.startswith("radial"))
+        how = "the order of acquisition, as no counter is set"
+    recorded = center_recorded(imaging, encoding.encoded.matrix[0])
+    count = imaging["number_of_samples"].astype(np.int64)
+    center = imaging["center_sample"].astype(np.int64) if recorded else count // 2
+    full, told = required_size(readout_ranges(imaging, recorded)), encoding.encoded.matrix[0]
+    if told is not None and full <= told <= WIDER * full:  # echoes may be asymmetric
+        full = told
+    reverse = flagged(imaging, AcquisitionFlag.REVERSE)
+    step = np.where(reverse, -1.0, 1.0) * (pixels / full)
+    total = f", {spokes} spread evenly" if name.startswith("radial") else ""
+    note = (
+        f"The trajectory was made as told: {name}{total}, angles by {how}, from the readout "
+        f"direction towards the phase direction; {full} samples are a diameter."
+    )
+    return Named(name, number, spokes, center, step), [note]
+
+
+def _by_order(imaging: Heads, frame: Index, even: bool) -> tuple[Index, int]:
+    """Number readouts as they were acquired: even angles start anew in each frame."""
+    order = acquired(imaging)
+    names = ("contrast", "set", "slice", STEPS[1])
+    keys = np.stack([imaging["idx"][name].astype(np.int64) for name in names], axis=1)
+    if even:
+        keys = np.concatenate([keys, frame[:, None]], axis=1)
+    _, group, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
+    sequence = np.lexsort((order, group.reshape(-1)))
+    number = np.empty(len(order), np.int64)
+    number[sequence] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return number, int(counts.max())

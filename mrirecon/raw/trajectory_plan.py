@@ -1,0 +1,312 @@
+"""Headers of readouts along a trajectory, understood: which make which image, where they lie."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float32, Int64
+from torch import Tensor
+
+from mrirecon.errors import RawDataError
+from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.checks import left_out, refuse_unreadable, select_encoding
+from mrirecon.raw.content import content_notes
+from mrirecon.raw.frames import frames_of
+from mrirecon.raw.header import Encoding, MeasurementHeader
+from mrirecon.raw.kspace_grid import STEPS, Axis, phase_axis
+from mrirecon.raw.planning import conjugated, imaging_kinds, whitening_of_a_line, without_pilot_tone
+from mrirecon.raw.probe import LineContent
+from mrirecon.raw.readout_bins import acquired, binned
+from mrirecon.raw.readouts import Heads, Index, LineKinds, Lines, Readouts
+from mrirecon.raw.slice_positions import partition_stack, slice_stack
+from mrirecon.raw.stored_places import (
+    ReadoutPlaces,
+    are_cartesian,
+    stored_places,
+    third_axis,
+)
+from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition, TrajectoryGrid, first_seen
+from mrirecon.raw.trajectory_image import image_of
+from mrirecon.raw.trajectory_names import ASK, is_name
+from mrirecon.raw.trajectory_numbers import named_spokes
+from mrirecon.raw.trajectory_signal import misplaced
+from mrirecon.raw.trajectory_units import Extent
+from mrirecon.raw.views import plausible_views
+from mrirecon.raw.whitening import NoiseScan
+from mrirecon.read_options import ReadOptions
+from mrirecon.sampling.trajectory_shape import shape_of
+
+LOOKS = 64
+"""So many readouts, spread over the scan, are looked at."""
+GRIDS = ("cartesian", "epi")
+"""Trajectories of the header that are lines on a grid."""
+
+
+def along_trajectory(
+    header: MeasurementHeader, heads: Heads, fetch: Fetch, reading: ReadOptions
+) -> bool:
+    """Tell whether imaging readouts lie along a trajectory, and not on a Cartesian grid.
+
+    Raises:
+        RawDataError: When they do, and nothing tells where.
+    """
+    kinds = imaging_kinds(header, heads)
+    lines = heads[kinds.imaging]
+    told = select_encoding(header, lines).trajectory
+    if reading.trajectory is not None:
+        return True
+    stored = bool((lines["trajectory_dimensions"] > 1).any())
+    if told == "epi" or not (stored or told not in GRIDS):
+        return False
+    if stored and told == "cartesian":
+        looked = fetch(_spread(kinds.imaging))
+        return bool(looked.places) and not are_cartesian(looked.places)
+    if not stored:
+        raise RawDataError(
+            f"the trajectory is {told!r}, but the readouts do not tell where their samples lie; "
+            f"{ASK}, or convert the file again with its trajectory"
+        )
+    return True
+
+
+def plan_trajectory(
+    header: MeasurementHeader,
+    heads: Heads,
+    fetch: Fetch,
+    *,
+    noise: NoiseScan | None = None,
+    reading: ReadOptions | None = None,
+) -> TrajectoryAcquisition:
+    """Decide how readouts along a trajectory make images; few of them are fetched.
+
+    Args:
+        header: Header of the measurement as a whole.
+        heads: Headers of all readouts.
+        fetch: Function that returns readouts by number.
+        noise: Noise scan that is used instead of the noise readouts among ``heads``.
+        reading: Read options, which override what the header says; None overrides nothing.
+
+    Raises:
+        RawDataError: When there are no imaging readouts, or something is not supported.
+    """
+    reading = reading or ReadOptions()
+    if reading.center is not None:
+        raise RawDataError(
+            "reading.center is the phase-encoding counter of k = 0 on a Cartesian grid, but these "
+            "readouts lie along a trajectory; leave it out"
+        )
+    lines = _understood(header, heads, fetch, reading)
+    imaging = lines.heads[lines.kinds.imaging]
+    frames, numbers = frames_of(imaging)
+    axis, partition, notes = _partitions(header, lines, imaging)
+    stack = slice_stack(imaging) if axis is None else partition_stack(imaging, axis)
+    places, grid, more = _placed(lines, numbers, axis, reading)
+    white, found = whitening_of_a_line(header, lines.heads, lines.kinds, fetch, noise)
+    conjugate, sign = conjugated(header, reading.fourier_sign)
+    notes = [*lines.notes, *stack.notes, *notes, *more, *found, sign]
+    coils = int(imaging["active_channels"][0])
+    kept = (
+        imaging["number_of_samples"].astype(int) - imaging["discard_pre"] - imaging["discard_post"]
+    )
+    if kept.min() < 1:
+        raise RawDataError("a readout has no samples left after discarding; the file is damaged")
+    acquisition = TrajectoryAcquisition(
+        heads=lines.heads,
+        kinds=lines.kinds,
+        stack=stack,
+        frames=frames,
+        frame=numbers,
+        coils=coils,
+        whitening=None if white is None else white.matrix,
+        white=white is not None and white.white,
+        conjugate=conjugate,
+        notes=(),
+        grid=grid,
+        places=places,
+        samples=int(kept.max()),
+        spoke=_spokes(imaging, numbers, partition),
+        partition=partition,
+    )
+    notes += _signal_notes(acquisition, fetch)
+    return replace(acquisition, notes=tuple(note for note in notes if note))
+
+
+@dataclass(frozen=True)
+class _Lines:
+    """Headers of readouts as they were understood.
+
+    Attributes:
+        heads: Headers of all readouts.
+        kinds: Numbers of the readouts of each kind.
+        encoding: Encoding of the imaging readouts.
+        notes: Notes about what was noticed, one sentence each.
+        looked: Some of the imaging readouts.
+    """
+
+    heads: Heads
+    kinds: LineKinds
+    encoding: Encoding
+    notes: tuple[str, ...]
+    looked: Readouts
+
+
+def _understood(
+    header: MeasurementHeader, heads: Heads, fetch: Fetch, reading: ReadOptions
+) -> _Lines:
+    """Find the imaging readouts, their frames and their partitions."""
+    kinds = imaging_kinds(header, heads)
+    notes = [*header.notes, *left_out(kinds)]
+    if header.pilot_tone:
+        heads = without_pilot_tone(heads)
+        notes.insert(0, "The samples of the pilot tone were left out.")
+    encoding, corrected = plausible_views(select_encoding(header, heads[kinds.imaging]))
+    refuse_unreadable(encoding, heads[kinds.imaging])
+    looked = fetch(_spread(kinds.imaging))
+    if reading.trajectory is None:
+        stored_places(looked)
+        third = third_axis(looked.places)
+        if third == "density":
+            notes.append(
+                "The third coordinate of the trajectory is the same in all readouts and never "
+                "negative: taken as density compensation, which is computed here instead."
+            )
+        if third == "partition" and len(np.unique(heads["idx"][STEPS[1]][kinds.imaging])) == 1:
+            heads, more = _counted_partitions(heads, kinds, fetch)
+            notes += more
+    heads, kinds, frames = binned(header, heads, kinds, reading)
+    return _Lines(heads, kinds, encoding, (*notes, *corrected, *frames), looked)
+
+
+def _counted_partitions(heads: Heads, kinds: LineKinds, fetch: Fetch) -> tuple[Heads, list[str]]:
+    """Count partitions by the third coordinate, where no counter tells them."""
+    place = np.concatenate(
+        [
+            [float(values[0, 2]) for values in fetch(part).places]
+            for part in np.array_split(kinds.imaging, -(-len(kinds.imaging) // LOOKS))
+        ]
+    )
+    levels = np.unique(np.round(place / np.ptp(place), 4))
+    step = float(np.diff(levels).min()) * float(np.ptp(place))
+    number = np.rint(place / step).astype(np.int64)
+    heads = heads.copy()
+    heads["idx"][STEPS[1]][kinds.imaging] = (number - number.min()).astype(np.uint16)
+    note = (
+        f"No counter tells partitions: {len(levels)} were counted by the third coordinate of the "
+        "trajectory."
+    )
+    return heads, [note]
+
+
+def _partitions(
+    header: MeasurementHeader, lines: _Lines, imaging: Heads
+) -> tuple[Axis | None, Index, list[str]]:
+    """Return the partitions of a slab, and the place of each readout among them."""
+    steps = imaging["idx"][STEPS[1]].astype(np.int64)
+    if len(np.unique(steps)) == 1:
+        return None, np.zeros(len(steps), np.int64), []
+    notes: list[str] = []
+    axis = phase_axis(lines.encoding, 2, imaging, header.vendor, None, notes)
+    places = axis.places(steps, STEPS[1])
+    there = np.unique(places)
+    notes.append(
+        f"A stack of {len(there)} partitions was Fourier transformed into {axis.matrix} slices."
+    )
+    if len(there) < axis.size:
+        low, high = int(there[0]) - axis.size // 2, int(there[-1]) - axis.size // 2
+        notes.append(
+            f"{axis.size - len(there)} of {axis.size} partitions were not acquired (those that "
+            f"were are {low} to {high} off the centre): they are zero-filled."
+        )
+    return axis, places, notes
+
+
+def _placed(
+    lines: _Lines,
+    numbers: Index,
+    axis: Axis | None,
+    reading: ReadOptions,
+) -> tuple[ReadoutPlaces, TrajectoryGrid, list[str]]:
+    """Find the places of samples in cycles per field of view, and the image that they make."""
+    told = reading.trajectory
+    if told is not None and not is_name(told):
+        raise RawDataError(
+            f"reading.trajectory={told}, expected a name for files of single readouts, which are "
+            f"made for their counters; {ASK.split('FILE, or ')[-1]}"
+        )
+    imaging = lines.heads[lines.kinds.imaging]
+    if told is not None:
+        found, notes = image_of(lines.encoding, imaging, reading, None, axis)
+        named, more = named_spokes(told, lines.encoding, imaging, numbers, found.pixels)
+        return ReadoutPlaces(named=named), found.grid, [*notes, *more]
+    whole = _together(stored_places(lines.looked))
+    shape = shape_of(whole)
+    extent = Extent(float(whole.abs().max()), shape.step, "radial" in shape.kind)
+    if not extent.reach > 0:
+        raise RawDataError(
+            "the trajectory of the readouts is zero everywhere, expected places in k-space; the "
+            f"converter did not fill it in: convert the file again, or {ASK}"
+        )
+    found, notes = image_of(lines.encoding, imaging, reading, extent, axis)
+    return ReadoutPlaces(found.factor), found.grid, notes
+
+
+def _together(places: list[Float32[np.ndarray, "_ 2"]]) -> Float32[Tensor, "h w 2"]:
+    """Stack places of readouts; short ones stay where they end."""
+    longest = max(len(values) for values in places)
+    padded = [np.concatenate([v, np.repeat(v[-1:], longest - len(v), axis=0)]) for v in places]
+    return torch.from_numpy(np.stack(padded, axis=1))
+
+
+def _spokes(imaging: Heads, frame: Index, partition: Index) -> Index:
+    """Number the readouts of each frame and slice in the order of their acquisition.
+
+    Those of a slab that have the same counter, or are as many-th in their partition, are one.
+    """
+    order, result = acquired(imaging), np.zeros(len(imaging), np.int64)
+    keys = frame * (int(imaging["idx"]["slice"].max()) + 1) + imaging["idx"]["slice"]
+    for key in np.unique(keys):
+        mine = np.flatnonzero(keys == key)
+        mine = mine[np.argsort(order[mine])]
+        step = imaging["idx"][STEPS[0]][mine].astype(np.int64)
+        if len(np.unique(partition[mine])) == 1:
+            result[mine] = np.arange(len(mine))
+        else:
+            result[mine] = first_seen(step, _occurrence(partition[mine], step))
+    return result
+
+
+def _occurrence(*keys: Int64[np.ndarray, "_"]) -> Int64[np.ndarray, "_"]:
+    """Return how often the keys of each element have come before."""
+    _, inverse, counts = np.unique(
+        np.stack(keys, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(inverse.reshape(-1), kind="stable")
+    result = np.empty(len(order), np.int64)
+    result[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return result
+
+
+def _signal_notes(acquisition: TrajectoryAcquisition, fetch: Fetch) -> list[str]:
+    """Name empty slices and dead coils, and say where the signal contradicts the places."""
+    imaging, frames = acquisition.kinds.imaging, len(acquisition.frames)
+    lines, plane, slices = acquisition.heads[imaging], acquisition.frame, 1
+    partition = acquisition.grid.partition
+    distance = np.zeros(len(imaging))
+    if partition is not None:
+        distance = np.abs(acquisition.partition - partition.size // 2).astype(np.float64)
+    else:
+        plane, slices = acquisition.stack.numbered(plane, lines["idx"]["slice"])
+    shape = (frames, slices)
+    notes, strongest = content_notes(LineContent(distance, lines, imaging, plane, shape, fetch))
+    chosen = np.flatnonzero(plane == strongest)
+    chosen = chosen[distance[chosen] == distance[chosen].min()]
+    signal = acquisition.central(chosen, fetch)
+    if problem := misplaced(signal.kspace[0].numpy(), signal.places):
+        notes.append(f"{problem}.")
+    return notes
+
+
+def _spread(imaging: Lines) -> Lines:
+    if len(imaging) <= LOOKS:
+        return imaging
+    return imaging[np.linspace(0, len(imaging) - 1, LOOKS).round().astype(np.int64)]
