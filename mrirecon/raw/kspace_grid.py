@@ -221,16 +221,7 @@ def phase_axis(
     center: int | None,
     notes: list[str],
 ) -> Axis:
-    """Return a phase encoding as header and readouts tell it.
-
-    Args:
-        encoding: Encoding of the readouts.
-        axis: Number of the phase encoding, 1, or 2 for the partitions.
-        heads: Headers of the readouts.
-        vendor: Manufacturer of the scanner.
-        center: Counter of k = 0 against the header; None takes what the file tells.
-        notes: Notes about what was noticed, which are extended.
-    """
+    """Return phase encoding 1, or 2 for the partitions, as header and readouts tell it."""
     steps = heads["idx"][STEPS[axis - 1]]
     low, high = int(steps.min()), int(steps.max())
     span = high - low + 1

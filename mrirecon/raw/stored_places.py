@@ -54,7 +54,7 @@ class ReadoutPlaces:
 
         Args:
             chosen: Numbers of the readouts among the imaging ones.
-            readouts: These readouts.
+            readouts: Samples and stored places of these readouts.
 
         Raises:
             RawDataError: When places are missing or not finite.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Complex64, Float32, Int64
+from jaxtyping import Bool, Complex64, Float32
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
@@ -62,7 +62,7 @@ class ReadoutPlanes:
 
     Attributes:
         kspace: Samples, whitened; those that were not measured are zero.
-        measured: Where something was measured.
+        measured: Mask of what was measured.
         places: Places of the samples in cycles per field of view.
     """
 
@@ -77,7 +77,7 @@ class TrajectoryAcquisition(Acquisition):
 
     Attributes:
         grid: Image that the readouts make.
-        places: Where the samples of the readouts lie.
+        places: Places of the samples of the readouts, stored or made.
         samples: Largest number of samples of a readout.
         spoke: Number of each imaging readout within its frame and slice; those of a slab that
             differ by their partition only have the same.
@@ -213,15 +213,3 @@ class TrajectoryAcquisition(Acquisition):
         gain = (axis.size / max(there, 1)) ** 0.5
         image = to_image(kspace.movedim(0, -1), axis) * gain
         return image.movedim(-1, 0)
-
-
-def first_seen(*keys: Int64[np.ndarray, "readout"]) -> Int64[np.ndarray, "readout"]:
-    """Return the rank of each readout's keys in the order in which they are first seen.
-
-    Args:
-        keys: Numbers of each readout, in the order of acquisition.
-    """
-    _, first, inverse = np.unique(
-        np.stack(keys, axis=1), axis=0, return_index=True, return_inverse=True
-    )
-    return np.argsort(np.argsort(first))[inverse.reshape(-1)]

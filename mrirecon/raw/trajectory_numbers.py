@@ -1,6 +1,7 @@
-"""Numbers of spokes whose angles a name tells: by their counter, or in order of acquisition."""
+"""Numbers of readouts along a trajectory: by their counter, or in order of acquisition."""
 
 import numpy as np
+from jaxtyping import Int64
 
 from mrirecon.raw.header import Encoding, Limits
 from mrirecon.raw.kspace_grid import STEPS
@@ -65,3 +66,44 @@ def _by_order(imaging: Heads, frame: Index, even: bool) -> tuple[Index, int]:
     number = np.empty(len(order), np.int64)
     number[sequence] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
     return number, int(counts.max())
+
+
+def numbered_spokes(imaging: Heads, frame: Index, partition: Index) -> Index:
+    """Number the readouts of each frame and slice in the order of their acquisition.
+
+    Those of a slab that have the same counter, or are as many-th in their partition, are one.
+    """
+    order, result = acquired(imaging), np.zeros(len(imaging), np.int64)
+    keys = frame * (int(imaging["idx"]["slice"].max()) + 1) + imaging["idx"]["slice"]
+    for key in np.unique(keys):
+        mine = np.flatnonzero(keys == key)
+        mine = mine[np.argsort(order[mine])]
+        step = imaging["idx"][STEPS[0]][mine].astype(np.int64)
+        if len(np.unique(partition[mine])) == 1:
+            result[mine] = np.arange(len(mine))
+        else:
+            result[mine] = _first_seen(step, _occurrence(partition[mine], step))
+    return result
+
+
+def _occurrence(*keys: Int64[np.ndarray, "_"]) -> Int64[np.ndarray, "_"]:
+    """Return how often the keys of each element have come before."""
+    _, inverse, counts = np.unique(
+        np.stack(keys, axis=1), axis=0, return_inverse=True, return_counts=True
+    )
+    order = np.argsort(inverse.reshape(-1), kind="stable")
+    result = np.empty(len(order), np.int64)
+    result[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return result
+
+
+def _first_seen(*keys: Int64[np.ndarray, "readout"]) -> Int64[np.ndarray, "readout"]:
+    """Return the rank of each readout's keys in the order in which they are first seen.
+
+    Args:
+        keys: Numbers of each readout, in the order of acquisition.
+    """
+    _, first, inverse = np.unique(
+        np.stack(keys, axis=1), axis=0, return_index=True, return_inverse=True
+    )
+    return np.argsort(np.argsort(first))[inverse.reshape(-1)]

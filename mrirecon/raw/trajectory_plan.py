@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64
+from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
@@ -16,7 +16,7 @@ from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS, Axis, phase_axis
 from mrirecon.raw.planning import conjugated, imaging_kinds, whitening_of_a_line, without_pilot_tone
 from mrirecon.raw.probe import LineContent
-from mrirecon.raw.readout_bins import acquired, binned
+from mrirecon.raw.readout_bins import binned
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Lines, Readouts
 from mrirecon.raw.slice_positions import partition_stack, slice_stack
 from mrirecon.raw.stored_places import (
@@ -25,10 +25,10 @@ from mrirecon.raw.stored_places import (
     stored_places,
     third_axis,
 )
-from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition, TrajectoryGrid, first_seen
+from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition, TrajectoryGrid
 from mrirecon.raw.trajectory_image import image_of
 from mrirecon.raw.trajectory_names import ASK, is_name
-from mrirecon.raw.trajectory_numbers import named_spokes
+from mrirecon.raw.trajectory_numbers import named_spokes, numbered_spokes
 from mrirecon.raw.trajectory_signal import misplaced
 from mrirecon.raw.trajectory_units import Extent
 from mrirecon.raw.views import plausible_views
@@ -124,7 +124,7 @@ def plan_trajectory(
         grid=grid,
         places=places,
         samples=int(kept.max()),
-        spoke=_spokes(imaging, numbers, partition),
+        spoke=numbered_spokes(imaging, numbers, partition),
         partition=partition,
     )
     notes += _signal_notes(acquisition, fetch)
@@ -255,35 +255,6 @@ def _together(places: list[Float32[np.ndarray, "_ 2"]]) -> Float32[Tensor, "h w 
     longest = max(len(values) for values in places)
     padded = [np.concatenate([v, np.repeat(v[-1:], longest - len(v), axis=0)]) for v in places]
     return torch.from_numpy(np.stack(padded, axis=1))
-
-
-def _spokes(imaging: Heads, frame: Index, partition: Index) -> Index:
-    """Number the readouts of each frame and slice in the order of their acquisition.
-
-    Those of a slab that have the same counter, or are as many-th in their partition, are one.
-    """
-    order, result = acquired(imaging), np.zeros(len(imaging), np.int64)
-    keys = frame * (int(imaging["idx"]["slice"].max()) + 1) + imaging["idx"]["slice"]
-    for key in np.unique(keys):
-        mine = np.flatnonzero(keys == key)
-        mine = mine[np.argsort(order[mine])]
-        step = imaging["idx"][STEPS[0]][mine].astype(np.int64)
-        if len(np.unique(partition[mine])) == 1:
-            result[mine] = np.arange(len(mine))
-        else:
-            result[mine] = first_seen(step, _occurrence(partition[mine], step))
-    return result
-
-
-def _occurrence(*keys: Int64[np.ndarray, "_"]) -> Int64[np.ndarray, "_"]:
-    """Return how often the keys of each element have come before."""
-    _, inverse, counts = np.unique(
-        np.stack(keys, axis=1), axis=0, return_inverse=True, return_counts=True
-    )
-    order = np.argsort(inverse.reshape(-1), kind="stable")
-    result = np.empty(len(order), np.int64)
-    result[order] = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return result
 
 
 def _signal_notes(acquisition: TrajectoryAcquisition, fetch: Fetch) -> list[str]:

@@ -73,7 +73,7 @@ class MrdStreamScan(AcquisitionScan):
             places = []
             if along.any():
                 places = _numbers(file, self._trajectories[numbers], counts * along)
-        if self.axis_first:
+        if self.axis_first and places:
             pairs = zip(places, along.tolist(), strict=True)
             places = [values.reshape(n, -1).T.reshape(-1) if n else values for values, n in pairs]
         return unpack(heads, data, numbers, places)
