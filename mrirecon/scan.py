@@ -289,6 +289,8 @@ def _complete(sample: Sample, header: ScanHeader, index: int) -> Sample:
         sizes = zip(header.grid, header.canvas, header.matrix, strict=True)
         region = [min(n, round(n * kept / canvas)) for n, canvas, kept in sizes]
         found["region"] = torch.tensor(region)
+    if sample.frame is None:
+        found["frame"] = index // header.slices
     if sample.protocol is None:
         found["protocol"] = protocol_of(header, index // header.slices)
     return sample.replace(**found) if found else sample

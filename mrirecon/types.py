@@ -86,6 +86,8 @@ class Sample:
             batch whose last batch axis ``near`` counts them; in the units of ``kspace``. None when
             nobody has asked for them.
         key: ``(scan name, slice index)``; in a batch, a tuple of these.
+        frame: Number of the frame of its scan, from 0, on which patterns of dynamic scans depend;
+            in a batch a tuple of these. None when nobody has told it.
         seed: Seed of what is random about this slice when it is prepared in a batch (see
             :mod:`mrirecon.data.batches`), in a batch a tuple of these; None when nobody has set it.
 
@@ -111,6 +113,7 @@ class Sample:
     region: Extent | None = None
     neighbors: "Sample | None" = None
     key: tuple[Any, ...] = ()
+    frame: int | tuple[Any, ...] | None = None
     seed: int | tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:

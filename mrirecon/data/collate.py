@@ -50,10 +50,12 @@ def collate(samples: Sequence[Sample]) -> Sample:
                 "scans of one format and size are expected to agree; set data.batch_size=1"
             )
         tensors[field.name] = stacked(values)
+    frames = tuple(sample.frame for sample in samples)
     seeds = tuple(sample.seed for sample in samples if isinstance(sample.seed, int))
     return first.replace(
         **tensors,
         neighbors=collate(neighbors) if neighbors else None,
         key=tuple(sample.key for sample in samples),
+        frame=None if None in frames else frames,
         seed=seeds if len(seeds) == len(samples) else None,
     )

@@ -3,9 +3,10 @@
 Each works on any number of leading batch axes: on one slice in a worker or on a batch on the GPU.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from mrirecon.errors import ConfigError
 from mrirecon.fourier import plain_ifft
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.operators import coil_images, with_areas
-from mrirecon.sampling import DrawnMask, SamplingPattern, scan_rng
-from mrirecon.sampling.base import Shape
+from mrirecon.sampling import DrawnMask, SamplingPattern
+from mrirecon.sampling.base import Shape, scan_seed
 from mrirecon.sampling.calibration import center_slice, central_block, measured_interval
 from mrirecon.types import KSpace, Sample, Transform
 
+Seed = int | tuple[int, ...]
 ZERO_FILLED = 1e-3
 """Relative difference below which two images are one, in float32 or float16 files."""
 
@@ -132,7 +134,9 @@ class Undersample:
 
     Before batching or after it, on whatever device: each member of a batch gets a mask of its own,
     the same that it would have got alone, unless an earlier step has drawn random numbers, too.
-    Neighbouring slices get the mask of their slice, each within what was acquired of it.
+    Neighbouring slices get the mask of their slice, each within what was acquired of it;
+    neighbouring frames that of their own frame, where the pattern changes from frame to frame.
+    Of non-Cartesian scans whole readouts are left out.
 
     Attributes:
         pattern: Pattern that draws the masks.
@@ -152,39 +156,65 @@ class Undersample:
                 "Undersample takes a slice or a batch of slices, "
                 f"got k-space of shape {tuple(sample.kspace.shape)}"
             )
-        drawn, near = self._drawn(sample), sample.neighbors
-        return _kept(sample, drawn).replace(neighbors=near and _kept(near, drawn))
+        near, seeds = sample.neighbors, self._seeds(sample)
+        kept = _kept(sample, self._drawn(sample, _members(sample.frame, sample), seeds))
+        if near is None:
+            return kept
+        frames = _members(near.frame, near)
+        each = [seed for seed in seeds for _ in range(len(frames) // len(seeds))]
+        return kept.replace(neighbors=_kept(near, self._drawn(near, frames, each)))
 
     def remarks(self, sample: Sample) -> tuple[str, ...]:
         """Return what a user should know of the masks that are drawn, a sentence each."""
-        return tuple(dict.fromkeys(one.remark for one in self._drawn(sample) if one.remark))
+        drawn = self._drawn(sample, _members(sample.frame, sample), self._seeds(sample))
+        return tuple(dict.fromkeys(one.remark for one in drawn if one.remark))
 
-    def _drawn(self, sample: Sample) -> list[DrawnMask]:
+    def _drawn(
+        self, sample: Sample, frames: Sequence[int], seeds: Sequence[Seed]
+    ) -> list[DrawnMask]:
+        """Return a mask for each member of a batch; those of one frame and seed share it."""
         shape = (sample.kspace.shape[-2], sample.kspace.shape[-1])
-        drawn = [self.pattern(shape, rng) for rng in self._rngs(sample)]
+        known: dict[tuple[Seed, int], DrawnMask] = {}
+        for seed, frame in zip(seeds, frames, strict=True):
+            if (seed, frame) not in known:
+                rng = np.random.RandomState(seed)
+                known[seed, frame] = self.pattern.of_frame(shape, rng, frame)
+        drawn = [known[place] for place in zip(seeds, frames, strict=True)]
+        if not sample.cartesian and any(one.mask.shape[-2] > 1 for one in drawn):
+            raise ConfigError(
+                f"{type(self.pattern).__name__} keeps single positions of the Cartesian grid, but "
+                f"{sample.key} was sampled along a trajectory; choose sampling=spokes, or a "
+                "pattern of lines"
+            )
         if not self.again:
             everything = DrawnMask(torch.ones(1, shape[1], dtype=torch.bool), shape, 1.0)
             gaps = has_gaps(sample).reshape(-1).tolist()
             drawn = [everything if gap else one for gap, one in zip(gaps, drawn, strict=True)]
         return drawn
 
-    def _rngs(self, sample: Sample) -> list[np.random.RandomState]:
+    def _seeds(self, sample: Sample) -> list[Seed]:
         """Return what the mask of each member is drawn from."""
         batched = sample.kspace.ndim == 4
         if self.seed == "scan":
-            return [scan_rng(str(key[0])) for key in (sample.key if batched else (sample.key,))]
+            return [scan_seed(str(key[0])) for key in (sample.key if batched else (sample.key,))]
         if batched and isinstance(sample.seed, tuple):
             generators = [torch.Generator().manual_seed(seed) for seed in sample.seed]
         else:
             generators = [torch.default_generator] * (len(sample.kspace) if batched else 1)
-        return [
-            np.random.RandomState(int(torch.randint(2**31, (), generator=generator)))
-            for generator in generators
-        ]
+        return [int(torch.randint(2**31, (), generator=one)) for one in generators]
+
+
+def _members(frames: int | tuple[Any, ...] | None, sample: Sample) -> list[int]:
+    """Return the frame of every member of a batch, or of neighbours; the first when untold."""
+    count = math.prod(sample.kspace.shape[:-3])
+    if frames is None:
+        return [0] * count
+    flat = np.ravel(frames)
+    return [int(frame) for frame in flat]
 
 
 def _kept(sample: Sample, drawn: Sequence[DrawnMask]) -> Sample:
-    """Apply masks to one slice, to a batch of as many, or to the neighbours of either."""
+    """Apply masks to one slice, or to a batch of as many."""
     batch, shape = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
     acquired = sample.mask.cpu()
     acquired = acquired.reshape(len(drawn), -1, *acquired.shape[-2:])  # member, neighbour, h, w
@@ -200,7 +230,7 @@ def _kept(sample: Sample, drawn: Sequence[DrawnMask]) -> Sample:
     return sample.replace(
         kspace=masked(sample.kspace, mask),
         mask=mask,
-        acs=torch.tensor(extents, device=device).reshape(*batch, 2),
+        acs=torch.tensor(extents, device=device).reshape(*batch, 2) if sample.cartesian else None,
     )
 
 

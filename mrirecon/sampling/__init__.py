@@ -4,6 +4,8 @@ from mrirecon.sampling.base import DrawnMask, SamplingPattern, achieved_accelera
 from mrirecon.sampling.cells import cells
 from mrirecon.sampling.coverage import Coverage
 from mrirecon.sampling.curriculum import Curriculum
+from mrirecon.sampling.kt_lines import KtGaussian, KtGolden, KtUniform
+from mrirecon.sampling.kt_radial import KtRadial
 from mrirecon.sampling.lines import (
     EquispacedFractionLines,
     EquispacedLines,
@@ -12,6 +14,7 @@ from mrirecon.sampling.lines import (
     RandomLines,
 )
 from mrirecon.sampling.mixed import MixedPatterns
+from mrirecon.sampling.spokes import Spokes
 from mrirecon.sampling.two_phase_encodings import Gaussian2d, PoissonDisc
 
 __all__ = [
@@ -21,12 +24,17 @@ __all__ = [
     "EquispacedFractionLines",
     "EquispacedLines",
     "Gaussian2d",
+    "KtGaussian",
+    "KtGolden",
+    "KtRadial",
+    "KtUniform",
     "MagicFractionLines",
     "MagicLines",
     "MixedPatterns",
     "PoissonDisc",
     "RandomLines",
     "SamplingPattern",
+    "Spokes",
     "achieved_acceleration",
     "cells",
     "scan_rng",

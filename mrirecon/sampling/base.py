@@ -67,6 +67,16 @@ class SamplingPattern(ABC):
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
         """Draw a mask for a k-space of ``shape`` ``(h, w)``."""
 
+    def of_frame(self, shape: Shape, rng: np.random.RandomState, frame: int) -> DrawnMask:  # noqa: ARG002
+        """Draw the mask of one frame of a series; here the same for all of them.
+
+        Args:
+            shape: Size ``(h, w)`` of k-space.
+            rng: Generator of the whole series, in the same state for each of its frames.
+            frame: Number of the frame, from 0.
+        """
+        return self(shape, rng)
+
 
 def scan_rng(name: str) -> np.random.RandomState:
     """Seed from a scan's *name*: the same mask in every run, on every machine, in every folder.
@@ -74,7 +84,17 @@ def scan_rng(name: str) -> np.random.RandomState:
     ``name`` is the file name with its suffix and without the data set's folder, as fastMRI seeds
     its masks; folders below that of the data set count, or patients would share masks.
     """
-    return np.random.RandomState(tuple(map(ord, name)))
+    return np.random.RandomState(scan_seed(name))
+
+
+def scan_seed(name: str) -> tuple[int, ...]:
+    """Return the seed of :func:`scan_rng`."""
+    return tuple(map(ord, name))
+
+
+def frame_rng(rng: np.random.RandomState, frame: int) -> np.random.RandomState:
+    """Return what is random in one frame of a series, from the generator of the whole series."""
+    return np.random.RandomState((rng.randint(2**31 - 1), frame))
 
 
 def achieved_acceleration(mask: Bool[Tensor, "..."]) -> float:

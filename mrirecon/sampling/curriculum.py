@@ -40,10 +40,13 @@ class Curriculum(SamplingPattern):
             raise ValueError(f"review must lie in [0, 1), got {self.review}")
 
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
+        return self.of_frame(shape, rng, 0)
+
+    def of_frame(self, shape: Shape, rng: np.random.RandomState, frame: int) -> DrawnMask:
         epoch = current_epoch()
         if epoch is None:
-            return self.stages[-1](shape, rng)
+            return self.stages[-1].of_frame(shape, rng, frame)
         stage = sum(start <= epoch for start in self.starts) - 1
         if stage and self.review and rng.uniform() < self.review:
             stage = rng.randint(stage)
-        return self.stages[stage](shape, rng)
+        return self.stages[stage].of_frame(shape, rng, frame)

@@ -35,6 +35,9 @@ class MixedPatterns(SamplingPattern):
             raise ValueError(f"probabilities must be positive, got {list(self.probabilities)}")
 
     def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
+        return self.of_frame(shape, rng, 0)
+
+    def of_frame(self, shape: Shape, rng: np.random.RandomState, frame: int) -> DrawnMask:
         weights = np.asarray(self.probabilities or [1.0] * len(self.patterns), float)
         index = rng.choice(len(self.patterns), p=weights / weights.sum())
-        return self.patterns[index](shape, rng)
+        return self.patterns[index].of_frame(shape, rng, frame)

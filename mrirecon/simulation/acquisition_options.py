@@ -91,8 +91,8 @@ class LinePlan:
     drawn: DrawnMask | None
 
 
-def plan_lines(scan: SimulatedScan, options: AcquisitionOptions) -> LinePlan:
-    """Decide what to measure; undersampling is seeded by the scan's name.
+def plan_lines(scan: SimulatedScan, options: AcquisitionOptions, frame: int = 0) -> LinePlan:
+    """Decide what to measure in a frame; undersampling is seeded by the scan's name.
 
     Raises:
         ConfigError: When the sampling pattern undersamples the readout.
@@ -110,7 +110,7 @@ def plan_lines(scan: SimulatedScan, options: AcquisitionOptions) -> LinePlan:
     raster = np.ones(w, bool)
     kept, drawn = measured, None
     if options.sampling is not None:
-        drawn = options.sampling((h, w), scan_rng(scan.header.name))
+        drawn = options.sampling.of_frame((h, w), scan_rng(scan.header.name), frame)
         if drawn.mask.shape[0] != 1:
             raise ConfigError(
                 f"{type(options.sampling).__name__} undersamples the readout; raw files of 2-D "

@@ -60,7 +60,7 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
                 "kspace_encoding_step_1": max(1, round(plan.drawn.nominal)),
                 "kspace_encoding_step_2": 1,
             },
-            "calibrationMode": "embedded",
+            "calibrationMode": "embedded" if plan.calibration.any() else "interleaved",
         }
     return {
         "encodedSpace": {

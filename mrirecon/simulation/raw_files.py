@@ -51,7 +51,7 @@ def write_ismrmrd(
         OutputError: When the file exists and ``overwrite`` is False, or cannot be written.
     """
     options = options or AcquisitionOptions()
-    plan = plan_lines(scan, options)
+    plans = [plan_lines(scan, options, frame) for frame in range(len(scan.header.frames))]
     with (
         atomic(Path(path), Kind.RAW, overwrite=overwrite) as part,
         created_hdf5(part) as file,
@@ -59,7 +59,9 @@ def write_ismrmrd(
         parts = [_noise_part(scan, options)] if options.noise_readouts else []
         for index in _order(scan.header.slices, len(scan.header.frames)):
             parts += [
-                _slice_part(scan, plan, index, average, options.averages, raw)
+                _slice_part(
+                    scan, plans[index // scan.header.slices], index, average, options.averages, raw
+                )
                 for average, raw in enumerate(raw_slice(scan, index, options))
             ]
         records = np.zeros(sum(len(heads) for heads, _ in parts), ACQUISITION)
@@ -76,7 +78,7 @@ def write_ismrmrd(
                 records["data"][row] = line.ravel().view(np.float32)
                 row += 1
         group = file.create_group("dataset")
-        xml = header_xml(scan, options, plan)
+        xml = header_xml(scan, options, plans[0])
         group.create_dataset("xml", data=[xml], dtype=h5py.string_dtype(), maxshape=(None,))
         chunks = (min(_ROWS_PER_CHUNK, len(records)),)
         group.create_dataset("data", data=records, maxshape=(None,), chunks=chunks)

@@ -8,7 +8,9 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
+from mrirecon.image import center_fit
 from mrirecon.readers.registry import open_scan
+from mrirecon.sampling import KtUniform, scan_rng
 from mrirecon.scan import Frame
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
@@ -53,3 +55,24 @@ def test_layouts_without_frames_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="has 4 frames"):
         write_fastmri(tmp_path / "scan.h5", moving([BEATING]))
     assert not list(tmp_path.iterdir())
+
+
+def test_lines_of_frames_differ_and_their_mean_is_the_calibration(tmp_path):
+    scan = moving([BEATING], replace(STACK, matrix=(32, 32)), count=4)
+    path = tmp_path / scan.header.name
+    pattern = KtUniform(4)
+    write_ismrmrd(path, scan, replace(OPTIONS, sampling=pattern))
+    read = open_scan(path)
+    drawn = [pattern.of_frame((32, 32), scan_rng(scan.header.name), frame) for frame in range(4)]
+    for index, sample in enumerate(read):
+        frame, plane = divmod(index, 2)
+        assert sample.frame == frame
+        assert torch.equal(sample.mask, drawn[frame].mask)
+        assert sample.kspace.abs().sum((0, 1)).bool().equal(sample.mask[0])
+        calibration = sample.calibration
+        assert calibration is not None and calibration.shape[-1] >= 24
+        center = scan.noise_free(plane)[:, 4:28, 4:28]  # at rest; the others move a little
+        found = center_fit(calibration, (24, 24))
+        assert float((found - center).norm() / center.norm()) < 0.3
+    header = path.read_bytes()
+    assert b"interleaved" in header
