@@ -206,29 +206,28 @@ class Undersample:
 
 def _members(frames: int | tuple[Any, ...] | None, sample: Sample) -> list[int]:
     """Return the frame of every member of a batch, or of neighbours; the first when untold."""
-    count = math.prod(sample.kspace.shape[:-3])
     if frames is None:
-        return [0] * count
-    flat = np.ravel(frames)
-    return [int(frame) for frame in flat]
+        return [0] * math.prod(sample.kspace.shape[:-3])
+    return [int(frame) for frame in np.ravel(frames)]
 
 
 def _kept(sample: Sample, drawn: Sequence[DrawnMask]) -> Sample:
     """Apply masks to one slice, or to a batch of as many."""
     batch, shape = sample.kspace.shape[:-3], sample.kspace.shape[-2:]
-    acquired = sample.mask.cpu()
-    acquired = acquired.reshape(len(drawn), -1, *acquired.shape[-2:])  # member, neighbour, h, w
-    masks, extents = [], []
-    for member, one in zip(acquired, drawn, strict=True):
-        masks.append(one.mask & member)
-        extents += [_fully_sampled(one.acs, mask, (shape[0], shape[1])) for mask in masks[-1]]
+    acquired = sample.mask.cpu().reshape(len(drawn), *sample.mask.shape[-2:])
+    masks = [one.mask & measured for measured, one in zip(acquired, drawn, strict=True)]
+    extents = [
+        _fully_sampled(one.acs, mask, (shape[0], shape[1]))
+        for mask, one in zip(masks, drawn, strict=True)
+    ]
     if len({mask.shape for mask in masks}) > 1:  # patterns of lines and of points meet
-        masks = [mask.expand(-1, *shape) for mask in masks]
+        masks = [mask.expand(shape) for mask in masks]
     device = sample.kspace.device
     mask = torch.stack(masks).to(device)
     mask = mask.reshape(*batch, *mask.shape[-2:])
     return sample.replace(
         kspace=masked(sample.kspace, mask),
+        areas=None,
         mask=mask,
         acs=torch.tensor(extents, device=device).reshape(*batch, 2) if sample.cartesian else None,
     )
