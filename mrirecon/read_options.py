@@ -16,7 +16,7 @@ TRAJECTORY_UNITS = {
 """Values of ``reading.trajectory_unit``, and what they mean."""
 FRAMES = ("spokes_per_frame", "frame_duration", "cardiac_phases")
 """Ways to divide readouts into frames."""
-ALONG_TRAJECTORY = ("trajectory_unit", "matrix", *FRAMES)
+ALONG_TRAJECTORY = ("trajectory_unit", "matrix", "gradient_delays", *FRAMES)
 """Options that tell nothing about lines on a Cartesian grid."""
 SMALLEST, LARGEST = 4, 4096
 """Pixels along an axis of an image."""
@@ -50,6 +50,9 @@ class ReadOptions:
         frame_duration: Time in ms whose readouts make a frame, by the readouts' time stamps.
         cardiac_phases: Number of cardiac phases into which readouts are sorted, by the time since
             the last trigger that is kept with them.
+        gradient_delays: Delays of the gradients of a radial scan in samples: along h, along w and
+            what they have in common; ``auto``, as None, estimates and corrects them, ``none``
+            leaves the trajectory as it is.
 
     Raises:
         ConfigError: When one of these is something else.
@@ -69,6 +72,7 @@ class ReadOptions:
     spokes_per_frame: int | None = None
     frame_duration: float | None = None
     cardiac_phases: int | None = None
+    gradient_delays: str | tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
         if self.centered not in (None, True, False, "h", "w"):
@@ -82,6 +86,12 @@ class ReadOptions:
                 f"reading.trajectory_unit={self.trajectory_unit}, expected one of {units}"
             )
         self._check_frames()
+        told = self.gradient_delays
+        if told not in (None, "auto", "none") and (isinstance(told, str) or len(told or ()) != 3):
+            raise ConfigError(
+                f"reading.gradient_delays={told}, expected auto, none, or three delays in samples: "
+                "[h,w,both], for instance [0.3,-0.1,0]"
+            )
         if self.matrix is not None and not SMALLEST <= self.matrix <= LARGEST:
             raise ConfigError(
                 f"reading.matrix={self.matrix}, expected the pixels of the image along each axis, "

@@ -42,6 +42,9 @@ def main() -> None:
     choices.add_argument("--spokes-per-frame", type=int, help="readouts of a frame")
     choices.add_argument("--frame-duration", type=float, help="ms of a frame, by time stamps")
     choices.add_argument("--cardiac-phases", type=int, help="by the time since the last trigger")
+    choices.add_argument(
+        "--gradient-delays", type=_delays, help="of spokes: auto, none or 0.3,-0.1,0 (samples)"
+    )
     arguments = parser.parse_args()
     names = (field.name for field in fields(ReadOptions))
     try:
@@ -64,6 +67,11 @@ def main() -> None:
 
 def _centered(text: str) -> bool | str:
     return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _delays(text: str) -> str | tuple[float, ...]:
+    parts = text.strip("[]").split(",")
+    return text if len(parts) < 2 else tuple(float(part) for part in parts)
 
 
 def _inspect(files: list[Path], reading: ReadOptions, arguments: argparse.Namespace) -> int:

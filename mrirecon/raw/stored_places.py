@@ -4,9 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from jaxtyping import Float32, Float64
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.gradient_delays import Delays, delayed
 from mrirecon.raw.readouts import Index, Lines, Readouts
 from mrirecon.raw.trajectory_names import spokes_named
 
@@ -44,10 +46,12 @@ class ReadoutPlaces:
     Attributes:
         factor: Cycles per field of view in one of the stored units.
         named: What makes the places; None takes those that are stored.
+        delays: Gradient delays of spokes in samples, None without any.
     """
 
     factor: float = 1.0
     named: Named | None = None
+    delays: Delays | None = None
 
     def of(self, chosen: Lines, readouts: Readouts) -> list[Float32[np.ndarray, "_ 2"]]:
         """Return the places of all samples of some readouts.
@@ -60,8 +64,17 @@ class ReadoutPlaces:
             RawDataError: When places are missing or not finite.
         """
         if self.named is None:
-            return [values * np.float32(self.factor) for values in stored_places(readouts)]
-        one, found = self.named, []
+            meant = [values * np.float32(self.factor) for values in stored_places(readouts)]
+        else:
+            meant = self._made(self.named, chosen, readouts)
+        if self.delays is None:
+            return meant
+        return [delayed(torch.from_numpy(values), self.delays).numpy() for values in meant]
+
+    def _made(
+        self, one: Named, chosen: Lines, readouts: Readouts
+    ) -> list[Float32[np.ndarray, "_ 2"]]:
+        found = []
         for number, samples in zip(chosen, readouts.samples, strict=True):
             radius = (np.arange(samples.shape[1]) - one.center[number]) * one.step[number]
             places = spokes_named(one.name, one.number[number : number + 1], one.spokes, radius)

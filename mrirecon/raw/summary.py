@@ -5,6 +5,7 @@ import numpy as np
 from mrirecon.raw.acquisition import Acquisition
 from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.frames import FRAME_COUNTERS
+from mrirecon.raw.gradient_delays import delay_words
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS
 from mrirecon.raw.mrd_records import AcquisitionFlag
@@ -90,7 +91,10 @@ def _along_readouts(
         return ("echo", _echo(acquisition)), ("averages", _averages(acquisition))
     named = acquisition.places.named
     where = "stored with each readout" if named is None else f"made as told: {named.name}"
-    return (("trajectory", f"{where}, up to {acquisition.samples} samples"),)
+    return (
+        ("trajectory", f"{where}, up to {acquisition.samples} samples"),
+        ("gradient delays", delay_words(acquisition.places.delays)),
+    )
 
 
 def _noise(acquisition: Acquisition) -> str:

@@ -143,8 +143,13 @@ class TrajectoryAcquisition(Acquisition):
         Raises:
             RawDataError: When they are damaged.
         """
+        spoke = np.zeros_like(self.spoke)
+        spoke[chosen] = np.arange(len(chosen))  # also of several frames
         alone = replace(
-            self, grid=replace(self.grid, partition=None), partition=np.zeros_like(self.partition)
+            self,
+            grid=replace(self.grid, partition=None),
+            partition=np.zeros_like(self.partition),
+            spoke=spoke,
         )
         return alone._gathered(chosen, fetch)
 

@@ -10,12 +10,10 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.checks import left_out, refuse_unreadable, select_encoding
-from mrirecon.raw.content import content_notes
 from mrirecon.raw.frames import frames_of
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS, Axis, phase_axis
 from mrirecon.raw.planning import conjugated, imaging_kinds, whitening_of_a_line, without_pilot_tone
-from mrirecon.raw.probe import LineContent
 from mrirecon.raw.readout_bins import binned
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Lines, Readouts
 from mrirecon.raw.slice_positions import partition_stack, slice_stack
@@ -29,7 +27,7 @@ from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition, Trajector
 from mrirecon.raw.trajectory_image import image_of
 from mrirecon.raw.trajectory_names import ASK, is_name
 from mrirecon.raw.trajectory_numbers import named_spokes, numbered_spokes
-from mrirecon.raw.trajectory_signal import misplaced
+from mrirecon.raw.trajectory_probe import looked_at
 from mrirecon.raw.trajectory_units import Extent
 from mrirecon.raw.views import plausible_views
 from mrirecon.raw.whitening import NoiseScan
@@ -127,8 +125,12 @@ def plan_trajectory(
         spoke=numbered_spokes(imaging, numbers, partition),
         partition=partition,
     )
-    notes += _signal_notes(acquisition, fetch)
-    return replace(acquisition, notes=tuple(note for note in notes if note))
+    more, delays = looked_at(acquisition, fetch, reading)
+    return replace(
+        acquisition,
+        places=replace(places, delays=delays),
+        notes=tuple(note for note in [*notes, *more] if note),
+    )
 
 
 @dataclass(frozen=True)
@@ -255,26 +257,6 @@ def _together(places: list[Float32[np.ndarray, "_ 2"]]) -> Float32[Tensor, "h w 
     longest = max(len(values) for values in places)
     padded = [np.concatenate([v, np.repeat(v[-1:], longest - len(v), axis=0)]) for v in places]
     return torch.from_numpy(np.stack(padded, axis=1))
-
-
-def _signal_notes(acquisition: TrajectoryAcquisition, fetch: Fetch) -> list[str]:
-    """Name empty slices and dead coils, and say where the signal contradicts the places."""
-    imaging, frames = acquisition.kinds.imaging, len(acquisition.frames)
-    lines, plane, slices = acquisition.heads[imaging], acquisition.frame, 1
-    partition = acquisition.grid.partition
-    distance = np.zeros(len(imaging))
-    if partition is not None:
-        distance = np.abs(acquisition.partition - partition.size // 2).astype(np.float64)
-    else:
-        plane, slices = acquisition.stack.numbered(plane, lines["idx"]["slice"])
-    shape = (frames, slices)
-    notes, strongest = content_notes(LineContent(distance, lines, imaging, plane, shape, fetch))
-    chosen = np.flatnonzero(plane == strongest)
-    chosen = chosen[distance[chosen] == distance[chosen].min()]
-    signal = acquisition.central(chosen, fetch)
-    if problem := misplaced(signal.kspace[0].numpy(), signal.places):
-        notes.append(f"{problem}.")
-    return notes
 
 
 def _spread(imaging: Lines) -> Lines:

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.content import content_notes
+from mrirecon.raw.gradient_delays import Delays, delay_words, delayed, delays_of
 from mrirecon.raw.trajectory_names import is_name, spokes_named
 from mrirecon.raw.trajectory_signal import measured_samples, misplaced
 from mrirecon.raw.trajectory_units import Extent, image_size, placed_by_extent
@@ -29,7 +30,7 @@ from mrirecon.readers.arrays.trajectory_file import read_places
 from mrirecon.readers.arrays.trajectory_layout import coordinates, laid_out
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.sampling.trajectory_shape import TrajectoryShape, shape_of
-from mrirecon.scan import ScanHeader
+from mrirecon.scan import Frame, ScanHeader
 from mrirecon.types import Sample
 
 DEFAULT_AXES = {2: ("w", "h"), 3: ("coil", "w", "h"), 4: ("slice", "coil", "w", "h")}
@@ -60,14 +61,19 @@ class TrajectoryScan(FileScan):
         array: Layout of the k-space array.
         trajectory: Places in cycles per field of view, of all frames together or of each.
         shape: Shape of the trajectory.
+        delays: Gradient delays in samples that were corrected; None without any.
+        parts_of_frame: Number of frames into which the readouts of a stored one are divided.
     """
 
     choices: ClassVar[tuple[str, ...]] = (
-        "axes", "variable", "trajectory", "trajectory_unit", "matrix",
+        "axes", "variable", "trajectory", "trajectory_unit", "matrix", "gradient_delays",
+        "spokes_per_frame",
     )  # fmt: skip
     array: KSpaceArray
     trajectory: Float32[Tensor, "frame h w 2"]
     shape: TrajectoryShape
+    delays: Delays | None
+    parts_of_frame: int
 
     def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
@@ -84,7 +90,8 @@ class TrajectoryScan(FileScan):
                 )
             grid, matrix, notes = self._placed(laid)
             notes += self._looked_at(stored)
-        name, frames = path.name, self.array.frames
+        frames, more = self._divided()
+        notes, name = [*notes, *more], path.name
         self.header = ScanHeader(
             name=name, format=self.format, slices=self.array.slices, coils=self.array.coils,
             grid=(grid, grid), canvas=(matrix, matrix), matrix=(matrix, matrix), frames=frames,
@@ -130,18 +137,21 @@ class TrajectoryScan(FileScan):
     def content(self) -> tuple[tuple[str, str], ...]:
         radius, step = self.shape.radius, self.shape.step
         told = f"reaches to {radius:.4g} cycles per field of view, a sample every {step:.3g}"
-        return (("trajectory", told),)
+        return (("trajectory", told), ("gradient delays", delay_words(self.delays)))
 
     def _read(self, index: int) -> Sample:
         self.check(index)
+        whole, slice_ = divmod(index, self.array.slices)
+        frame, part = divmod(whole, self.parts_of_frame)
+        size = self.array.grid[1] if self.parts_of_frame == 1 else self.reading.spokes_per_frame
+        mine = slice(part * (size or 1), (part + 1) * (size or 1))
         with blaming(self.path), self.open() as file:
-            values = self.array.read(self.values(file), index)
-        frame = index // self.array.slices
-        kspace = torch.from_numpy(values)
+            values = self.array.read(self.values(file), frame * self.array.slices + slice_)
+        kspace = torch.from_numpy(values)[:, :, mine].contiguous()
         return Sample(
             kspace=kspace,
             mask=measured_samples(kspace),
-            trajectory=self.trajectory[frame if len(self.trajectory) > 1 else 0],
+            trajectory=self.trajectory[frame if len(self.trajectory) > 1 else 0][:, mine],
             image_grid=self.header.grid,
             key=(self.header.name, index),
         )
@@ -198,6 +208,28 @@ class TrajectoryScan(FileScan):
             )
         return grid, matrix, notes
 
+    def _divided(self) -> tuple[tuple[Frame, ...], list[str]]:
+        """Divide readouts into frames, as a user told; also says so."""
+        frames, size, count = self.array.frames, self.reading.spokes_per_frame, self.array.grid[1]
+        self.parts_of_frame = 1
+        if size is None:
+            return frames, []
+        if size > count:
+            raise RawDataError(
+                f"{self.path}: reading.spokes_per_frame={size}, but there are only {count} "
+                "readouts; expected at least one frame of them, choose fewer"
+            )
+        self.parts_of_frame = parts = max(1, count // size)
+        divided = [
+            replace(frame, repetition=frame.repetition * parts + part)
+            for frame in frames
+            for part in range(parts)
+        ]
+        left = count - parts * size
+        rest = f" {left} readouts at the end make no whole frame and were left out." if left else ""
+        note = f"Each frame has {size} successive readouts: {len(divided)} frames.{rest}"
+        return tuple(divided), [note]
+
     def _looked_at(self, stored: Stored) -> list[str]:
         """Name empty slices and dead coils; refuse places that do not belong to k-space."""
         radius = self.trajectory[0].norm(dim=-1)
@@ -222,7 +254,11 @@ class TrajectoryScan(FileScan):
                     "places are"
                 )
             notes.append(f"{problem}.")
-        return notes
+        self.delays, note = delays_of(self.reading.gradient_delays, values, trajectory)
+        if self.delays is not None:
+            moved = [delayed(one, self.delays) for one in self.trajectory]
+            self.trajectory = torch.stack(moved)
+        return [*notes, note] if note else notes
 
 
 def _made(
