@@ -14,11 +14,22 @@ from pathlib import Path
 from mrirecon.errors import ConfigError
 
 PARTS = {
-    "train": ("data/transforms", "regularizer", "denoiser", "body", "consistency", "conditioning"),
+    "train": (
+        "data/transforms",
+        "regularizer",
+        "denoiser",
+        "body",
+        "consistency",
+        "conditioning",
+        "trajectory",
+    ),
+    "simulate": ("trajectory",),
     "reconstruct": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
     "calibrate": ("regularizer", "denoiser", "partner", "body", "consistency", "conditioning"),
 }
 """Groups that go into a model or a data set, with @ and the place: see the YAML of either."""
+PLACED = {"simulate": "+trajectory@simulation.trajectory=golden"}
+"""Parts of a command and their place, for an example."""
 NAMED = {"benchmark": {"kit": "benchmark"}}
 """Settings of a command that name a file of a group, which so cannot be changed in part."""
 FORMER = {"simulate": {"protocol": "simulation"}, "train": {"protocol": "simulation"}}
@@ -180,10 +191,8 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
         "of the project say more.",
     ]
     if command in PARTS:
-        rows.append(
-            "Parts need a place: regularizer@model.regularizer=mwcnn (with a + where the model's "
-            "YAML names none)."
-        )
+        example = PLACED.get(command, "regularizer@model.regularizer=mwcnn")
+        rows.append(f"Parts need a place: {example} (with a + where the YAML there names none).")
     return "\n".join(rows)
 
 

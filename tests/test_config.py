@@ -17,6 +17,7 @@ from mrirecon.recipes import check_targets
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling import SamplingPattern
 from mrirecon.sensitivity.base import SensitivityEstimator
+from mrirecon.simulation import SimulationProtocol
 from mrirecon.training.objectives.base import Objective
 
 CONF = conf_folder()
@@ -123,6 +124,18 @@ def test_every_function_builds():
             assert build_function(composed("train", f"{group}={choice}")[group], group)
     with pytest.raises(ConfigError, match=r"x: tests.test_config.f is a tuple, not callable"):
         build_function({"_target_": f"{__name__}.f", "center": 1}, "x")
+
+
+def test_every_simulation_builds_on_the_grid_and_along_trajectories():
+    for choice in choices("simulation"):
+        config = composed("simulate", f"simulation={choice}")
+        assert build(config.simulation, SimulationProtocol, "simulation").trajectory is None
+    kinds = {"golden": 1, "radial": None, "spiral": None, "tiny_golden": 7}
+    assert choices("trajectory") == list(kinds)
+    for choice, tiny in kinds.items():
+        config = composed("simulate", f"+trajectory@simulation.trajectory={choice}")
+        found = build(config.simulation, SimulationProtocol, "simulation").trajectory
+        assert found.tiny == tiny and found.kind.startswith(choice[:6].replace("tiny_g", "golden"))
 
 
 def test_every_training_choice_builds():

@@ -44,7 +44,8 @@ def simulate(config: DictConfig, settings: Settings) -> None:
     output = output_folder(settings.output)
     raw, reference = output / "raw", output / "reference"
     write = FORMATS[settings.format]
-    plans = (plan_lines(scan, options).drawn for scan in scans)
+    lines = [scan for scan in scans if scan.protocol.trajectory is None]
+    plans = (plan_lines(scan, options).drawn for scan in lines)
     for remark in dict.fromkeys(drawn.remark for drawn in plans if drawn and drawn.remark):
         print(f"note: {remark}")
     for scan in tqdm(scans, unit="scan", leave=False, disable=not draws_bars()):

@@ -14,3 +14,7 @@ from .simulation_protocol import (
     Prescription as Prescription,
     SimulationProtocol as SimulationProtocol,
 )
+from .trajectories import (
+    RadialTrajectory as RadialTrajectory,
+    SpiralTrajectory as SpiralTrajectory,
+)

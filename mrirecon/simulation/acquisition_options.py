@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Complex64
+from torch import Tensor
 
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
@@ -39,6 +40,8 @@ class AcquisitionOptions:
             rest is zero-filled.
         echo_fraction: Share of the readout that is acquired, above 0.5; its beginning is left out.
         averages: Number of times that every line is measured.
+        slab: Whether the slices are those of one slab, measured as partitions along the slice
+            direction: a stack of stars, or of spirals. For trajectories only.
     """
 
     sampling: SamplingPattern | None = None
@@ -48,6 +51,7 @@ class AcquisitionOptions:
     phase_resolution: float = 1.0
     echo_fraction: float = 1.0
     averages: int = 1
+    slab: bool = False
 
     def __post_init__(self) -> None:
         for name in ("partial_fourier", "echo_fraction"):
@@ -95,8 +99,13 @@ def plan_lines(scan: SimulatedScan, options: AcquisitionOptions, frame: int = 0)
     """Decide what to measure in a frame; undersampling is seeded by the scan's name.
 
     Raises:
-        ConfigError: When the sampling pattern undersamples the readout.
+        ConfigError: When the sampling pattern undersamples the readout, or lines shall form a slab.
     """
+    if options.slab:
+        raise ConfigError(
+            "slab: a stack of partitions needs trajectories, for instance "
+            "+trajectory@simulation.trajectory=golden"
+        )
     h, w = scan.header.grid
     count = max(1, round(options.phase_resolution * w))
     first = w // 2 - count // 2
@@ -150,8 +159,22 @@ def raw_slice(scan: SimulatedScan, index: int, options: AcquisitionOptions) -> I
     if options.oversampling > 1:
         image = ifft(clean, axes=(-2,))
         clean = fft(center_pad(image, (options.oversampling * h, w)), axes=(-2,))
+    yield from received(scan, clean, options.averages, index)
+
+
+def received(
+    scan: SimulatedScan, clean: Complex64[Tensor, "coil sample line"], averages: int, index: int
+) -> Iterator[Raw]:
+    """Yield every average of whitened readouts as the receivers see them, with their noise.
+
+    Args:
+        scan: Scan that the readouts belong to.
+        clean: Readouts without noise.
+        averages: Number of averages.
+        index: Number that tells these readouts from all others of the scan.
+    """
     mixing = coloring(scan.covariance)
-    for average in range(options.averages):
+    for average in range(averages):
         noise = white_noise(tuple(clean.shape), scan.rng("raw noise", index, average))
         yield apply_channels(mixing, clean + torch.from_numpy(noise)).numpy()
 

@@ -11,7 +11,12 @@ _PROTON = 42.577478  # MHz / T
 
 
 def header_xml(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) -> bytes:
-    """Describe an acquisition of ``scan``, UTF-8 encoded."""
+    """Describe a Cartesian acquisition of ``scan``, UTF-8 encoded."""
+    return header_of(scan, _encoding(scan, options, plan))
+
+
+def header_of(scan: SimulatedScan, encoding: dict[str, Any]) -> bytes:
+    """Describe an acquisition of ``scan`` with this encoding, UTF-8 encoded."""
     header = scan.header
     field = scan.protocol.field_strength
     root = xml_tree(
@@ -34,7 +39,7 @@ def header_xml(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan)
                 ],
             },
             "experimentalConditions": {"H1resonanceFrequency_Hz": round(field * _PROTON * 1e6)},
-            "encoding": _encoding(scan, options, plan),
+            "encoding": encoding,
             "sequenceParameters": {
                 "TR": header.sequence.repetition_time,
                 "TE": header.sequence.echo_time,
@@ -72,13 +77,13 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
             "fieldOfView_mm": {"x": fov[0], "y": fov[1], "z": thickness},
         },
         "encodingLimits": {
-            "kspace_encoding_step_0": _limits(plan.samples - 1, plan.samples // 2),
-            "kspace_encoding_step_1": _limits(plan.last - plan.first, plan.center),
-            "kspace_encoding_step_2": _limits(0, 0),
-            "average": _limits(options.averages - 1, 0),
-            "slice": _limits(slices - 1, slices // 2),
+            "kspace_encoding_step_0": limits(plan.samples - 1, plan.samples // 2),
+            "kspace_encoding_step_1": limits(plan.last - plan.first, plan.center),
+            "kspace_encoding_step_2": limits(0, 0),
+            "average": limits(options.averages - 1, 0),
+            "slice": limits(slices - 1, slices // 2),
             **{
-                counter: _limits(max(getattr(frame, counter) for frame in header.frames), 0)
+                counter: limits(max(getattr(frame, counter) for frame in header.frames), 0)
                 for counter in ("contrast", "phase", "repetition", "set")
             },
         },
@@ -87,5 +92,6 @@ def _encoding(scan: SimulatedScan, options: AcquisitionOptions, plan: LinePlan) 
     }
 
 
-def _limits(maximum: int, center: int) -> dict[str, int]:
+def limits(maximum: int, center: int) -> dict[str, int]:
+    """Return the limits of a counter from 0."""
     return {"minimum": 0, "maximum": maximum, "center": center}

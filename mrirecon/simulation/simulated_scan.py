@@ -4,6 +4,7 @@ import zlib
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -13,6 +14,7 @@ from torch import Tensor
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.operators import NonUniformFourier
 from mrirecon.scan import Frame, Scan, ScanHeader
 from mrirecon.simulation.body_parts import BODY_PARTS
 from mrirecon.simulation.contrast import CONTRASTS
@@ -33,7 +35,9 @@ class SimulatedScan(Scan):
     matrix, so that the image shows true Gibbs ringing. Equal arguments give bit-identical Samples;
     the anatomy depends on ``subject`` only, so that its contrasts agree. With the protocol's
     ``frames`` it is a series of a moving object: each frame is evaluated where its tissue is at
-    that time, coils and noise stay.
+    that time, coils and noise stay. Along the protocol's ``trajectory`` the Fourier transform of
+    the same fine grid is computed at the very places of the samples, with as much noise per time
+    of the readout.
 
     Args:
         subject: Number of the subject, from zero; seeds everything.
@@ -77,11 +81,14 @@ class SimulatedScan(Scan):
 
     @single_thread()
     def _read(self, index: int) -> Sample:
-        clean = self.noise_free(index)
-        frames = self.protocol.frames
-        still = frames is None or frames.states == 1
+        clean, trajectory = self.noise_free(index), self.protocol.trajectory
+        frames, matrix = self.protocol.frames, self.header.matrix
+        still = trajectory is None and (frames is None or frames.states == 1)
         noise = white_noise(tuple(clean.shape), self.rng("noise", index))
+        frame = self._place(index)[1]
         return Sample(
+            trajectory=None if trajectory is None else trajectory.places(matrix[0], frame),
+            image_grid=None if trajectory is None else matrix,
             kspace=clean + torch.from_numpy(noise),
             mask=torch.ones(1, clean.shape[-1], dtype=torch.bool),
             maps=self.true_maps(index) if self.with_maps else None,
@@ -99,13 +106,15 @@ class SimulatedScan(Scan):
     def noise_free(self, index: int) -> Complex64[Tensor, "coil h w"]:
         """Return the whitened k-space of a slice of a frame without its noise."""
         plane, frame = self._place(index)
-        frames = self.protocol.frames
+        frames, trajectory = self.protocol.frames, self.protocol.trajectory
         times = (0.0,) if frames is None else frames.times(frame)
-        kspace = self._signal(plane, times[0])[0]
-        bounds = np.linspace(0, kspace.shape[-1], len(times) + 1).round().astype(int)
-        for time, first, last in zip(times[1:], bounds[1:-1], bounds[2:], strict=True):
-            kspace[..., first:last] = self._signal(plane, time)[0][..., first:last]
-        return kspace * self._volume[0]
+        readouts = self.header.grid[1] if trajectory is None else trajectory.readouts
+        bounds = np.linspace(0, readouts, len(times) + 1).round().astype(int).tolist()
+        parts = [
+            self._readouts(plane, frame, time, slice(*ends))
+            for time, ends in zip(times, pairwise(bounds), strict=True)
+        ]
+        return torch.cat(parts, -1) * self._volume[0]
 
     @single_thread()
     def target(self, index: int) -> Float32[Tensor, "h w"]:
@@ -172,8 +181,24 @@ class SimulatedScan(Scan):
                 f"the slices of {self.header.name} show no {self._subject.part.organ}; move them "
                 "with prescription.center, given in LPS mm"
             )
-        scale = float(np.float32(self.protocol.snr * weight / total))
+        level = self.protocol.snr
+        if self.protocol.trajectory is not None:  # shorter samples have more noise
+            level /= self.protocol.trajectory.oversampling(self.header.matrix[0]) ** 0.5
+        scale = float(np.float32(level * weight / total))
         return scale, peak * scale
+
+    def _readouts(
+        self, plane: int, frame: int, time: float, chosen: slice
+    ) -> Complex64[Tensor, "coil h w"]:
+        """Return unscaled k-space of some readouts of a frame, with the object as at a time."""
+        trajectory, (h, w) = self.protocol.trajectory, self.header.matrix
+        if trajectory is None:
+            return self._signal(plane, time)[0][..., chosen]
+        fine = (_OVERSAMPLING * h, _OVERSAMPLING * w)
+        image, _ = self._subject.coil_images(plane, fine, time)
+        places = trajectory.measured_places(h, frame)[:, chosen]
+        transform = NonUniformFourier(places.flatten(0, 1), fine)
+        return transform(image).unflatten(-1, places.shape[:2]) / _OVERSAMPLING
 
     def _signal(
         self, plane: int, time: float

@@ -10,6 +10,7 @@ from mrirecon.scan import Geometry, Vector
 from mrirecon.simulation.body_parts import BODY_PARTS
 from mrirecon.simulation.contrast import CONTRASTS, Contrast
 from mrirecon.simulation.moving_frames import MovingFrames
+from mrirecon.simulation.trajectories import SimulatedTrajectory
 
 # Directions of increasing y (readout), x (phase encoding) and slice, in LPS.
 _ORIENTATIONS: dict[str, tuple[Vector, Vector, Vector]] = {
@@ -115,6 +116,7 @@ class SimulationProtocol:
         lesions: Whether some subjects have pathology; of the head only.
         body_part: What is scanned: ``head``, which does not move, or ``torso``.
         frames: Frames of a moving object, or None for a single one of an object at rest.
+        trajectory: Trajectory of the readouts, or None for the Cartesian grid.
     """
 
     contrast: Contrast = field(default_factory=lambda: CONTRASTS["t2"])
@@ -125,6 +127,7 @@ class SimulationProtocol:
     lesions: bool = True
     body_part: str = "head"
     frames: MovingFrames | None = None
+    trajectory: SimulatedTrajectory | None = None
 
     def __post_init__(self) -> None:
         if not self.snr > 0:
@@ -135,6 +138,12 @@ class SimulationProtocol:
             )
         if self.frames is not None and self.frames.motions and self.body_part == "head":
             raise ConfigError("a head neither breathes nor beats; body_part=torso does")
+        square = len(set(self.prescription.matrix)) == len(set(self.prescription.fov)) == 1
+        if self.trajectory is not None and not square:
+            raise ConfigError(
+                f"trajectory: expected a square image, got matrix {self.prescription.matrix} and "
+                f"fov {self.prescription.fov}"
+            )
 
     @property
     def acquisition(self) -> str:
