@@ -90,14 +90,22 @@ class Bart:
     """The ``pics`` of the BART on the PATH; its start-up and file access are measured apart."""
 
     def __init__(self, sample: Sample, threads: int) -> None:
+        self.start(threads)
+        write_cfl(self.path / "kspace", sample.kspace[0].numpy())
+        assert sample.maps is not None
+        write_cfl(self.path / "maps", sample.maps[0].numpy())
+
+    def start(self, threads: int) -> None:
+        """Make a folder for its files.
+
+        Args:
+            threads: Number of threads that it may use.
+        """
         self.folder = tempfile.TemporaryDirectory()
         self.path = Path(self.folder.name)
         self.environment = {
             "OMP_NUM_THREADS": str(threads), "PATH": "/usr/bin:/bin:/usr/local/bin",
         }  # fmt: skip
-        write_cfl(self.path / "kspace", sample.kspace[0].numpy())
-        assert sample.maps is not None
-        write_cfl(self.path / "maps", sample.maps[0].numpy())
 
     @staticmethod
     def available() -> bool:
