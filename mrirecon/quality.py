@@ -169,6 +169,7 @@ class Quality:
         kspace: Root-sum-of-squares over coils of what the method was given.
         peak: Position of its largest value, which should be ``(h // 2, w // 2)`` or beside it.
         coils: Sensitivities or coil images.
+        gridded: Whether k-space was sampled along a trajectory, and ``kspace`` is gridded.
         noise: SNR and noise amplification.
         correlation: Magnitude of the noise correlation between coils, before whitening.
         residual: Residual of the image and the maps of record, ESPIRiT's of the same data, which
@@ -186,6 +187,7 @@ class Quality:
     kspace: Float32[np.ndarray, "h w"]
     peak: tuple[int, int]
     coils: CoilPictures
+    gridded: bool = False
     noise: NoiseMaps | None = None
     correlation: Float64[np.ndarray, "coil coil"] | None = None
     residual: Residual | None = None

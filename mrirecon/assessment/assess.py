@@ -104,6 +104,7 @@ def assess(
         kspace=kspace,
         peak=(int(y), int(x)),
         coils=coils,
+        gridded=not sample.cartesian,
         noise=noise,
         correlation=correlation,
         residual=residual,

@@ -134,6 +134,9 @@ def _measured(quality: Quality, volumetric: bool) -> list[Text]:
     """The pictures of one plane, by topic."""
     coils = quality.coils
     down = "phase encoding, across: partitions" if volumetric else "readout, across: phase encoding"
+    if quality.gridded:
+        down = "the image's rows, across: its columns"
+    gridded = " of gridded k-space" if quality.gridded else ""
     sampling = _pictures(
         (
             draw.sampling_figure(quality.masks),
@@ -142,8 +145,8 @@ def _measured(quality: Quality, volumetric: bool) -> list[Text]:
         ),
         (
             draw.kspace_figure(quality),
-            "Root-sum-of-squares over coils. The largest value should lie on the cross or beside "
-            f"it. The blue frame is enlarged. Down: {down}.",
+            f"Root-sum-of-squares over coils{gridded}. The largest value should lie on the cross "
+            f"or beside it. The blue frame is enlarged. Down: {down}.",
         ),
     )
     count = len(coils.magnitude)
