@@ -90,7 +90,10 @@ class Guarded(Reconstructor):
 
     def remarks(self, sample: Sample) -> tuple[str, ...]:
         """Return those of the learned method; the other one may not be needed."""
-        return self.reconstructor.remarks(sample)
+        remarks = self.reconstructor.remarks(sample)
+        if self.weights and not sample.cartesian:
+            remarks += (f"The weights {self.weights} have learned from Cartesian scans only.",)
+        return remarks
 
     @contextmanager
     def watched(self) -> Iterator[Watch]:
