@@ -15,6 +15,7 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import Acquisition, Fetch
+from mrirecon.raw.frame_calibration import LARGEST, READOUTS, averaged_center, dense_center
 from mrirecon.raw.kspace_grid import Axis, Shape
 from mrirecon.raw.memory import scratch
 from mrirecon.raw.readouts import Index, Lines
@@ -111,7 +112,31 @@ class TrajectoryAcquisition(Acquisition):
             RawDataError: When its readouts are damaged.
         """
         mine = self.heads["idx"]["slice"][self.kinds.imaging] == self.stack.order[index]
-        return self._plane(self._gathered(np.flatnonzero((self.frame == frame) & mine), fetch), 0)
+        chosen = np.flatnonzero((self.frame == frame) & mine)
+        sample = self._plane(self._gathered(chosen, fetch), 0)
+        if not len(chosen) or dense_center(sample) == LARGEST:
+            return sample
+        return sample.replace(calibration=self._calibration(frame, index, fetch))
+
+    def _calibration(
+        self, frame: int, index: int, fetch: Fetch
+    ) -> Complex64[Tensor, "coil hc wc"] | None:
+        """Return the centre of k-space of all frames of a series together; the last one is kept."""
+        one = self.frames[frame]
+        series = np.array([(f.contrast, f.set) == (one.contrast, one.set) for f in self.frames])
+        if series.sum() < 2:
+            return None
+        key = (one.contrast, one.set, index)
+        if key not in self._references:
+            lines = self.heads["idx"]["slice"][self.kinds.imaging]
+            chosen = np.flatnonzero(series[self.frame] & (lines == self.stack.order[index]))
+            if len(chosen) > READOUTS:
+                chosen = chosen[np.linspace(0, len(chosen) - 1, READOUTS).round().astype(np.int64)]
+            self._references.clear()
+            average = self._plane(self.central(chosen, fetch), 0)
+            self._references[key] = averaged_center(average)
+        found: Complex64[Tensor, "coil hc wc"] | None = self._references[key]
+        return found
 
     def planes_of(self, frame: int, fetch: Fetch) -> Callable[[int], Sample]:
         """Return what gives each plane of a frame of a slab, by its number.

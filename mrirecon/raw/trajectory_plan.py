@@ -10,6 +10,7 @@ from torch import Tensor
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.checks import left_out, refuse_unreadable, select_encoding
+from mrirecon.raw.frame_calibration import TOLD
 from mrirecon.raw.frames import frames_of
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS, Axis, phase_axis
@@ -102,6 +103,7 @@ def plan_trajectory(
     white, found = whitening_of_a_line(header, lines.heads, lines.kinds, fetch, noise)
     conjugate, sign = conjugated(header, reading.fourier_sign)
     notes = [*lines.notes, *stack.notes, *notes, *more, *found, sign]
+    notes += [TOLD] if len(frames) > 1 and axis is None else []
     coils = int(imaging["active_channels"][0])
     kept = (
         imaging["number_of_samples"].astype(int) - imaging["discard_pre"] - imaging["discard_post"]

@@ -103,3 +103,26 @@ def test_delays_that_cannot_be(tmp_path):
     one = spokes()
     path = write_hdf5(tmp_path / "b.h5", kspace=signal(one)[:1], trajectory=one.numpy())
     assert any("need two coils" in note for note in opened(path).header.notes)
+
+
+@pytest.mark.parametrize("kind", ["array", "acquisition"])
+def test_frames_are_calibrated_by_all_of_them(tmp_path, kind):
+    places = spokes(40, True)
+    kspace, _ = scanned((0.0, 0.0, 0.0), places)
+    path = tmp_path / "scan.h5"
+    if kind == "array":
+        write_hdf5(path, kspace=kspace, trajectory=places.numpy())
+    else:
+        add_spokes(mrd_file(), kspace, places).write(path)
+    scan = opened(path, spokes_per_frame=8)
+    found = scan[3].calibration
+    assert found.shape == (3, 16, 16) and scan[0].calibration.equal(found)
+    axes = torch.arange(16) - 8.0
+    grid = torch.stack(torch.meshgrid(axes, axes, indexing="ij"), -1)
+    coils = [gaussian(grid, at, 1.5) + 0.4 * gaussian(grid, (at[1], at[0])) for at in BLOBS]
+    wanted = torch.from_numpy(np.stack(coils))
+    inside = grid.norm(dim=-1) < 7
+    error = (found - wanted)[:, inside].norm() / wanted[:, inside].norm()
+    assert error < 0.1
+    assert any("mean of all over time" in note for note in scan.header.notes)
+    assert opened(path)[0].calibration is None

@@ -55,6 +55,11 @@ LAYOUTS = {
     "pairs": (np.stack([KSPACE.real, KSPACE.imag], -1), T),
     "double precision": (KSPACE.astype(np.complex128), T.astype(np.float64)),
     "one axis more": (KSPACE, T[None]),
+    "axes of length one": (
+        KSPACE.transpose(2, 1, 0)[None],
+        np.pad(T, [(0, 0), (0, 0), (0, 1)]).transpose(2, 1, 0)[..., None],
+    ),
+    "axes of length one at the end": (KSPACE[..., None], T[:, :, None]),
 }
 
 
@@ -64,6 +69,14 @@ def test_axes_are_found_by_the_trajectory(tmp_path, layout):
     path = write_hdf5(tmp_path / "scan.h5", kspace=kspace, trajectory=places)
     sample = check(opened(path))
     assert sample.mask.shape == (1, SPOKES) and sample.mask.all()
+
+
+@pytest.mark.parametrize("names", [("rawdata", "trajectory"), ("ksp", "coord")])
+def test_other_names(tmp_path, names):
+    arrays = dict(zip(names, (KSPACE, T), strict=True))
+    check(opened(write_hdf5(tmp_path / "scan.h5", **arrays)))
+    np.savez(tmp_path / "scan.npz", **arrays)
+    check(opened(tmp_path / "scan.npz"))
 
 
 def test_as_many_readouts_as_samples(tmp_path):

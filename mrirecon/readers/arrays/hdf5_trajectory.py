@@ -10,7 +10,7 @@ import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_words import Stored
-from mrirecon.readers.arrays.trajectory_file import stored_name, stored_places
+from mrirecon.readers.arrays.trajectory_file import kspace_name, stored_name, stored_places
 from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
 from mrirecon.readers.hdf5.opening import contents, hdf5_holds, open_hdf5
 
@@ -23,21 +23,23 @@ class Hdf5TrajectoryScan(TrajectoryScan):
     """
 
     format = "HDF5 with trajectory"
-    layout = "datasets 'kspace' (coil, readout, sample) and 'trajectory' (readout, sample, 2)"
+    layout = (
+        "datasets 'kspace' (or 'rawdata') of (coil, readout, sample) and 'trajectory' of (readout, "
+        "sample, 2)"
+    )
 
     @classmethod
     def detect(cls, path: Path) -> bool:
         return hdf5_holds(
             path,
-            lambda file: (
-                isinstance(file.get("kspace"), h5py.Dataset) and stored_name(file) is not None
-            ),
+            lambda file: kspace_name(file) is not None and stored_name(file) is not None,
         )
 
     def open(self) -> AbstractContextManager[Mapping[str, Any]]:
         return open_hdf5(self.path)
 
     def values(self, file: Mapping[str, Any]) -> Stored:
+        self.variable = self.reading.variable or kspace_name(file) or "kspace"
         stored = file.get(self.named())
         if not isinstance(stored, h5py.Dataset):
             raise RawDataError(

@@ -13,7 +13,13 @@ import numpy as np
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_words import Stored
 from mrirecon.readers.arrays.numpy_pieces import is_numpy, load_numpy, members
-from mrirecon.readers.arrays.trajectory_file import NAMES, stored_name, stored_places
+from mrirecon.readers.arrays.trajectory_file import (
+    KSPACE,
+    NAMES,
+    kspace_name,
+    stored_name,
+    stored_places,
+)
 from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
 
 
@@ -32,15 +38,17 @@ class NumpyTrajectoryScan(TrajectoryScan):
     @classmethod
     def detect(cls, path: Path) -> bool:
         found = {name.removesuffix(".npy") for name in members(path)} if is_numpy(path) else set()
-        return "kspace" in found and any(name in found for name in NAMES)
+        return any(name in found for name in KSPACE) and any(name in found for name in NAMES)
 
     def open(self) -> AbstractContextManager[Mapping[str, Any]]:
         if self._held is None:
             told = (self.reading.trajectory,) if self.reading.trajectory else ()
-            self._held = load_numpy(self.path, (self.named(), *told, *NAMES))
+            chosen = (self.reading.variable,) if self.reading.variable else KSPACE
+            self._held = load_numpy(self.path, (*chosen, *told, *NAMES))
         return nullcontext(self._held)
 
     def values(self, file: Mapping[str, Any]) -> Stored:
+        self.variable = self.reading.variable or kspace_name(file) or "kspace"
         if self.named() not in file:
             found = ", ".join(sorted(members(self.path))) or "one array without a name"
             raise RawDataError(
@@ -57,4 +65,4 @@ class NumpyTrajectoryScan(TrajectoryScan):
         return None if name is None or name not in file else stored_places(file, name)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_held": None}
+        return {**super().__getstate__(), "_held": None}

@@ -16,6 +16,13 @@ from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 
 NAMES = ("trajectory", "traj", "ktraj", "coord")
 """What datasets with a trajectory are called."""
+KSPACE = ("kspace", "rawdata", "ksp", "kdata")
+"""What datasets with k-space beside a trajectory are called."""
+
+
+def kspace_name(file: Any) -> str | None:
+    """Return the name of the k-space in an HDF5 file or an archive; None when it has none."""
+    return next((name for name in KSPACE if name in file and _is_array(file[name])), None)
 
 
 def stored_name(file: Any) -> str | None:

@@ -17,8 +17,11 @@ EQUAL = 1e-4
 """Relative to the extent: smaller coordinates are zero, smaller differences none."""
 CLEARLY = 1.5
 """Ratio of the ranges of the distance from k = 0 that tells samples from readouts."""
+LONE = ("coil", "slice", "repetition", "phase", "set", "contrast", "average")
+"""What axes of length one are called, in this order."""
 OTHERS: dict[int, tuple[str, ...]] = {0: (), 1: ("coil",), 2: ("slice", "coil")}
-"""What axes of k-space mean besides readouts, samples and those of the trajectory."""
+"""What axes of k-space mean besides readouts, samples and those of the trajectory, and what is of
+length one."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +74,9 @@ def coordinates(values: np.ndarray, name: str) -> tuple[Float32[np.ndarray, "...
             "plane of k-space; it was not filled in, or has another order of axes"
         )
     notes = _third(values[..., 2], extent, name) if values.shape[-1] == 3 else []
+    for axis in reversed(range(values.ndim - 1)):  # axes of length one tell nothing
+        if values.ndim > 3 and values.shape[axis] == 1:
+            values = values.squeeze(axis)
     return np.ascontiguousarray(values[..., :2], np.float32), notes
 
 
@@ -187,12 +193,14 @@ def _leading(frames: tuple[int, ...], sizes: list[int]) -> list[str] | None:
         if frames[0] not in sizes:
             return None
         words[sizes.index(frames[0])] = "repetition"
-    left = [axis for axis, word in enumerate(words) if not word]
+    left = [axis for axis, word in enumerate(words) if not word and sizes[axis] > 1]
     if len(left) not in OTHERS:
         return None
     for axis, word in zip(left, OTHERS[len(left)], strict=True):
         words[axis] = word
-    return words
+    rest = (word for word in LONE if word not in words)  # for axes of length one
+    words = [word or next(rest, "") for word in words]
+    return words if all(words) else None
 
 
 def _unfitting(shape: tuple[int, ...], own: tuple[int, ...], name: str) -> RawDataError:

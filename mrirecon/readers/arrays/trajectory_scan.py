@@ -7,24 +7,26 @@ Sample has the axes ``coil h w``: samples of a readout along ``h``, readouts alo
 from abc import abstractmethod
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from jaxtyping import Float32
+from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.content import content_notes
+from mrirecon.raw.frame_calibration import LARGEST, READOUTS, TOLD, averaged_center, dense_center
 from mrirecon.raw.gradient_delays import Delays, delay_words, delayed, delays_of
-from mrirecon.raw.trajectory_names import is_name, spokes_named
+from mrirecon.raw.trajectory_names import is_name
 from mrirecon.raw.trajectory_signal import measured_samples, misplaced
 from mrirecon.raw.trajectory_units import Extent, image_size, placed_by_extent
 from mrirecon.read_options import ReadOptions
-from mrirecon.readers.arrays.array_words import Stored, axis_words, kind_of
+from mrirecon.readers.arrays.array_words import Stored, axis_words
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
+from mrirecon.readers.arrays.named_trajectory import Laid, made_by_name
 from mrirecon.readers.arrays.plain_arrays import ArrayContent
 from mrirecon.readers.arrays.trajectory_file import read_places
 from mrirecon.readers.arrays.trajectory_layout import coordinates, laid_out
@@ -32,26 +34,6 @@ from mrirecon.readers.base import FileScan, blaming
 from mrirecon.sampling.trajectory_shape import TrajectoryShape, shape_of
 from mrirecon.scan import Frame, ScanHeader
 from mrirecon.types import Sample
-
-DEFAULT_AXES = {2: ("w", "h"), 3: ("coil", "w", "h"), 4: ("slice", "coil", "w", "h")}
-"""What the axes of k-space mean where no trajectory tells."""
-
-
-@dataclass(frozen=True)
-class Laid:
-    """An array of k-space and the places of its samples.
-
-    Attributes:
-        array: Layout of the array.
-        places: Places in their own unit, of all frames together or of each.
-        cycles: Cycles per field of view in one of these units, and pixels of the image.
-        notes: Notes about what was found, one sentence each.
-    """
-
-    array: KSpaceArray
-    places: Float32[Tensor, "frame h w 2"]
-    cycles: tuple[float, int] | None
-    notes: tuple[str, ...]
 
 
 class TrajectoryScan(FileScan):
@@ -62,6 +44,7 @@ class TrajectoryScan(FileScan):
         trajectory: Places in cycles per field of view, of all frames together or of each.
         shape: Shape of the trajectory.
         delays: Gradient delays in samples that were corrected; None without any.
+        variable: Name of the k-space array.
         parts_of_frame: Number of frames into which the readouts of a stored one are divided.
     """
 
@@ -74,9 +57,11 @@ class TrajectoryScan(FileScan):
     shape: TrajectoryShape
     delays: Delays | None
     parts_of_frame: int
+    variable: str = "kspace"
 
     def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
+        self._centers: dict[int, Complex64[Tensor, "coil hc wc"] | None] = {}
         if (told := self.reading.trajectory) is not None and Path(told).is_file():
             self.watch([Path(told)])
         with blaming(path), self.open() as file:
@@ -91,7 +76,7 @@ class TrajectoryScan(FileScan):
             grid, matrix, notes = self._placed(laid)
             notes += self._looked_at(stored)
         frames, more = self._divided()
-        notes, name = [*notes, *more], path.name
+        notes, name = [*notes, *more, *([TOLD] if len(frames) > 1 else [])], path.name
         self.header = ScanHeader(
             name=name, format=self.format, slices=self.array.slices, coils=self.array.coils,
             grid=(grid, grid), canvas=(matrix, matrix), matrix=(matrix, matrix), frames=frames,
@@ -127,7 +112,7 @@ class TrajectoryScan(FileScan):
 
     def named(self) -> str:
         """Return the name of the k-space array, for messages."""
-        return self.reading.variable or "kspace"
+        return self.variable
 
     def axes(self, stored: Stored) -> tuple[str, ...] | None:
         """Return what the axes of k-space mean as far as the format or the user tells."""
@@ -141,10 +126,20 @@ class TrajectoryScan(FileScan):
 
     def _read(self, index: int) -> Sample:
         self.check(index)
+        sample = self._plane(index)
+        if len(self.header.frames) > 1 and dense_center(sample) < LARGEST:
+            sample = sample.replace(calibration=self._calibration(index % self.array.slices))
+        return sample.replace(key=(self.header.name, index))
+
+    def _plane(self, index: int, parts: int | None = None) -> Sample:
+        """Read the readouts of a plane; ``parts`` of a stored frame are frames of their own."""
         whole, slice_ = divmod(index, self.array.slices)
-        frame, part = divmod(whole, self.parts_of_frame)
-        size = self.array.grid[1] if self.parts_of_frame == 1 else self.reading.spokes_per_frame
-        mine = slice(part * (size or 1), (part + 1) * (size or 1))
+        parts = self.parts_of_frame if parts is None else parts
+        frame, part = divmod(whole, parts)
+        size = self.array.grid[1]
+        if parts == self.parts_of_frame and self.reading.spokes_per_frame is not None:
+            size = self.reading.spokes_per_frame
+        mine = slice(part * size, (part + 1) * size)
         with blaming(self.path), self.open() as file:
             values = self.array.read(self.values(file), frame * self.array.slices + slice_)
         kspace = torch.from_numpy(values)[:, :, mine].contiguous()
@@ -153,14 +148,33 @@ class TrajectoryScan(FileScan):
             mask=measured_samples(kspace),
             trajectory=self.trajectory[frame if len(self.trajectory) > 1 else 0][:, mine],
             image_grid=self.header.grid,
-            key=(self.header.name, index),
         )
+
+    def _calibration(self, slice_: int) -> Complex64[Tensor, "coil hc wc"] | None:
+        """Return the centre of k-space of all frames of a slice together."""
+        if slice_ not in self._centers:
+            frames, (_, readouts) = len(self.array.frames), self.array.grid
+            count = min(frames, -(-READOUTS // readouts))
+            chosen = np.linspace(0, frames - 1, count).round().astype(np.int64).tolist()
+            planes = [self._plane(frame * self.array.slices + slice_, 1) for frame in chosen]
+            masks = [one.mask.expand(one.kspace.shape[-2:]) for one in planes]
+            places = [one.trajectory for one in planes if one.trajectory is not None]
+            average = planes[0].replace(
+                kspace=torch.cat([one.kspace for one in planes], -1),
+                mask=torch.cat(masks, -1),
+                trajectory=torch.cat(places, 1),
+            )
+            self._centers[slice_] = averaged_center(average)
+        return self._centers[slice_]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_centers": {}}
 
     def _laid(self, file: Mapping[str, Any], stored: Stored) -> Laid:
         """Find places, and the axes of k-space and of them."""
         told, axes = self.reading.trajectory, self.axes(stored)
         if told is not None and is_name(told):
-            return _made(stored, axes, told, self.named(), self.reading.matrix)
+            return made_by_name(stored, axes, told, self.named(), self.reading.matrix)
         own = self.own_places(file, told)
         if own is None:
             own = read_places(told or "")
@@ -259,32 +273,3 @@ class TrajectoryScan(FileScan):
             moved = [delayed(one, self.delays) for one in self.trajectory]
             self.trajectory = torch.stack(moved)
         return [*notes, note] if note else notes
-
-
-def _made(
-    stored: Stored, axes: tuple[str, ...] | None, name: str, variable: str, matrix: int | None
-) -> Laid:
-    """Make a trajectory of diameters by its name."""
-    kind = kind_of(stored, None if axes is None else len(axes), False)
-    count = len(stored.shape) - (kind == "pairs")
-    words = axes or DEFAULT_AXES.get(count)
-    if words is None:
-        raise RawDataError(
-            f"'{variable}' is {stored.shape}, expected (coil, readout, sample); say with "
-            "reading.axes what its axes mean, w for readouts and h for samples"
-        )
-    array = KSpaceArray.of(stored, words, variable)
-    samples, spokes = array.grid
-    frames = len(array.frames) if name not in ("radial", "radial_360") else 1
-    pixels = matrix or samples
-    radius = (np.arange(samples) - samples // 2) * (pixels / samples)
-    numbers = np.arange(frames * spokes)
-    made = spokes_named(name, numbers, spokes, radius)
-    places = made.reshape(samples, frames, spokes, 2).movedim(1, 0).contiguous()
-    note = (
-        f"The trajectory was made as told: {name}, {spokes} diameters of {samples} samples whose "
-        f"centre is sample {samples // 2}, from h towards w, for an image of {pixels} x {pixels} "
-        f"pixels ({'as told' if matrix else 'as many as samples, so that nothing is cut off'}). "
-        f"The axes of '{variable}' {array.shape} were taken as ({', '.join(words)})."
-    )
-    return Laid(array, places, (1.0, pixels), (*array.notes, note))
