@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from mrirecon.errors import RawDataError
+from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.image import center_fit, interpolated_rss
 from mrirecon.readers import FileScan
@@ -146,12 +146,20 @@ def simulated_case(scan: SimulatedScan, planes: Sequence[int], sampling: Samplin
         scan: Scan of a subject.
         planes: Numbers of the slices.
         sampling: Pattern that takes samples away.
+
+    Raises:
+        ConfigError: When the scan has a trajectory.
     """
+    if scan.protocol.trajectory is not None:
+        raise ConfigError(
+            f"simulation.trajectory: {scan.header.name} is sampled along a trajectory; lines of "
+            "a Cartesian grid are taken away here, so leave it out"
+        )
     slices = tuple(
-        FullSlice(scan[plane].replace(target=None, peak=None), scan.noise_free(plane))
+        FullSlice(scan[plane].replace(target=None, peak=None), scan.truth(plane))
         for plane in planes
     )
-    header = replace(scan.header, slices=len(slices), geometry=None)
+    header = replace(scan.header, slices=len(slices), frames=(Frame(),), geometry=None)
     return Case(header, slices, sampling, scan, tuple(planes))
 
 

@@ -126,7 +126,8 @@ def plan_lines(scan: SimulatedScan, options: AcquisitionOptions, frame: int = 0)
                 "scans need a line pattern"
             )
         lines = drawn.mask[0].numpy()
-        calibration[center_slice(w, drawn.acs[1])] = True
+        if drawn.acs[1] > 1:  # a single line in the middle is there by chance
+            calibration[center_slice(w, drawn.acs[1])] = True
         raster = _raster(lines, calibration, drawn.nominal)
         kept = measured & lines
         calibration &= kept

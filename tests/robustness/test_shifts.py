@@ -26,7 +26,9 @@ from mrirecon.robustness.shifts.rotation import Rotation
 from mrirecon.robustness.shifts.spikes import Spikes
 from mrirecon.sampling import EquispacedFractionLines, MixedPatterns, PoissonDisc, RandomLines
 from mrirecon.simulation import Prescription, SimulatedScan, SimulationProtocol
+from mrirecon.simulation.trajectories import RadialTrajectory
 from tests.robustness.cases import SHAPE, blob, case_of, coil_images, smooth_case
+from tests.simulation.test_motion import BEATING, HEART, moving
 
 SHIFTS = [
     getattr(robustness, name) for name in robustness.__all__ if name not in ("Shift", "WorstCase")
@@ -49,6 +51,21 @@ def simulated():
         coils=4, prescription=Prescription(matrix=(48, 48), slices=1), lesions=False
     )
     return simulated_case(SimulatedScan(7, protocol), [0], EquispacedFractionLines(3, acs=12))
+
+
+def test_the_first_frame_of_moving_objects_is_a_case_and_trajectories_are_refused():
+    from mrirecon.robustness.case import simulated_case
+
+    beating = moving([BEATING], HEART, count=3)
+    case = simulated_case(beating, [0], EquispacedFractionLines(3, acs=12))
+    assert len(case.scan()) == 1 and case.scan()[0].frame == 0
+    assert torch.equal(root_sum_of_squares(ifft(case.slices[0].clean)), beating.target(0))
+    square = Prescription(matrix=(32, 32), slices=1)
+    radial = SimulatedScan(
+        7, SimulationProtocol(prescription=square, trajectory=RadialTrajectory(4))
+    )
+    with pytest.raises(ConfigError, match="sampled along a trajectory"):
+        simulated_case(radial, [0], EquispacedFractionLines(3, acs=12))
 
 
 @pytest.mark.parametrize("shift", SHIFTS, ids=lambda shift: shift.__name__)

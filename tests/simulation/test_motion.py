@@ -166,6 +166,17 @@ def test_torsos_take_the_contrast_of_their_protocol():
     assert simulated_scans(0, 1, protocol, ["spgr"])[0].header.name == "subject0000_spgr.h5"
 
 
+def test_torsos_and_heads_at_rest():
+    still = SimulatedScan(1, replace(moving([]).protocol, frames=None))
+    assert len(still) == 1 and torch.equal(still.target(0), moving([BEATING]).target(0))
+    series = SimulationProtocol(prescription=Prescription((24, 20), slices=1), coils=2)
+    head = SimulatedScan(0, replace(series, frames=MovingFrames(count=3)))
+    alone = SimulatedScan(0, series)
+    assert len(head) == 3 and not head.displacement(2).any()
+    assert all(torch.equal(head.target(frame), alone.target(0)) for frame in range(3))
+    assert torch.equal(head[0].kspace, alone[0].kspace)
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [

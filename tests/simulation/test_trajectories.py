@@ -199,3 +199,15 @@ def test_impossible_trajectories_are_named(tmp_path):
         with pytest.raises(ConfigError, match=words):
             make()
     assert not list(tmp_path.iterdir())
+
+
+def test_delays_are_found_by_what_reads_the_file(tmp_path):
+    delays = (0.8, -0.5)
+    trajectory = RadialTrajectory(33, delays=delays)
+    scan = scanned(trajectory, replace(STACK, matrix=(48, 48)))
+    write_ismrmrd(tmp_path / "scan.h5", scan, OPTIONS)
+    read = open_scan(tmp_path / "scan.h5")
+    assert any("0.80 samples along h, -0.50 along w" in note for note in read.header.notes)
+    torch.testing.assert_close(
+        read[0].trajectory, trajectory.measured_places(48), atol=0.03, rtol=0
+    )
