@@ -14,7 +14,7 @@ from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.data.series import Window, joint_windows, same_units, series_of_planes
 from mrirecon.errors import ConfigError
 from mrirecon.image import center_fit
-from mrirecon.reconstructors.base import FrameWindows, Reconstructor
+from mrirecon.reconstructors.base import FrameWindows, Reconstructor, check_sampling
 from mrirecon.reconstructors.learned.guarded import unguarded
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.scan import Scan, ScanHeader
@@ -191,4 +191,5 @@ def on_matrix(
     reconstructor: Reconstructor, batch: Sample, header: ScanHeader
 ) -> Complex64[Tensor, "b y x"]:
     """Reconstruct with the voxels of the final image, and cut out its field of view."""
+    check_sampling(reconstructor, batch)
     return center_fit(reconstructor.on_canvas(batch, header.canvas), header.matrix)
