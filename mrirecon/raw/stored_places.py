@@ -14,6 +14,8 @@ from mrirecon.raw.trajectory_names import spokes_named
 
 FLAT = 1e-3
 """Relative to the extent: smaller coordinates are zero, smaller differences none."""
+FARTHEST = 1e9
+"""Places farther off, in any unit, are damage."""
 STRIPPED = (
     "the readouts came without their trajectories, as they do while a scan is sent: scans along "
     "trajectories are reconstructed from their file; expected readouts on a Cartesian grid"
@@ -97,11 +99,11 @@ def stored_places(readouts: Readouts) -> list[Float32[np.ndarray, "_ 2"]]:
                 f"{values.shape[1]} axes, others have 2 or 3, expected the same in all; convert "
                 "the file again"
             )
-        if not np.isfinite(values).all():
+        if not (np.abs(values) < FARTHEST).all():  # which NaN is not either
             raise RawDataError(
                 f"the trajectory of a readout (scan_counter {head['scan_counter']}) holds values "
-                "that are not finite (NaN or infinity), expected places in k-space; the file is "
-                "damaged, convert it again"
+                f"that are not finite (NaN or infinity) or above {FARTHEST:g}, expected places in "
+                "k-space; the file is damaged, convert it again"
             )
     return [values[:, :2] for values in readouts.places]
 

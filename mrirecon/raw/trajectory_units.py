@@ -8,7 +8,7 @@ import math
 from dataclasses import dataclass
 
 from mrirecon.errors import RawDataError
-from mrirecon.read_options import TRAJECTORY_UNITS as UNITS
+from mrirecon.read_options import LARGEST, TRAJECTORY_UNITS as UNITS
 
 BY_LENGTH = {"1/m": 1e-3, "1/cm": 1e-1, "rad/m": 1e-3 / (2 * math.pi)}
 """Units that need the field of view, as cycles per millimetre."""
@@ -133,8 +133,18 @@ def image_size(matrix: int, reach: float) -> int:
     Args:
         matrix: Pixels of the image that is wanted.
         reach: Largest distance from k = 0 along an axis, in cycles per field of view.
+
+    Raises:
+        RawDataError: When the image would have far more pixels than any has.
     """
-    return matrix if reach <= SLACK * matrix / 2 + 0.5 else 2 * math.ceil(reach)
+    size = matrix if reach <= SLACK * matrix / 2 + 0.5 else 2 * math.ceil(reach)
+    if size > LARGEST:
+        raise RawDataError(
+            f"the trajectory reaches to {reach:.4g} cycles per field of view, which makes an image "
+            f"of {size} pixels, expected at most {LARGEST}: it is damaged, or of another unit; "
+            f"{ASK}"
+        )
+    return size
 
 
 def _factor(unit: str, pixels: float, view: float | None) -> float:

@@ -45,7 +45,7 @@ def found_in(path: Path) -> tuple[str, str]:
         with open_hdf5(path) as file:
             arrays = _datasets(file)
             remedy = choose if any(_readable(item) for item in arrays) else ""
-            if made := next((item.name for item in arrays if _MADE.search(item.name)), ""):
+            if made := next((item.name for item in arrays if _MADE.search(str(item.name))), ""):
                 remedy = (
                     f"; '{made.strip('/')}' was made of k-space: give the raw file that it was "
                     "made from, or images to mrirecon evaluate"

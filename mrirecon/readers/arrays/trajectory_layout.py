@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float32
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.stored_places import FARTHEST
 from mrirecon.readers.arrays.array_words import Stored, kind_of
 
 EQUAL = 1e-4
@@ -61,11 +62,11 @@ def coordinates(values: np.ndarray, name: str) -> tuple[Float32[np.ndarray, "...
         )
     else:
         values = np.moveaxis(values, axis, -1)
-    if not np.isfinite(values).all():
-        count = int((~np.isfinite(values)).sum())
+    damaged = ~(np.abs(values) < FARTHEST)  # which NaN is not either
+    if damaged.any():
         raise RawDataError(
-            f"'{name}' holds {count} values that are not finite (NaN or infinity), expected places "
-            "in k-space; copy or export the file again"
+            f"'{name}' holds {int(damaged.sum())} values that are not finite (NaN or infinity) or "
+            f"above {FARTHEST:g}, expected places in k-space; copy or export the file again"
         )
     extent = float(np.abs(values[..., :2]).max()) if values.size else 0.0
     if extent == 0 or not (np.ptp(values[..., :2], axis=tuple(range(values.ndim - 1))) > 0).all():
