@@ -13,6 +13,7 @@ from mrirecon.readers.arrays.bart import BartScan
 from mrirecon.readers.arrays.calgary_campinas import CalgaryCampinasScan
 from mrirecon.readers.arrays.cmrxrecon import CmrxReconScan
 from mrirecon.readers.arrays.hdf5_trajectory import Hdf5TrajectoryScan
+from mrirecon.readers.arrays.matlab_trajectory import MatTrajectoryScan
 from mrirecon.readers.arrays.numpy_file import NumpyScan
 from mrirecon.readers.arrays.numpy_trajectory import NumpyTrajectoryScan
 from mrirecon.readers.arrays.skm_tea import SkmTeaScan
@@ -36,6 +37,7 @@ READERS: tuple[type[FileScan], ...] = (
     MrdStreamScan,
     Mrd2Scan,
     Hdf5TrajectoryScan,
+    MatTrajectoryScan,
     SkmTeaScan,
     CalgaryCampinasScan,
     CmrxReconScan,

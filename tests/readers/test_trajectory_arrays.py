@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.inspection import as_text, inspect_file
@@ -77,6 +78,16 @@ def test_other_names(tmp_path, names):
     check(opened(write_hdf5(tmp_path / "scan.h5", **arrays)))
     np.savez(tmp_path / "scan.npz", **arrays)
     check(opened(tmp_path / "scan.npz"))
+
+
+@pytest.mark.parametrize("names", [("kspace", "traj"), ("data", "k")])
+@pytest.mark.parametrize("kind", ["complex", "coordinates"])
+def test_matlab(tmp_path, names, kind):
+    places = (T[..., 0] + 1j * T[..., 1]).T if kind == "complex" else T.transpose(2, 1, 0)
+    arrays = dict(zip(names, (KSPACE.transpose(2, 1, 0), places), strict=True))
+    savemat(tmp_path / "scan.mat", arrays)
+    told = {} if names[0] == "kspace" else {"variable": "data", "trajectory": "k"}
+    check(opened(tmp_path / "scan.mat", **told))
 
 
 def test_as_many_readouts_as_samples(tmp_path):

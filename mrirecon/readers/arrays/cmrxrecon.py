@@ -21,6 +21,7 @@ from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.array_words import Stored
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 from mrirecon.readers.arrays.matlab import from_matlab, is_old_mat, load_old_mat, old_mat_names
+from mrirecon.readers.arrays.matlab_trajectory import MatTrajectoryScan
 from mrirecon.readers.arrays.measured_samples import everything, stored_mask
 from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5
 
@@ -46,6 +47,7 @@ class CmrxReconScan(ArrayScan):
     format = "CMRxRecon"
     layout = "a MAT file with 'kspace_full', 'kspace_sub04', 'kus' or 'kspace'"
     choices = ("axes", "variable", "centered", "image_centered")
+    along_trajectory = MatTrajectoryScan
 
     @classmethod
     def detect(cls, path: Path) -> bool:
