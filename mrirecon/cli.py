@@ -28,6 +28,7 @@ COMMANDS = {
     "calibrate": "errors of a method on known patients: mrirecon calibrate input=DIR sampling=...",
     "maps": "coil sensitivities and their quality; mrirecon maps input=FILE output=DIR",
     "evaluate": "score reconstructions; mrirecon evaluate reference=DIR reconstruction=DIR",
+    "velocity": "velocities of phase contrast; mrirecon velocity input=DIR output=DIR venc=150",
     "check": "check a data set: what is there, what is damaged, leaks; mrirecon check DIR",
     "audit": "processed k-space, duplicates, shared patients; mrirecon audit DIR [DIR ...]",
     "split": "split raw files by patient; mrirecon split DIR OUTPUT",
@@ -82,6 +83,10 @@ EXAMPLES = {
         "mrirecon evaluate reference=DIR reconstruction=[varnet,cg_sense] output=scores "
         "metrics=[psnr,ssim,haarpsi]",
         "mrirecon evaluate reference=DIR reconstruction={ours: DIR, theirs: DIR} protocol=fastmri",
+    ),
+    "velocity": (
+        "mrirecon velocity input=images output=flow venc=150",
+        "mrirecon velocity input=images output=flow venc=150 reference=full",
     ),
     "benchmark": (
         "mrirecon benchmark kit=synthetic model=[zero_filled,cg_sense,pretrained] output=results",

@@ -26,7 +26,7 @@ SMALL = {
     "kiki_net": ["++model.regularizer.channels=4", "++model.kspace_regularizer.channels=4"],
     "lpd_net": ["++model.iterations=2", "++model.channels=4"],
     "modl": ["++model.iterations=2", "++model.regularizer.channels=4"],
-    "modl_series": ["++model.iterations=2", "++model.regularizer.channels=4"],
+    "dl_espirit": ["++model.iterations=2", "++model.regularizer.channels=4"],
     "promptmr": [
         "++model.iterations=2",
         "++model.context=0",

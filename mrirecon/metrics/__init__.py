@@ -14,6 +14,13 @@ from mrirecon.metrics.landmarks import LandmarkShift
 from mrirecon.metrics.ms_ssim import MsSsim
 from mrirecon.metrics.nmse import Nmse, Nrmse
 from mrirecon.metrics.own import OwnMetric
+from mrirecon.metrics.phase_contrast import (
+    phase_difference,
+    phase_error,
+    velocity,
+    velocity_bias,
+    velocity_error,
+)
 from mrirecon.metrics.psnr import Psnr
 from mrirecon.metrics.registry import KNOWN, chosen_metrics
 from mrirecon.metrics.ring_correlation import PATCH, RingScan, scan_rings, threshold
@@ -48,8 +55,13 @@ __all__ = [
     "VolumeDifference",
     "Where",
     "chosen_metrics",
+    "phase_difference",
+    "phase_error",
     "scan_rings",
     "segmentation_metrics",
     "structural_similarity",
     "threshold",
+    "velocity",
+    "velocity_bias",
+    "velocity_error",
 ]

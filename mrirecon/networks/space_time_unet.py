@@ -8,7 +8,7 @@ from torch.nn import functional as F
 from mrirecon.arguments import check_at_least
 from mrirecon.networks.parts.channels import from_channels, to_channels
 
-SLOPE = 0.1
+SLOPE, SMALL = 0.1, 1e-3
 
 
 class SpaceTimeUnet(nn.Module):
@@ -48,6 +48,12 @@ class SpaceTimeUnet(nn.Module):
         )
         self.up = nn.ModuleList(_Block(width, cyclic) for width in reversed(widths[:-1]))
         self.last = nn.Conv2d(channels, 2, 3, padding=1)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Begin with hardly any change, so that the first images of a training are not lost."""
+        nn.init.normal_(self.last.weight, std=SMALL)
+        nn.init.zeros_(self.last.bias)
 
     def forward(self, image: Complex64[Tensor, "frame h w"]) -> Complex64[Tensor, "frame h w"]:
         """Return the denoised frames."""

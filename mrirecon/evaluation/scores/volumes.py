@@ -8,7 +8,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import torch
-from jaxtyping import Float64
+from jaxtyping import Complex64, Float64
+from torch import Tensor
 
 from mrirecon.data.folder import readable
 from mrirecon.errors import RawDataError
@@ -20,6 +21,7 @@ from mrirecon.readers.hdf5.unwritten import refuse_unwritten
 from mrirecon.readers.naming import scan_name
 from mrirecon.types import Volume
 
+COMPLEX = "reconstruction_complex"
 TOLD = re.compile(r'<meta name="(misfit|unmeasured|unmeasured-error)" content="(\d+\.\d+)">')
 """How a quality page tells numbers to programs."""
 
@@ -138,6 +140,29 @@ def read_volume(path: Path, dataset: str | None = None) -> StoredVolume:
         len(stored) if np.ndim(stored) == 4 else 1,
         _judged(path),
     )
+
+
+def read_complex_volume(path: Path) -> Complex64[Tensor, "plane y x"]:
+    """Read the images with their phase that ``image=complex`` has written; frames follow.
+
+    Args:
+        path: Path of an HDF5 file of ``mrirecon reconstruct``.
+
+    Raises:
+        RawDataError: When the file cannot be read or holds magnitudes only.
+    """
+    with blaming(path), open_hdf5(path) as file:
+        stored = file.get(COMPLEX)
+        if not isinstance(stored, h5py.Dataset) or stored.dtype.kind != "c":
+            raise RawDataError(
+                f"found {', '.join(file) or 'nothing'}, expected images with their phase, the data "
+                f"set {COMPLEX}; reconstruct with image=complex"
+            )
+        refuse_unwritten(stored)
+        values = read(stored)
+    _volume(values, f"{path}: {COMPLEX}")  # refuses what is no volume
+    volume = torch.from_numpy(np.ascontiguousarray(values, np.complex64))
+    return volume.flatten(0, 1) if volume.ndim == 4 else volume
 
 
 def _judged(path: Path) -> Judged:

@@ -96,7 +96,7 @@ def check_makes_one(
     if getattr(network, "joint", False) and not frames:
         raise ValueError(
             f"{name}: {type(network).__name__} sees all frames of a slice together, and this "
-            "method reconstructs each by itself; choose model=modl_series, or another network"
+            "method reconstructs each by itself; choose model=dl_espirit, or another network"
         )
     stacks = isinstance(network, JointNetwork | RecurrentNetwork | FeatureNetwork)
     told = getattr(network, "images", images), getattr(network, "outputs", 1)
