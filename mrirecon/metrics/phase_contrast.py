@@ -77,9 +77,9 @@ def velocity_error(
     without: no error is beyond ``venc``.
 
     Args:
-        found: Velocities.
+        found: Velocities of the images.
         expected: Velocities that they should be.
-        venc: Largest velocity.
+        venc: Largest velocity of the encoding.
         where: Pixels that count; None for all.
 
     Raises:
@@ -98,9 +98,9 @@ def velocity_bias(
     """Return the mean error of velocities, by which flow through a vessel is wrong.
 
     Args:
-        found: Velocities.
+        found: Velocities of the images.
         expected: Velocities that they should be.
-        venc: Largest velocity.
+        venc: Largest velocity of the encoding.
         where: Pixels that count, such as those of the vessel; None for all.
 
     Raises:

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from mrirecon.networks import DilatedCnn, ResidualCnn, SpaceTimeUnet
+from mrirecon.networks.parts.channels import stacked_channels
 from mrirecon.reconstructors.learned.cascade_net import CascadeNet
 from mrirecon.reconstructors.learned.modl import MoDL
 from mrirecon.reconstructors.learned.varnet import VarNet
@@ -42,11 +43,7 @@ def test_a_frame_is_seen_by_those_around_it_and_a_cycle_has_no_ends():
     changed[0] = 0.5 * changed[0]
     for cyclic in (False, True):
         D = network(pools=0, cyclic=cyclic)
-        rms = [one.abs().square().mean() for one in (x, changed)]
-        difference = D(changed * (rms[0] / rms[1]).sqrt()) - D(x) * 1.0
-        assert difference.isfinite().all()
-        y = D._network(torch.view_as_real(x).movedim(-1, 1))
-        z = D._network(torch.view_as_real(changed).movedim(-1, 1))
+        y, z = (D._network(stacked_channels(torch.stack([one, one], 1))) for one in (x, changed))
         moved = [bool(v) for v in (y - z).abs().amax((1, 2, 3)) > 1e-6]
         # one block: two convolutions of three frames
         assert moved == [True] * 3 + [False] * 9 + [cyclic] * 2
