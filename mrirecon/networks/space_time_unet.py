@@ -56,9 +56,20 @@ class SpaceTimeUnet(nn.Module):
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
-        """Begin with hardly any change, so that the first images of a training are not lost."""
+        """Begin with features of one size, and with hardly any change of the images.
+
+        Torch's own initialisation shrinks features with every convolution, so that frames would
+        hardly see one another; large changes would spoil the image that the method begins with.
+        """
+        for part in self.modules():
+            if isinstance(part, nn.Conv2d | nn.ConvTranspose2d):
+                fan = part.weight[0].numel()
+                if isinstance(part, nn.ConvTranspose2d):  # each output sees one place of the input
+                    fan = part.in_channels
+                nn.init.normal_(part.weight, std=(2 / fan) ** 0.5)
+                if part.bias is not None:
+                    nn.init.zeros_(part.bias)
         nn.init.normal_(self.last.weight, std=SMALL)
-        nn.init.zeros_(self.last.bias)
 
     def forward(self, image: Complex64[Tensor, "frame h w"]) -> Complex64[Tensor, "frame h w"]:
         """Return the denoised frames."""

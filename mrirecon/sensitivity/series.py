@@ -49,7 +49,7 @@ def time_average(series: Sample) -> Sample:
         series: The frames of a slice as a batch.
     """
     first = series.map(lambda tensor: tensor[:1]).replace(
-        target=None, peak=None, neighbors=None, acs=None, key=series.key[:1], seed=None
+        target=None, peak=None, neighbors=None, acs=None, key=series.key[:1], seed=None, frame=None
     )
     if series.trajectory is not None:
         mask = series.mask.expand(*series.mask.shape[:-1], series.kspace.shape[-1])
