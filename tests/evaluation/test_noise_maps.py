@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mrirecon.errors import ConfigError
+from mrirecon.evaluation.noise_maps import g_factor
 from mrirecon.evaluation.noise_maps.g_factor import sense_g_factor, sense_noise
 from mrirecon.evaluation.noise_maps.replicas import pseudo_replicas
 from mrirecon.operators import sense
@@ -26,18 +27,24 @@ def test_two_coils_at_twofold_acceleration_have_a_closed_form():
         torch.testing.assert_close(g, (1 - overlap**2).rsqrt(), rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("rank", [0, 0.6, 10])
 @pytest.mark.parametrize("regularization", [0.0, 0.01])
 @pytest.mark.parametrize(
     "mask",
     [
         raster(10, 2, 1, 0),
         raster(10, 3, 0, 4),
+        raster(10, 2, 1, 3),
+        raster(10, 5, 2, 5),
+        raster(8, 2, 1, 3).mT,
+        raster(8, 4, 3, 4).mT,
         lattice((8, 10), (2, 2), 1, acs=0),
         lattice((8, 10), (1, 2), 0, acs=0),
         torch.ones(8, 10, dtype=torch.bool),
     ],
 )
-def test_noise_is_that_of_the_dense_covariance(mask, regularization):
+def test_noise_is_that_of_the_dense_covariance(mask, regularization, rank, monkeypatch):
+    monkeypatch.setattr(g_factor, "RANK", rank)  # how many lines beside a raster are added to it
     generator = torch.Generator().manual_seed(1)
     maps = torch.randn(6, 8, 10, dtype=torch.complex64, generator=generator)
     maps = maps / torch.linalg.vector_norm(maps, dim=0)
@@ -88,6 +95,14 @@ def test_replicas_repeat_and_members_are_independent():
         alone = pseudo_replicas(Grappa(), second, **options)
         torch.testing.assert_close(together.deviation[1], alone.deviation, rtol=1e-3, atol=1e-3)
         assert torch.equal(pseudo_replicas(Grappa(), second, **options).snr, alone.snr)
+
+
+def test_lines_beside_a_raster_tell_apart_what_it_cannot(monkeypatch):
+    maps = scene((12, 16), coils=3)[1]  # of every fourth line, and of three in the centre
+    mask = raster(16, 4, 1, 4)
+    found = sense_noise(maps, mask, 1e-6)
+    monkeypatch.setattr(g_factor, "RANK", 0)
+    torch.testing.assert_close(found, sense_noise(maps, mask, 1e-6), rtol=1e-3, atol=1e-5)
 
 
 def test_one_coil_cannot_unfold():

@@ -6,11 +6,13 @@ from jaxtyping import Bool, Complex128, Float32, Int64
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
+from mrirecon.evaluation.noise_maps.raster_lines import Raster
 from mrirecon.fourier import ifft
 from mrirecon.types import Maps, Mask
 
 LARGEST = 1024
 CHUNK = 2**22  # elements of the systems held at a time
+RANK = 0.6  # of the equations that lines beside a raster may make, per pixel of a row
 
 
 @torch.no_grad()
@@ -59,20 +61,47 @@ def sense_g_factor(
 
 
 def _member(S: Maps, mask: Bool[Tensor, "h w"], regularization: float) -> Float32[Tensor, "h w"]:
+    known = mask.cpu().numpy()
+    if (known == known[:1]).all():
+        return _lines(S, mask, known[0], regularization)
+    if (known == known[:, :1]).all():
+        return _lines(S.mT, mask.mT, known[:, 0], regularization).mT
+    return _coupled(S, mask, regularization)
+
+
+def _lines(
+    S: Maps, mask: Bool[Tensor, "h w"], lines: Bool[np.ndarray, " w"], regularization: float
+) -> Float32[Tensor, "h w"]:
+    """Return the noise for a pattern of lines, row by row of the image."""
+    raster = Raster.of(lines)
+    rank = len(raster.others) * len(S) if raster else 0
+    if raster is None or not 0 < rank <= RANK * len(lines):
+        return _coupled(S, mask, regularization)
+    rows = [raster.variance(row.to(torch.complex128), regularization) for row in S.unbind(1)]
+    left = [number for number, row in enumerate(rows) if row is None]
+    noise = torch.stack([S.real.new_zeros(len(lines)) if r is None else r.sqrt() for r in rows])
+    noise = noise.float()
+    if left:
+        noise[left] = _coupled(S[:, left], mask[left], regularization)
+    return noise
+
+
+def _coupled(S: Maps, mask: Bool[Tensor, "h w"], regularization: float) -> Float32[Tensor, "h w"]:
+    """Return the noise by the equations of all pixels that alias into one another."""
     h, w = S.shape[-2:]
-    spread = ifft(mask.to(torch.complex64)).to(torch.complex128) / (h * w) ** 0.5
+    spread = ifft(mask.to(torch.complex128)) / (h * w) ** 0.5
     spread = torch.roll(spread, (-(h // 2), -(w // 2)), (0, 1))  # shift 0 comes first
     shifts = _group(spread, (h, w))
     count = len(shifts)
+    dy, dx = (shifts[:, None] - shifts).transpose(2, 0, 1) % np.array([[[h]], [[w]]])
+    coupling = spread[torch.from_numpy(dy).to(S.device), torch.from_numpy(dx).to(S.device)]
     pixels = _cosets(shifts, (h, w)).to(S.device)
     S = S.flatten(1).to(torch.complex128)
     variance = torch.empty(h * w, dtype=torch.float64, device=S.device)
     for at in pixels.split(max(1, CHUNK // count**2)):
-        y, x = at // w, at % w
-        dy = (y[:, :, None] - y[:, None, :]) % h
-        dx = (x[:, :, None] - x[:, None, :]) % w
-        B = spread[dy, dx] * torch.einsum("cgi,cgj->gij", S[:, at].conj(), S[:, at])
-        seen = (S[:, at] != 0).any(0)
+        chosen = S[:, at].transpose(0, 1)
+        B = coupling * (chosen.mH @ chosen)
+        seen = (chosen != 0).any(1)
         variance[at] = _variance(B, seen, regularization)
     return variance.sqrt().float().reshape(h, w)
 
@@ -80,7 +109,10 @@ def _member(S: Maps, mask: Bool[Tensor, "h w"], regularization: float) -> Float3
 def _variance(
     B: Complex128[Tensor, "g n n"], inside: Bool[Tensor, "g n"], regularization: float
 ) -> Tensor:
-    """Return the diagonal of the covariance; pixels without sensitivity take no part."""
+    r"""Return the diagonal of the covariance; pixels without sensitivity take no part.
+
+    Of :math:`M = B + D` it is that of :math:`M^{-1} - M^{-1} D M^{-1}`.
+    """
     damped = B + torch.diag_embed(torch.where(inside, regularization, 1.0).to(B.dtype))
     factor, failed = torch.linalg.cholesky_ex(damped)
     smallest = factor.diagonal(dim1=-2, dim2=-1).real.amin(-1)
@@ -88,7 +120,11 @@ def _variance(
     eye = torch.eye(B.shape[-1], dtype=B.dtype, device=B.device)
     factor = torch.where(unsolvable[:, None, None], eye, factor)
     inverse = torch.cholesky_inverse(factor)
-    variance = torch.einsum("gij,gjk,gki->gi", inverse, B, inverse).real.clamp_min(0)
+    variance = inverse.diagonal(dim1=-2, dim2=-1).real
+    if regularization:
+        damping = torch.where(inside, regularization, 0.0).to(variance)
+        variance = variance - (inverse.abs().square() @ damping.unsqueeze(-1)).squeeze(-1)
+    variance = variance.clamp_min(0)
     variance = torch.where(unsolvable[:, None], torch.inf, variance)
     return torch.where(inside, variance, 0.0)
 
