@@ -6,7 +6,9 @@ fresh pages for the result, which is what large arrays of NumPy and torch often 
 """
 
 import weakref
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from math import prod
 
 import numpy as np
@@ -17,7 +19,31 @@ from torch.utils.data import get_worker_info
 
 SMALL, KEPT = 2**20, 2**28
 """Bytes below which buffers are not worth keeping, and bytes kept in unused ones per process."""
+_PART: ContextVar[float] = ContextVar("part", default=1.0)
 _NUMPY = {torch.complex64: np.complex64, torch.float32: np.float32}
+
+
+def at_once(count: int) -> int:
+    """Return how many elements of what is done piece by piece are held at a time.
+
+    Args:
+        count: Number of elements, unless a small problem stands for a larger one.
+    """
+    return max(1, round(count * _PART.get()))
+
+
+@contextmanager
+def in_part(part: float) -> Iterator[None]:
+    """Make pieces smaller, as a problem is that stands for a larger one.
+
+    Args:
+        part: Size of the problem relative to the larger one.
+    """
+    token = _PART.set(part)
+    try:
+        yield
+    finally:
+        _PART.reset(token)
 
 
 class _Pool:

@@ -42,6 +42,35 @@ def memory_limit(root: Path = ROOT) -> int | None:
     return min(limits, default=None)
 
 
+def memory_left(root: Path = ROOT) -> int | None:
+    """Return how many bytes the container may still take; None when there is no limit.
+
+    What the kernel keeps of files that were read counts as free: it is given up when need be.
+
+    Args:
+        root: Folder in which ``proc`` and the mounts of the control groups lie.
+    """
+    left: list[int] = []
+    for group in _groups(root, "memory"):
+        for limit, used, kept in (
+            ("memory.max", "memory.current", "inactive_file"),
+            ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+        ):
+            with suppress(OSError, ValueError):
+                free = int((group / limit).read_text()) - int((group / used).read_text())
+                left.append(max(0, free + _statistic(group / "memory.stat", kept)))
+    return min(left, default=None)
+
+
+def _statistic(path: Path, name: str) -> int:
+    with suppress(OSError):
+        for line in path.read_text().splitlines():
+            key, _, value = line.partition(" ")
+            if key == name:
+                return int(value)
+    return 0
+
+
 def _groups(root: Path, controller: str) -> Iterator[Path]:
     """Yield the groups of this process, in both versions, each with all those around it."""
     own = _own_groups(root)

@@ -56,7 +56,15 @@ LAYERS = [
     {"readers", "reconstructors", "privacy"},
     {"data", "simulation", "toolkits"},
     {"audit", "training", "inference", "inspection", "evaluation", "writers"},
-    {"uncertainty", "config", "assessment", "adaptation", "image_series", "loading"},
+    {
+        "uncertainty",
+        "config",
+        "assessment",
+        "adaptation",
+        "image_series",
+        "loading",
+        "footprint",
+    },
     {"pipeline"},
     {"api", "kits", "robustness", "serving"},
     {"commands"},
@@ -110,6 +118,11 @@ ROOMS = {
         {"tables"},
         {"pictures"},
         {"page"},
+    ],
+    "footprint": [
+        {"need", "heap", "small_sample", "workspace"},
+        {"accounting", "extrapolation", "room"},
+        {"predicted"},
     ],
     "training": [{"*"}, {"objectives"}, {"module"}, {"callbacks"}, {"sharding"}],
 }

@@ -1,11 +1,15 @@
 """``mrirecon inspect``: what is in a raw file, before anything is computed."""
 
 import argparse
+import importlib
 import json
+import os
+import re
 import sys
 from contextlib import ExitStack
 from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mrirecon.commands.pipes import STANDARD, standard_input
 from mrirecon.data.folder import raw_files
@@ -13,12 +17,18 @@ from mrirecon.errors import MriReconError
 from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.read_options import ReadOptions
 
+if TYPE_CHECKING:
+    from mrirecon.commands.inspected_method import InspectedMethod
+
 
 def main() -> None:
     """Report on each file; go on after a bad one, and fail at the end if any failed."""
     parser = argparse.ArgumentParser("mrirecon inspect", description=__doc__)
     parser.add_argument(
-        "path", nargs="+", help="raw files, folders of them, or - for standard input"
+        "path",
+        nargs="+",
+        help="raw files, folders of them, or - for standard input; and choices of "
+        "a method as in mrirecon reconstruct, model=varnet, whose memory is told",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument(
@@ -51,9 +61,16 @@ def main() -> None:
         reading = ReadOptions(**{name: getattr(arguments, name) for name in names})
     except MriReconError as error:
         sys.exit(f"mrirecon inspect: {error}")
-    failed = 0
+    failed, words = 0, [path for path in arguments.path if _is_choice(path)]
     with ExitStack() as stack:
-        for path in arguments.path:
+        try:
+            method = _method(words) if words else None
+        except MriReconError as error:
+            sys.exit(f"mrirecon inspect: {error}")
+        paths = [path for path in arguments.path if path not in words]
+        if not paths:
+            sys.exit(f"mrirecon inspect: {' '.join(words)}: name a raw file, too")
+        for path in paths:
             try:
                 if path == STANDARD:
                     files = [stack.enter_context(standard_input())]
@@ -61,7 +78,7 @@ def main() -> None:
                     files = raw_files(path, arguments.pattern)
             except MriReconError as error:
                 sys.exit(f"mrirecon inspect: {error}")
-            failed += _inspect(files, reading, arguments)
+            failed += _inspect(files, reading, arguments, method)
     sys.exit(1 if failed else 0)
 
 
@@ -74,16 +91,38 @@ def _delays(text: str) -> str | tuple[float, ...]:
     return text if len(parts) < 2 else tuple(float(part) for part in parts)
 
 
-def _inspect(files: list[Path], reading: ReadOptions, arguments: argparse.Namespace) -> int:
+def _is_choice(word: str) -> bool:
+    """Tell whether a word chooses a method; files may be called like that."""
+    return bool(re.match(r"[+~]*[a-z_][\w.@/]*=", word)) and not os.path.lexists(word)
+
+
+def _method(words: list[str]) -> "InspectedMethod":
+    """Build the method; what it needs is not imported without one."""
+    module = importlib.import_module("mrirecon.commands.inspected_method")
+    method: InspectedMethod = module.InspectedMethod(words)
+    return method
+
+
+def _inspect(
+    files: list[Path],
+    reading: ReadOptions,
+    arguments: argparse.Namespace,
+    method: "InspectedMethod | None",
+) -> int:
     """Report on files; returns how many failed."""
     failed = 0
     for file in files:
         try:
             report = inspect_file(file, reading)
+            need = method and method.need(file, reading)
         except MriReconError as error:
             failed += 1
             print(f"FAILED {error}", file=sys.stderr)
             continue
         told = as_dict(report, arguments.patient) if arguments.json else {}
+        if method and need and arguments.json:
+            told |= {"method": method.name, "peak_bytes": need.total}
         print(json.dumps(told) if told else as_text(report))
+        if method and need and not arguments.json:
+            print(f"  {method.line(need)}")
     return failed

@@ -31,6 +31,7 @@ def build_method(
     checkpoint_path: str | None,
     device: torch.device,
     trust: Collection[str] = (),
+    learned: bool = True,
 ) -> Method:
     """Build the reconstructor and the preprocessing that its input expects.
 
@@ -39,6 +40,7 @@ def build_method(
         checkpoint_path: Path of the weights, which may bring the model along; None for none.
         device: Torch device that computes.
         trust: Packages whose classes the checkpoint may name.
+        learned: Whether a network has to have learned something, to be of use.
 
     Raises:
         ConfigError: When the configuration or the checkpoint does not fit.
@@ -69,7 +71,7 @@ def build_method(
         load_weights(reconstructor, checkpoint, str(checkpoint_path))
     elif reconstructor.weights:
         checkpoint_path, domain = packaged_weights(reconstructor)
-    elif reconstructor.trainable and not adaptation:
+    elif learned and reconstructor.trainable and not adaptation:
         raise ConfigError(
             f"{type(reconstructor).__name__} is a learned method and needs checkpoint=FILE; "
             "train one with `mrirecon train`, fit it to each scan with adaptation=zs_ssl, or "

@@ -33,20 +33,23 @@ _NAME = re.compile(r"[\w][\w.+-]*")
 Words = Mapping[str, tuple[str, ...]]
 
 
-def build_by_words(words: Sequence[str], device: torch.device, trust: Sequence[str]) -> Method:
+def build_by_words(
+    words: Sequence[str], device: torch.device, trust: Sequence[str], learned: bool = True
+) -> Method:
     """Build the method that some words stand for.
 
     Args:
         words: Words of ``mrirecon reconstruct``.
         device: Torch device that computes.
         trust: Packages whose classes a checkpoint may name.
+        learned: Whether it has to have learned something, to be of use.
 
     Raises:
         ConfigError: When it cannot be built.
     """
     config, checkpoint = _composed(words)
     with chosen_by(words):
-        return build_method(config, checkpoint, device, trust)
+        return build_method(config, checkpoint, device, trust, learned)
 
 
 def build_all(words: Words, device: torch.device, trust: Sequence[str]) -> dict[str, Method]:

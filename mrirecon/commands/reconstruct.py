@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal
 from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
+from mrirecon.commands.footprints import refuse_unfitting
 from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
 from mrirecon.commands.method import GROUPS, build_methods, find_device
@@ -237,6 +238,7 @@ def _announced(scan: FileScan, method: Method, settings: Settings, bounds: Bound
     )
     for note in header.notes:
         print(f"  note: {note}")
+    refuse_unfitting(scan, method, settings.batch_size)
     made = run(scan, method, settings.request(scan.path, bounds))
     for note in made.notes:
         print(f"  note: {note}")

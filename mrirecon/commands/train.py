@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from mrirecon.commands.adoption import StartingWeights
 from mrirecon.commands.base import command, command_line, refuse_idle, refuse_taken_away
 from mrirecon.commands.fitting import fit
+from mrirecon.commands.footprints import announce_training
 from mrirecon.commands.outcome import best_score, report
 from mrirecon.commands.resume import check_resume, run_facts
 from mrirecon.commands.resume_auto import AUTO, checkpoint_to_resume, refuse_unchecked
@@ -111,6 +112,7 @@ def train(config: DictConfig, settings: Settings) -> float | None:
             f"everything goes to {folder}"
         )
         _note_workers(data, trainer)
+        announce_training(module, data, trainer)
     fit(trainer, module, data, folder, resume)
     if trainer.is_global_zero:
         report(trainer)

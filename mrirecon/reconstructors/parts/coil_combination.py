@@ -6,11 +6,12 @@ import torch
 from jaxtyping import Complex64
 from torch import Tensor
 
+from mrirecon.buffers import at_once
 from mrirecon.image import complex_image, root_sum_of_squares
 from mrirecon.types import Image
 
 Combination = Literal["rss", "adaptive"]
-CHUNK = 2**22  # elements of the local correlations held at a time
+CHUNK = 2**19  # elements of the local correlations held at a time: as many as a cache holds
 STEPS = 10
 
 
@@ -50,8 +51,8 @@ def _filters(
     coils, h, w = x.shape[-3:]
     stride, halo = max(1, block // 2), block // 2
     padded = torch.nn.functional.pad(x, (halo, halo + stride, halo, halo + stride))
-    rows = -(-(h - 1) // stride) + 1
-    step = max(1, CHUNK // (len(x) * w * stride * coils**2))
+    rows, columns = (-(-(n - 1) // stride) + 1 for n in (h, w))
+    step = max(1, at_once(CHUNK) // (len(x) * columns * coils * max(coils, block**2)))
     parts = []
     for start in range(0, rows, step):
         stop = min(start + step, rows)
@@ -72,12 +73,9 @@ def _correlation(
     x: Complex64[Tensor, "b coil h w"], block: int, stride: int
 ) -> Complex64[Tensor, "b y x coil coil"]:
     """Average the products of coils over a block every ``stride`` pixels."""
-    products = torch.einsum("bchw,bdhw->bcdhw", x, x.conj())
-    planes = torch.view_as_real(products.flatten(1, 2)).movedim(-1, 1).flatten(1, 2)
-    mean = torch.nn.functional.avg_pool2d(planes, (block, 1), (stride, 1))
-    mean = torch.nn.functional.avg_pool2d(mean, (1, block), (1, stride))
-    real, imag = mean.unflatten(1, (2, x.shape[1], x.shape[1])).unbind(1)
-    return torch.complex(real, imag).permute(0, 3, 4, 1, 2).contiguous()
+    patches = x.unfold(-2, block, stride).unfold(-2, block, stride)
+    columns = patches.permute(0, 2, 3, 1, 4, 5).flatten(-2)
+    return columns @ columns.mH / block**2
 
 
 def _virtual_coil(x: Complex64[Tensor, "b coil h w"]) -> Complex64[Tensor, "b coil"]:

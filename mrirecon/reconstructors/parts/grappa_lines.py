@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Complex64
 from torch import Tensor
 
+from mrirecon.buffers import at_once
 from mrirecon.reconstructors.parts.grappa_weights import interpolation_weights, precise
 from mrirecon.sensitivity.base import CalibrationError
 
@@ -150,5 +151,5 @@ def _gather(
 
 def _parts(starts: list[int], windows: Tensor, sources: int) -> Iterator[Tensor]:
     batch, coils, rows, _, readout = windows.shape
-    step = max(1, CHUNK // (batch * coils * rows * readout * sources))
+    step = max(1, at_once(CHUNK) // (batch * coils * rows * readout * sources))
     yield from torch.tensor(starts, device=windows.device).split(step)

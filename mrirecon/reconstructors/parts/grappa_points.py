@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Complex64, Int64
 from torch import Tensor
 
+from mrirecon.buffers import at_once
 from mrirecon.reconstructors.parts.grappa_weights import interpolation_weights, precise
 from mrirecon.sensitivity.base import CalibrationError
 
@@ -46,7 +47,9 @@ def fill_points(
         if size == 0:
             continue
         of_size = np.flatnonzero(kinds.sum(1) == size)
-        for part in np.array_split(of_size, math.ceil(len(of_size) * (coils * size) ** 2 / CHUNK)):
+        for part in np.array_split(
+            of_size, math.ceil(len(of_size) * (coils * size) ** 2 / at_once(CHUNK))
+        ):
             sources = torch.from_numpy(np.nonzero(kinds[part])[1].reshape(len(part), size))
             sources = sources.to(kspace.device)
             index = (channel[:, None] * window**2 + sources[:, None]).flatten(1)
@@ -54,7 +57,7 @@ def fill_points(
                 gram[index[:, :, None], index[:, None, :]], gram[index][..., target], regularization
             )
             members = np.flatnonzero(np.isin(kind_of, part))
-            steps = math.ceil(len(members) * coils**2 * size / CHUNK)
+            steps = math.ceil(len(members) * coils**2 * size / at_once(CHUNK))
             for some in np.array_split(members, steps):
                 kind = torch.from_numpy(np.searchsorted(part, kind_of[some])).to(kspace.device)
                 y, x = torch.from_numpy(points[:, some]).to(kspace.device)
