@@ -17,7 +17,7 @@ def shrunk(sample: Sample, grid: Grid) -> Sample:
     Patterns, coils, the fully sampled centre and a separate reference scan stay as they are.
 
     Args:
-        sample: A batch.
+        sample: Batch of slices of any scan.
         grid: Size of the image, nowhere larger than that of the batch.
     """
     old = sample.grid
