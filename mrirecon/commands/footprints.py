@@ -10,8 +10,10 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.strategies import DDPStrategy, SingleDeviceStrategy
 
+from mrirecon.data.collate import collate
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
+from mrirecon.data.series import series_of_planes
 from mrirecon.errors import MriReconError
 from mrirecon.footprint.need import Need, size
 from mrirecon.footprint.predicted import of_imaging, of_training
@@ -47,7 +49,7 @@ def announce_training(module: ReconstructionModule, data: DataModule, trainer: p
     if device.type == "cpu" and there.free is not None:
         there = replace(there, free=there.free // trainer.num_devices)
     need = partial(_step, module, trainer)
-    sample = _tried(_largest, data.sets["train"])
+    sample = _tried(_largest, data.sets["train"], data.frames)
     if sample is None:
         return
     found = _tried(need, sample, data.batch_size)
@@ -156,14 +158,25 @@ def _first_batch(scan: Scan, method: Method) -> Sample:
     return next(read_batches(scan, [group], method.reconstructor, method.prepare))
 
 
-def _largest(slices: SliceDataset) -> Sample:
-    """Return a prepared slice of the scan with the largest k-space, as a batch."""
+def _largest(slices: SliceDataset, frames: int | None = None) -> Sample:
+    """Return a prepared slice of the scan with the largest k-space, as a batch.
+
+    A joint method gets as many frames as a step takes.
+    """
 
     def count(number: int) -> int:
         header = slices.scans[number].header
         return header.coils * header.grid[0] * header.grid[1]
 
-    return slices.prepared(slices.volumes()[max(range(len(slices.scans)), key=count)].start)
+    volume = slices.volumes()[max(range(len(slices.scans)), key=count)]
+    if slices.windows is None:
+        return slices.prepared(volume.start)
+    planes: tuple[int, ...] = slices.windows_of(volume, 1)[0].planes
+    if frames is not None:
+        series = next(series_of_planes(slices.header(volume.start), slices.windows))
+        planes = tuple(volume[plane] for plane in series[:frames])
+    with torch.random.fork_rng(devices=()):
+        return slices.finish(collate([slices[plane] for plane in planes]))
 
 
 def _tried(need: Callable[..., Found], *arguments: Any) -> Found | None:

@@ -18,6 +18,7 @@ from mrirecon.training.module import ReconstructionModule
 from mrirecon.training.objectives.base import Supervised
 from tests import scenes
 from tests.commands import mrirecon
+from tests.data import test_series
 from tests.test_threads import V1, V2, container
 from tests.training.runs import RECIPE, adam, data, trainer, varnet
 
@@ -86,6 +87,12 @@ def test_a_training_that_does_not_fit_is_refused(tmp_path, monkeypatch, capsys):
         footprints.announce_training(module, loaders, plain)
     assert "data.batch_size=1 callbacks=low_memory" in str(error.value)
     assert all("forward" not in part.__dict__ for part in module.reconstructor.modules())
+
+
+@pytest.mark.parametrize(("frames", "length"), [(4, 4), (None, 6), (50, 23)])
+def test_a_joint_method_takes_as_many_frames_as_a_step(frames, length):
+    slices = test_series.data(frames).sets["train"]
+    assert len(footprints._largest(slices, frames).kspace) == length
 
 
 def test_images_that_do_not_fit_are_refused(monkeypatch):
