@@ -15,6 +15,7 @@ from mrirecon.assessment.null_space import added
 from mrirecon.assessment.residuals import Record, record_of, residuals
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors
+from mrirecon.data.series import same_units
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import slices_with_neighbors
 from mrirecon.operators import cartesian_kspace, coil_images
@@ -28,7 +29,11 @@ from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
 from mrirecon.sensitivity.base import calibration_extent
+from mrirecon.sensitivity.series import calibrated_apart, calibrated_by_mean
 from mrirecon.types import Image, Maps, Sample, Transform
+
+SERIES = 32
+"""At most so many frames of a series are averaged to calibrate the one that is looked at."""
 
 
 def assess(
@@ -66,6 +71,9 @@ def assess(
     with torch.inference_mode():
         middle, raw = _judged(scan, part.slices, first, Neighbors.of(reconstructor))
         sample = collate([transform(raw)]).to(device)
+        if reconstructor.joint:
+            frames = [frame * header.slices + middle for frame in part.frames[:SERIES]]
+            sample = _in_series(sample, [transform(scan[number]) for number in frames])
         masks = [_mask(sample, header, middle)]
         if middle != begin:
             masks.insert(0, _mask(collate([transform(scan[first + begin])]), header, begin))
@@ -112,6 +120,14 @@ def assess(
         added=parts,
         missing=tuple(missing),
     )
+
+
+def _in_series(sample: Sample, frames: Sequence[Sample]) -> Sample:
+    """Calibrate a frame as the method did that saw the whole series."""
+    if len(frames) == 1 or sample.calibration is not None:
+        return sample
+    series = same_units(collate(frames)).to(sample.kspace.device)
+    return sample if calibrated_apart(series) else calibrated_by_mean(sample, series)
 
 
 def _added(

@@ -3,7 +3,12 @@
 import torch
 from torch import Tensor
 
-from mrirecon.sensitivity.base import SensitivityEstimator, calibration_extent
+from mrirecon.sampling.calibration import centered_slice
+from mrirecon.sensitivity.base import (
+    SensitivityEstimator,
+    calibration_data,
+    calibration_extent,
+)
 from mrirecon.sensitivity.given import GivenMaps
 from mrirecon.types import Maps, Sample
 
@@ -37,6 +42,23 @@ def calibrated_apart(series: Sample) -> bool:
     if series.calibration is not None:
         return bool((series.calibration != series.calibration[:1]).any())
     return series.cartesian and int(calibration_extent(series).min()) >= OWN
+
+
+def calibrated_by_mean(frame: Sample, series: Sample) -> Sample:
+    """Give a frame the calibration data that its series has, for whoever sees it alone.
+
+    That is the centre of the time average, where that is larger than the frame's own.
+
+    Args:
+        frame: One frame as a batch of one, in any units.
+        series: The frames of the same slice as a batch, in units of their own.
+    """
+    kspace, extent = calibration_data(time_average(series))
+    size = [int(n) for n in extent[0]]
+    if frame.calibration is not None or min(size) <= int(calibration_extent(frame).min()):
+        return frame
+    rows, columns = (centered_slice(n, k) for n, k in zip(kspace.shape[-2:], size, strict=True))
+    return frame.replace(calibration=kspace[..., rows, columns])
 
 
 def time_average(series: Sample) -> Sample:
