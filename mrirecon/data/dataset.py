@@ -135,6 +135,12 @@ class SliceDataset(Dataset[Sample]):
         windows = joint_windows(self.header(volume.start), self.windows)
         return [Window(tuple(volume[i] for i in one.planes), one.kept) for one in windows]
 
+    def together(self, index: int) -> tuple[tuple[int, ...], int]:
+        """Return the slices that a method gets together with one, and its place among them."""
+        volume = next(volume for volume in self.volumes() if index in volume)
+        window = next(w for w in self.windows_of(volume, 1) if index in w.results)
+        return window.planes, window.planes.index(index)
+
     def place(self, index: int) -> tuple[str, int]:
         """Return the name of the scan that slice ``index`` belongs to, and its number there."""
         scan = bisect_right(self._ends, index)

@@ -195,6 +195,7 @@ def test_validation_scores_each_frame_once_as_inference_makes_it(tmp_path):
     windows = VolumeBatches(slices, 1)
     kept = [b.indices[windows.kept(n)] for n, b in enumerate(windows)]
     assert list(chain.from_iterable(kept)) == list(range(23))
+    assert slices.together(11) == ((8, 9, 10, 11, 12, 13), 3)  # drawn as part of its window
     module = ReconstructionModule(Smooth(6, 1), Supervised(), runs.adam, runs.RECIPE)
     added = []
     module._volumes.add = lambda sample, images, kept: added.extend(

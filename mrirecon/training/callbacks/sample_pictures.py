@@ -44,23 +44,29 @@ class SamplePictures(pl.Callback):
         dataset = loader.dataset.slices
         indices = np.linspace(0, len(dataset) - 1, self.slices + 2)[1:-1].round().astype(int)
         for place, index in enumerate(indices.tolist()):
-            batch = collate([dataset[index]]).to(module.device)
-            self._draw(trainer, module, dataset.finish(batch), place)
+            planes, member = dataset.together(index)
+            batch = collate([dataset[plane] for plane in planes]).to(module.device)
+            self._draw(trainer, module, dataset.finish(batch), place, member)
 
     def _draw(
-        self, trainer: pl.Trainer, module: pl.LightningModule, sample: Sample, place: int
+        self,
+        trainer: pl.Trainer,
+        module: pl.LightningModule,
+        sample: Sample,
+        place: int,
+        member: int,
     ) -> None:
         assert isinstance(module, ReconstructionModule)
         if sample.target is None:
             return  # nothing to compare with
         shape = sample.target.shape[-2:]
-        target = sample.target[0].float().cpu().numpy()
+        target = sample.target[member].float().cpu().numpy()
         with torch.inference_mode():
             image = module.reconstructor(sample).abs()
             zero_filled = root_sum_of_squares(coil_images(sample))
-        (name, index), epoch = sample.key[0], trainer.current_epoch + 1  # as progress is told
+        (name, index), epoch = sample.key[member], trainer.current_epoch + 1  # as progress is told
         panels = [
-            Panel(center_crop(x, shape)[0].float().cpu().numpy(), title)
+            Panel(center_crop(x, shape)[member].float().cpu().numpy(), title)
             for title, x in (("zero-filled", zero_filled), ("reconstruction", image))
         ]
         figure = comparison(
