@@ -5,7 +5,8 @@ import torch
 from mrirecon.data.collate import collate
 from mrirecon.data.transforms import Undersample
 from mrirecon.fourier import fft, ifft
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import center_pad, root_sum_of_squares
+from mrirecon.reconstructors.classical import spirit
 from mrirecon.reconstructors.classical.adaptive_combine import AdaptiveCombine
 from mrirecon.reconstructors.classical.grappa import Grappa
 from mrirecon.reconstructors.classical.spirit import Spirit
@@ -13,6 +14,7 @@ from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.reconstructors.parts.coil_combination import adaptive_combine
 from mrirecon.reconstructors.parts.grappa_lines import gaps
 from mrirecon.reconstructors.parts.grappa_region import fillable
+from mrirecon.reconstructors.parts.grappa_weights import interpolation_weights, precise
 from mrirecon.sampling import EquispacedLines, PoissonDisc, RandomLines
 from mrirecon.sensitivity import CalibrationError, Espirit
 from mrirecon.types import Sample
@@ -257,3 +259,33 @@ def test_spirit_of_few_central_lines_is_better_than_zero_filling(pattern):
         for method in (Spirit(), ZeroFilled())
     ]
     assert mistakes[0] < 0.9 * mistakes[1]
+
+
+@pytest.mark.parametrize(("coils", "kernel", "size"), [(1, 3, 12), (3, 3, 10), (4, 5, 20)])
+def test_one_factorization_serves_all_coils_of_spirit(coils, kernel, size):
+    generator = torch.Generator().manual_seed(0)
+    data = torch.randn(2, coils, size, size, dtype=torch.complex64, generator=generator)
+    data = data * torch.arange(1, coils + 1)[:, None, None] ** 3  # penalties that differ
+    data = data + 0.7 * data.roll(1, -1)
+    data[1, 0] = 0
+    found = spirit.spirit_kernel(data, kernel, 0.01).flatten(2)
+    patches = data.unfold(-2, kernel, 1).unfold(-2, kernel, 1)
+    X = precise(patches.permute(0, 1, 4, 5, 2, 3).flatten(1, 3).flatten(2), 0.01)
+    gram = X @ X.mH
+    for coil in range(coils):
+        own = coil * kernel**2 + kernel**2 // 2
+        others = [n for n in range(coils * kernel**2) if n != own]
+        part, cross = gram[:, others][:, :, others], gram[:, others, own].unsqueeze(-1)
+        expected = interpolation_weights(part, cross, 0.01).squeeze(1)
+        torch.testing.assert_close(found[:, coil, others], expected, rtol=1e-5, atol=1e-7)
+        assert (found[:, coil, own] == 0).all()
+
+
+def test_products_of_coils_are_made_in_any_number_of_pieces(monkeypatch):
+    weights = torch.randn(2, 3, 3, 5, 5, dtype=torch.complex64) / 10
+    G = fft(center_pad(weights, (16, 13))) * (16 * 13) ** 0.5
+    G = G.permute(0, 3, 4, 1, 2) - torch.eye(3)
+    for chunk in (1, 500, 2**20):
+        monkeypatch.setattr(spirit, "CHUNK", chunk)
+        found = spirit._inconsistency(weights, (16, 13))
+        torch.testing.assert_close(found, G.mH @ G, rtol=1e-4, atol=1e-4)
