@@ -78,7 +78,7 @@ def test_choices_of_the_users_own_folder_are_known(tmp_path, monkeypatch, capsys
         ("mrirecon ", [f"{name} " for name in cli.COMMANDS]),
         ("mrirecon re", ["reconstruct "]),
         ("mrirecon train mo", ["model="]),
-        ("mrirecon train model=v", ["varnet ", "vsharp "]),
+        ("mrirecon train model=v", ["varnet ", "view_sharing ", "vsharp "]),
         ("mrirecon train +regularizer@model.regularizer=mw", ["mwcnn "]),
         ("mrirecon reconstruct inp", ["input="]),
         ("mrirecon reconstruct input=x", []),
