@@ -53,7 +53,10 @@ def composes(command, overrides):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose(command, overrides=adapted)
     known = compose_keys(command)
-    assert {o.split("=")[0].split(".")[0] for o in overrides} <= known | {"experiment"}
+    named = {o.split("=")[0] for o in overrides}
+    added = {name for name in named if name.startswith("+")}  # a group that goes to a place
+    assert {name[1:].split("@")[0] for name in added} <= groups
+    assert {name.split(".")[0] for name in named - added} <= known | {"experiment"}
     assert config is not None
 
 
