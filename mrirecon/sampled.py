@@ -12,6 +12,7 @@ from mrirecon.sampling.trajectory_shape import (
     coverage_of,
     readouts_needed,
     shape_of,
+    spokes_apart,
 )
 from mrirecon.types import Sample
 
@@ -167,9 +168,10 @@ def _dense_center(sample: Sample, shape: TrajectoryShape) -> tuple[int, int]:
     assert sample.trajectory is not None
     h, w = sample.kspace.shape[-2:]
     mask = sample.mask.expand(h, w)
-    whole = readouts_needed(shape.kind, 1.0)
+    whole, kept = readouts_needed(shape.kind, 1.0), mask.any(0)
     if whole is not None:
-        diameter = int(min(2 * shape.radius, float(mask.any(0).sum()) / whole, *sample.grid))
+        spokes = spokes_apart(shape.kind, sample.trajectory[:, kept]) if kept.any() else 0
+        diameter = int(min(2 * shape.radius, spokes / whole, *sample.grid))
         return diameter, diameter
     width = dense_width(cells(sample))
     return width, width

@@ -7,7 +7,7 @@ from jaxtyping import Complex64
 from torch import Tensor
 
 from mrirecon.operators.gridding import central_kspace
-from mrirecon.sampling.trajectory_shape import readouts_needed, shape_of
+from mrirecon.sampling.trajectory_shape import readouts_needed, shape_of, spokes_apart
 from mrirecon.types import Sample
 
 READOUTS = 256
@@ -27,8 +27,10 @@ def dense_center(sample: Sample) -> int:
     kept = sample.mask.expand(sample.kspace.shape[-2:]).any(0)
     if not kept.any():
         return 0
-    needed = readouts_needed(shape_of(sample.trajectory[:, kept]).kind, 1.0)
-    width = LARGEST if needed is None else int(float(kept.sum()) / needed)
+    places = sample.trajectory[:, kept]
+    kind = shape_of(places).kind
+    needed = readouts_needed(kind, 1.0)
+    width = LARGEST if needed is None else int(spokes_apart(kind, places) / needed)
     width = min(width, LARGEST, *sample.grid)
     return width - width % 2
 

@@ -16,6 +16,8 @@ FLAT = 1e-3
 """Relative to the extent: smaller coordinates are zero, smaller differences none."""
 FARTHEST = 1e9
 """Places farther off, in any unit, are damage."""
+APART = 0.25
+"""Steps of partitions by which their places may differ from even ones."""
 STRIPPED = (
     "the readouts came without their trajectories, as they do while a scan is sent: scans along "
     "trajectories are reconstructed from their file; expected readouts on a Cartesian grid"
@@ -106,6 +108,31 @@ def stored_places(readouts: Readouts) -> list[Float32[np.ndarray, "_ 2"]]:
                 "k-space; the file is damaged, convert it again"
             )
     return [values[:, :2] for values in readouts.places]
+
+
+def refuse_other_partitions(readouts: Readouts, counter: Index) -> None:
+    """Refuse a slab whose counter puts partitions in another order than the third coordinate.
+
+    Args:
+        readouts: Readouts with stored places.
+        counter: Number of each one's partition.
+
+    Raises:
+        RawDataError: When one does not grow evenly with the other.
+    """
+    place = np.array([float(values[0, 2]) for values in readouts.places])
+    if len(np.unique(counter)) < 2:
+        return
+    fitted = np.polyval(np.polyfit(counter.astype(float), place, 1), counter)
+    step = np.ptp(place) / np.ptp(counter)
+    if np.abs(place - fitted).max() > APART * step:
+        raise RawDataError(
+            "the counter of partitions (kspace_encode_step_2) and the third coordinate of the "
+            f"trajectory contradict each other: partitions {np.unique(counter).tolist()} lie at "
+            f"{[round(float(place[counter == n].mean()), 4) for n in np.unique(counter)]}, "
+            "expected even steps; correct one of them, or convert the file again without the third "
+            "coordinate"
+        )
 
 
 def are_cartesian(places: Sequence[Float32[np.ndarray, "_ _"]]) -> bool:

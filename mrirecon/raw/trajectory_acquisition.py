@@ -26,6 +26,8 @@ from mrirecon.types import Sample
 
 PARALLEL = 1e-2
 """Cycles per field of view by which the places of a readout may differ between partitions."""
+OUTLYING = 1.25
+"""Readouts may reach beyond k-space of the image by this factor; more is damage."""
 
 
 @dataclass(frozen=True)
@@ -220,6 +222,7 @@ class TrajectoryAcquisition(Acquisition):
         ):
             head = self.heads[line]
             kept = slice(int(head["discard_pre"]), samples.shape[1] - int(head["discard_post"]))
+            self._refuse_outlying(own[kept], head)
             samples = np.array(samples[:, kept], np.complex64)
             if self.whitening is not None:  # a channel that is switched off may hold anything
                 samples[~self.whitening.any(axis=0)] = 0
@@ -228,6 +231,16 @@ class TrajectoryAcquisition(Acquisition):
                 samples = self.whitening @ samples
             found.append((number, samples.conj() if self.conjugate else samples, own[kept]))
         return found
+
+    def _refuse_outlying(self, places: Float32[np.ndarray, "_ 2"], head: np.void) -> None:
+        """Refuse readouts far beyond k-space of the image, which would count as others in it."""
+        reach, edge = float(np.abs(places).max(initial=0.0)), max(self.grid.shape) / 2
+        if reach > OUTLYING * edge + 1:
+            raise RawDataError(
+                f"the trajectory of a readout (scan_counter {head['scan_counter']}) reaches to "
+                f"{reach:.4g} cycles per field of view, expected about {edge:g} as in the others; "
+                "the file is damaged or holds readouts of several trajectories: convert it again"
+            )
 
     def _along_partitions(
         self,

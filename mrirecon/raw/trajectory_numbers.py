@@ -107,3 +107,25 @@ def _first_seen(*keys: Int64[np.ndarray, "readout"]) -> Int64[np.ndarray, "reado
         np.stack(keys, axis=1), axis=0, return_index=True, return_inverse=True
     )
     return np.argsort(np.argsort(first))[inverse.reshape(-1)]
+
+
+def incomplete_stacks(frame: Index, spoke: Index, partition: Index) -> list[str]:
+    """Say how many readouts of a slab lack partitions that others have.
+
+    Args:
+        frame: Frame of each imaging readout.
+        spoke: Number of each one's readout within a partition, as of :func:`numbered_spokes`.
+        partition: Place of each one among the partitions; all the same without a slab.
+    """
+    there = len(np.unique(partition))
+    if there < 2:
+        return []
+    measured = np.unique(np.stack([frame, spoke, partition]), axis=1)
+    _, counts = np.unique(measured[:2], axis=1, return_counts=True)
+    lacking = int((counts < there).sum())
+    if not lacking:
+        return []
+    return [
+        f"{lacking} of {len(counts)} readouts lack some of the {there} partitions, where they are "
+        "zero-filled: slices blur along the slab."
+    ]

@@ -21,13 +21,14 @@ from mrirecon.raw.slice_positions import partition_stack, slice_stack
 from mrirecon.raw.stored_places import (
     ReadoutPlaces,
     are_cartesian,
+    refuse_other_partitions,
     stored_places,
     third_axis,
 )
 from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition, TrajectoryGrid
 from mrirecon.raw.trajectory_image import image_of
-from mrirecon.raw.trajectory_names import ASK, is_name
-from mrirecon.raw.trajectory_numbers import named_spokes, numbered_spokes
+from mrirecon.raw.trajectory_names import NAMED, is_name
+from mrirecon.raw.trajectory_numbers import incomplete_stacks, named_spokes, numbered_spokes
 from mrirecon.raw.trajectory_probe import looked_at
 from mrirecon.raw.trajectory_units import Extent
 from mrirecon.raw.views import plausible_views
@@ -63,7 +64,7 @@ def along_trajectory(
     if not stored:
         raise RawDataError(
             f"the trajectory is {told!r}, but the readouts do not tell where their samples lie; "
-            f"{ASK}, or convert the file again with its trajectory"
+            f"convert the file again with its trajectory, or say {NAMED}"
         )
     return True
 
@@ -104,6 +105,8 @@ def plan_trajectory(
     conjugate, sign = conjugated(header, reading.fourier_sign)
     notes = [*lines.notes, *stack.notes, *notes, *more, *found, sign]
     notes += [TOLD] if len(frames) > 1 and axis is None else []
+    spoke = numbered_spokes(imaging, numbers, partition)
+    notes += incomplete_stacks(numbers, spoke, partition)
     coils = int(imaging["active_channels"][0])
     kept = (
         imaging["number_of_samples"].astype(int) - imaging["discard_pre"] - imaging["discard_post"]
@@ -124,7 +127,7 @@ def plan_trajectory(
         grid=grid,
         places=places,
         samples=int(kept.max()),
-        spoke=numbered_spokes(imaging, numbers, partition),
+        spoke=spoke,
         partition=partition,
     )
     more, delays = looked_at(acquisition, fetch, reading)
@@ -177,6 +180,8 @@ def _understood(
         if third == "partition" and len(np.unique(heads["idx"][STEPS[1]][kinds.imaging])) == 1:
             heads, more = _counted_partitions(heads, kinds, fetch)
             notes += more
+        elif third == "partition":
+            refuse_other_partitions(looked, looked.heads["idx"][STEPS[1]].astype(np.int64))
     heads, kinds, frames = binned(header, heads, kinds, reading)
     return _Lines(heads, kinds, encoding, (*notes, *corrected, *frames), looked)
 
@@ -235,7 +240,7 @@ def _placed(
     if told is not None and not is_name(told):
         raise RawDataError(
             f"reading.trajectory={told}, expected a name for files of single readouts, which are "
-            f"made for their counters; {ASK.split('FILE, or ')[-1]}"
+            f"made for their counters: {NAMED}"
         )
     imaging = lines.heads[lines.kinds.imaging]
     if told is not None:
@@ -248,7 +253,7 @@ def _placed(
     if not extent.reach > 0:
         raise RawDataError(
             "the trajectory of the readouts is zero everywhere, expected places in k-space; the "
-            f"converter did not fill it in: convert the file again, or {ASK}"
+            f"converter did not fill it in: convert the file again, or say {NAMED}"
         )
     found, notes = image_of(lines.encoding, imaging, reading, extent, axis)
     return ReadoutPlaces(found.factor), found.grid, notes

@@ -17,6 +17,9 @@ STRAIGHT = 0.01
 CENTRAL = 0.05
 """The closest sample of a readout to k = 0, relative to the farthest, where it passes k = 0."""
 
+SAME_ANGLE = 1e-4
+"""Spokes whose angles differ by less, in radians, are one that was repeated."""
+
 
 @dataclass(frozen=True)
 class TrajectoryShape:
@@ -87,12 +90,26 @@ def readouts_needed(kind: Kind, diameter: float) -> float | None:
     return math.pi * diameter if kind == "half-radial" else None
 
 
+def spokes_apart(kind: Kind, trajectory: Float32[Tensor, "h w 2"]) -> int:
+    """Count the spokes that have a direction of their own: repeated ones sample nothing new.
+
+    Args:
+        kind: Kind of the readouts, ``radial`` or ``half-radial``.
+        trajectory: Places of ``h`` samples of ``w`` spokes.
+    """
+    along = (trajectory[-1] - trajectory[0]).double()
+    turn = math.pi if kind == "radial" else 2 * math.pi
+    angle = torch.remainder(torch.atan2(along[:, 1], along[:, 0]), turn).sort().values
+    gaps = torch.cat([angle, angle[:1] + turn]).diff()
+    return max(1, int((gaps > SAME_ANGLE).sum()))
+
+
 def coverage_of(sample: Sample) -> tuple[float, float]:
     """Return what full sampling takes, and what there is, of a plane of non-Cartesian k-space.
 
-    Both count spokes where there are spokes, which are few when neighbours at the edge of k-space
-    are more than a cycle per field of view apart. Else they count the cells of the Cartesian grid
-    within the disc that was sampled, and those of them with a sample.
+    Both count spokes of different directions where there are spokes, which are few when neighbours
+    at the edge of k-space are more than a cycle per field of view apart. Else they count the cells
+    of the Cartesian grid within the disc that was sampled, and those of them with a sample.
 
     Args:
         sample: Plane of a scan.
@@ -106,7 +123,7 @@ def coverage_of(sample: Sample) -> tuple[float, float]:
     shape = shape_of(sample.trajectory[:, kept])
     needed = readouts_needed(shape.kind, 2 * shape.radius)
     if needed is not None:
-        spokes = float(kept.sum())
+        spokes = float(spokes_apart(shape.kind, sample.trajectory[:, kept]))
         return max(needed, spokes), spokes
     return _cells(sample, shape.radius)
 

@@ -184,6 +184,39 @@ def test_missing_partitions_are_filled_with_zeros(tmp_path):
     assert noted(scan, r"2 of 6 partitions were not acquired.*-2 to 1 off the centre.*zero-filled")
 
 
+def test_readouts_of_a_slab_that_lack_partitions(tmp_path):
+    file, limits = stack()
+    lost = [
+        n
+        for n, h in enumerate(file.heads)
+        if (h["idx"]["kspace_encode_step_2"], h["idx"]["kspace_encode_step_1"] % 4) == (1, 0)
+    ]
+    for kept in (file.heads, file.data, file.places):
+        kept[:] = [value for n, value in enumerate(kept) if n not in lost]
+    scan = opened(write_stack(tmp_path / "scan.h5", file, limits))
+    assert noted(scan, "^5 of 20 readouts lack some of the 6 partitions")
+    assert not noted(opened(write_stack(tmp_path / "whole.h5", *stack())), "lack some")
+
+
+def test_partitions_whose_counter_contradicts_their_places(tmp_path):
+    file, limits = stack()
+    for head in file.heads:
+        number = head["idx"]["kspace_encode_step_2"]
+        head["idx"]["kspace_encode_step_2"] = {0: 1, 1: 0}.get(int(number), number)
+    with pytest.raises(RawDataError, match=r"contradict each other.*-2\.0, -3\.0, -1\.0"):
+        opened(write_stack(tmp_path / "scan.h5", file, limits))
+
+
+def test_a_readout_far_away_from_the_others(tmp_path):
+    file = mrd_file(maximum=99)
+    many, places = signal(spokes(100)), spokes(100)
+    add_spokes(file, many, places)
+    file.places[32] *= 30  # not among those that are looked at beforehand
+    path = file.write(tmp_path / "scan.h5")
+    with pytest.raises(RawDataError, match=r"scan_counter 32\) reaches to 202.* about 8"):
+        opened(path)[0]
+
+
 def test_stacks_that_turn_are_refused(tmp_path):
     scan = opened(write_stack(tmp_path / "scan.h5", *stack(turned=0.3)))
     with pytest.raises(RawDataError, match="lies elsewhere in partition"):

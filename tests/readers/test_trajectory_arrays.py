@@ -115,8 +115,23 @@ def test_slices_and_frames(tmp_path):
     scan = opened(tmp_path / "a.h5", axes="repetition coil w h")
     assert (scan.header.slices, len(scan.header.frames)) == (1, 2)
     check(scan, 2 * KSPACE, index=1)
+    path = write_hdf5(tmp_path / "d.h5", kspace=slices, trajectory=frames.numpy())
+    for counter in ("phase", "set", "contrast"):
+        scan = opened(path, axes=f"{counter} coil w h")
+        assert [getattr(frame, counter) for frame in scan.header.frames] == [0, 1]
+        check(scan, 2 * KSPACE, frames[1], index=1)
     single = opened(write_hdf5(tmp_path / "c.h5", kspace=KSPACE[0], trajectory=T))
     check(single, KSPACE[:1])
+
+
+def test_as_many_frames_as_coils(tmp_path):
+    frames = torch.stack([spokes(golden=True, first=n * SPOKES) for n in range(COILS)])
+    kspace = np.stack([signal(places, seed=n) for n, places in enumerate(frames)])
+    for order, stored in (("repetition coil", kspace), ("coil repetition", kspace.swapaxes(0, 1))):
+        path = write_hdf5(tmp_path / "scan.h5", kspace=stored, trajectory=frames.numpy())
+        with pytest.raises(RawDataError, match=r"has 3 frames; 2 axes.*reading\.axes"):
+            opened(path)
+        check(opened(path, axes=f"{order} w h"), kspace[2], frames[2], index=2)
 
 
 UNITS = {
@@ -223,6 +238,19 @@ def test_bart(tmp_path, first):
         opened(trajectory)
 
 
+def test_frames_of_bart(tmp_path):
+    frames = torch.stack([PLACES, spokes(golden=True)])
+    kspace = np.stack([KSPACE, 2 * KSPACE])
+    stored = kspace.transpose(3, 2, 1, 0)  # samples, readouts, coils, frames
+    path = write_bart(tmp_path / "k", stored.reshape(1, SAMPLES, SPOKES, COILS, *(1,) * 6, 2))
+    places = np.pad(frames.numpy().transpose(3, 2, 1, 0), [(0, 1), (0, 0), (0, 0), (0, 0)])
+    own = write_bart(tmp_path / "t", places.reshape(3, SAMPLES, SPOKES, *(1,) * 7, 2))
+    scan = opened(path, trajectory=str(own))
+    assert len(scan.header.frames) == 2
+    check(scan)
+    check(scan, kspace[1], frames[1], index=1)
+
+
 @pytest.mark.parametrize(
     ("name", "angles"),
     [
@@ -246,6 +274,13 @@ def nan(x):
     return x
 
 
+def outlying(x):
+    """One place far away from all others."""
+    x = x.copy()
+    x[3, 4] = 20 * np.abs(x).max()
+    return x
+
+
 def turned(x):
     """Places along three axes."""
     return np.concatenate([x, x[..., :1] * np.linspace(-1, 1, SPOKES)[:, None, None]], -1)
@@ -265,6 +300,8 @@ def turned(x):
         (KSPACE, T / 8, r"unit of the trajectory is not clear.*reading\.trajectory_unit"),
         (KSPACE, T * 50, r"unit of the trajectory is not clear.*reading\.trajectory_unit"),
         (KSPACE, turned(T), "three axes of k-space"),
+        (KSPACE, outlying(T), "reaches to 160 in 1 places"),
+        (KSPACE, outlying(T / MATRIX), "reaches to 10 in 1 places"),
         (0 * KSPACE, T, "zero everywhere"),
         (nan(KSPACE), T, "not finite"),
         (np.abs(KSPACE), T, "complex"),
@@ -282,6 +319,10 @@ def test_options_that_cannot_be(tmp_path):
     for reading, found in (
         ({"trajectory": "gold"}, r"gold: no such file.*golden"),
         ({"trajectory_unit": "1/m"}, "needs the field of view"),
+        (
+            {"trajectory_unit": "pixel", "matrix": 4096},
+            r"makes an image of .* expected at most 4096",
+        ),
         ({"center": 3}, "reading.center does not apply"),
     ):
         with pytest.raises(RawDataError, match=found):

@@ -15,6 +15,8 @@ from mrirecon.sampling.trajectories import (
     spiral,
     stack_of,
 )
+from mrirecon.sampling.trajectory_shape import coverage_of, shape_of, spokes_apart
+from mrirecon.types import Sample
 
 
 def test_golden_angles_are_the_published_ones():
@@ -87,3 +89,19 @@ def test_a_stack_repeats_it_in_every_partition():
     assert stack.shape == (5, 4, 8, 3)
     torch.testing.assert_close(stack[..., :2], stars.expand(5, 4, 8, 2))
     assert stack[:, 0, 0, 2].tolist() == [-2, -1, 0, 1, 2]
+
+
+@pytest.mark.parametrize(("turn", "kind"), [(1, "radial"), (2, "half-radial")])
+def test_repeated_spokes_sample_nothing_new(turn, kind):
+    places = radial(turn * even_angles(12), 16, 16).transpose(0, 1)
+    if kind == "half-radial":
+        places = places[8:]
+    again = torch.cat([places, places.flip(0) if kind == "radial" else places], 1)
+    for one in (places, again):
+        assert spokes_apart(kind, one) == 12
+        shape = one.shape[:2]
+        mask = torch.ones(shape, dtype=torch.bool)
+        sample = Sample(torch.ones(1, *shape, dtype=torch.complex64), mask, trajectory=one,
+                        image_grid=(16, 16))  # fmt: skip
+        assert shape_of(one).kind == kind and coverage_of(sample)[1] == 12
+    assert spokes_apart(kind, places[:, 3:4].expand(-1, 5, 2)) == 1

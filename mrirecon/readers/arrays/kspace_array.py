@@ -207,8 +207,9 @@ class KSpaceArray:
         result = self._taken(stored, wanted, fixed)
         if not all_finite(result.view(np.float32)):
             where = ", ".join(f"{word} {fixed[word]}" for word in self.axes if word in fixed)
+            where += " of " if where else ""
             raise RawDataError(
-                f"{where} of '{self.name}' holds values that are not finite (NaN or infinity)"
+                f"{where}'{self.name}' holds values that are not finite (NaN or infinity)"
                 f"{self._beyond(stored)}, expected numbers; copy or export the file again"
             )
         return self._in_the_middle(result, wanted)

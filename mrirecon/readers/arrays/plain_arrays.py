@@ -193,7 +193,7 @@ def refuse_no_kspace(array: KSpaceArray, plane: Plane, peaks: tuple[Peak, Peak])
         raise RawDataError(
             f"{name} has no peak along {' and '.join(lost)}, but its Fourier transform has: it "
             f"looks like {what}, expected k-space along both; transform it by a centred Fourier "
-            f"transform first. {_ADVICE}"
+            f"transform first. If its readouts are spokes or spirals, {SPOKES}. {_ADVICE}"
         )
 
 

@@ -4,6 +4,7 @@ A trajectory has an axis of two or three coordinates, or is complex. Its other a
 those of k-space by their lengths; along samples it goes on in small steps, along readouts it jumps.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -12,12 +13,14 @@ from jaxtyping import Float32
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.stored_places import FARTHEST
-from mrirecon.readers.arrays.array_words import Stored, kind_of
+from mrirecon.readers.arrays.array_words import COUNTERS, Stored, kind_of
 
 EQUAL = 1e-4
 """Relative to the extent: smaller coordinates are zero, smaller differences none."""
 CLEARLY = 1.5
 """Ratio of the ranges of the distance from k = 0 that tells samples from readouts."""
+USUAL, OUTLYING = 0.95, 2.0
+"""Places that are so many times farther from k = 0 than this share of all are damaged."""
 LONE = ("coil", "slice", "repetition", "phase", "set", "contrast", "average")
 """What axes of length one are called, in this order."""
 OTHERS: dict[int, tuple[str, ...]] = {0: (), 1: ("coil",), 2: ("slice", "coil")}
@@ -74,11 +77,24 @@ def coordinates(values: np.ndarray, name: str) -> tuple[Float32[np.ndarray, "...
             f"'{name}' {shape} does not vary along both of its coordinates, expected places in a "
             "plane of k-space; it was not filled in, or has another order of axes"
         )
+    _refuse_outlying(np.abs(values[..., :2]), extent, name)
     notes = _third(values[..., 2], extent, name) if values.shape[-1] == 3 else []
     for axis in reversed(range(values.ndim - 1)):  # axes of length one tell nothing
         if values.ndim > 3 and values.shape[axis] == 1:
             values = values.squeeze(axis)
     return np.ascontiguousarray(values[..., :2], np.float32), notes
+
+
+def _refuse_outlying(distance: np.ndarray, extent: float, name: str) -> None:
+    """Refuse places far beyond nearly all others, which would decide unit and size of the image."""
+    usual = float(np.quantile(distance.max(axis=-1), USUAL))
+    if extent > OUTLYING * usual:
+        count = int((distance.max(axis=-1) > OUTLYING * usual).sum())
+        raise RawDataError(
+            f"'{name}' reaches to {extent:.4g} in {count} places, {USUAL:.0%} of all lie "
+            f"within {usual:.4g}, expected places in k-space that reach about equally far; "
+            "they are damaged: export the trajectory again, or leave their readouts out"
+        )
 
 
 def _coordinate_axis(shape: tuple[int, ...]) -> int | None:
@@ -135,7 +151,7 @@ def laid_out(
     words = _words_of(places)
     if axes is not None:
         sizes = dict(zip(axes, shape, strict=False))
-        for one in (words, _swapped(words)):
+        for one in _namings(words, axes):
             if all(sizes.get(word, size) == size for word, size in zip(one, own, strict=True)):
                 return axes, one
         raise _unfitting(shape, own, name)
@@ -144,7 +160,7 @@ def laid_out(
             continue
         found = {first: words[-2], second: words[-1]}
         rest = [axis for axis in range(len(shape)) if axis not in found]
-        leading = _leading(own[:-2], [shape[axis] for axis in rest])
+        leading = _leading(own[:-2], [shape[axis] for axis in rest], name)
         if leading is None:
             continue
         for axis, word in zip(rest, leading, strict=True):
@@ -176,8 +192,16 @@ def _words_of(places: Float32[np.ndarray, "... 2"]) -> tuple[str, ...]:
     return (*("repetition" if n > 1 else "" for n in own), *last)
 
 
-def _swapped(words: tuple[str, ...]) -> tuple[str, ...]:
-    return (*words[:-2], words[-1], words[-2])
+def _namings(words: tuple[str, ...], axes: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """Yield what the axes of a trajectory may mean beside k-space whose axes are known.
+
+    Frames may be told from one another by any counter that k-space has, not by repetitions alone.
+    """
+    counters = [word for word in COUNTERS if word in axes]
+    for counter in counters if "repetition" in words else [""]:
+        own = tuple(counter if word == "repetition" else word for word in words)
+        yield own
+        yield (*own[:-2], own[-1], own[-2])
 
 
 def _pairs(count: int) -> list[tuple[int, int]]:
@@ -186,13 +210,23 @@ def _pairs(count: int) -> list[tuple[int, int]]:
     return sorted(pairs, key=lambda p: (p[1] - p[0] != 1, p[0] > p[1], -p[0]))
 
 
-def _leading(frames: tuple[int, ...], sizes: list[int]) -> list[str] | None:
-    """Return what the remaining axes of k-space mean; None when they do not fit."""
+def _leading(frames: tuple[int, ...], sizes: list[int], name: str) -> list[str] | None:
+    """Return what the remaining axes of k-space mean; None when they do not fit.
+
+    Raises:
+        RawDataError: When several of them may be frames.
+    """
     frames = tuple(n for n in frames if n > 1)
     words: list[str] = [""] * len(sizes)
     if frames:
         if frames[0] not in sizes:
             return None
+        if sizes.count(frames[0]) > 1:
+            raise RawDataError(
+                f"'{name}' has {frames[0]} frames; {sizes.count(frames[0])} axes of k-space are "
+                "so long, expected one: say with reading.axes which of them is frames "
+                "(repetition) and which coils, for instance 'repetition coil w h'"
+            )
         words[sizes.index(frames[0])] = "repetition"
     left = [axis for axis, word in enumerate(words) if not word and sizes[axis] > 1]
     if len(left) not in OTHERS:
