@@ -86,6 +86,7 @@ EXAMPLES = {
     ),
     "velocity": (
         "mrirecon velocity input=images output=flow venc=150",
+        "mrirecon velocity input=images output=flow venc=150 still=2",
         "mrirecon velocity input=images output=flow venc=150 reference=full",
     ),
     "benchmark": (

@@ -90,8 +90,8 @@ def pairs(files: dict[str, Path], still: int) -> Iterator[Pair]:
     """
     series: dict[str, dict[int, tuple[str, Path]]] = defaultdict(dict)
     for name, path in files.items():
-        if number := SET.search(name):
-            series[SET.sub("", name)][int(number[1])] = (name, path)
+        if found := SET.search(name):
+            series[SET.sub("", name)][int(found[1])] = (name, path)
     for sets in series.values():
         if still in sets:
             for number, (name, path) in sorted(sets.items()):
