@@ -16,6 +16,7 @@ from mrirecon.assessment.residuals import Record, record_of, residuals
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors
 from mrirecon.data.series import same_units
+from mrirecon.data.transforms import has_gaps
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import slices_with_neighbors
 from mrirecon.operators import cartesian_kspace, coil_images
@@ -135,7 +136,7 @@ def _added(
 ) -> tuple[Added | None, str]:
     """Split the image, and its error where the full data are there, and show the field of view."""
     full = None
-    if reference is not None and raw.mask.all():
+    if reference is not None and raw.mask.all() and not has_gaps(raw).any():
         full = collate([reference(raw)]).to(plane.sample.kspace.device)
     found, why = added(plane, record, full)
     if found is None:

@@ -74,11 +74,11 @@ class Plane:
 
 
 def plane_of(scan: FileScan, index: int) -> Plane | None:
-    """Read a plane; None where there is no signal, or too little to judge."""
+    """Read a plane; None without signal, with too little to judge, or along a trajectory."""
     sample: Sample = scan[index]
     h, w = sample.kspace.shape[-2:]
     measured = sample.mask.expand(h, w)
-    if min(h, w) < SMALLEST or not bool(sample.kspace.abs().sum() > 0):
+    if not sample.cartesian or min(h, w) < SMALLEST or not bool(sample.kspace.abs().sum() > 0):
         return None
     told = scan.told_measured(index)
     kspace = sample.kspace

@@ -71,10 +71,10 @@ def compare_scan(path: Path, index: int) -> None:
     if not 0 <= index < len(scan):
         raise RawDataError(f"--slice: {path} has slices 0 to {len(scan) - 1}, not {index}")
     full = scan[index]
-    if not full.mask.all():
+    if not full.mask.all() or not full.cartesian:
         raise RawDataError(
-            f"{path}: slice {index} is not fully sampled, so there is nothing to compare with; "
-            "give a fully sampled file"
+            f"{path}: slice {index} is not fully sampled on the Cartesian grid, so there is "
+            "nothing to compare with; give a fully sampled file"
         )
     object_mask = (Espirit()(collate([full])) != 0).any(-3)
     target = root_sum_of_squares(ifft(collate([full]).kspace)) * object_mask

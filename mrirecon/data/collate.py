@@ -19,6 +19,12 @@ def collate(samples: Sequence[Sample]) -> Sample:
         ShapeError: When a field differs in shape, or is missing from some members.
     """
     first = samples[0]
+    grids = {sample.grid for sample in samples if not sample.cartesian}
+    if len(grids) > 1:
+        raise ShapeError(
+            f"cannot batch Samples along trajectories for images of several sizes {sorted(grids)}; "
+            "set data.batch_size=1"
+        )
     neighbors = [sample.neighbors for sample in samples if sample.neighbors is not None]
     if 0 < len(neighbors) < len(samples):
         lonely = [sample.key for sample in samples if sample.neighbors is None]

@@ -85,9 +85,14 @@ def cropped(sample: Sample, rows: int) -> Sample:
     Raises:
         ConfigError: When samples of a readout differ, in the mask or in their weights.
     """
-    h, w = sample.kspace.shape[-2:]
+    h, w = sample.grid
     if rows == h:
         return sample
+    if not sample.cartesian:
+        raise ConfigError(
+            f"{sample.key} was sampled along a trajectory, whose readouts have no field of view to "
+            "crop; pack without crop_readout"
+        )
     if sample.mask.shape[-2] != 1 or (sample.weights is not None and len(sample.weights) != 1):
         raise ConfigError(
             f"{sample.key}: some samples of a readout were not measured, or not as often as others "

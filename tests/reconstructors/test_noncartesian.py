@@ -8,8 +8,9 @@ import torch
 
 from mrirecon.data.coil_compression import CompressCoils, CompressCoilsGeometrically
 from mrirecon.data.collate import collate
-from mrirecon.data.transforms import Compose, Normalize, RssTarget
-from mrirecon.errors import ConfigError
+from mrirecon.data.packing import cropped
+from mrirecon.data.transforms import Compose, Normalize, RssTarget, has_gaps
+from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.image import root_sum_of_squares
 from mrirecon.networks import FusionUnet, ResidualCnn
 from mrirecon.operators import coil_images, data_weights
@@ -40,6 +41,7 @@ from mrirecon.reconstructors import (
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceStep
 from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps, Nlinv, Walsh
+from mrirecon.training.objectives.perturbations import FlipAndShift, RigidMotion
 from mrirecon.training.objectives.ssdu import Ssdu
 from mrirecon.types import Sample
 from tests import trajectories
@@ -213,3 +215,26 @@ def test_unrolled_methods_learn_from_samples_along_trajectories(objective):
         losses.append(float(loss.detach()))
     assert all(p.grad is not None and p.grad.isfinite().all() for p in method.parameters())
     assert losses[-1] < 0.97 * losses[0]
+
+
+def test_few_spokes_are_no_reference():
+    full = trajectories.sampled(trajectories.spokes(51)).replace(target=None)
+    assert RssTarget()(full).target is not None
+    few = trajectories.sampled(trajectories.spokes(20)).replace(target=None)
+    with pytest.raises(ConfigError, match="undersampled"):
+        RssTarget()(few)
+    both = collate([few, few.replace(trajectory=few.trajectory / 3)])
+    assert has_gaps(both).tolist() == [True, False]
+
+
+def test_what_moves_places_of_the_grid_is_refused():
+    batch = collate([trajectories.sampled(trajectories.spokes(20))])
+    for perturbation in (RigidMotion(), FlipAndShift()):
+        with pytest.raises(ConfigError, match="along a trajectory"):
+            perturbation(batch, batch.maps[:, 0])
+    one = trajectories.sampled(trajectories.spokes(20))
+    with pytest.raises(ConfigError, match="without crop_readout"):
+        cropped(one, 16)
+    other = trajectories.sampled(trajectories.spokes(20), (30, 32))
+    with pytest.raises(ShapeError, match="several sizes"):
+        collate([one.replace(maps=None, target=None), other.replace(maps=None, target=None)])

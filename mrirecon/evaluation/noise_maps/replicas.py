@@ -12,6 +12,7 @@ from tqdm import trange
 
 from mrirecon.added_noise import noise_amplitude
 from mrirecon.errors import ShapeError
+from mrirecon.operators import central_kspace
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sampling.calibration import centered_slice
 from mrirecon.sensitivity.base import calibration_extent
@@ -126,9 +127,13 @@ def _with_fixed_calibration(sample: Sample) -> Sample:
     extent = extents.pop()
     if 0 in extent:  # there is nothing to keep, which the estimator itself will say
         return sample
-    rows, columns = map(centered_slice, sample.kspace.shape[-2:], extent)
+    rows, columns = map(centered_slice, sample.grid, extent)
     near = sample.neighbors
     return sample.replace(
-        calibration=sample.kspace[..., rows, columns],
+        calibration=(
+            sample.kspace[..., rows, columns]
+            if sample.cartesian
+            else central_kspace(sample, extent)
+        ),
         neighbors=near and _with_fixed_calibration(near),
     )

@@ -8,6 +8,7 @@ from jaxtyping import Complex64
 from torch import Tensor
 
 from mrirecon.added_noise import noise_like
+from mrirecon.errors import ConfigError
 from mrirecon.fourier import displacement_phase
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.training.objectives.measured_kspace import refuse_neighbors
@@ -75,6 +76,7 @@ class RigidMotion(Perturbation):
 
     def __call__(self, sample: Sample, image: Image) -> tuple[Sample, Image]:
         refuse_neighbors(sample, "RigidMotion perturbs")
+        _refuse_trajectory(sample, "RigidMotion")
         h, w = sample.kspace.shape[-2:]
         device = sample.kspace.device
         lines = sample.mask.any(-2)
@@ -109,6 +111,7 @@ class FlipAndShift(Perturbation):
             raise ValueError(f"shift must lie between 0 and 0.5, got {self.shift}")
 
     def __call__(self, sample: Sample, image: Image) -> tuple[Sample, Image]:
+        _refuse_trajectory(sample, "FlipAndShift")
         if self.flip:
             for axis in (-2, -1):
                 if torch.rand(()) < 0.5:
@@ -119,6 +122,14 @@ class FlipAndShift(Perturbation):
 
     def least_calibrated(self, sample: Sample) -> Sample:
         return mirrored(mirrored(sample, -2), -1) if self.flip else sample
+
+
+def _refuse_trajectory(sample: Sample, perturbation: str) -> None:
+    if not sample.cartesian:
+        raise ConfigError(
+            f"objective: {perturbation} moves lines of the Cartesian grid, but {sample.key} was "
+            "sampled along a trajectory; choose another perturbation, such as noise"
+        )
 
 
 def mirrored(sample: Sample, axis: int) -> Sample:
