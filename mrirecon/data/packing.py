@@ -191,7 +191,8 @@ def packed_bytes(scan: Scan, packing: Packing) -> int:
 
 def _check_first(sample: Sample, header: ScanHeader) -> None:
     shape = (header.coils, *header.grid)
-    if sample.neighbors is not None or tuple(sample.kspace.shape) != shape:
+    found = (sample.kspace.shape[0], *sample.grid)  # along a trajectory the image has the grid
+    if sample.neighbors is not None or found != shape:
         raise ConfigError(
             f"{sample.key} has k-space {tuple(sample.kspace.shape)}, its header tells {shape}, or "
             "it brings neighbouring slices; pack the scan as its reader gives it"

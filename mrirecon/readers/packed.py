@@ -147,7 +147,12 @@ def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredArray]:
         raise RawDataError(f"the fields are {_listed(found)}, expected {_listed(AXES)}: {ADVICE}")
     planes = header.slices * len(header.frames)
     stored = {name: _field(name, item, planes) for name, item in found.items()}
-    shape, kspace = (planes, header.coils, *header.grid), stored["kspace"]
+    size, places = tuple(header.grid), stored.get("trajectory")
+    if places is not None:  # the grid is the image's
+        if places.shape[3:] != (2,) or places.dtype != "float32":
+            raise RawDataError(f"'trajectory' is {places.shape} {places.dtype}: {ADVICE}")
+        size = places.shape[1:3]
+    shape, kspace = (planes, header.coils, *size), stored["kspace"]
     if (kspace.shape, kspace.dtype) not in ((shape, "complex64"), ((*shape, 2), "float16")):
         raise RawDataError(
             f"'kspace' is {kspace.shape} {kspace.dtype}, but the header tells {shape} complex64 or "

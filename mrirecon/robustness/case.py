@@ -120,6 +120,11 @@ def measured_case(scan: FileScan, slices: int, sampling: SamplingPattern) -> Cas
     found = []
     for plane in planes:
         sample = scan[plane]
+        if not sample.cartesian:
+            raise RawDataError(
+                f"{scan.path}: sampled along a trajectory, but disturbances act on lines and "
+                "points of the Cartesian grid; expected a fully sampled Cartesian scan"
+            )
         h, w = sample.kspace.shape[-2:]
         mask = sample.mask.expand(h, w)
         rows, columns = mask.any(1), mask.any(0)

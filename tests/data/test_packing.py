@@ -24,7 +24,7 @@ from mrirecon.readers.packed import PackedScan
 from mrirecon.sensitivity import Espirit
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd
-from tests import scenes
+from tests import scenes, trajectories
 from tests.readers.mrd_files import MrdFile
 
 
@@ -388,3 +388,21 @@ def test_a_scan_that_tells_no_centre_is_packed_too(tmp_path):
     path = tmp_path / "simulated.h5"
     pack(scan, path, Packing())
     assert open_scan(path)[0].acs is None and open_scan(path)[0].kspace.equal(scan[0].kspace)
+
+
+def test_samples_along_a_trajectory_come_back(tmp_path):
+    raw = write_ismrmrd(scenes.scan(slices=1), tmp_path / "raw.h5")
+    scan, one = open_scan(raw), trajectories.sampled(trajectories.spokes(9), (40, 36))
+
+    class Along(type(scan)):
+        def _read(self, index):
+            return one.replace(target=None, maps=None, key=("one", index))
+
+    scan.__class__ = Along
+    pack(scan, tmp_path / "packed.h5", Packing(half=True))
+    again = open_scan(tmp_path / "packed.h5")[0]
+    assert again.trajectory.equal(one.trajectory) and again.image_grid == (40, 36)
+    largest = float(one.kspace.abs().max())
+    torch.testing.assert_close(again.kspace, one.kspace, rtol=2e-3, atol=largest / 1000)
+    with pytest.raises(ConfigError, match="along a trajectory"):
+        pack(scan, tmp_path / "cropped.h5", Packing(crop_readout=True))
