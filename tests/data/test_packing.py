@@ -404,5 +404,3 @@ def test_samples_along_a_trajectory_come_back(tmp_path):
     assert again.trajectory.equal(one.trajectory) and again.image_grid == (40, 36)
     largest = float(one.kspace.abs().max())
     torch.testing.assert_close(again.kspace, one.kspace, rtol=2e-3, atol=largest / 1000)
-    with pytest.raises(ConfigError, match="along a trajectory"):
-        pack(scan, tmp_path / "cropped.h5", Packing(crop_readout=True))
