@@ -392,7 +392,8 @@ def test_a_scan_that_tells_no_centre_is_packed_too(tmp_path):
 
 def test_samples_along_a_trajectory_come_back(tmp_path):
     write_ismrmrd(tmp_path / "raw.h5", scenes.scan(slices=1))
-    scan, one = open_scan(tmp_path / "raw.h5"), trajectories.sampled(trajectories.spokes(9), (40, 36))
+    scan = open_scan(tmp_path / "raw.h5")
+    one = trajectories.sampled(trajectories.spokes(9), (40, 36))
 
     class Along(type(scan)):
         def _read(self, index):
