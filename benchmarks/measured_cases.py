@@ -9,7 +9,8 @@ from pathlib import Path
 import torch
 
 from mrirecon.data.collate import collate
-from mrirecon.data.transforms import Normalize, Undersample, has_gaps
+from mrirecon.data.gaps import has_gaps
+from mrirecon.data.transforms import Normalize, Undersample
 from mrirecon.errors import RawDataError
 from mrirecon.evaluation.scores.protocol import fitted_factor
 from mrirecon.fourier import ifft

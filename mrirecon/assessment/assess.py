@@ -14,9 +14,9 @@ from mrirecon.assessment.noise_maps import Plane, is_linear, noise_maps
 from mrirecon.assessment.null_space import added
 from mrirecon.assessment.residuals import Record, record_of, residuals
 from mrirecon.data.collate import collate
+from mrirecon.data.gaps import has_gaps
 from mrirecon.data.neighbors import Neighbors
 from mrirecon.data.series import same_units
-from mrirecon.data.transforms import has_gaps
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.inference import slices_with_neighbors
 from mrirecon.operators import cartesian_kspace, coil_images

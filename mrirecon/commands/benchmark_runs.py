@@ -13,7 +13,7 @@ from tqdm import tqdm
 from mrirecon.commands.benchmark_methods import Entrants
 from mrirecon.commands.going_on import Failures
 from mrirecon.commands.method_words import REFERENCE
-from mrirecon.data.transforms import has_gaps
+from mrirecon.data.gaps import has_gaps
 from mrirecon.errors import OutputError, RawDataError
 from mrirecon.kits.across_readout import across_readout
 from mrirecon.kits.cases import KitCase

@@ -17,7 +17,8 @@ from mrirecon.commands.method import GROUPS, build_methods, find_device
 from mrirecon.commands.outputs import read_files, stem
 from mrirecon.commands.spread import Wanted, checkpoint_files
 from mrirecon.config import build, plain
-from mrirecon.data.transforms import Compose, Normalize, has_gaps
+from mrirecon.data.gaps import has_gaps
+from mrirecon.data.transforms import Compose, Normalize
 from mrirecon.errors import ConfigError, MriReconError, RawDataError
 from mrirecon.evaluation.origins.origin import in_one_line
 from mrirecon.evaluation.regions.scored_apart import Regions

@@ -24,7 +24,8 @@ from mrirecon.commands.trainer_flags import check_flags, check_trainer
 from mrirecon.config import build, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
-from mrirecon.data.transforms import draws_anew, has_gaps
+from mrirecon.data.gaps import has_gaps
+from mrirecon.data.transforms import draws_anew
 from mrirecon.errors import ConfigError
 from mrirecon.files import atomic, output_folder
 from mrirecon.loading import packaged_weights

@@ -13,7 +13,7 @@ from jaxtyping import Float32, Shaped
 from torch import Tensor
 from torch.nn import functional as F
 
-from mrirecon.data.transforms import has_gaps
+from mrirecon.data.gaps import has_gaps
 from mrirecon.epoch import current_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from mrirecon.data.transforms import has_gaps
+from mrirecon.data.gaps import has_gaps
 from mrirecon.errors import ConfigError
 from mrirecon.operators import adjoint_image
 from mrirecon.sensitivity.base import SensitivityEstimator

@@ -9,10 +9,11 @@ import torch
 from torch.utils.data import Dataset
 
 from mrirecon.data.collate import collate
+from mrirecon.data.gaps import has_gaps
 from mrirecon.data.neighbors import Neighbors, with_neighbors
 from mrirecon.data.peaks import Peaks, volume_peak
 from mrirecon.data.series import Window, joint_windows, same_units
-from mrirecon.data.transforms import Compose, has_gaps, makes_target, may_lack_target
+from mrirecon.data.transforms import Compose, makes_target, may_lack_target
 from mrirecon.epoch import current_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.half_precision import widened

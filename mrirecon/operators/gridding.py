@@ -86,7 +86,9 @@ def central_kspace(sample: Sample, size: tuple[int, int]) -> Complex64[Tensor, "
     found = []
     for values, places in members:
         inside = ((places >= first) & (places < last)).all(-1)
-        image = NonUniformFourier(places[inside], size).adjoint(values[:, inside])
+        image = values.new_zeros(len(values), *size)
+        if inside.any():
+            image = NonUniformFourier(places[inside], size).adjoint(values[:, inside])
         found.append(fft(image))
     return torch.stack(found).reshape(*weighted.shape[:-1], *size)
 

@@ -177,3 +177,11 @@ def test_central_kspace_is_the_centre_of_gridded_kspace():
     inner = slice(2, 10)
     error = truth[:, inner, inner] - whole[:, inner, inner]
     assert torch.linalg.vector_norm(error) < 0.05 * torch.linalg.vector_norm(whole)
+
+
+def test_a_centre_without_samples_is_zero():
+    sample = trajectories.sampled(trajectories.spokes(6))
+    far = sample.replace(trajectory=torch.full_like(sample.trajectory, 15.0))
+    assert not central_kspace(far, (8, 8)).any()
+    nothing = sample.replace(mask=torch.zeros(1, 6, dtype=torch.bool))
+    assert not areas(nothing).any() and not coil_images(nothing).any()

@@ -8,8 +8,9 @@ import torch
 
 from mrirecon.data.coil_compression import CompressCoils, CompressCoilsGeometrically
 from mrirecon.data.collate import collate
+from mrirecon.data.gaps import has_gaps
 from mrirecon.data.packing import cropped
-from mrirecon.data.transforms import Compose, Normalize, RssTarget, has_gaps
+from mrirecon.data.transforms import Compose, Normalize, RssTarget
 from mrirecon.errors import ConfigError, ShapeError
 from mrirecon.image import root_sum_of_squares
 from mrirecon.networks import FusionUnet, ResidualCnn
