@@ -20,8 +20,22 @@ def root_sum_of_squares(coil_images: Complex[Tensor, "*b coil h w"]) -> Float[Te
 
     The gradient at an empty pixel is zero, not NaN; a pixel that is NaN in any coil stays NaN.
     """
-    squares = torch.view_as_real(coil_images).square().sum((-1, -4))  # faster than vector_norm
-    return _root(squares)
+    return _root(squared_magnitude(coil_images, (-3,)))
+
+
+def squared_magnitude(x: Complex[Tensor, "..."], axes: Shape = ()) -> Float[Tensor, "..."]:
+    """Return the squared magnitudes of complex numbers, several times faster than by other ways.
+
+    A sum over an axis of two numbers is slow, so the two squares are added instead.
+
+    Args:
+        x: Complex numbers of any shape.
+        axes: Axes to sum over, counted from the last one: -3 is that of the coils.
+    """
+    squares = torch.view_as_real(x).square()
+    if axes:
+        squares = squares.sum([axis - 1 for axis in axes])
+    return squares[..., 0] + squares[..., 1]
 
 
 def _root(squares: Float[Tensor, "*b h w"]) -> Float[Tensor, "*b h w"]:
@@ -42,7 +56,7 @@ def interpolated_rss(
     squares = coil_images.real.new_zeros(())
     for coil in range(coil_images.shape[-3]):
         image = interpolate(coil_images[..., coil, :, :], shape)
-        squares = squares + torch.view_as_real(image).square().sum(-1)
+        squares = squares + squared_magnitude(image)
     return _root(squares)
 
 

@@ -3,7 +3,14 @@ import pytest
 import torch
 
 from mrirecon.errors import ShapeError
-from mrirecon.image import center_crop, center_fit, center_pad, interpolate, root_sum_of_squares
+from mrirecon.image import (
+    center_crop,
+    center_fit,
+    center_pad,
+    interpolate,
+    root_sum_of_squares,
+    squared_magnitude,
+)
 
 
 @pytest.mark.parametrize("old", [6, 7])
@@ -39,3 +46,13 @@ def test_root_sum_of_squares_has_a_gradient_in_empty_slices():
     x = torch.zeros(2, 3, 4, 4, dtype=torch.complex64, requires_grad=True)
     root_sum_of_squares(x).sum().backward()
     assert x.grad.isfinite().all()
+
+
+@pytest.mark.parametrize("axes", [(), (-3,), (-2, -1), (-4, -1)])
+def test_squared_magnitudes_and_their_sums(axes):
+    x = torch.randn(2, 3, 4, 5, dtype=torch.complex128, generator=torch.Generator().manual_seed(0))
+    expected = (np.abs(x.numpy()) ** 2).sum(axes) if axes else np.abs(x.numpy()) ** 2
+    np.testing.assert_allclose(squared_magnitude(x, axes).numpy(), expected, rtol=1e-12)
+    x.requires_grad_()
+    squared_magnitude(x, axes).sum().backward()
+    torch.testing.assert_close(x.grad, 2 * x.detach())

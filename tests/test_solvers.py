@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from mrirecon.solvers import conjugate_gradient
+from mrirecon.solvers.base import energy, inner
 
 
 def _systems(sizes, condition):
@@ -69,3 +70,13 @@ def test_zero_systems_stay_finite_beside_others(tolerance):
     b = b * torch.tensor([1.0, 0.0])[:, None, None]
     x = conjugate_gradient(lambda v: G @ v, b, iterations=30, tolerance=tolerance)
     assert x.isfinite().all() and x[1].abs().max() == 0
+
+
+@pytest.mark.parametrize("dtype", [torch.complex64, torch.float32])
+@pytest.mark.parametrize("axes", [(-1,), (-2, -1), (-3, -2, -1), (0, 2)])
+def test_inner_products_are_those_of_each_member(axes, dtype):
+    generator = torch.Generator().manual_seed(0)
+    a, b = (torch.randn(3, 4, 5, dtype=dtype, generator=generator) for _ in range(2))
+    expected = (a.conj() * b).sum(axes, keepdim=True).real
+    torch.testing.assert_close(inner(a, b, axes), expected)
+    torch.testing.assert_close(energy(a, axes), inner(a, a, axes))

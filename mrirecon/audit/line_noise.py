@@ -14,6 +14,7 @@ from torch import Tensor
 
 from mrirecon.audit.planes import Plane
 from mrirecon.fourier import ifft
+from mrirecon.image import squared_magnitude
 
 INNER, OUTER = 0.45, 0.75
 """Distance from the centre, relative to half of k-space, of the lines that show where there is an
@@ -101,7 +102,7 @@ def _empty_rows(
 
 
 def _energy(values: Complex64[Tensor, "..."]) -> Float32[Tensor, "..."]:
-    return torch.view_as_real(values).square().sum(-1)
+    return squared_magnitude(values)
 
 
 def _independent(noise: Complex64[Tensor, "coil row line"]) -> float:

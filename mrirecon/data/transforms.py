@@ -17,7 +17,7 @@ from mrirecon.buffers import masked
 from mrirecon.data.gaps import has_gaps
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import plain_ifft
-from mrirecon.image import center_fit, root_sum_of_squares
+from mrirecon.image import center_fit, root_sum_of_squares, squared_magnitude
 from mrirecon.operators import coil_images, with_areas
 from mrirecon.sampling import DrawnMask, SamplingPattern
 from mrirecon.sampling.base import Shape, scan_seed
@@ -268,7 +268,7 @@ class Normalize:
             energy = _zero_filled_energy(sample.kspace)
         else:
             sample = with_areas(sample)  # for everybody who comes later
-            energy = torch.view_as_real(coil_images(sample)).square().sum((-4, -1))
+            energy = squared_magnitude(coil_images(sample), (-3,))
         return sample.divided(self._scale(energy))
 
     def _scale(self, energy: Float32[Tensor, "*b h w"]) -> Float32[Tensor, "*b"]:

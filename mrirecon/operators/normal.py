@@ -79,7 +79,7 @@ class _Normal(torch.autograd.Function):
         for members, coils, rows in _tiles(maps, spectrum):
             S = maps[members, coils, rows]
             coil_images = S * x[members, None, rows]
-            y[members, rows] += combine(S, _filter(coil_images, spectrum[members]))
+            _add_combined(y[members, rows], S, _filter(coil_images, spectrum[members]))
         return y
 
     @staticmethod
@@ -107,11 +107,19 @@ class _Normal(torch.autograd.Function):
             S = maps[members, coils, rows]
             image, gradient = x[members, None, rows], g[members, None, rows]
             filtered = _filter(S * gradient, spectrum[members])
-            dx[members, rows] += combine(S, filtered)
+            _add_combined(dx[members, rows], S, filtered)
             if dS is not None:
                 again = _filter(S * image, spectrum[members])
                 dS[members, coils, rows] = gradient.conj() * again + image.conj() * filtered
         return dx, dS, None
+
+
+def _add_combined(image: Tensor, maps: Tensor, coil_images: Tensor) -> None:
+    """Add what :func:`combine` returns, in one go where there is a single coil."""
+    if maps.shape[-3] == 1:
+        image.addcmul_(maps[..., 0, :, :].conj(), coil_images[..., 0, :, :])
+    else:
+        image += combine(maps, coil_images)
 
 
 def _filter(coil_images: Tensor, spectrum: Tensor) -> Tensor:
@@ -171,7 +179,7 @@ def adjoint_image(sample: Sample, maps: Maps) -> Image:
         total = torch.zeros_like(sample.kspace[..., 0, :, :])
         for coil in range(maps.shape[-3]):
             image = plain_ifft(sample.kspace[..., coil, :, :] * factors[..., 0, :, :], (-2, -1))
-            total = total + maps[..., coil, :, :].conj() * image
+            total = torch.addcmul(total, maps[..., coil, :, :].conj(), image)
     return total * (p_h[:, None] * p_w).conj()
 
 

@@ -94,7 +94,9 @@ class Wavelet(LinearOperator):
 
 
 # Each axis is transformed by products with a small banded matrix on overlapping blocks: a BLAS does
-# them faster than strided sums. Complex numbers lie interleaved along the last axis.
+# them faster than strided sums. Complex numbers lie interleaved along the last axis. Blocks that
+# overlap along the last axis are copied first: a BLAS does not take rows that share numbers, and
+# torch would multiply row after row.
 
 
 def _analyze_rows(x: Tensor, name: str) -> tuple[Tensor, Tensor]:
@@ -124,7 +126,7 @@ def _analyze_columns(x: Tensor, name: str) -> tuple[Tensor, Tensor]:
     block = _block(pairs)
     low, high = _matrices(name, block, x.dtype, x.device, True)[:2]
     x = torch.cat([x[..., x.shape[-1] - 2 * overlap :], x], -1)
-    windows = x.unfold(-1, 4 * block + 2 * overlap, 4 * block)
+    windows = x.unfold(-1, 4 * block + 2 * overlap, 4 * block).contiguous()
     return (windows @ low.mT).flatten(-2), (windows @ high.mT).flatten(-2)
 
 
@@ -135,7 +137,8 @@ def _synthesize_columns(low: Tensor, high: Tensor, name: str) -> Tensor:
     total = None
     for part, matrix in zip((low, high), matrices, strict=True):
         part = torch.cat([part, part[..., : 2 * overlap]], -1)
-        product = part.unfold(-1, 2 * (block + overlap), 2 * block) @ matrix.mT
+        windows = part.unfold(-1, 2 * (block + overlap), 2 * block).contiguous()
+        product = windows @ matrix.mT
         total = product if total is None else total + product
     assert total is not None
     return total.flatten(-2)

@@ -77,17 +77,24 @@ class Progress:
 
 def energy(x: Shaped[Tensor, "..."], axes: Axes) -> Float[Tensor, "..."]:
     """Squared norm of each member; the summed axes keep size one."""
-    if x.is_complex():
-        return torch.view_as_real(x).square().sum(-1).sum(axes, keepdim=True)
-    return x.square().sum(axes, keepdim=True)
+    return _sum(torch.view_as_real(x).square() if x.is_complex() else x.square(), x.ndim, axes)
 
 
 def inner(a: Shaped[Tensor, "..."], b: Shaped[Tensor, "..."], axes: Axes) -> Float[Tensor, "..."]:
     r"""Real part of :math:`\langle a, b\rangle` of each member; the summed axes keep size one."""
     if a.is_complex():
-        product = torch.view_as_real(a) * torch.view_as_real(b)
-        return product.sum(-1).sum(axes, keepdim=True)
-    return (a * b).sum(axes, keepdim=True)
+        return _sum(torch.view_as_real(a) * torch.view_as_real(b), a.ndim, axes)
+    return _sum(a * b, a.ndim, axes)
+
+
+def _sum(products: Tensor, ndim: int, axes: Axes) -> Tensor:
+    """Sum over the axes, and at the same time over the real and the imaginary part behind them.
+
+    One sum after the other is ten times slower.
+    """
+    parts = range(ndim, products.ndim)
+    total = products.sum([axis % ndim for axis in axes] + [*parts], keepdim=True)
+    return total.squeeze(-1) if parts else total
 
 
 def squeeze(x: Shaped[Tensor, "..."], axes: Axes) -> Shaped[Tensor, "..."]:

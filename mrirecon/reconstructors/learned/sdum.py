@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mrirecon.arguments import check_not_negative
 from mrirecon.fourier import fft, ifft
+from mrirecon.image import squared_magnitude
 from mrirecon.networks.affine_unet import AffineUnet
 from mrirecon.networks.cascaded_restormer import CascadedRestormer
 from mrirecon.reconstructors.base import Along, CoilImages, CoilwiseReconstructor
@@ -96,7 +97,7 @@ class Sdum(CoilwiseReconstructor):
         kspace, mask = self._window(sample)
         images = ifft(kspace.mT)
         mean = images.mean((-3, -2, -1), keepdim=True)
-        power = torch.view_as_real(images - mean).square().sum(-1).mean((-3, -2, -1), keepdim=True)
+        power = squared_magnitude(images - mean).mean((-3, -2, -1), keepdim=True)
         deviation = torch.where(power == 0, 0.0, torch.where(power == 0, 1.0, power).sqrt())
         x = (images - mean) / torch.where(power == 0, 1.0, deviation)
         data = self._data(fft(x), mask, sample)

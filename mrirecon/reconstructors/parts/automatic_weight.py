@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Complex, Float32
 from torch import Tensor
 
+from mrirecon.image import squared_magnitude
 from mrirecon.operators import areas, data_weights, noise_variance
 from mrirecon.reconstructors.parts.estimated_noise import noise_std
 from mrirecon.sensitivity.base import calibration_center, calibration_extent
@@ -59,7 +60,7 @@ def wiener_weight(sample: Sample, maps: Maps) -> Float32[Tensor, "*b 1 1"]:
     best = noise_std(sample)
     variance = noise_variance(sample, best)
     W, measured = data_weights(sample), areas(sample)
-    squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
+    squares = squared_magnitude(sample.kspace, (-3,))
     spread = 2 * best.square()[..., None, None] * sample.kspace.shape[-3]
     noise = spread if sample.weights is None else spread / sample.weights.clamp_min(1e-6)
     pixels = (maps != 0).any(-3).float().mean((-2, -1), keepdim=True)

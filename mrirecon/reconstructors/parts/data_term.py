@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from mrirecon.image import squared_magnitude
 from mrirecon.operators import (
     SenseNormal,
     adjoint_image,
@@ -56,7 +57,7 @@ class DataTerm:
             scale: Divisor of k-space; None takes :func:`data_scale`.
         """
         scale = data_scale(sample, joint) if scale is None else scale
-        squares = torch.view_as_real(sample.kspace).square().sum((-1, -4))
+        squares = squared_magnitude(sample.kspace, (-3,))
         if sample.weights is not None or sample.trajectory is not None:
             squares = squares * data_weights(sample)
         energy = squares.sum((-2, -1)) / scale[..., 0, 0].square()
@@ -101,6 +102,6 @@ class DataTerm:
 
 def soft_threshold(x: Tensor, threshold: float | Tensor) -> Tensor:
     """Shrink magnitudes by ``threshold``, and to zero below it."""
-    squares = torch.view_as_real(x).square().sum(-1)  # abs() is much slower
+    squares = squared_magnitude(x)
     squares = squares.clamp_min(1e-24)  # so that the gradient of the root is finite, too
     return x * (1 - threshold * squares.rsqrt()).clamp_min(0)

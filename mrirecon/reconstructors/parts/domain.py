@@ -9,7 +9,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.errors import ConfigError
-from mrirecon.image import root_sum_of_squares
+from mrirecon.image import root_sum_of_squares, squared_magnitude
 from mrirecon.operators import coil_images, coil_samples, data_weights
 from mrirecon.reconstructors.parts.automatic_weight import density, sample_noise_std
 from mrirecon.reconstructors.parts.data_scale import data_scale
@@ -52,7 +52,7 @@ class InputStatistics:
         count = 2 * sample.kspace.shape[-3] * every.sum((-2, -1))
         predicted = coil_samples(sample, maps * image.unsqueeze(-3))
         rms, size = (
-            ((torch.view_as_real(x).square().sum((-4, -1)) * weights).sum((-2, -1)) / count).sqrt()
+            ((squared_magnitude(x, (-3,)) * weights).sum((-2, -1)) / count).sqrt()
             for x in (predicted - sample.kspace, sample.kspace)
         )
         return cls(

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Complex64, Float32
 from torch import Tensor
 
 from mrirecon.fourier import ifft
+from mrirecon.image import squared_magnitude
 from mrirecon.types import Sample
 
 OUTER = 0.25
@@ -123,6 +124,6 @@ def _in_ring(
         return kspace.new_zeros(()).real
     ordered = distance[measured].sort().values
     outer = measured & (distance >= ordered[int((1 - RING) * (len(ordered) - 1))])
-    squares = torch.view_as_real(kspace[:, outer]).square().sum(-1).flatten()
+    squares = squared_magnitude(kspace[:, outer]).flatten()
     low = squares.sort().values[int(QUARTER * (len(squares) - 1))]
     return (low / (-2 * math.log(1 - QUARTER))).sqrt()

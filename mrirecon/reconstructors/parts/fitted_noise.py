@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
+from mrirecon.image import squared_magnitude
 from mrirecon.operators import adjoint_image, coil_samples, data_weights
 from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
@@ -80,5 +81,5 @@ def _residual(
     weight = WEIGHT * data.penalty_share
     image = conjugate_gradient(lambda x: data.normal(x) + weight * x, adjoint, iterations=STEPS)
     left = kspace - coil_samples(data.sample, maps * image.unsqueeze(-3))
-    squares = torch.view_as_real(left).square().sum((-1, -4))
+    squares = squared_magnitude(left, (-3,))
     return (squares * data_weights(data.sample) * outer).sum((-2, -1))

@@ -12,11 +12,11 @@ makes steps; how much of the k-space has to be held for them is the matter of th
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 
-import torch
 from jaxtyping import Complex64, Float32
 from torch import Tensor, nn
 
 from mrirecon.fourier import fft, ifft
+from mrirecon.image import squared_magnitude
 from mrirecon.operators import SenseNormal, sense_normal
 from mrirecon.operators.normal import combine
 from mrirecon.reconstructors.parts.data_consistency import LearnedStep
@@ -86,7 +86,7 @@ class Measured:
     def of(cls, kspace: KSpace, normal: SenseNormal) -> "Measured":
         """Transform the measured k-space."""
         coil_images = ifft(kspace)
-        energy = torch.view_as_real(normal.maps).square().sum((-1, -4))
+        energy = squared_magnitude(normal.maps, (-3,))
         return cls(coil_images, combine(normal.maps, coil_images), normal, energy)
 
 

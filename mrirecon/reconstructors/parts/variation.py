@@ -1,9 +1,9 @@
 """Common parts of the methods whose penalty sums up differences between neighbouring pixels."""
 
-import torch
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
+from mrirecon.image import squared_magnitude
 from mrirecon.operators import FiniteDifference
 from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.data_term import DataTerm
@@ -58,7 +58,7 @@ def balance(largest: float) -> float:
 
 def lengths(field: Tensor) -> Tensor:
     """The norm of the vector at each pixel; the axis -3 keeps size one."""
-    squares = torch.view_as_real(field).square().sum((-4, -1)).unsqueeze(-3)
+    squares = squared_magnitude(field, (-3,)).unsqueeze(-3)
     return squares.clamp_min(1e-30).sqrt()  # whose gradient is finite
 
 
