@@ -1,15 +1,26 @@
 """CG-SENSE to equal error: python benchmarks/cg_sense.py [repeats [case [threads]]].
 
 The error is the relative difference to the converged solution in float64. All methods solve the
-same system; each takes about the fewest steps that bring it to ``ACCURACY``. BART's time
-is its run time less that of starting it and reading the same files.
+same system; each takes about the fewest steps that bring it to ``ACCURACY``. The time of BART's
+program is its run time less that of starting it and reading the same files; bartorch is BART inside
+of this process. These two are left out where they are not installed.
 """
 
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from recon_cases import ACCELERATION, Bart, Case, arguments, case, error, interleaved
+from recon_cases import (
+    ACCELERATION,
+    Bart,
+    Bartorch,
+    Case,
+    arguments,
+    case,
+    error,
+    rows_of,
+    taken,
+)
 from table import Row, publish
 
 from mrirecon.operators import least_squares
@@ -18,7 +29,7 @@ from mrirecon.sampling import PoissonDisc, scan_rng
 from mrirecon.sensitivity import GivenMaps
 from mrirecon.solvers import conjugate_gradient
 
-WEIGHT, ACCURACY = 3e-3, 2e-3
+WEIGHT, ACCURACY, MOST = 3e-3, 2e-3, 64
 
 
 def exact(problem: Case) -> np.ndarray:
@@ -47,12 +58,16 @@ def sigpys(problem: Case, iterations: int) -> np.ndarray:
     ).run()
 
 
-def steps(run: Callable[[int], np.ndarray], reference: np.ndarray) -> int:
-    """The fewest steps that reach the accuracy, up to 64, by bisection."""
-    low, high = 0, 64
-    while high - low > 2:
+def steps(
+    run: Callable[[int], np.ndarray], reference: np.ndarray, accuracy: float, most: int
+) -> int:
+    """About the fewest steps that reach the accuracy, up to ``most``: by doubling and bisection."""
+    low, high = 0, 4
+    while high < most and error(run(high), reference) > accuracy:
+        low, high = high, min(2 * high, most)
+    while high - low > max(2, high // 32):
         middle = (low + high) // 2
-        if error(run(middle), reference) <= ACCURACY:
+        if error(run(middle), reference) <= accuracy:
             high = middle
         else:
             low = middle
@@ -85,20 +100,17 @@ def compare(label: str, problem: Case, threads: int, repeats: int) -> list[Row]:
         bart = Bart(problem.sample, threads) if Bart.available() else None
         if bart is not None:
             runs["bart"] = lambda n: bart.pics("-l2", "-r", f"{WEIGHT}", "-i", f"{n}")
-        counts = {peer: steps(run, reference) for peer, run in runs.items()}
+        if Bartorch.available():
+            inside = Bartorch(problem.sample, threads)
+            runs["bartorch"] = lambda n: inside.pics(l2=WEIGHT, maxiter=n)
+        counts = {peer: steps(run, reference, ACCURACY, MOST) for peer, run in runs.items()}
         errors = {peer: error(run(counts[peer]), reference) for peer, run in runs.items()}
         timed = {peer: (lambda run=run, n=counts[peer]: run(n)) for peer, run in runs.items()}
         if bart is not None:
             timed["overhead"] = bart.overhead
-        times = interleaved(timed, repeats)
-    if bart is not None:
-        times["bart"] -= times.pop("overhead")
+        times = taken(timed, repeats)
     print(label, counts, {k: f"{v:.1e}" for k, v in errors.items()}, flush=True)
-    return [
-        Row(label, times["ours"], peer, times[peer], times[peer] / times["ours"], errors["ours"])
-        for peer in runs
-        if peer != "ours"
-    ]
+    return rows_of(label, times, errors["ours"])
 
 
 if __name__ == "__main__":

@@ -1,25 +1,30 @@
-"""ESPIRiT maps against sigpy and BART: python benchmarks/espirit.py [--quick].
+"""ESPIRiT maps against sigpy, BART and bartorch.
+
+``python benchmarks/espirit.py [--quick] [case [threads]]``
 
 Cases ``a8`` (8 coils, 320 x 320) and ``b16`` (16 coils, 640 x 372) of a simulated noisy brain,
 24 x 24 calibration samples, kernel 6, one map, crop 0.95, at 1 and 2 threads, a slice and eight at
-once; ours and the peers take turns. ``error`` is our rms angle in rad to the eigenvectors of the
-exact float64 matrices where their eigenvalue exceeds 0.95; the peers' are printed below the table.
-BART runs as its program and is timed as one, less the start-up of an empty call.
+once; ours and the peers take turns, sigpy, which takes long, after the others. ``error`` is our rms
+angle in rad to the eigenvectors of the exact float64 matrices where their eigenvalue exceeds 0.95;
+those of the peers are printed above the table. BART runs as its program and is timed as one, less
+the start-up of an empty call; bartorch is BART inside of this process. A peer that is not installed
+is left out. Set ``OMP_NUM_THREADS`` to the number of threads: the peers' linear algebra minds only
+that.
 """
 
+import importlib.util
 import math
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from recon_cases import Taken, rows_of, taken, write_cfl
 from table import Row, publish
 
 from mrirecon.sensitivity import Espirit
@@ -70,96 +75,104 @@ def angle(maps: torch.Tensor, truth: tuple[torch.Tensor, torch.Tensor]) -> float
     return float(torch.acos(overlap.clamp(max=1))[inside].square().mean().sqrt())
 
 
-def bart(sample: Sample, threads: int) -> Callable[[], tuple[torch.Tensor, float]] | None:
-    """Return a call of BART's ecalib that tells the maps and its seconds."""
-    program = shutil.which("bart")
-    if program is None:
-        return None
-    folder = Path(tempfile.mkdtemp())
-    kspace = sample.kspace.permute(1, 2, 0)[:, :, None].numpy()
-    _write_cfl(folder / "k", kspace)
-    environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+Estimate = Callable[[], torch.Tensor]
 
-    def seconds(*arguments: str) -> float:
-        started = time.perf_counter()
-        subprocess.run([program, *arguments], cwd=folder, env=environment, check=True,
-                       capture_output=True)  # fmt: skip
-        return time.perf_counter() - started
 
-    def run() -> tuple[torch.Tensor, float]:
+class BartProgram:
+    """The ``ecalib`` of the BART on the PATH."""
+
+    def __init__(self, sample: Sample, threads: int) -> None:
+        self.folder = tempfile.TemporaryDirectory()
+        self.shape = sample.kspace.shape
+        self.environment = os.environ | {"OMP_NUM_THREADS": str(threads)}
+        write_cfl(Path(self.folder.name) / "k", sample.kspace.numpy())
+
+    def ecalib(self) -> torch.Tensor:
+        """Return the maps."""
         options = ["-r", str(WIDTH), "-k", str(KERNEL), "-t", str(THRESHOLD), "-m", "1",
                    "-c", str(CROP)]  # fmt: skip
-        taken = seconds("ecalib", *options, "k", "s") - seconds("version")
-        maps = np.fromfile(folder / "s.cfl", np.complex64).reshape(kspace.shape, order="F")
-        return torch.from_numpy(maps[:, :, 0].copy()).permute(2, 0, 1), taken
-
-    return run
-
-
-def _write_cfl(path: Path, array: np.ndarray) -> None:
-    path.with_suffix(".hdr").write_text("# Dimensions\n" + " ".join(map(str, array.shape)) + "\n")
-    array.ravel(order="F").astype(np.complex64).tofile(path.with_suffix(".cfl"))
+        subprocess.run(["bart", "ecalib", *options, "k", "s"], cwd=self.folder.name,
+                       env=self.environment, check=True, capture_output=True)  # fmt: skip
+        coils, h, w = self.shape
+        maps = np.fromfile(Path(self.folder.name) / "s.cfl", np.complex64).reshape(coils, w, h)
+        return torch.from_numpy(maps).mT
 
 
-def sigpy(sample: Sample) -> Callable[[], tuple[torch.Tensor, float]] | None:
-    """Return a call of sigpy's EspiritCalib that tells the maps and its seconds."""
-    try:
-        import sigpy.mri.app
-    except ImportError:
-        return None
+def peers(sample: Sample, threads: int) -> dict[str, Estimate]:
+    """Return the peers that are installed, but for sigpy."""
+    found: dict[str, Estimate] = {}
+    if shutil.which("bart"):
+        found["bart"] = BartProgram(sample, threads).ecalib
+    if importlib.util.find_spec("bartorch"):
+        import bartorch
+        from bartorch.tools import ecalib
+
+        bartorch.set_num_threads(threads)
+        found["bartorch"] = lambda: ecalib(
+            sample.kspace, maps=1, calib_size=WIDTH, threshold=THRESHOLD, crop=CROP,
+            kernel_size=KERNEL,
+        ).reshape(sample.kspace.shape)  # fmt: skip
+    return found
+
+
+def sigpy(sample: Sample) -> dict[str, Estimate]:
+    """Return sigpy's EspiritCalib, or nothing where it is not installed."""
+    if not importlib.util.find_spec("sigpy"):
+        return {}
+    import sigpy.mri.app
+
     kspace = sample.kspace.numpy()
 
-    def run() -> tuple[torch.Tensor, float]:
-        started = time.perf_counter()
+    def run() -> torch.Tensor:
         maps = sigpy.mri.app.EspiritCalib(
             kspace, calib_width=WIDTH, thresh=THRESHOLD, kernel_width=KERNEL, crop=CROP,
             show_pbar=False,
         ).run()  # fmt: skip
-        return torch.from_numpy(np.ascontiguousarray(maps)), time.perf_counter() - started
+        return torch.from_numpy(np.ascontiguousarray(maps))
 
-    return run
+    return {"sigpy": run}
 
 
-def timed(estimator: Espirit, sample: Sample) -> float:
-    started = time.perf_counter()
-    estimator(sample)
-    return time.perf_counter() - started
+def compared(
+    label: str, sample: Sample, truth: tuple[torch.Tensor, torch.Tensor], threads: int, quick: bool
+) -> tuple[list[Row], dict[str, float]]:
+    """Time ours and the peers; tell the error of each, too."""
+    estimator = Espirit(KERNEL, WIDTH, THRESHOLD, CROP)
+    eight = sample.map(lambda t: t.expand(8, *t.shape).contiguous())
+    kept = {"ours": estimator(sample)}
+
+    def keeping(runs: dict[str, Estimate]) -> dict[str, Callable[[], object]]:
+        return {name: lambda n=name, run=run: kept.update({n: run()}) for name, run in runs.items()}
+
+    runs = keeping({"ours": lambda: estimator(sample)} | peers(sample, threads))
+    runs["eight"] = lambda: estimator(eight)
+    if "bart" in runs:
+        runs["overhead"] = lambda: subprocess.run(["bart", "version"], capture_output=True)
+    times = taken(runs, 3 if quick else 7)
+    if threads == 1:  # sigpy uses no more
+        times |= taken(keeping(sigpy(sample)), 1 if quick else 3)
+    errors = {name: angle(maps, truth) for name, maps in kept.items()}
+    batch = times.pop("eight")
+    each = {"ours": Taken(batch.wall_ms / 8, batch.cpu_ms / 8)}
+    rows = rows_of(label, times, errors["ours"])
+    rows += rows_of(f"{label}, 8 at once", times | each, errors["ours"])
+    return rows, errors
 
 
 def main() -> None:
-    """Time every case; --quick takes sigpy once and BART three times."""
-    quick = "--quick" in sys.argv
-    estimator = Espirit(KERNEL, WIDTH, THRESHOLD, CROP)
-    rows, remarks = [], []
-    for case, (shape, coils) in CASES.items():
-        sample = scene(shape, coils)
-        eight = sample.map(lambda t: t.expand(8, *t.shape).contiguous())
+    """Time every case; --quick takes sigpy once and the others three times."""
+    chosen = [word for word in sys.argv[1:] if word != "--quick"]
+    rows = []
+    for case in chosen[:1] or CASES:
+        sample = scene(*CASES[case])
         truth = exact(sample)
-        error = angle(estimator(sample), truth)
-        for threads in (1, 2):
+        for threads in [int(word) for word in chosen[1:2]] or (1, 2):
             torch.set_num_threads(threads)
-            timed(estimator, sample)
-            ours, batches = [], []
-            peers = {"sigpy": sigpy(sample), "BART": bart(sample, threads)}
-            for name, run in peers.items():
-                if run is None or (name == "sigpy" and threads > 1):  # sigpy has one thread
-                    continue
-                taken = []
-                for _ in range((1 if quick else 3) if name == "sigpy" else (3 if quick else 7)):
-                    maps, seconds = run()
-                    taken.append(seconds)
-                    ours += [timed(estimator, sample) for _ in range(3)]
-                batches += [timed(estimator, eight) / 8 for _ in range(2)]
-                peer, mine = 1000 * statistics.median(taken), 1000 * statistics.median(ours)
-                batch = 1000 * statistics.median(batches)
-                kind = f"{threads} thread{'s' * (threads > 1)}"
-                rows.append(Row(f"{case}, {kind}", mine, name, peer, peer / mine, error))
-                rows.append(
-                    Row(f"{case}, {kind}, 8 at once", batch, name, peer, peer / batch, error)
-                )
-                remarks.append(f"{case}: {name}'s rms angle is {angle(maps, truth):.1e} rad")
+            label = f"{case}, {threads} thread{'s' * (threads > 1)}"
+            found, errors = compared(label, sample, truth, threads, "--quick" in sys.argv)
+            rows += found
+            print(label, {name: f"{value:.1e} rad" for name, value in errors.items()}, flush=True)
     publish("espirit", rows)
-    print("\n".join(dict.fromkeys(remarks)))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,7 @@
 """What the benchmarks of CG-SENSE and L1-wavelet share: cases, peers, and how they are timed."""
 
+import importlib.util
+import resource
 import shutil
 import statistics
 import subprocess
@@ -9,9 +11,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from table import Row
 
 from mrirecon.fourier import fft
 from mrirecon.types import Sample
@@ -60,24 +64,74 @@ def case(name: str, mask: torch.Tensor | None = None) -> Case:
     return Case(name, sample, image)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """What a call took: by the clock, and of the processors by all threads and programs."""
+
+    wall_ms: float
+    cpu_ms: float
+
+    def __sub__(self, other: "Taken") -> "Taken":
+        return Taken(self.wall_ms - other.wall_ms, self.cpu_ms - other.cpu_ms)
+
+
 def interleaved(
     functions: dict[str, Callable[[], object]], repeats: int, device: str = "cpu"
 ) -> dict[str, float]:
-    """Return the median time in ms of each, taking turns so that load hits all alike.
+    """Return the median time in ms of each; see :func:`taken`."""
+    return {name: t.wall_ms for name, t in taken(functions, repeats, device).items()}
+
+
+def taken(
+    functions: dict[str, Callable[[], object]], repeats: int, device: str = "cpu"
+) -> dict[str, Taken]:
+    """Return the median times of each, taking turns so that load hits all alike.
 
     On a GPU each runs once before, to choose its algorithms, and is waited for.
     """
-    times: dict[str, list[float]] = {name: [] for name in functions}
+    times: dict[str, list[Taken]] = {name: [] for name in functions}
     for function in functions.values() if device != "cpu" else ():
         function()
     for _ in range(repeats):
         for name, function in functions.items():
             finished(device)
-            started = time.perf_counter()
+            started = _clocks()
             function()
             finished(device)
-            times[name].append(1000 * (time.perf_counter() - started))
-    return {name: statistics.median(values) for name, values in times.items()}
+            times[name].append(_clocks() - started)
+    return {
+        name: Taken(
+            statistics.median(one.wall_ms for one in found),
+            statistics.median(one.cpu_ms for one in found),
+        )
+        for name, found in times.items()
+    }
+
+
+def _clocks() -> Taken:
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return Taken(1000 * time.perf_counter(), 1000 * sum(u.ru_utime + u.ru_stime for u in used))
+
+
+def rows_of(label: str, times: dict[str, Taken], error: float) -> list[Row]:
+    """Compare ``ours`` with each of the others.
+
+    Args:
+        label: Name of the case in the table.
+        times: What each took; ``overhead`` is that of the BART program.
+        error: Error of our own result.
+    """
+    ours = times["ours"]
+    rows = []
+    for peer, time_of in times.items():
+        if peer in ("ours", "overhead"):
+            continue
+        net = time_of - times["overhead"] if peer == "bart" else time_of
+        rows.append(
+            Row(label, ours.wall_ms, peer, net.wall_ms, net.wall_ms / ours.wall_ms, error,
+                net.cpu_ms / ours.cpu_ms)
+        )  # fmt: skip
+    return rows
 
 
 def finished(device: str) -> None:
@@ -127,6 +181,30 @@ class Bart:
                 ["bart", "copy", name, "copy"],
                 cwd=self.path, env=self.environment, check=True, capture_output=True,
             )  # fmt: skip
+
+
+class Bartorch:
+    """The ``pics`` of BART inside of this process, by the package bartorch."""
+
+    def __init__(self, sample: Sample, threads: int) -> None:
+        import bartorch
+        from bartorch.apps import pics
+
+        bartorch.set_num_threads(threads)
+        assert sample.maps is not None
+        self.sample, self.solve = sample, pics
+
+    @staticmethod
+    def available() -> bool:
+        """Whether it is installed."""
+        return importlib.util.find_spec("bartorch") is not None
+
+    def pics(self, **options: Any) -> np.ndarray:
+        """Run it and return the image; its axes are ours, with one slice before ``h``."""
+        assert self.sample.maps is not None
+        kspace, maps = self.sample.kspace[0].unsqueeze(1), self.sample.maps[0].unsqueeze(1)
+        image = self.solve(kspace, maps, **options)
+        return image.reshape(kspace.shape[-2:]).numpy()
 
 
 def write_cfl(path: Path, coils: np.ndarray) -> None:

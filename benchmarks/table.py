@@ -15,7 +15,8 @@ RESULTS = Path(__file__).parent / "results"
 class Row:
     """One comparison in one run; ``ratio`` is how many times faster we are.
 
-    ``error`` is the relative difference of the results, None where they are not comparable.
+    ``error`` is the relative difference of the results, None where they are not comparable; ``cpu``
+    is the ratio of the processors' times, where they were taken.
     """
 
     case: str
@@ -24,6 +25,7 @@ class Row:
     peer_ms: float
     ratio: float
     error: float | None = None
+    cpu: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,17 @@ def median_ms(function: Callable[[], Any], repeats: int) -> float:
 
 def publish(name: str, rows: Sequence[Row | MemoryRow]) -> None:
     """Print the rows and write them as JSON; earlier rows of other cases are kept there."""
-    print(f"{'case':<28}{'ours':>12}{'peer':>12}  {'':<28}{'ratio':>8}{'error':>10}")
+    print(f"{'case':<28}{'ours':>12}{'peer':>12}  {'':<28}{'ratio':>8}{'error':>10}{'cpu':>8}")
     for row in rows:
         if isinstance(row, MemoryRow):
-            ours, theirs, error = f"{row.ours_mb:.0f} MB", f"{row.peer_mb:.0f} MB", ""
+            ours, theirs = f"{row.ours_mb:.0f} MB", f"{row.peer_mb:.0f} MB"
+            error = cpu = ""
         else:
             ours, theirs = f"{row.ours_ms:.1f} ms", f"{row.peer_ms:.1f} ms"
             error = "" if row.error is None else f"{row.error:.1e}"
-        print(f"{row.case:<28}{ours:>12}{theirs:>12}  {row.peer:<28}{row.ratio:>7.1f}x{error:>10}")
+            cpu = "" if row.cpu is None else f"{row.cpu:.1f}x"
+        compared = f"{ours:>12}{theirs:>12}  {row.peer:<28}{row.ratio:>7.1f}x"
+        print(f"{row.case:<28}{compared}{error:>10}{cpu:>8}")
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"
     known = json.loads(path.read_text()) if path.exists() else []
