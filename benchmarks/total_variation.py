@@ -23,7 +23,7 @@ from mrirecon.reconstructors.classical.total_variation import TotalVariation
 from mrirecon.reconstructors.parts.data_scale import data_scale
 from mrirecon.sensitivity import GivenMaps
 
-WEIGHT, ACCURACY, CONVERGED, MOST = 2e-3, 1e-2, 1000, 256
+WEIGHT, ACCURACY, CONVERGED, MOST = 2e-3, 1e-2, 3000, 800
 PENALTY = 0.01
 
 Run = Callable[[int], np.ndarray]
