@@ -65,11 +65,13 @@ class Part:
         readouts: The lines of these, those of a separate reference scan, and one of each kind that
             takes no part; noise is kept apart.
         size: Bytes of the lines.
+        lines: The lines of each image, without those of a reference scan.
     """
 
     keys: tuple[Key, ...]
     readouts: Readouts
     size: int
+    lines: tuple[tuple["Readout", ...], ...] = ()
 
 
 @dataclass
@@ -153,13 +155,30 @@ class Collector:
             return [self._part(left)] if left else []
         return self._parts(left)
 
-    def hold(self) -> None:
-        """Let everything that is kept come out together at the end, also what came out before."""
+    def hold(self, part: Part) -> int:
+        """Let everything come out together at the end, also what came out before.
+
+        What came out may have been forgotten meanwhile, for readouts go on to come: the lines of
+        ``part``, and of all parts that come out and cannot be made, are taken back.
+
+        Args:
+            part: Part that has to wait for the rest.
+
+        Returns:
+            Bytes of the lines that were taken back.
+        """
         self.unit = Unit.SCAN
         for key, gathered in self._gathered.items():
             if gathered.sent:
                 gathered.sent = False
                 self.again.add(key)
+        before = self.held
+        for key, lines in zip(part.keys, part.lines, strict=True):
+            if key not in self._gathered:
+                self._forgotten.pop(key._replace(repetition=0), None)
+                self._gathered[key] = gathered = _Gathered(list(lines))
+                self.held += gathered.size
+        return self.held - before
 
     def noise(self, known: int = 0) -> Readouts | None:
         """Return the noise readouts that have come; None when there are no more than ``known``."""
@@ -225,7 +244,8 @@ class Collector:
             self._gathered[key].sent = True
         for old in [o for o in self._gathered if any(o.precedes(key) for key in keys)]:
             self._forget(old)
-        return Part(tuple(keys), _readouts(sorted(lines, key=lambda one: one.number)), size)
+        own = tuple(tuple(self._gathered[key].lines) for key in keys)
+        return Part(tuple(keys), _readouts(sorted(lines, key=lambda one: one.number)), size, own)
 
     def _forget(self, key: Key) -> None:
         if self.unit is Unit.SCAN or not self._gathered[key].sent:

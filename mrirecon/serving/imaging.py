@@ -67,7 +67,7 @@ class Imaging:
         self._judged = judged
         self._brightest: tuple[float, AcquiredScan, Made] | None = None
 
-    def reconstruct(self, part: Part, lock: threading.Lock, *, streamed: bool) -> None:
+    def reconstruct(self, part: Part, lock: threading.Lock, *, streamed: bool) -> int:
         """Make the images of a part and send them; or let them wait for the end.
 
         Args:
@@ -75,19 +75,23 @@ class Imaging:
             lock: Lock that is held while the collector is used.
             streamed: Whether more readouts may come.
 
+        Returns:
+            Bytes of readouts that the collector has taken back.
+
         Raises:
             RawDataError: When the readouts cannot be understood or reconstructed.
         """
         with lock:
             unit = self.collector.unit
             if streamed and unit is Unit.SCAN:
-                return  # an earlier part was irregular: this one comes again, with all others
+                # an earlier part was irregular: this one comes again, with all others
+                return self.collector.hold(part)
         scan = self._scan(part.readouts, lock)
         if streamed and (reason := irregular(scan, part, unit, self._grid)):
             with lock:
-                self.collector.hold()
+                kept = self.collector.hold(part)
             self._tell("DBG", f"images are made when all readouts are there: {reason}")
-            return
+            return kept
         self._grid = scan.acquisition.grid
         made = run(scan, self._method, self._request)
         for text in (*scan.header.notes, *made.notes):
@@ -103,6 +107,7 @@ class Imaging:
             brightness = max(float(one.volume.mean()) for one in made.results)
             if self._brightest is None or brightness > self._brightest[0]:
                 self._brightest = (brightness, scan, made)
+        return 0
 
     def finish(self, lock: threading.Lock) -> None:
         """Make what has not been made, and send what was held.

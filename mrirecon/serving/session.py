@@ -195,8 +195,14 @@ class Session:
     def _schedule(self, part: Part) -> None:
         def job() -> None:
             if not self._stopped.is_set() and (imaging := self._imaging):
-                self._done_well(lambda: imaging.reconstruct(part, self._lock, streamed=True))
-                self.shared.budget.give(self.number, part.size, part.size)
+                kept = 0
+
+                def make() -> None:
+                    nonlocal kept
+                    kept = imaging.reconstruct(part, self._lock, streamed=True)
+
+                self._done_well(make)
+                self.shared.budget.give(self.number, part.size - kept, part.size)
 
         self.shared.work.put(job)
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from mrirecon.pipeline import run
+from mrirecon.raw.header import parse_header
 from mrirecon.raw.mrd_records import AcquisitionFlag as Flag
 from mrirecon.readers import open_scan
+from mrirecon.serving.collector import Collector, Unit
 from mrirecon.writers.mrd import mrd_images
-from tests.readers.mrd_files import MrdFile
+from tests.readers.mrd_files import XML, MrdFile
 from tests.serving.scanner import FLOATS, cg_sense, messages_of, served, session, zero_filled
 
 COUNTERS = ("contrast", "set", "phase", "repetition")
@@ -201,3 +203,21 @@ def test_images_equal_those_of_a_file(build, name, tmp_path):
         np.testing.assert_allclose(values, pixels, rtol=0, atol=1e-6 * np.abs(pixels).max())
         for field in ("position", "read_dir", "phase_dir", "slice_dir", "field_of_view"):
             np.testing.assert_allclose(own[field], head[field], atol=1e-4)
+
+
+def test_what_came_out_before_is_taken_back_when_all_must_wait():
+    """Readouts may come faster than the first part of them is understood."""
+    file = volume()
+    collector = Collector(parse_header(XML.format(**file.xml)), Unit.SLICE)
+    readouts = [
+        (head[()], np.asarray(samples, np.complex64).reshape(2, -1))
+        for head, samples in zip(file.heads, file.data, strict=True)
+    ]
+    parts = [part for head, samples in readouts for part in collector.add(head, samples)]
+    assert len(parts) > 1 and collector.images < len(parts)  # some have been forgotten
+    assert collector.hold(parts[0]) > 0
+    for part in parts[1:]:
+        collector.hold(part)
+    (whole,) = collector.finish()
+    assert len(whole.readouts.heads) == len(readouts) and not collector.lost
+    assert collector.held == whole.size

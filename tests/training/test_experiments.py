@@ -71,8 +71,10 @@ def configuration(experiment, folders, tmp_path):
             scans.count = 1
         if "ranges" in scans:  # of random scans
             scans.ranges = {**scans.ranges, "bank": None, "matrix": [72, 72]}
+    square = config.simulation.get("trajectory") is not None
+    matrix = [MATRIX[0]] * 2 if square else [*MATRIX]
     config.simulation = {**config.simulation, "coils": 3, "prescription": {
-        **config.simulation.prescription, "matrix": [*MATRIX], "slices": 1}}  # fmt: skip
+        **config.simulation.prescription, "matrix": matrix, "slices": 1}}  # fmt: skip
     arguments = inspect.signature(get_class(config.model._target_)).parameters
     if not config.model.get("weights"):  # those of the package fit one size only
         config.model = {**config.model, **{k: v for k, v in SMALL.items() if k in arguments}}
