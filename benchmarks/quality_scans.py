@@ -11,7 +11,8 @@ import torch
 
 from mrirecon import __version__
 from mrirecon.files import atomic
-from mrirecon.scan import Scan, ScanHeader, header_from_json
+from mrirecon.header_json import header_from_json
+from mrirecon.scan import Scan, ScanHeader
 from mrirecon.simulation.simulated_scan import simulated_scans
 from mrirecon.simulation.simulation_protocol import SimulationProtocol
 from mrirecon.types import Sample

@@ -5,9 +5,8 @@ Coordinates are those of DICOM and ISMRMRD: LPS (left, posterior, superior), mil
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, fields, is_dataclass
-from types import NoneType, UnionType
-from typing import Any, Union, final, get_args, get_origin, get_type_hints
+from dataclasses import dataclass
+from typing import Any, final
 
 import numpy as np
 import torch
@@ -202,32 +201,6 @@ class ScanHeader:
         affine[:3, 2] = normal * (dz if step is None else step)
         affine[:3, 3] = first - column * dx * (x // 2) - row * dy * (y // 2)
         return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
-
-
-def header_from_json(value: dict[str, Any]) -> ScanHeader:
-    """Turn what JSON makes of ``asdict(header)`` back into the header.
-
-    Raises:
-        KeyError, TypeError, AttributeError, ValueError: When it is something else.
-    """
-    header: ScanHeader = _restored(ScanHeader, value)
-    return header
-
-
-def _restored(hint: Any, value: Any) -> Any:
-    """Turn JSON back into dataclasses and tuples, as the type hints say."""
-    if is_dataclass(hint) and isinstance(hint, type):
-        hints = get_type_hints(hint)
-        return hint(**{f.name: _restored(hints[f.name], value[f.name]) for f in fields(hint)})
-    origin, arguments = get_origin(hint), get_args(hint)
-    if origin in (Union, UnionType):
-        inner = [argument for argument in arguments if argument is not NoneType]
-        return None if value is None else _restored(inner[0], value)
-    if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_restored(arguments[0], item) for item in value)
-        return tuple(_restored(a, item) for a, item in zip(arguments, value, strict=True))
-    return value
 
 
 class Scan(ABC):

@@ -52,7 +52,7 @@ LAYERS = [
         "read_options",
         "added_noise",
     },
-    {"sensitivity", "memory_scan", "raw", "reconstruction", "sampled", "downstream"},
+    {"sensitivity", "memory_scan", "header_json", "raw", "reconstruction", "sampled", "downstream"},
     {"readers", "reconstructors", "privacy"},
     {"data", "simulation", "toolkits"},
     {"audit", "training", "inference", "inspection", "evaluation", "writers"},

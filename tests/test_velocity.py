@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from mrirecon import cli
+from mrirecon.commands.velocity import _errors
 from mrirecon.errors import ShapeError
 from mrirecon.files import Kind, mark_hdf5
 from mrirecon.metrics import (
@@ -19,6 +20,7 @@ from mrirecon.metrics import (
     velocity_bias,
     velocity_error,
 )
+from mrirecon.writers.velocity_file import VelocityImages
 
 
 def images(speed, venc, size=(2, 8, 6)):
@@ -127,3 +129,10 @@ def test_the_command_says_what_it_lacks(tmp_path, monkeypatch):
         with pytest.raises(SystemExit, match=told):
             run(monkeypatch, f"input={tmp_path / folder}", out, *words)
     assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
+
+
+def test_velocities_of_large_series_are_told():
+    speed = torch.zeros(1, 4200, 4200)  # more numbers than torch.quantile takes
+    speed[..., :100] = 7.0
+    told = _errors(VelocityImages(speed, torch.ones_like(speed), 150.0), None, 150.0)
+    assert told.startswith("velocities of the foreground 0.0 to 7.0 cm/s")

@@ -77,9 +77,8 @@ def assess(
             sample = _in_series(sample, [transform(scan[number]) for number in frames])
         masks = [_mask(sample, header, middle)]
         if middle != begin:
-            masks.insert(0, _mask(collate([transform(scan[first + begin])]), header, begin))
-        if len(masks) > 1 and (masks[0].mask == masks[1].mask).all():
-            masks = masks[1:]
+            one = _mask(collate([transform(scan[first + begin])]), header, begin)
+            masks = [*([] if (one.mask == masks[0].mask).all() else [one]), *masks]
         coils, maps = _coils(sample, header, reconstructor)
         plane = Plane(sample, header, maps)
         if maps is not None and is_linear(reconstructor):  # it is called several times
@@ -97,11 +96,8 @@ def assess(
         if record is None:
             missing.append(("data consistency with maps of record", why))
         else:
-            parts, why = _added(plane, record, raw, reference)
-            if parts is None:
-                missing.append(("measured and added part of the image", why))
-            elif why and reference is not None:
-                missing.append(("measured and added part of the error", why))
+            parts, lacking = _parts(plane, record, raw, reference)
+            missing += lacking
         kspace = root_sum_of_squares(cartesian_kspace(sample))[0].cpu().numpy()
     correlation = scan.noise_correlation()
     if correlation is None:
@@ -129,6 +125,18 @@ def _in_series(sample: Sample, frames: Sequence[Sample]) -> Sample:
         return sample
     series = same_units(collate(frames)).to(sample.kspace.device)
     return sample if calibrated_apart(series) else calibrated_by_mean(sample, series)
+
+
+def _parts(
+    plane: Plane, record: Record, raw: Sample, reference: Transform | None
+) -> tuple[Added | None, list[tuple[str, str]]]:
+    """Return what the method has added to the data, and what of that is not known."""
+    found, why = _added(plane, record, raw, reference)
+    if found is None:
+        return None, [("measured and added part of the image", why)]
+    if why and reference is not None:
+        return found, [("measured and added part of the error", why)]
+    return found, []
 
 
 def _added(

@@ -21,12 +21,13 @@ from tqdm import tqdm
 from mrirecon import __version__
 from mrirecon.errors import OutputError, RawDataError
 from mrirecon.files import Kind, atomic
+from mrirecon.header_json import header_from_json
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.readers.naming import scan_name
 from mrirecon.readers.stamp import Stamp
-from mrirecon.scan import Scan, ScanHeader, header_from_json
+from mrirecon.scan import Scan, ScanHeader
 from mrirecon.terminal import draws_bars
 from mrirecon.types import Sample
 

@@ -60,11 +60,12 @@ def _of_member(
     for part in (places, mask):
         content.update(part.contiguous().numpy().tobytes())
     key = content.digest()
-    if key not in _known:
-        _known[key] = _computed(places, mask, grid)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = _computed(places, mask, grid)
         if len(_known) > KNOWN:
             _known.popitem(last=False)
-    return _known[key]
+    return found
 
 
 def _computed(places: Tensor, mask: Tensor, grid: tuple[int, int]) -> Tensor:

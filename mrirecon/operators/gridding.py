@@ -44,7 +44,7 @@ def coil_samples(sample: Sample, images: CoilImages) -> KSpace:
 
 
 def transposed(sample: Sample, values: Complex64[Tensor, "*b coil h w"]) -> CoilImages:
-    """Return :math:`F^H` of values at the places of a sample: the adjoint of `coil_samples`."""
+    """Return :math:`F^H` of values at the places of a sample, adjoint to :func:`coil_samples`."""
     if sample.trajectory is None:
         return ifft(values)
     flat = values.reshape(-1, values.shape[-3], values.shape[-2] * values.shape[-1])

@@ -28,11 +28,12 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.half_precision import physical
+from mrirecon.header_json import header_from_json
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5.mapped import StoredArray, check_size, map_arrays
 from mrirecon.readers.hdf5.opening import hdf5_holds, open_hdf5, text
-from mrirecon.scan import ScanHeader, header_from_json
+from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
 
 VERSION = 2

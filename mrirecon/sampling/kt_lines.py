@@ -12,17 +12,19 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64
+from numpy.random import RandomState
 
 from mrirecon.errors import ConfigError
-from mrirecon.sampling.base import DrawnMask, SamplingPattern, Shape, frame_rng
+from mrirecon.sampling.base import DrawnMask, Shape, frame_rng
 from mrirecon.sampling.calibration import center_slice, central_block
+from mrirecon.sampling.kt_pattern import GOLDEN_RATIO, KtPattern
 
-Lines = Bool[np.ndarray, " w"]
-GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+Places = Float64[np.ndarray, "line"]
+Lines = Bool[np.ndarray, "line"]
 
 
 @dataclass(frozen=True)
-class KtLines(SamplingPattern):
+class KtLines(KtPattern):
     """Lines that change from frame to frame.
 
     Attributes:
@@ -30,19 +32,7 @@ class KtLines(SamplingPattern):
         acs: Number of central lines that every frame keeps, of these.
     """
 
-    acceleration: float = 8.0
-    acs: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.acceleration < math.inf:
-            raise ValueError(f"acceleration must be at least 1, got {self.acceleration}")
-        if self.acs < 0:
-            raise ValueError(f"acs must not be negative, got {self.acs}")
-
-    def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
-        return self.of_frame(shape, rng, 0)
-
-    def of_frame(self, shape: Shape, rng: np.random.RandomState, frame: int) -> DrawnMask:
+    def of_frame(self, shape: Shape, rng: RandomState, frame: int) -> DrawnMask:
         h, w = shape
         kept = round(w / self.acceleration)
         if kept < max(1, self.acs) or self.acs > w:
@@ -63,13 +53,7 @@ class KtLines(SamplingPattern):
         return DrawnMask(mask, acs, float(self.acceleration))
 
     @abstractmethod
-    def outer(
-        self,
-        places: Float64[np.ndarray, "line"],
-        count: int,
-        rng: np.random.RandomState,
-        frame: int,
-    ) -> Bool[np.ndarray, "line"]:
+    def outer(self, places: Places, count: int, rng: RandomState, frame: int) -> Lines:
         """Choose ``count`` of the lines outside of the centre.
 
         Args:
@@ -97,13 +81,7 @@ class KtUniform(KtLines):
 
     step: int = 1
 
-    def outer(
-        self,
-        places: Float64[np.ndarray, "line"],
-        count: int,
-        rng: np.random.RandomState,
-        frame: int,
-    ) -> Bool[np.ndarray, "line"]:
+    def outer(self, places: Places, count: int, rng: RandomState, frame: int) -> Lines:
         total = len(places)
         spacing = max(1, round(total / count))
         if spacing > 1 and math.gcd(self.step, spacing) > 1:
@@ -133,13 +111,7 @@ class KtGaussian(KtLines):
         if not self.width > 0:
             raise ValueError(f"width must be positive, got {self.width}")
 
-    def outer(
-        self,
-        places: Float64[np.ndarray, "line"],
-        count: int,
-        rng: np.random.RandomState,
-        frame: int,
-    ) -> Bool[np.ndarray, "line"]:
+    def outer(self, places: Places, count: int, rng: RandomState, frame: int) -> Lines:
         # weighted sampling without replacement: see Gaussian2d
         own = frame_rng(rng, frame)
         score = -0.5 * (places / self.width) ** 2 + own.gumbel(size=len(places))
@@ -169,13 +141,7 @@ class KtGolden(KtLines):
         if not 1 <= self.density < math.inf:
             raise ValueError(f"density must be at least 1, got {self.density}")
 
-    def outer(
-        self,
-        places: Float64[np.ndarray, "line"],
-        count: int,
-        rng: np.random.RandomState,
-        frame: int,
-    ) -> Bool[np.ndarray, "line"]:
+    def outer(self, places: Places, count: int, rng: RandomState, frame: int) -> Lines:
         wanted = 1 / (1 + (self.density - 1) * np.abs(places))
         ends = np.cumsum(_probabilities(wanted, count))
         ends *= count / ends[-1]
@@ -185,7 +151,7 @@ class KtGolden(KtLines):
         return np.diff(marks) > 0
 
 
-def _probabilities(wanted: Float64[np.ndarray, "line"], count: int) -> Float64[np.ndarray, "line"]:
+def _probabilities(wanted: Places, count: int) -> Places:
     """Scale weights so that they sum to ``count`` and none is above one."""
     found = np.minimum(wanted * (count / wanted.sum()), 1.0)
     for _ in range(len(wanted)):

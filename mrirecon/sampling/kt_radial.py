@@ -8,14 +8,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 
 from mrirecon.errors import ConfigError
-from mrirecon.sampling.base import DrawnMask, SamplingPattern, Shape
+from mrirecon.sampling.base import DrawnMask, Shape
 from mrirecon.sampling.calibration import center_slice, central_block
-
-GOLDEN_RATIO = (math.sqrt(5) - 1) / 2
+from mrirecon.sampling.kt_pattern import GOLDEN_RATIO, KtPattern
 
 
 @dataclass(frozen=True)
-class KtRadial(SamplingPattern):
+class KtRadial(KtPattern):
     r"""Points of the Cartesian grid along diameters, spread evenly and turned from frame to frame.
 
     Of :math:`N` diameters frame :math:`t` turns by :math:`\gamma t \bmod 1` of the angle
@@ -27,18 +26,6 @@ class KtRadial(SamplingPattern):
         acs: Side of the central square that every frame keeps, of these; the diameters sample a
             small one anyway.
     """
-
-    acceleration: float = 8.0
-    acs: int = 0
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.acceleration < math.inf:
-            raise ValueError(f"acceleration must be at least 1, got {self.acceleration}")
-        if self.acs < 0:
-            raise ValueError(f"acs must not be negative, got {self.acs}")
-
-    def __call__(self, shape: Shape, rng: np.random.RandomState) -> DrawnMask:
-        return self.of_frame(shape, rng, 0)
 
     def of_frame(self, shape: Shape, rng: np.random.RandomState, frame: int) -> DrawnMask:
         h, w = shape

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_words import Stored
-from mrirecon.readers.arrays.trajectory_file import kspace_name, stored_name, stored_places
+from mrirecon.readers.arrays.trajectory_file import kspace_name, stored_name
 from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
 from mrirecon.readers.hdf5.opening import contents, hdf5_holds, open_hdf5
 
@@ -46,11 +45,3 @@ class Hdf5TrajectoryScan(TrajectoryScan):
                 f"there is no dataset '{self.named()}' (reading.variable); found {contents(file)}"
             )
         return stored
-
-    def own_places(
-        self, file: Mapping[str, Any], name: str | None
-    ) -> tuple[np.ndarray, str] | None:
-        if name is not None and not isinstance(file.get(name), h5py.Dataset):
-            return None
-        name = name or stored_name(file)
-        return None if name is None else stored_places(file, name)

@@ -5,8 +5,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_words import Stored
 from mrirecon.readers.arrays.matlab import is_old_mat, load_old_mat, old_mat_names
@@ -14,8 +12,6 @@ from mrirecon.readers.arrays.trajectory_file import (
     KSPACE,
     NAMES,
     kspace_name,
-    stored_name,
-    stored_places,
 )
 from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
 from mrirecon.readers.hdf5.opening import looks_like_hdf5, open_hdf5
@@ -33,8 +29,6 @@ class MatTrajectoryScan(TrajectoryScan):
 
     format = "MATLAB with trajectory"
     layout = "a MAT file with 'kspace' or 'rawdata' and 'trajectory' or 'traj'"
-
-    _held: Mapping[str, np.ndarray] | None = None
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -58,12 +52,3 @@ class MatTrajectoryScan(TrajectoryScan):
                 "reading.variable=NAME"
             )
         return stored
-
-    def own_places(
-        self, file: Mapping[str, Any], name: str | None
-    ) -> tuple[np.ndarray, str] | None:
-        name = name or stored_name(file)
-        return None if name is None or name not in file else stored_places(file, name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_held": None}

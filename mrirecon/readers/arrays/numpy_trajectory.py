@@ -8,8 +8,6 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_words import Stored
 from mrirecon.readers.arrays.numpy_pieces import is_numpy, load_numpy, members
@@ -17,8 +15,6 @@ from mrirecon.readers.arrays.trajectory_file import (
     KSPACE,
     NAMES,
     kspace_name,
-    stored_name,
-    stored_places,
 )
 from mrirecon.readers.arrays.trajectory_scan import TrajectoryScan
 
@@ -32,8 +28,6 @@ class NumpyTrajectoryScan(TrajectoryScan):
 
     format = "NumPy with trajectory"
     layout = "a .npz with 'kspace' (coil, readout, sample) and 'trajectory' (readout, sample, 2)"
-
-    _held: Mapping[str, np.ndarray] | None = None
 
     @classmethod
     def detect(cls, path: Path) -> bool:
@@ -57,12 +51,3 @@ class NumpyTrajectoryScan(TrajectoryScan):
             )
         stored: Stored = file[self.named()]
         return stored
-
-    def own_places(
-        self, file: Mapping[str, Any], name: str | None
-    ) -> tuple[np.ndarray, str] | None:
-        name = name or stored_name(file)
-        return None if name is None or name not in file else stored_places(file, name)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**super().__getstate__(), "_held": None}

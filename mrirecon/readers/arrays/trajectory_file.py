@@ -22,12 +22,12 @@ KSPACE = ("kspace", "rawdata", "ksp", "kdata")
 
 def kspace_name(file: Any) -> str | None:
     """Return the name of the k-space in an HDF5 file or an archive; None when it has none."""
-    return next((name for name in KSPACE if name in file and _is_array(file[name])), None)
+    return next((name for name in KSPACE if name in file and is_array(file[name])), None)
 
 
 def stored_name(file: Any) -> str | None:
     """Return the name of the trajectory in an HDF5 file or an archive; None when it has none."""
-    return next((name for name in NAMES if name in file and _is_array(file[name])), None)
+    return next((name for name in NAMES if name in file and is_array(file[name])), None)
 
 
 def stored_places(file: Any, name: str) -> tuple[np.ndarray, str]:
@@ -103,5 +103,6 @@ def _bart(path: Path) -> tuple[np.ndarray, str]:
     return np.ascontiguousarray(places if len(places) > 1 else places[0]), path.name
 
 
-def _is_array(item: object) -> bool:
+def is_array(item: object) -> bool:
+    """Tell whether an item of an HDF5 file or an archive holds numbers."""
     return isinstance(item, h5py.Dataset | np.ndarray)

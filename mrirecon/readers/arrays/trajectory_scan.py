@@ -28,7 +28,12 @@ from mrirecon.readers.arrays.array_words import Stored, axis_words
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 from mrirecon.readers.arrays.named_trajectory import Laid, made_by_name
 from mrirecon.readers.arrays.plain_arrays import ArrayContent
-from mrirecon.readers.arrays.trajectory_file import read_places
+from mrirecon.readers.arrays.trajectory_file import (
+    is_array,
+    read_places,
+    stored_name,
+    stored_places,
+)
 from mrirecon.readers.arrays.trajectory_layout import coordinates, laid_out
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.sampling.trajectory_shape import TrajectoryShape, shape_of
@@ -58,6 +63,7 @@ class TrajectoryScan(FileScan):
     delays: Delays | None
     parts_of_frame: int
     variable: str = "kspace"
+    _held: Mapping[str, np.ndarray] | None = None  # arrays of a format that is read as a whole
 
     def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
@@ -99,7 +105,6 @@ class TrajectoryScan(FileScan):
             RawDataError: When there is none.
         """
 
-    @abstractmethod
     def own_places(
         self, file: Mapping[str, Any], name: str | None
     ) -> tuple[np.ndarray, str] | None:
@@ -109,6 +114,10 @@ class TrajectoryScan(FileScan):
             file: The open file.
             name: Name of the trajectory; None takes the one that is called so.
         """
+        name = name or stored_name(file)
+        if name is None or not is_array(file.get(name)):
+            return None
+        return stored_places(file, name)
 
     def named(self) -> str:
         """Return the name of the k-space array, for messages."""
@@ -168,7 +177,7 @@ class TrajectoryScan(FileScan):
         return self._centers[slice_]
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_centers": {}}
+        return {**self.__dict__, "_centers": {}, "_held": None}
 
     def _laid(self, file: Mapping[str, Any], stored: Stored) -> Laid:
         """Find places, and the axes of k-space and of them."""
