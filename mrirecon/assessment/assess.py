@@ -24,12 +24,11 @@ from mrirecon.quality import Added, CoilPictures, MeasuredMask, Part, Quality, S
 from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
+from mrirecon.sampled import describe_plane
 from mrirecon.sampling import achieved_acceleration, cells
-from mrirecon.sampling.trajectory_shape import coverage_of
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
-from mrirecon.sensitivity.base import calibration_extent
 from mrirecon.sensitivity.series import calibrated_apart, calibrated_by_mean
 from mrirecon.types import Image, Maps, Sample, Transform
 
@@ -184,15 +183,12 @@ def _name(header: ScanHeader, index: int) -> str:
 
 
 def _mask(sample: Sample, header: ScanHeader, index: int) -> MeasuredMask:
-    mask = cells(sample)[0]
-    known = sample.acs
-    if known is None and not sample.cartesian:
-        known = calibration_extent(sample.replace(calibration=None))
+    mask, known = cells(sample)[0], sample.acs
     acs = (0, 0) if known is None else (int(known[0, 0]), int(known[0, 1]))
     acceleration = achieved_acceleration(mask)
     if not sample.cartesian:
-        whole, kept = coverage_of(sample.map(lambda values: values[0].cpu()))
-        acceleration = whole / max(kept, 1.0)
+        plane = describe_plane(sample.map(lambda values: values[0].cpu()))
+        acs, acceleration = plane.acs, plane.acceleration
     return MeasuredMask(_name(header, index), mask.cpu().numpy().copy(), acs, acceleration)
 
 

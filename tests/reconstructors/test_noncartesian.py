@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from mrirecon.assessment.assess import _mask
 from mrirecon.data.coil_compression import CompressCoils, CompressCoilsGeometrically
 from mrirecon.data.collate import collate
 from mrirecon.data.gaps import has_gaps
@@ -41,11 +42,13 @@ from mrirecon.reconstructors import (
 )
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceStep
+from mrirecon.sampled import describe_plane
+from mrirecon.sampling import cells
 from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps, Nlinv, Walsh
 from mrirecon.training.objectives.perturbations import FlipAndShift, RigidMotion
 from mrirecon.training.objectives.ssdu import Ssdu
 from mrirecon.types import Sample
-from tests import trajectories
+from tests import scenes, trajectories
 
 GIVEN = GivenMaps()
 SOLVED = {
@@ -239,3 +242,11 @@ def test_what_moves_places_of_the_grid_is_refused():
     other = trajectories.sampled(trajectories.spokes(20), (30, 32))
     with pytest.raises(ShapeError, match="several sizes"):
         collate([one.replace(maps=None, target=None), other.replace(maps=None, target=None)])
+
+
+def test_quality_pages_tell_what_inspect_tells():
+    sample = trajectories.sampled(trajectories.spokes(16))
+    told, judged = describe_plane(sample), _mask(collate([sample]), scenes.scan().header, 0)
+    assert judged.acs == told.acs == (10, 10)
+    assert judged.acceleration == told.acceleration == pytest.approx(math.pi / 2 * 32 / 16)
+    assert judged.mask.sum() == cells(sample).sum()
