@@ -1,11 +1,12 @@
 # make demo   set up, simulate, train, reconstruct raw files, evaluate: pictures and a table in demo/
 # make test   set up, run the tests
 # make lint   set up, ruff and mypy
+# make docs   set up, run the gallery, write the site into build/docs
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint setup clean
+.PHONY: demo test lint docs setup clean
 .DEFAULT_GOAL := test
 
 # Torch comes first and alone, so that its build (CPU or CUDA) is kept by what follows.
@@ -29,5 +30,8 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --jobs auto --fail-on-warning --keep-going docs build/docs
+
 clean:
-	rm -rf $(VENV) demo outputs
+	rm -rf $(VENV) build demo outputs

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1] / "mrirecon"
-PAGE = ROOT.parent / "docs" / "architecture.md"
+PAGE = ROOT.parent / "docs" / "explanations" / "architecture.md"
 LAYERS = [
     {
         "errors",

@@ -12,7 +12,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from mrirecon.choices import settings_of
-from mrirecon.cli import COMMANDS
+from mrirecon.cli import COMMANDS, PLAIN
 from mrirecon.files import conf_folder
 from mrirecon.grammar import adapt, apart
 from mrirecon.reconstructors.base import Reconstructor
@@ -23,13 +23,14 @@ from tests import scenes
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").glob("*.md"))]
+PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"```(?:bash|\{code-cell\}[^\n]*)\n(.*?)```", re.DOTALL)
 LINES = [
-    line.split("  #")[0].strip()
+    line.removeprefix("!").split("  #")[0].strip()
     for page in PAGES
-    for block in re.findall(r"```bash\n(.*?)```", page, re.DOTALL)
+    for block in BLOCK.findall(page)
     for line in block.splitlines()
-    if line.startswith("mrirecon ") and "--" not in line and not line.startswith("mrirecon inspect")
+    if re.match("!?mrirecon ", line) and "--" not in line
 ]
 
 
@@ -37,6 +38,8 @@ LINES = [
 def test_every_command_composes(line):
     _, command, *overrides = shlex.split(line)
     assert command in COMMANDS
+    if command in PLAIN:
+        return
     if "-m" in overrides:
         overrides.remove("-m")
         key, _, values = zip(*(override.partition("=") for override in overrides), strict=True)

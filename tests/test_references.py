@@ -17,7 +17,7 @@ SOURCES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.name != "test_docs.py"  # holds docstrings of classes that do not exist
 ]
-PAGES = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").rglob("*.md")))]
 EXAMPLES = {"reconstructors/classical/landweber.py"}
 """Files of the README's guide, which the reader writes."""
 
