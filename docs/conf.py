@@ -8,7 +8,6 @@ HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "extensions"))
 # Cells of the gallery call `mrirecon`, which lies beside the Python that builds the site.
 os.environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-os.environ["TERM"] = "dumb"  # no progress bars in pages
 
 from mrirecon import __version__  # noqa: E402
 
@@ -26,6 +25,7 @@ extensions = [
     "sphinx_copybutton",
     "sphinx_design",
     "gallery_pictures",
+    "quiet_cells",
 ]
 exclude_patterns = ["extensions"]
 
