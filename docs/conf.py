@@ -26,6 +26,7 @@ extensions = [
     "sphinx_design",
     "gallery_pictures",
     "quiet_cells",
+    "reference_pages",
 ]
 exclude_patterns = ["extensions"]
 
@@ -38,6 +39,10 @@ nb_execution_in_temp = True
 nb_execution_timeout = 180
 nb_execution_raise_on_error = True
 nb_merge_streams = True
+suppress_warnings = ["myst-nb.lexer"]  # of pages that are not executed
+
+autodoc_inherit_docstrings = False
+napoleon_attr_annotations = False  # an axis "*batch" would begin emphasis
 
 html_theme = "furo"
 html_title = "mrirecon"

@@ -19,16 +19,16 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity import LowResolutionMaps
 from mrirecon.simulation.raw_files import write_ismrmrd
 from tests import scenes
+from tests.pages import PAGES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-PAGES = [README, *(page.read_text(encoding="utf-8") for page in (ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"```(?:bash|\{code-cell\}[^\n]*)\n(.*?)```", re.DOTALL)
 LINES = [
     line.removeprefix("!").split("  #")[0].strip()
     for page in PAGES
-    for block in BLOCK.findall(page)
+    for block in BLOCK.findall(page.read_text(encoding="utf-8"))
     for line in block.splitlines()
     if re.match("!?mrirecon ", line) and "--" not in line
 ]

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.pages import PAGES
+
 ROOT = Path(__file__).resolve().parents[1]
 ROLE = re.compile(r":(?:mod|func|class|meth|attr|data|exc|obj):`~?([\w.]+)`")
 DOTTED = re.compile(r"(?<!:)`(mrirecon(?:\.\w+)+)`")
@@ -17,7 +19,6 @@ SOURCES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
     if path.name != "test_docs.py"  # holds docstrings of classes that do not exist
 ]
-PAGES = ["README.md", *(str(p.relative_to(ROOT)) for p in sorted((ROOT / "docs").rglob("*.md")))]
 EXAMPLES = {"reconstructors/classical/landweber.py"}
 """Files of the README's guide, which the reader writes."""
 
@@ -88,9 +89,9 @@ def test_a_reference_is_followed_to_its_end(target, found):
     assert list(dangling(Path("mrirecon/new.py"), "\n".join(lines))) == expected
 
 
-@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_pages_name_what_is_there(page):
-    text = (ROOT / page).read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
     wrong = [name for name in DOTTED.findall(text) if not exists(name)]
     wrong += [
         name
