@@ -2,11 +2,12 @@
 # make test   set up, run the tests
 # make lint   set up, ruff and mypy
 # make docs   set up, run the gallery, write the site into build/docs
+# make dist   set up, build wheel and source archive into dist/, check them
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint docs setup clean
+.PHONY: demo test lint docs dist setup clean
 .DEFAULT_GOAL := test
 
 # Torch comes first and alone, so that its build (CPU or CUDA) is kept by what follows.
@@ -32,6 +33,12 @@ lint: setup
 
 docs: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m sphinx --jobs auto --fail-on-warning --keep-going docs build/docs
+
+dist: setup
+	rm -rf dist
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check build twine
+	$(BIN)/python -m build
+	$(BIN)/python -m twine check --strict dist/*
 
 clean:
 	rm -rf $(VENV) build demo outputs
