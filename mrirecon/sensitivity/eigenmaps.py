@@ -6,7 +6,9 @@ that the places are known, and the few pixels are computed from their own matric
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from jaxtyping import Complex64, Float32, Int64
@@ -14,26 +16,28 @@ from torch import Tensor
 
 from mrirecon.sensitivity.subspace import Nodes
 
-SQUARINGS, STEPS = 4, 8  # power 16, applied 9 times: eigenvalues 1 and 0.95 are told apart to 1e-3
+SQUARINGS, STEPS = 5, 4  # power 32, applied 5 times: eigenvalues 1 and 0.95 are told apart to 1e-3
 COARSE = 14  # points of the coarse grid per node of the polynomial's half width
 ORDER = 6  # points of the Lagrange interpolation
 LOST = 3e-6  # change of an interpolated unit vector's length above which a pixel is recomputed
-NEAR = 0.1  # below the crop, where eigenvalues are still of interest
-CHUNK = {"cpu": 2**21, "cuda": 2**27}  # elements of the pixel matrices held at a time
-# elements of the maps interpolated at a time: as stay in a processor's cache, or few launches
-TILE = {"cpu": 2**19, "cuda": 2**26}
+NEAR = 0.02  # more than interpolated eigenvalues err by: 0.014 where lines of crossing are long
+# elements of the pixel matrices, and of the interpolated maps, that are worked on at a time: as
+# stay in a processor's cache, or few launches
+CHUNK = {"cpu": 2**17, "cuda": 2**27}
+TILE = {"cpu": 2**18, "cuda": 2**26}
 
 Vectors = Complex64[Tensor, "n set coil"]
 Values = Float32[Tensor, "n set"]
+Weights = Callable[[Tensor], Tensor]
 
 
 @dataclass(frozen=True)
 class Eigenmaps:
-    """Unit eigenvectors and their eigenvalues at every pixel, in falling order.
+    """Eigenvectors and their eigenvalues at every pixel, in falling order.
 
     Attributes:
-        vectors: Eigenvectors of unit norm over the coils; zero where none was asked for or none
-            exists.
+        vectors: Eigenvectors whose norm over the coils is their weight; zero where none was asked
+            for or none exists.
         values: Eigenvalue of each vector, largest first.
     """
 
@@ -48,6 +52,7 @@ def eigenmaps(
     *,
     sets: int = 1,
     smallest: float = 0.0,
+    weights: Weights = torch.ones_like,
 ) -> Eigenmaps:
     """Return the leading ``sets`` eigenvectors at every pixel.
 
@@ -57,12 +62,13 @@ def eigenmaps(
         reference: Coil combination in which every vector is real and positive.
         sets: Number of eigenvectors at every pixel.
         smallest: Vectors of smaller eigenvalues need not be accurate.
+        weights: Function of the eigenvalues that tells the norm of the vectors, one by default.
     """
     batch, coils = nodes.shape[0], nodes.shape[-1]
     vectors = nodes.new_empty(batch, sets, coils, *shape)
     values = nodes.new_empty(batch, sets, *shape, dtype=torch.float32)
     for member in range(batch):
-        problem = _Member(nodes[member], shape, reference[member], sets)
+        problem = _Member(nodes[member], shape, reference[member], sets, weights)
         problem.solve(vectors[member], values[member], smallest - NEAR)
     return Eigenmaps(vectors, values)
 
@@ -78,12 +84,12 @@ def leading(
     vectors, values = [], []
     found: list[Complex64[Tensor, "n coil 1"]] = []
     for _ in range(sets):
-        power = _normalized(G)
-        for squaring in range(SQUARINGS):
+        power = _scaled(G)
+        for squaring in range(1, SQUARINGS + 1):
             power = power @ power
-            if squaring % 2:  # often enough for float32
-                power = _normalized(power)
-        column = power.diagonal(dim1=-2, dim2=-1).real.argmax(-1)
+            if squaring % 2 == 0:  # often enough for float32
+                power = _scaled(power)
+        column = _diagonal(power).argmax(-1)
         vector = power.gather(-1, column[:, None, None].expand(-1, G.shape[-1], 1))
         for _ in range(STEPS):
             vector = power @ vector
@@ -110,6 +116,7 @@ class _Member:
     shape: tuple[int, int]
     reference: Complex64[Tensor, "coil"]
     sets: int
+    weights: Weights
 
     def solve(
         self,
@@ -118,9 +125,8 @@ class _Member:
         smallest: float,
     ) -> None:
         """Fill ``vectors`` and ``values``."""
-        coarse = [self._coarse(size) for size in self.shape]
-        grid = torch.cartesian_prod(*(torch.arange(n, device=self.nodes.device) for n in coarse))
-        found, eigenvalues = self._at(grid, (coarse[0], coarse[1]))
+        coarse = (self._coarse(self.shape[0]), self._coarse(self.shape[1]))
+        found, eigenvalues = self._everywhere(coarse)
         planes = torch.view_as_real(found).permute(3, 1, 2, 0).reshape(2, self.sets, -1, *coarse)
         eigenvalues = eigenvalues.T.reshape(self.sets, *coarse)
         wy, wx = (
@@ -135,9 +141,10 @@ class _Member:
             rows = slice(start, start + step)
             part = wy[rows] @ planes
             length = part.square().sum((0, 2)).sqrt()
-            part /= torch.where(length > 0, length, 1.0).unsqueeze(1)
-            vectors[:, :, rows] = torch.complex(part[0], part[1])
             values[:, rows] = wy[rows] @ eigenvalues
+            scale = self.weights(values[:, rows]) / torch.where(length > 0, length, 1.0)
+            part *= scale.unsqueeze(1)
+            torch.view_as_real(vectors)[:, :, rows] = part.movedim(0, -1)
             wrong = ((length - 1).abs() > LOST) & (values[:, rows] >= smallest)
             where = wrong.any(0).nonzero()
             where[:, 0] += start
@@ -150,25 +157,54 @@ class _Member:
 
     def _recompute(self, vectors: Tensor, values: Tensor, pixels: Int64[Tensor, "n 2"]) -> None:
         if len(pixels):
-            exact, eigenvalues = self._at(pixels, self.shape)
+            exact, eigenvalues = self._at(pixels)
             y, x = pixels.T
-            vectors[:, :, y, x] = exact.permute(1, 2, 0)
+            vectors[:, :, y, x] = (exact * self.weights(eigenvalues).unsqueeze(-1)).permute(1, 2, 0)
             values[:, y, x] = eigenvalues.T
 
-    def _at(self, pixels: Int64[Tensor, "n 2"], shape: tuple[int, int]) -> tuple[Vectors, Values]:
-        """Solve at pixels of a grid of this shape, a chunk at a time."""
+    def _everywhere(self, grid: tuple[int, int]) -> tuple[Vectors, Values]:
+        """Solve on all of a grid, some rows at a time."""
         coils, count = self.nodes.shape[-1], len(self.nodes)
-        real = torch.view_as_real(self.nodes).reshape(count**2, -1)
-        y, x = (dirichlet(size, count).to(real) for size in shape)
-        step = max(1, CHUNK.get(real.device.type, CHUNK["cpu"]) // coils**2)
+        y, x = self._dirichlet(grid)
         parts = []
-        for chosen in pixels.split(step):
+        for rows in y.split(self._at_a_time(grid[1])):
+            lines = (rows @ self._real.reshape(count, -1)).reshape(len(rows), count, -1)
+            parts.append(self._leading((x @ lines).reshape(-1, coils, coils, 2)))
+        return _joined(parts)
+
+    def _at(self, pixels: Int64[Tensor, "n 2"]) -> tuple[Vectors, Values]:
+        """Solve at pixels of the full grid, a chunk at a time."""
+        coils, count = self.nodes.shape[-1], len(self.nodes)
+        y, x = self._dirichlet(self.shape)
+        parts = []
+        for chosen in pixels.split(self._at_a_time()):
             weights = (y[chosen[:, 0], :, None] * x[chosen[:, 1], None, :]).flatten(1)
-            G = torch.view_as_complex((weights @ real).reshape(-1, coils, coils, 2))
-            parts.append(leading(G, self.reference, self.sets))
-        return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+            G = weights @ self._real.reshape(count**2, -1)
+            parts.append(self._leading(G.reshape(-1, coils, coils, 2)))
+        return _joined(parts)
+
+    @property
+    def _real(self) -> Float32[Tensor, "p p coil coil 2"]:
+        return torch.view_as_real(self.nodes)
+
+    def _dirichlet(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        y, x = (dirichlet(size, len(self.nodes)).to(self._real) for size in grid)
+        return y, x
+
+    def _at_a_time(self, pixels: int = 1) -> int:
+        """Return how many groups of so many pixels are solved at a time."""
+        chunk = CHUNK.get(self.nodes.device.type, CHUNK["cpu"])
+        return max(1, chunk // (pixels * self.nodes.shape[-1] ** 2))
+
+    def _leading(self, real: Float32[Tensor, "n coil coil 2"]) -> tuple[Vectors, Values]:
+        return leading(torch.view_as_complex(real), self.reference, self.sets)
 
 
+def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Vectors, Values]:
+    return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
+
+
+@lru_cache(maxsize=16)
 def dirichlet(size: int, count: int) -> Float32[Tensor, "size count"]:
     """Return what takes a trigonometric polynomial from ``count`` nodes to ``size`` pixels."""
     pixel = (torch.arange(size, dtype=torch.float64) - size // 2) / size
@@ -178,6 +214,7 @@ def dirichlet(size: int, count: int) -> Float32[Tensor, "size count"]:
     return ((1 + 2 * waves.sum(-1)) / count).to(torch.float32)
 
 
+@lru_cache(maxsize=16)
 def interpolation_weights(size: int, coarse: int) -> Float32[Tensor, "size coarse"]:
     """Return Lagrange interpolation from a periodic grid of the same field of view."""
     if size == coarse:
@@ -194,8 +231,14 @@ def interpolation_weights(size: int, coarse: int) -> Float32[Tensor, "size coars
     return weights.to(torch.float32)
 
 
-def _normalized(G: Complex64[Tensor, "n coil coil"]) -> Complex64[Tensor, "n coil coil"]:
-    return _divided(G, G.diagonal(dim1=-2, dim2=-1).real.sum(-1))
+def _diagonal(G: Complex64[Tensor, "n coil coil"]) -> Float32[Tensor, "n coil"]:
+    """Return the real diagonal, contiguous: reductions along strides take several times longer."""
+    return G.diagonal(dim1=-2, dim2=-1).real.contiguous()
+
+
+def _scaled(G: Complex64[Tensor, "n coil coil"]) -> Complex64[Tensor, "n coil coil"]:
+    """Return the matrices with a trace of one."""
+    return _divided(G, _diagonal(G).sum(-1))
 
 
 def _unit(vector: Complex64[Tensor, "n coil 1"]) -> Complex64[Tensor, "n coil 1"]:

@@ -131,10 +131,9 @@ class Espirit(SensitivityEstimator):
                 (h, w),
                 virtual_coil(block),
                 sets=min(sets, coils),
-                smallest=self.crop,
+                smallest=self._smallest,
+                weights=self._weights,
             )
-            weighted = torch.view_as_real(result.vectors)
-            weighted *= self._weights(result.values)[:, :, None, ..., None]
             members += chosen
             maps.append(result.vectors)
             eigenvalues.append(result.values)
@@ -144,8 +143,13 @@ class Espirit(SensitivityEstimator):
             _pad_sets(values.reshape(*batch, *values.shape[1:]), sets, -3),
         )
 
-    def _weights(self, values: Float32[Tensor, "b set h w"]) -> Float32[Tensor, "b set h w"]:
-        """Return what the unit vectors are multiplied by."""
+    @property
+    def _smallest(self) -> float:
+        """The eigenvalue below which weights are zero."""
+        return max(0.0, 2 * self.crop - 1) ** 2 if self.soft else self.crop
+
+    def _weights(self, values: Float32[Tensor, "..."]) -> Float32[Tensor, "..."]:
+        """Return what the unit vectors of these eigenvalues are multiplied by."""
         if not self.soft:
             return ((values > 0) & (values >= self.crop)).float()
         # BART's s-curve of the singular value: 0 at 2 crop - 1, a half at crop, 1 at 1
