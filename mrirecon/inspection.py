@@ -144,7 +144,7 @@ def as_text(inspection: Inspection) -> str:
         ("measured extent", ", ".join(f"{share:.0%} of {name}" for share, name
                                       in zip(sampling.partial_fourier, names, strict=True))),
         *inspection.content,
-        ("CG-SENSE", f"about {inspection.memory:.0f} MB per slice, {_duration(inspection.seconds)} "
+        ("CG-SENSE", f"about {inspection.memory:.0f} MB per slice, {duration(inspection.seconds)} "
                      "for the scan on this CPU"),
     ]  # fmt: skip
     width = max(len(name) for name, _ in rows)
@@ -197,7 +197,8 @@ def _slices(header: ScanHeader) -> str:
     return f"{planes} in {len(header.frames)} frames ({', '.join(varying)})"
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """Say how long something takes."""
     return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
 
 

@@ -123,6 +123,7 @@ ROOMS = {
         {"need", "heap", "small_sample", "workspace"},
         {"accounting", "extrapolation", "room"},
         {"predicted"},
+        {"duration"},
     ],
     "training": [{"*"}, {"objectives"}, {"module"}, {"callbacks"}, {"sharding"}],
 }

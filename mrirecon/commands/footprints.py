@@ -15,6 +15,7 @@ from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.series import series_of_planes
 from mrirecon.errors import MriReconError
+from mrirecon.footprint.duration import of_images
 from mrirecon.footprint.need import Need, size
 from mrirecon.footprint.predicted import of_imaging, of_training
 from mrirecon.footprint.room import Choice, refuse_more, room
@@ -116,6 +117,21 @@ def needed_by(scan: Scan, method: Method, batch: int = 1) -> Need | None:
     return _tried(_image(scan, method), _first_batch(scan, method), batch)
 
 
+def seconds_for(scan: Scan, method: Method) -> float | None:
+    """Return what all images of a scan take on this CPU, in s; None where something else computes.
+
+    Args:
+        scan: Scan to reconstruct.
+        method: Method that reconstructs it.
+    """
+    if method.device.type != "cpu":
+        return None
+    groups = scan_batches(scan, method.reconstructor)
+    canvas = scan.header.canvas
+    each = _tried(of_images, method.reconstructor, _first_batch(scan, method), canvas)
+    return None if each is None else each * len(groups)
+
+
 def refuse_unfitting(scan: Scan, method: Method, batch: int) -> None:
     """Say what images of large scans take, and refuse what does not fit.
 
@@ -185,5 +201,5 @@ def _tried(need: Callable[..., Found], *arguments: Any) -> Found | None:
         return need(*arguments)
     except (MriReconError, RuntimeError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        print(f"note: what it takes of memory cannot be told ({reason})", file=sys.stderr)
+        print(f"note: what it takes cannot be told ({reason})", file=sys.stderr)
         return None

@@ -28,7 +28,7 @@ def main() -> None:
         "path",
         nargs="+",
         help="raw files, folders of them, or - for standard input; and choices of "
-        "a method as in mrirecon reconstruct, model=varnet, whose memory is told",
+        "a method as in mrirecon reconstruct, model=varnet, whose memory and time are told",
     )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument(
@@ -114,15 +114,15 @@ def _inspect(
     for file in files:
         try:
             report = inspect_file(file, reading)
-            need = method and method.need(file, reading)
+            cost = method and method.cost(file, reading)
         except MriReconError as error:
             failed += 1
             print(f"FAILED {error}", file=sys.stderr)
             continue
         told = as_dict(report, arguments.patient) if arguments.json else {}
-        if method and need and arguments.json:
-            told |= {"method": method.name, "peak_bytes": need.total}
+        if method and cost and cost.need and arguments.json:
+            told |= {"method": method.name, "peak_bytes": cost.need.total, "seconds": cost.seconds}
         print(json.dumps(told) if told else as_text(report))
-        if method and need and not arguments.json:
-            print(f"  {method.line(need)}")
+        if method and cost and cost.need and not arguments.json:
+            print(f"  {method.line(cost)}")
     return failed

@@ -49,7 +49,7 @@ def of_imaging(
         batch: Number of slices computed at once; of no effect on a joint method.
         device: Torch device that will compute.
     """
-    model, sample = _on_cpu(reconstructor).eval(), sample.to("cpu")
+    model, sample = on_cpu(reconstructor).eval(), sample.to("cpu")
     held = [*model.parameters(), *model.buffers()]
     sizes = LEARNED if model.trainable else CLASSICAL
 
@@ -92,7 +92,7 @@ def of_training(
         precision: Precision to which operations are cast automatically; None for none.
         device: Torch device that will compute.
     """
-    model, loss_of = _on_cpu(reconstructor).train(), _on_cpu(objective).train()
+    model, loss_of = on_cpu(reconstructor).train(), on_cpu(objective).train()
     if prepare:
         prepare(model)
     sample = sample.to("cpu")
@@ -146,7 +146,7 @@ def _optimizer_bytes(
     return state, max(0, accounting.peak - before - state)
 
 
-def _on_cpu(module: Part) -> Part:
+def on_cpu(module: Part) -> Part:
     """Copy a module; what keeps maps on disk only computes them."""
     copied = copy.deepcopy(module).cpu()
     for parent in list(copied.modules()):

@@ -113,11 +113,12 @@ def test_inspect_tells_what_a_method_takes(tmp_path):
     told = mrirecon(
         "inspect", "a.h5", "model=cg_sense", "sensitivity=low_resolution", folder=tmp_path
     )
-    assert "CgSense takes about" in told and "are free" in told
+    assert "CgSense takes about" in told and "are free" in told and " for the scan" in told
     told = mrirecon(
         "inspect", "model=varnet", "model.cascades=1", "a.h5", "--json", folder=tmp_path
     )
     report = json.loads(told)
     assert report["method"] == "VarNet" and report["peak_bytes"] > 10 * MB
+    assert report["seconds"] > 0
     assert "output=here" in mrirecon("inspect", "a.h5", "output=here", folder=tmp_path, fails=True)
     assert "name a raw file" in mrirecon("inspect", "model=cg_sense", folder=tmp_path, fails=True)
