@@ -29,7 +29,7 @@ LINES = [
     line.removeprefix("!").split("  #")[0].strip()
     for page in PAGES
     for block in BLOCK.findall(page.read_text(encoding="utf-8"))
-    for line in block.splitlines()
+    for line in block.replace("\\\n", " ").splitlines()
     if re.match("!?mrirecon ", line) and "--" not in line
 ]
 
