@@ -59,7 +59,8 @@ def composes(command, overrides):
     named = {o.split("=")[0] for o in overrides}
     added = {name for name in named if name.startswith("+")}  # a group that goes to a place
     assert {name[1:].split("@")[0] for name in added} <= groups
-    assert {name.split(".")[0] for name in named - added} <= known | {"experiment"}
+    first = {re.split("[.@/]", name)[0] for name in named - added}
+    assert first <= known | groups | {"experiment"}
     assert config is not None
 
 
