@@ -1,7 +1,9 @@
 """Scores of validation: of volumes, as ``evaluate`` computes them, and of the loss."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import TypeVar
@@ -15,14 +17,19 @@ from mrirecon.metrics import METRICS
 from mrirecon.types import Image, Sample
 
 T = TypeVar("T")
+AHEAD = 2
+"""Volumes that may wait for their scores; the validation waits before it adds one more."""
 
 
 @dataclass
 class VolumeScores:
-    """Scores volumes one by one while their slices arrive in order; holds one volume at a time.
+    """Scores volumes one by one, beside the validation, while their slices arrive in order.
+
+    A thread of its own computes the scores: a network that runs on a GPU, or on another core, need
+    not wait for them. At most :data:`AHEAD` volumes wait, and one arrives.
 
     Attributes:
-        scores: Value of each metric by its name, for every volume so far.
+        scores: Value of each metric by its name, for every volume that was scored so far.
         empty: Number of volumes whose reference is zero, against which nothing can be scored.
     """
 
@@ -30,9 +37,15 @@ class VolumeScores:
     empty: int = 0
     _name: str | None = None
     _slices: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    _waiting: deque[Future[dict[str, float] | None]] = field(default_factory=deque)
+    _thread: ThreadPoolExecutor | None = None
 
     def add(self, sample: Sample, images: Image, kept: slice | None = None) -> None:
-        """Take a batch of reconstructions, in the units of ``sample``, or the ``kept`` of them."""
+        """Take a batch of reconstructions, in the units of ``sample``, or the ``kept`` of them.
+
+        Raises:
+            MriReconError: When an earlier volume holds values that are not finite.
+        """
         for name, image, target in [*_members(sample, images)][kept or slice(None)]:
             if name != self._name:
                 self._finish()
@@ -48,6 +61,10 @@ class VolumeScores:
             MriReconError: When no volume can be scored, or one holds values that are not finite.
         """
         self._finish()
+        self._await(0)
+        if self._thread is not None:
+            self._thread.shutdown()
+            self._thread = None
         scores, self.scores, self._name = _of_all_processes(self.scores), [], None
         empty, self.empty = sum(_of_all_processes([self.empty])), 0
         if empty and not scores:
@@ -60,21 +77,39 @@ class VolumeScores:
         }
 
     def _finish(self) -> None:
-        if self._slices:
-            image, reference = (torch.stack(v) for v in zip(*self._slices, strict=True))
-            name, self._slices = self._name, []
-            if not reference.any():  # no metric is defined against an empty volume
+        """Have the volume scored whose slices have arrived."""
+        if not self._slices:
+            return
+        slices, self._slices = self._slices, []
+        self._thread = self._thread or ThreadPoolExecutor(1, "scores")
+        self._waiting.append(self._thread.submit(_scored, str(self._name), slices))
+        self._await(AHEAD)
+
+    def _await(self, left: int) -> None:
+        """Take the scores of volumes, in their order, until no more than ``left`` wait."""
+        while len(self._waiting) > left:
+            scores = self._waiting.popleft().result()
+            if scores is None:
                 self.empty += 1
-                return
-            scores = {n: metric(image, reference) for n, metric in METRICS.items()}
-            if math.isnan(sum(scores.values())):
-                which = "reference" if not reference.isfinite().all() else "reconstruction"
-                raise MriReconError(
-                    f"validation: the {which} of {name} holds values that are not finite, so that "
-                    "it has no scores and no checkpoint can be chosen by them; look at that file "
-                    "(mrirecon inspect), or leave it out. Checkpoints written before are kept."
-                )
-            self.scores.append(scores)
+            else:
+                self.scores.append(scores)
+
+
+@torch.inference_mode()
+def _scored(name: str, slices: list[tuple[Tensor, Tensor]]) -> dict[str, float] | None:
+    """Return the value of each metric, None against an empty volume: no metric is defined then."""
+    image, reference = (torch.stack(v) for v in zip(*slices, strict=True))
+    if not reference.any():
+        return None
+    scores = {n: metric(image, reference) for n, metric in METRICS.items()}
+    if math.isnan(sum(scores.values())):
+        which = "reference" if not reference.isfinite().all() else "reconstruction"
+        raise MriReconError(
+            f"validation: the {which} of {name} holds values that are not finite, so that "
+            "it has no scores and no checkpoint can be chosen by them; look at that file "
+            "(mrirecon inspect), or leave it out. Checkpoints written before are kept."
+        )
+    return scores
 
 
 @dataclass
@@ -110,10 +145,10 @@ def _of_all_processes(scores: list[T]) -> list[T]:
 
 
 def _members(sample: Sample, images: Image) -> Iterator[tuple[str, Tensor, Tensor]]:
+    """Yield the volume, image and reference of each slice; one transfer from a GPU for them all."""
     assert sample.target is not None
     magnitudes = center_crop(images, sample.target.shape[-2:]).abs().float()
     scales = images.new_ones(len(images)).real if sample.scale is None else sample.scale
-    for (name, _), image, target, scale in zip(
-        sample.key, magnitudes, sample.target, scales, strict=True
-    ):
-        yield name, (scale * image).cpu(), (scale * target).cpu()
+    both = (torch.stack([magnitudes, sample.target], 1) * scales[:, None, None, None]).cpu()
+    for (name, _), (image, target) in zip(sample.key, both, strict=True):
+        yield name, image, target

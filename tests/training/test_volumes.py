@@ -1,8 +1,11 @@
+from threading import Event, current_thread
+
 import pytest
 import torch
 
 from mrirecon import metrics
-from mrirecon.training.validation_scores import MeanLoss, VolumeScores
+from mrirecon.training import validation_scores
+from mrirecon.training.validation_scores import AHEAD, MeanLoss, VolumeScores
 from mrirecon.types import Sample
 
 
@@ -38,6 +41,26 @@ def test_scores_volumes_whatever_the_batches():
             scores.add(sample(keys, target, scale), torch.complex(padded, torch.zeros(1)))
         assert scores.mean() == pytest.approx(expected, rel=1e-5)
         assert scores.mean() == {}  # starts again
+
+
+def test_validation_goes_on_while_volumes_are_scored(monkeypatch):
+    done, scored = Event(), []
+
+    def slow(image, reference):
+        assert done.wait(30)
+        scored.append((current_thread().name, float(reference[0, 0, 0])))
+        return float(image.sum())
+
+    monkeypatch.setattr(validation_scores, "METRICS", {"slow": slow})
+    scores = VolumeScores()
+    volumes = [torch.full((1, 8, 8), float(n + 1)) for n in range(AHEAD + 1)]
+    for n, volume in enumerate(volumes):
+        scores.add(sample([(f"v{n}", 0)], volume, None), torch.complex(volume, 0 * volume))
+    assert not scored  # all were taken, though no score is known yet
+    done.set()
+    assert scores.mean() == {"slow": 64 * (AHEAD + 2) / 2}
+    assert [name.startswith("scores") for name, _ in scored] == [True] * len(volumes)
+    assert [value for _, value in scored] == [1.0, 2.0, 3.0]
 
 
 def test_a_mean_loss_counts_slices():
