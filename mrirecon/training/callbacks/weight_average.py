@@ -59,12 +59,15 @@ class WeightAverage(pl.Callback):
             return  # gradients are still being accumulated
         self._updates = trainer.global_step
         decay = min(self.decay, (1 + self._updates) / (10 + self._updates))
-        with torch.no_grad():
-            for name, value in pl_module.state_dict().items():
-                if value.is_floating_point():
-                    self._average[name].lerp_(value, 1 - decay)
-                else:
-                    self._average[name].copy_(value)
+        averaged, averages = [], []
+        for name, value in pl_module.state_dict().items():
+            if value.is_floating_point() or value.is_complex():
+                averaged.append(value)
+                averages.append(self._average[name])
+            else:
+                self._average[name].copy_(value)
+        with torch.no_grad():  # all at once: few launches on a GPU
+            torch._foreach_lerp_(averages, averaged, 1 - decay)
 
     def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if self._average and not trainer.sanity_checking:
