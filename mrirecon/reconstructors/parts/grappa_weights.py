@@ -1,7 +1,7 @@
 """The regularized least-squares fit behind every GRAPPA and SPIRiT kernel."""
 
 import torch
-from jaxtyping import Complex, Complex64
+from jaxtyping import Complex, Complex64, Complex128, Float
 from torch import Tensor
 
 SINGLE = 1e-6
@@ -34,10 +34,20 @@ def interpolation_weights(
         cross: Products :math:`X Y^H` of sources and targets.
         regularization: Relative weight :math:`\lambda` of the penalty, positive.
     """
-    gram, cross = gram.to(torch.complex128), cross.to(torch.complex128)
-    size = gram.shape[-1]
-    mu = regularization * torch.linalg.matrix_norm(gram) / size
-    mu = torch.where(mu > 0, mu, 1.0)  # an empty slice has weights of zero
-    eye = torch.eye(size, dtype=gram.dtype, device=gram.device)
-    factor = torch.linalg.cholesky(gram + mu[..., None, None] * eye)
-    return torch.cholesky_solve(cross, factor).mH.to(torch.complex64)
+    mu = regularization * torch.linalg.matrix_norm(gram.to(torch.complex128)) / gram.shape[-1]
+    return penalized_weights(gram.to(torch.complex128, copy=True), cross, mu)
+
+
+def penalized_weights(
+    gram: Complex128[Tensor, "*b n n"], cross: Complex[Tensor, "*b n m"], mu: Float[Tensor, "*b"]
+) -> Complex64[Tensor, "*b m n"]:
+    r"""Return the weights of :func:`interpolation_weights` for a given :math:`\mu`.
+
+    Args:
+        gram: Gram matrix of the sources; overwritten.
+        cross: Products of sources and targets.
+        mu: Weight of the penalty; one where it is zero, so that an empty slice has zeros.
+    """
+    gram.diagonal(dim1=-2, dim2=-1).add_(torch.where(mu > 0, mu, 1.0).unsqueeze(-1))
+    factor = torch.linalg.cholesky(gram)
+    return torch.cholesky_solve(cross.to(gram.dtype), factor).mH.to(torch.complex64)
