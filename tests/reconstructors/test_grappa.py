@@ -11,6 +11,7 @@ from mrirecon.reconstructors.classical.adaptive_combine import AdaptiveCombine
 from mrirecon.reconstructors.classical.grappa import Grappa
 from mrirecon.reconstructors.classical.spirit import Spirit
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
+from mrirecon.reconstructors.parts import grappa_points
 from mrirecon.reconstructors.parts.coil_combination import adaptive_combine
 from mrirecon.reconstructors.parts.grappa_lines import gaps
 from mrirecon.reconstructors.parts.grappa_region import fillable
@@ -289,3 +290,23 @@ def test_products_of_coils_are_made_in_any_number_of_pieces(monkeypatch):
         monkeypatch.setattr(spirit, "CHUNK", chunk)
         found = spirit._inconsistency(weights, (16, 13))
         torch.testing.assert_close(found, G.mH @ G, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("regularization", [1e-2, 1e-6])  # single and double precision
+def test_every_constellation_has_weights_of_its_own(regularization):
+    generator = torch.Generator().manual_seed(0)
+    kspace = torch.randn(3, 14, 12, generator=generator, dtype=torch.complex64)
+    calibration = torch.randn(3, 11, 13, generator=generator, dtype=torch.complex64)
+    mask = (torch.rand(14, 12, generator=generator) < 0.5).numpy()
+    region = fillable(mask)
+    measured = kspace * torch.from_numpy(mask)
+    filled = grappa_points.fill_points(measured, mask, region, calibration, 4, regularization)
+    assert torch.equal(filled * torch.from_numpy(mask), measured)
+    points, chosen = grappa_points._neighbours(mask, region, 2, 4)
+    windows = calibration.unfold(1, 5, 1).unfold(2, 5, 1).reshape(3, -1, 25).to(torch.complex128)
+    padded = torch.nn.functional.pad(measured, (2,) * 4)
+    for y, x, places in zip(*points, torch.from_numpy(chosen), strict=True):
+        X = windows[..., places].permute(0, 2, 1).flatten(0, 1)
+        W = interpolation_weights(X @ X.mH, X @ windows[..., 12].mH, regularization)
+        near = padded[:, y : y + 5, x : x + 5].flatten(1)[:, places].flatten()
+        assert torch.allclose(filled[:, y, x], W @ near, rtol=1e-3, atol=1e-4)

@@ -101,7 +101,7 @@ class _Fit:
         kinds, size = sources.shape
         coils, centre = self.gram.shape[-1], len(self.gram) // 2
         rows, columns = sources[:, :, None], sources[:, None, :]
-        system = self.gram.new_empty(kinds, size, coils, size, coils, dtype=torch.complex128)
+        system = self.gram.new_empty(kinds, size, coils, size, coils)
         system.copy_(self.gram[rows, columns].transpose(2, 3))
         n = size * coils
         norm = self.energy[rows, columns].sum((1, 2)).sqrt()

@@ -1,7 +1,7 @@
 """The regularized least-squares fit behind every GRAPPA and SPIRiT kernel."""
 
 import torch
-from jaxtyping import Complex, Complex64, Complex128, Float
+from jaxtyping import Complex, Complex64, Float
 from torch import Tensor
 
 SINGLE = 1e-6
@@ -39,15 +39,18 @@ def interpolation_weights(
 
 
 def penalized_weights(
-    gram: Complex128[Tensor, "*b n n"], cross: Complex[Tensor, "*b n m"], mu: Float[Tensor, "*b"]
+    gram: Complex[Tensor, "*b n n"], cross: Complex[Tensor, "*b n m"], mu: Float[Tensor, "*b"]
 ) -> Complex64[Tensor, "*b m n"]:
     r"""Return the weights of :func:`interpolation_weights` for a given :math:`\mu`.
 
     Args:
-        gram: Gram matrix of the sources; overwritten.
+        gram: Gram matrix of the sources, in the precision of :func:`precise`; overwritten.
         cross: Products of sources and targets.
         mu: Weight of the penalty; one where it is zero, so that an empty slice has zeros.
     """
     gram.diagonal(dim1=-2, dim2=-1).add_(torch.where(mu > 0, mu, 1.0).unsqueeze(-1))
     factor = torch.linalg.cholesky(gram)
-    return torch.cholesky_solve(cross.to(gram.dtype), factor).mH.to(torch.complex64)
+    # two triangular systems, as cholesky_solve would copy the factor
+    half = torch.linalg.solve_triangular(factor, cross.to(gram.dtype), upper=False)
+    W = torch.linalg.solve_triangular(factor, half.mH, upper=False, left=False)
+    return W.to(torch.complex64)
