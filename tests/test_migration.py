@@ -1,4 +1,4 @@
-"""Pages for those who come from other programs: our lines and Python run as they stand there."""
+"""Pages that run as they stand: for Python, and for those who come from other programs."""
 
 import re
 import shlex
@@ -13,7 +13,9 @@ BLOCK = re.compile(r"```(bash|python)\n(.*?)```", re.DOTALL)
 """What is ours; lines of other programs stand in blocks of another kind."""
 
 
-@pytest.mark.parametrize("page", ["from-fastmri", "from-direct", "from-bart", "from-sigpy"])
+@pytest.mark.parametrize(
+    "page", ["from-fastmri", "from-direct", "from-bart", "from-sigpy", "use-from-python"]
+)
 def test_lines_of_the_page_run_in_their_order(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     blocks = BLOCK.findall((PAGES / f"{page}.md").read_text(encoding="utf-8"))

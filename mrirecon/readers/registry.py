@@ -90,8 +90,8 @@ def open_scan(
     found, remedy = found_in(path)
     names = ", ".join(reader.format for reader in known_readers())
     raise RawDataError(
-        f"{path}: found {found}; expected one of {names} (the README tells how each is "
-        f"recognised){remedy}"
+        f"{path}: found {found}; expected one of {names} (the guide 'Reconstruct raw "
+        f"files' tells how each is recognised){remedy}"
     )
 
 
