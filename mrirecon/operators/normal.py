@@ -75,6 +75,8 @@ class _Normal(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:  # type: ignore[override]
+        if not x.is_cuda and spectrum.shape[-2:] == x.shape[-2:] and x.shape[-2] > 1:
+            return _coil_by_coil(x, maps, spectrum)
         y = torch.zeros_like(x)
         for members, coils, rows in _tiles(maps, spectrum):
             S = maps[members, coils, rows]
@@ -112,6 +114,24 @@ class _Normal(torch.autograd.Function):
                 again = _filter(S * image, spectrum[members])
                 dS[members, coils, rows] = gradient.conj() * again + image.conj() * filtered
         return dx, dS, None
+
+
+def _coil_by_coil(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:
+    r"""Return what :class:`_Normal` does, for weights on the grid of the image, on a CPU.
+
+    As :math:`F` is symmetric, :math:`\overline{F^H W F z} = F\,(W\,\overline{Fz})`: the conjugate
+    goes with the weights, and no copy of the maps is conjugated.
+    """
+    y = torch.empty_like(x)
+    for image, of_coils, weights, result in zip(x, maps, spectrum[:, 0], y, strict=True):
+        conjugating = torch.stack([weights, -weights], -1)
+        total = torch.zeros_like(image)
+        for S in of_coils:
+            kspace = plain_fft(S * image, (-2, -1))
+            torch.view_as_real(kspace).mul_(conjugating)
+            total.addcmul_(S, plain_fft(kspace, (-2, -1)))
+        result.copy_(total.conj())
+    return y
 
 
 def _add_combined(image: Tensor, maps: Tensor, coil_images: Tensor) -> None:
