@@ -34,6 +34,11 @@ def test_equals_skimage_as_fastmri_calls_it(pair):
     )
 
 
+@pytest.mark.parametrize("metric", [nmse, psnr, ssim])
+def test_arrays_serve_as_tensors_do(pair, metric):
+    assert metric(*pair) == metric(*map(torch.from_numpy, pair))
+
+
 def test_ssim_has_a_gradient_and_one_peak_per_image(pair):
     x, r = (torch.from_numpy(v).float() for v in pair)
     x.requires_grad_()

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -11,6 +12,7 @@ from torch import Tensor
 from mrirecon.errors import ShapeError
 
 Volume = Float[Tensor, "slice y x"]
+Given = Volume | Float[np.ndarray, "slice y x"]
 Slices = Float[Tensor, "b y x"]
 Where = Bool[Tensor, "slice y x"]
 Peak = Literal["reference", "both"]
@@ -63,11 +65,11 @@ class Metric(ABC):
     def info(self) -> MetricInfo:
         """How the values are written and read."""
 
-    def __call__(self, image: Volume, reference: Volume, where: Where | None = None) -> float:
+    def __call__(self, image: Given, reference: Given, where: Where | None = None) -> float:
         """Return the value of a volume.
 
         Args:
-            image: Volume to compare.
+            image: Volume to compare, a tensor or an array.
             reference: Volume that it should be.
             where: Voxels that count; None for all. Windows count by their centre. The data range
                 stays that of the whole reference.
@@ -75,6 +77,7 @@ class Metric(ABC):
         Raises:
             ShapeError: When the shapes differ, the images are too small, or no voxel counts.
         """
+        image, reference = torch.as_tensor(image), torch.as_tensor(reference)
         checked(image, reference, where)
         return float(self._value(image.double(), reference.double(), where))
 
