@@ -36,7 +36,7 @@ myst_heading_anchors = 3
 # A page of the gallery runs in an empty folder of its own, from top to bottom, or the build fails.
 nb_execution_mode = "cache"
 nb_execution_in_temp = True
-nb_execution_timeout = 180
+nb_execution_timeout = 600  # of a cell, on a busy machine
 nb_execution_raise_on_error = True
 nb_merge_streams = True
 suppress_warnings = ["myst-nb.lexer"]  # of pages that are not executed

@@ -255,6 +255,8 @@ class Scan(ABC):
 def _complete(sample: Sample, header: ScanHeader, index: int) -> Sample:
     """Note in a Sample all that the header tells and the reader has not told itself."""
     found: dict[str, Any] = {}
+    if not sample.key:
+        found["key"] = (header.name, index)
     if sample.noise is None and header.whitened:
         one = torch.ones(sample.kspace.shape[:-3])
         found["noise"] = one if sample.scale is None else one / sample.scale

@@ -21,6 +21,7 @@ from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.scan import Frame, Scan
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Walsh
+from mrirecon.types import Sample
 from mrirecon.writers import WRITERS
 from tests import scenes
 
@@ -39,6 +40,23 @@ class Series(Scan):
     def _read(self, index):
         frame, one = divmod(index, self.header.slices)
         return self.scans[frame][one]
+
+
+class Bare(Scan):
+    """What a reader has to tell at the least: k-space and where it was measured."""
+
+    def __init__(self):
+        self.whole = scenes.scan(0, (24, 20), 2, 3)
+        self.header = self.whole.header
+
+    def _read(self, index):
+        return Sample(kspace=self.whole[index].kspace, mask=self.whole[index].mask)
+
+
+def test_a_slice_is_named_where_its_reader_does_not():
+    scan = Bare()
+    assert [sample.key for sample in scan] == [(scan.header.name, n) for n in range(2)]
+    assert TRANSFORM(scan[1]).key == (scan.header.name, 1)  # masks are drawn by the name
 
 
 @pytest.mark.parametrize(
