@@ -17,6 +17,7 @@ LAYERS = [
         "errors",
         "epoch",
         "buffers",
+        "counting",
         "interruption",
         "missing",
         "names",

@@ -23,6 +23,7 @@ from mrirecon.commands.outputs import (
 )
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.config import build, build_function
+from mrirecon.counting import counted
 from mrirecon.data.collate import collate
 from mrirecon.data.neighbors import Neighbors
 from mrirecon.data.transforms import undersampled
@@ -136,7 +137,8 @@ def _maps_of_scan(scan: FileScan, path: Path, estimation: Estimation, overwrite:
     started = time.perf_counter()
     header = scan.header
     estimator = estimation.estimator
-    print(f"{header.name}: {header.format}, {len(scan)} slices, {header.coils} coils; "
+    print(f"{header.name}: {header.format}, {counted(len(scan), 'slice')}, "
+          f"{counted(header.coils, 'coil')}; "
           f"{type(estimator).__name__}")  # fmt: skip
     for note in header.notes:
         print(f"  note: {note}")

@@ -19,6 +19,7 @@ from mrirecon.commands.pipes import STANDARD, standard_input, standard_output
 from mrirecon.commands.provenance import chosen_disclosure, told_command
 from mrirecon.commands.spread import Wanted, checkpoint_files
 from mrirecon.config import build
+from mrirecon.counting import counted
 from mrirecon.errors import ConfigError, MriReconError
 from mrirecon.files import output_folder
 from mrirecon.pipeline import Made, Method, Request, assessed, run
@@ -233,8 +234,9 @@ def _announced(scan: FileScan, method: Method, settings: Settings, bounds: Bound
     shown = as_slices(header) if header.volumetric else header
     readout = f"{header.slices} x " if header.volumetric else ""
     print(
-        f"{header.name}: {header.format}, {frames}{shown.slices} slices, {header.coils} coils, "
-        f"k-space {readout}{h} x {w}, image {shown.matrix[0]} x {shown.matrix[1]}; {method.name}"
+        f"{header.name}: {header.format}, {frames}{counted(shown.slices, 'slice')}, "
+        f"{counted(header.coils, 'coil')}, k-space {readout}{h} x {w}, "
+        f"image {shown.matrix[0]} x {shown.matrix[1]}; {method.name}"
     )
     for note in header.notes:
         print(f"  note: {note}")

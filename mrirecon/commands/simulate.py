@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from mrirecon.commands.base import command
 from mrirecon.config import build
+from mrirecon.counting import counted
 from mrirecon.files import output_folder
 from mrirecon.simulation.acquisition_options import AcquisitionOptions, plan_lines
 from mrirecon.simulation.raw_files import write_fastmri, write_ismrmrd, write_reference
@@ -59,7 +60,7 @@ def simulate(config: DictConfig, settings: Settings) -> None:
             overwrite=settings.overwrite,
         )
     print(
-        f"wrote {len(scans)} simulated scans as {settings.format} to {raw}, "
+        f"wrote {counted(len(scans), 'simulated scan')} as {settings.format} to {raw}, "
         f"and what a noise-free scanner would have seen to {reference}"
     )
 

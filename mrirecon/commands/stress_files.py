@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 
+from mrirecon.counting import counted
 from mrirecon.errors import MriReconError
 from mrirecon.files import (
     STRESS_REPORT,
@@ -22,7 +23,7 @@ from mrirecon.robustness.findings import Findings
 from mrirecon.robustness.page import Told, as_page
 from mrirecon.robustness.shift import Level, Shift
 from mrirecon.robustness.study import Study
-from mrirecon.robustness.tables import counted, findings_json, results_csv
+from mrirecon.robustness.tables import findings_json, results_csv
 from mrirecon.versions import versions
 
 TABLE, PAGE = "stress.csv", "stress.html"

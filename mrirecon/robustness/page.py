@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mrirecon.counting import counted
 from mrirecon.evaluation.scores.protocol import Protocol
 from mrirecon.files import Kind
 from mrirecon.metrics import MetricInfo
@@ -12,7 +13,7 @@ from mrirecon.robustness.findings import Fall, Findings, Spread
 from mrirecon.robustness.pictures import curves_picture, worst_picture
 from mrirecon.robustness.result import NOMINAL
 from mrirecon.robustness.shift import Level, Shift
-from mrirecon.robustness.tables import change_words, counted, exceeds, level_text
+from mrirecon.robustness.tables import change_words, exceeds, level_text
 from mrirecon.robustness.worst_case import WorstCase
 
 

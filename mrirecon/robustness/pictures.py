@@ -5,13 +5,14 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
+from mrirecon.counting import counted
 from mrirecon.figures import Curve, CurvePanel, Panel, closeup, level_curves
 from mrirecon.metrics import MetricInfo
 from mrirecon.pages import Text, picture
 from mrirecon.robustness.findings import Findings, Picture, Spread
 from mrirecon.robustness.result import NOMINAL, Result
 from mrirecon.robustness.shift import Level
-from mrirecon.robustness.tables import counted, level_text
+from mrirecon.robustness.tables import level_text
 
 SHOWN = 2
 """Metrics of which curves are drawn at most."""

@@ -104,8 +104,3 @@ def change_words(worse: float, findings: Findings) -> str:
 def level_text(level: float | str | None) -> str:
     """Return a level as people write it."""
     return f"{level:g}" if isinstance(level, int | float) else str(level)
-
-
-def counted(count: int, what: str) -> str:
-    """Return a number of things in words."""
-    return f"{count} {what}{'s' * (count != 1)}"

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from mrirecon.counting import counted
 from mrirecon.evaluation.origins.making_rows import making_rows
 from mrirecon.evaluation.page.strata_section import strata_section
 from mrirecon.evaluation.tables.evaluated import Evaluated
@@ -36,9 +37,9 @@ def as_page(
     methods = evaluated.methods()
     subtitle = ", ".join(
         (
-            _counted(len(methods), "method"),
-            f"{_counted(len(evaluated.volumes), 'volume')} of "
-            f"{_counted(evaluated.patients, 'patient')}",
+            counted(len(methods), "method"),
+            f"{counted(len(evaluated.volumes), 'volume')} of "
+            f"{counted(evaluated.patients, 'patient')}",
             f"protocol {evaluated.protocol.name}",
             *([f"benchmark {task.label}"] if task else []),
         )
@@ -58,10 +59,6 @@ def as_page(
         section("This report", table([("command", command), ("versions", ", ".join(versions))])),
     ]
     return document(f"Evaluation: {', '.join(methods)}", subtitle, parts, Kind.EVALUATION)
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'s' * (count != 1)}"
 
 
 def _compared(evaluated: Evaluated) -> Text:
