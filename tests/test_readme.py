@@ -23,8 +23,10 @@ from tests.pages import PAGES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-PYTHON_BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)
-PYTHON = PYTHON_BLOCK.findall(README)
+GUIDE = (ROOT / "docs" / "how-to" / "own-methods-and-readers.md").read_text(encoding="utf-8")
+EXAMPLE, METHOD = (
+    re.findall(r"```python\n(.*?)```", page, re.DOTALL)[0] for page in (README, GUIDE)
+)
 BLOCK = re.compile(r"```(?:bash|\{code-cell\}[^\n]*)\n(.*?)```", re.DOTALL)
 LINES = [
     line.removeprefix("!").split("  #")[0].strip()
@@ -74,8 +76,8 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
     write_ismrmrd(tmp_path / "full/raw/subject0000_t1.h5", scenes.scan(matrix=(48, 48)))
     monkeypatch.chdir(tmp_path)
     names = {}
-    exec(PYTHON[0], names)
-    assert len(PYTHON[0].splitlines()) <= 8
+    exec(EXAMPLE, names)
+    assert len(EXAMPLE.splitlines()) <= 8
     for name in ("series", "half"):
         image = names[name].array
         assert image.shape == (2, 48, 48) and np.isfinite(image).all() and image.any()
@@ -86,13 +88,17 @@ def test_the_python_example_runs(tmp_path, monkeypatch, capsys):
 
 def test_the_example_method_is_one():
     names = {}
-    page = (ROOT / "docs/how-to/own-methods-and-readers.md").read_text(encoding="utf-8")
-    code = PYTHON_BLOCK.findall(page)[0]
-    exec(code, names)
+    exec(METHOD, names)
     method = names["Landweber"](LowResolutionMaps())
-    assert isinstance(method, Reconstructor) and len(code.splitlines()) <= 30
+    assert isinstance(method, Reconstructor) and len(METHOD.splitlines()) <= 30
     image = method(scenes.batch())
     assert image.shape == (2, 40, 36) and image.dtype == torch.complex64
+
+
+def test_the_readme_is_read_in_five_minutes_and_its_links_lead_somewhere():
+    assert len(README.splitlines()) <= 120
+    for link in re.findall(r"[^!]\[.*?\]\(([^):]*)\)", README):
+        assert (ROOT / link).exists(), link
 
 
 def test_pictures_exist_and_nothing_is_left_to_fill_in():
