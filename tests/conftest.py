@@ -2,11 +2,10 @@
 
 import ismrmrd  # noqa: F401  # importing it resets the warning filters; here pytest restores them
 import pytest
-from jaxtyping import install_import_hook
 
-install_import_hook(  # an int is welcome where a float is expected, as PEP 484 has it
-    "mrirecon", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-)
+from tests import runtime_types
+
+runtime_types.install()
 
 
 @pytest.fixture(autouse=True, scope="session")

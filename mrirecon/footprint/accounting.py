@@ -3,6 +3,7 @@
 import sys
 import weakref
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -70,14 +71,13 @@ class Accounting(TorchDispatchMode):
         key, size = storage._cdata, storage.nbytes()
         if key in self._known:
             return
-
-        def gone(_: Any) -> None:
-            del self._known[key]
-            self._live -= size
-
-        self._known[key] = weakref.ref(storage, gone)
+        self._known[key] = weakref.ref(storage, partial(self._forget, key, size))
         self._live += size
         self.sizes.add(size)
+
+    def _forget(self, key: int, size: int, _: object) -> None:
+        del self._known[key]
+        self._live -= size
 
 
 def _line() -> tuple[str, int]:
