@@ -40,8 +40,9 @@ class ReadOptions:
         image_centered: Whether the Fourier transform that made k-space had its origin in the
             middle of the image (true), or in the first pixel (false), as ``fft(image)`` has.
         trajectory: Places of the samples where a file does not tell them, or wrongly: a file with
-            a trajectory, the name of an array, or ``radial``, ``radial_360``, ``golden`` or
-            ``tiny_golden_N``, diameters in the order of their counter.
+            a trajectory, a Pulseq sequence (``.seq``), the name of an array, or ``radial``,
+            ``radial_360``, ``golden`` or ``tiny_golden_N``, diameters in the order of their
+            counter.
         trajectory_unit: Unit of the trajectory: ``cycles`` (per field of view), ``pixel`` (cycles
             per pixel), ``radians`` (per pixel), ``1/m``, ``1/cm`` or ``rad/m``. None finds it by
             its extent.

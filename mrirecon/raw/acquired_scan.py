@@ -13,6 +13,7 @@ from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Heads
+from mrirecon.raw.sequence_places import with_sequence
 from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition
 from mrirecon.raw.trajectory_plan import along_trajectory, plan_trajectory
 from mrirecon.raw.whitening import NoiseScan
@@ -76,17 +77,19 @@ class AcquiredScan(Scan):
         noise: NoiseScan | None = None,
         reading: ReadOptions | None = None,
     ) -> None:
-        self.measurement, self._fetch = measurement, fetch
         self._planes: tuple[int, Callable[[int], Sample]] | None = None
         reading, header, heads = reading or ReadOptions(), measurement.header, measurement.heads
+        fetch, reading, told = with_sequence(header, heads, fetch, reading)
+        self.measurement = replace(measurement, notes=(*measurement.notes, *told))
+        self._fetch = fetch
         noise = noise or measurement.noise
         self.acquisition: AnyAcquisition
-        if along_trajectory(header, heads, fetch, reading):
+        if told or along_trajectory(header, heads, fetch, reading):
             self.acquisition = plan_trajectory(header, heads, fetch, noise=noise, reading=reading)
         else:
             _refuse_idle(reading)
             self.acquisition = plan_acquisition(header, heads, fetch, noise=noise, reading=reading)
-        self.header = _scan_header(name, format_, measurement, self.acquisition)
+        self.header = _scan_header(name, format_, self.measurement, self.acquisition)
 
     def _read(self, index: int) -> Sample:
         frame, place = divmod(index, self.header.slices)

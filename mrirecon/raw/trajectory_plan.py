@@ -172,6 +172,7 @@ def _understood(
     if reading.trajectory is None:
         stored_places(looked)
         third = third_axis(looked.places)
+        notes += _more_axes(looked)
         if third == "density":
             notes.append(
                 "The third coordinate of the trajectory is the same in all readouts and never "
@@ -184,6 +185,17 @@ def _understood(
             refuse_other_partitions(looked, looked.heads["idx"][STEPS[1]].astype(np.int64))
     heads, kinds, frames = binned(header, heads, kinds, reading)
     return _Lines(heads, kinds, encoding, (*notes, *corrected, *frames), looked)
+
+
+def _more_axes(looked: Readouts) -> list[str]:
+    """Say that coordinates beyond the three axes of k-space are not used."""
+    axes = max((values.shape[1] for values in looked.places), default=0)
+    if axes < 4:
+        return []
+    return [
+        f"The trajectory has {axes} numbers for each sample: those after the third are no places "
+        "in k-space and were left out (density compensation, for instance, is computed here)."
+    ]
 
 
 def _counted_partitions(heads: Heads, kinds: LineKinds, fetch: Fetch) -> tuple[Heads, list[str]]:
@@ -239,8 +251,8 @@ def _placed(
     told = reading.trajectory
     if told is not None and not is_name(told):
         raise RawDataError(
-            f"reading.trajectory={told}, expected a name for files of single readouts, which are "
-            f"made for their counters: {NAMED}"
+            f"reading.trajectory={told}, expected a Pulseq sequence (.seq), or a name for files of "
+            f"single readouts, which are made for their counters: {NAMED}"
         )
     imaging = lines.heads[lines.kinds.imaging]
     if told is not None:

@@ -5,6 +5,7 @@ places were written in. So the unit is the one in which that is so.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mrirecon.errors import RawDataError
@@ -18,6 +19,8 @@ APART = 1.15
 """The next unit has to fit worse by this factor, or else they cannot be told apart."""
 SLACK = 1.02
 """Trajectories may reach beyond the image's k-space by this factor."""
+UNEVEN = 1.25
+"""A trajectory that reaches so many times farther along one axis is told; few spokes do not."""
 WIDEST_STEP = 1.5
 """Larger steps between samples of a readout, in cycles per field of view, would alias."""
 ASK = "say so with reading.trajectory_unit=" + "|".join(UNITS)
@@ -145,6 +148,22 @@ def image_size(matrix: int, reach: float) -> int:
             f"{ASK}"
         )
     return size
+
+
+def uneven(reach: Sequence[float]) -> list[str]:
+    """Say where a trajectory without a header reaches farther along one axis than along the other.
+
+    Args:
+        reach: Largest distances from k = 0 along h and w, in cycles per field of view.
+    """
+    h, w = reach
+    if max(reach) < UNEVEN * min(reach):
+        return []
+    return [
+        f"The trajectory reaches to {h:.4g} cycles along h and {w:.4g} along w, but the image has "
+        "as many pixels along both: where the fields of view differ, its pixels are oblong and it "
+        f"looks stretched; where they do not, it is blurred along {'h' if h < w else 'w'}."
+    ]
 
 
 def _factor(unit: str, pixels: float, view: float | None) -> float:

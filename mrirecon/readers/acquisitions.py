@@ -46,7 +46,8 @@ class AcquisitionScan(FileScan):
     def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
         super().__init__(path, reading)
         self._loaded: AcquiredScan | None = None
-        self.watch(p for p in map(Path, filter(None, [self.reading.noise])) if p.is_file())
+        beside = [self.reading.noise, self.reading.trajectory]
+        self.watch(p for p in map(Path, filter(None, beside)) if p.is_file())
         with blaming(path):
             header = self._load().header
         notes = (f"{one} {ELSEWHERE}" if one.startswith(NO_NOISE) else one for one in header.notes)

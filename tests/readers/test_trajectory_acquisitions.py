@@ -337,7 +337,7 @@ def test_options_that_cannot_be(tmp_path):
     path = add_spokes(mrd_file(), KSPACE, PLACES).write(tmp_path / "scan.h5")
     for reading, found in (
         ({"center": 3}, r"reading\.center is the phase-encoding counter"),
-        ({"trajectory": "traj.npy"}, r"reading\.trajectory=traj\.npy, expected a name"),
+        ({"trajectory": "traj.npy"}, r"reading\.trajectory=traj\.npy, expected a Pulseq sequence"),
     ):
         with pytest.raises(RawDataError, match=found):
             opened(path, **reading)

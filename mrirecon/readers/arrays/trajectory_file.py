@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.pulseq_file import Sequence, is_sequence, read_sequence
 from mrirecon.raw.trajectory_names import NAMED
 from mrirecon.readers.arrays.bart_pair import open_pair
 from mrirecon.readers.arrays.numpy_pieces import is_numpy, load_numpy
@@ -45,7 +46,7 @@ def stored_places(file: Any, name: str) -> tuple[np.ndarray, str]:
 
 
 def read_places(text: str) -> tuple[np.ndarray, str]:
-    """Read a trajectory from a BART pair, a ``.npy`` or an HDF5 file.
+    """Read a trajectory from a BART pair, a ``.npy``, an HDF5 or a Pulseq file.
 
     Returns:
         The stored values, coordinates along some axis, and the name for messages.
@@ -59,8 +60,10 @@ def read_places(text: str) -> tuple[np.ndarray, str]:
     if not path.is_file():
         raise RawDataError(
             f"reading.trajectory={text or '?'}: no such file (working folder: {Path.cwd()}) and no "
-            f"trajectory of that name; give a file (.cfl, .npy, HDF5), or one of {NAMED}"
+            f"trajectory of that name; give a file (.cfl, .npy, HDF5, .seq), or one of {NAMED}"
         )
+    if is_sequence(text):
+        return _sequence(read_sequence(text))
     with blaming(path):
         if path.suffix in (".cfl", ".hdr"):
             return _bart(path)
@@ -73,7 +76,9 @@ def read_places(text: str) -> tuple[np.ndarray, str]:
                     )
                 return stored_places(file, name)
         if not is_numpy(path):
-            raise RawDataError("is no file of a trajectory; expected .cfl, .npy, .npz or HDF5")
+            raise RawDataError(
+                "is no file of a trajectory; expected .cfl, .npy, .npz, HDF5 or .seq"
+            )
         arrays = load_numpy(path, NAMES)
         if "kspace" in arrays:  # the only array of an .npy file
             return np.asarray(arrays["kspace"]), path.name
@@ -81,6 +86,16 @@ def read_places(text: str) -> tuple[np.ndarray, str]:
         if name is None:
             raise RawDataError(f"there is no array {' or '.join(NAMES)} in it")
         return stored_places(arrays, name)
+
+
+def _sequence(sequence: Sequence) -> tuple[np.ndarray, str]:
+    """Return the places of a sequence in cycles per field of view, as it defines that."""
+    if sequence.view is None:
+        raise RawDataError(
+            f"{sequence.name}: has no field of view among its definitions, expected FOV in m, "
+            "which brings places in cycles per metre to the grid of the image; add it there"
+        )
+    return sequence.stacked() * np.float32(1e-3 * sequence.view), sequence.name
 
 
 def _bart(path: Path) -> tuple[np.ndarray, str]:

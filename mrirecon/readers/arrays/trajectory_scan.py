@@ -22,7 +22,7 @@ from mrirecon.raw.frame_calibration import LARGEST, READOUTS, TOLD, averaged_cen
 from mrirecon.raw.gradient_delays import Delays, delay_words, delayed, delays_of
 from mrirecon.raw.trajectory_names import is_name
 from mrirecon.raw.trajectory_signal import measured_samples, misplaced
-from mrirecon.raw.trajectory_units import Extent, image_size, placed_by_extent
+from mrirecon.raw.trajectory_units import Extent, image_size, placed_by_extent, uneven
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.array_words import Stored, axis_words
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
@@ -223,6 +223,7 @@ class TrajectoryScan(FileScan):
         self.shape = replace(
             self.shape, radius=self.shape.radius * factor, step=self.shape.step * factor
         )
+        notes += uneven(self.trajectory.abs().amax((0, 1, 2)).tolist())
         grid = image_size(matrix, float(self.trajectory.abs().max()))
         if grid != matrix:
             notes.append(
