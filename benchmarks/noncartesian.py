@@ -22,7 +22,7 @@ from recon_cases import Bart, arguments, case, interleaved, write_cfl
 from table import Row, publish
 
 from mrirecon.operators import NonUniformFourier, coil_samples
-from mrirecon.operators.areas import _known as known_areas
+from mrirecon.operators.areas import forget as forget_areas
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling.trajectories import even_angles, radial, spiral
 from mrirecon.sensitivity import GivenMaps
@@ -154,7 +154,7 @@ def solvers(problem: Case, threads: int) -> dict[str, Callable[[float, int], np.
     """Return the methods as functions of the weight of the penalty and the number of steps."""
 
     def ours(weight: float, steps: int) -> np.ndarray:
-        known_areas.clear()
+        forget_areas()
         model = CgSense(GivenMaps(), weight, iterations=steps, tolerance=0.0)
         return model(problem.sample).numpy()
 

@@ -51,6 +51,11 @@ def with_areas(sample: Sample) -> Sample:
 _known: OrderedDict[bytes, Tensor] = OrderedDict()
 
 
+def forget() -> None:
+    """Forget the areas of all trajectories, which takes their memory back."""
+    _known.clear()
+
+
 def _of_member(
     places: Float32[Tensor, "h w 2"], mask: Bool[Tensor, "h w"], grid: tuple[int, int]
 ) -> Float32[Tensor, "h w"]:
