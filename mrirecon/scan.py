@@ -71,6 +71,7 @@ class SequenceParameters:
         echo_train_length: Echoes per excitation.
         acceleration: The protocol's undersampling factor along the phase encoding.
         frame_interval: Seconds from one repetition to the next.
+        velocity_encoding: Velocity in cm/s that turns the phase by half a turn (venc).
     """
 
     repetition_time: float | None = None
@@ -83,6 +84,7 @@ class SequenceParameters:
     echo_train_length: int | None = None
     acceleration: float | None = None
     frame_interval: float | None = None
+    velocity_encoding: float | None = None
 
 
 @dataclass(frozen=True, order=True)

@@ -1,5 +1,6 @@
 """Phase contrast: velocities from phases, their errors, and the command that writes them."""
 
+import csv
 import math
 import re
 import sys
@@ -20,6 +21,8 @@ from mrirecon.metrics import (
     velocity_bias,
     velocity_error,
 )
+from mrirecon.raw.header import parse_header
+from mrirecon.raw.header_text import header_text
 from mrirecon.writers.velocity_file import VelocityImages
 
 
@@ -70,17 +73,18 @@ def test_what_is_no_velocity_is_refused():
         phase_error(x, x, x > 1)
 
 
-def stored(folder, name, volume):
-    folder.mkdir(exist_ok=True)
+def stored(folder, name, volume, **told):
+    folder.mkdir(parents=True, exist_ok=True)
     with h5py.File(folder / f"{name}.h5", "w") as file:
+        file.attrs.update(told)
         file["reconstruction"] = np.abs(volume)
         if np.iscomplexobj(volume):
             file["reconstruction_complex"] = volume
         mark_hdf5(file, Kind.VOLUME)
 
 
-def run(monkeypatch, *words):
-    monkeypatch.setattr(sys, "argv", ["mrirecon", "velocity", *map(str, words)])
+def run(monkeypatch, *words, command="velocity"):
+    monkeypatch.setattr(sys, "argv", ["mrirecon", command, *map(str, words)])
     cli.main()
 
 
@@ -131,8 +135,68 @@ def test_the_command_says_what_it_lacks(tmp_path, monkeypatch):
     assert not list((tmp_path / "out").glob("*")) if (tmp_path / "out").exists() else True
 
 
+def flows(folder, errors=None, venc=150.0, **told):
+    """Store a disc with a vessel in it, at rest and moving, as each method has it."""
+    disc, vessel = (np.hypot(*np.mgrid[-16:16, -16:16]) < radius for radius in (10, 4))
+    noise = np.random.default_rng(0).uniform(-np.pi, np.pi, disc.shape)  # phase of the background
+    for method, error in (errors or {"full": 0.0, "few": 6.0}).items():
+        for number in (1, 2):
+            speed = (number == 2) * (40.0 * vessel - error * disc)
+            phase = np.where(disc, np.pi * speed / venc, noise * (number + error))
+            image = np.where(disc, 1.0, 1e-3)[None] * np.exp(1j * phase)
+            stored(folder / method, f"aorta_set-{number}", image.astype(np.complex64), **told)
+    return [f"reference={folder / 'full'}", f"reconstruction={folder / 'few'}"]
+
+
+def test_evaluate_scores_velocities_beside_magnitudes(tmp_path, monkeypatch, capsys):
+    words = flows(tmp_path)
+    stored(tmp_path / "full", "knee", np.ones((1, 32, 32), np.complex64))
+    stored(tmp_path / "few", "knee", np.ones((1, 32, 32), np.complex64))
+    out = tmp_path / "scores"
+    run(monkeypatch, *words, f"output={out}", "venc=150", "pictures=0", command="evaluate")
+    told = capsys.readouterr().out
+    assert "velocities up to 150 cm/s, in the foreground" in told
+    (row,) = csv.DictReader((out / "scores.csv").read_text().splitlines())
+    assert row["volume"] == "aorta_set-2" and float(row["ssim"]) == pytest.approx(1, abs=1e-6)
+    assert float(row["velocity_error"]) == pytest.approx(6, rel=1e-4)
+    assert float(row["velocity_bias"]) == pytest.approx(-6, rel=1e-4)
+    assert float(row["phase_error"]) == pytest.approx(6 * math.pi / 150, rel=1e-4)
+    run(monkeypatch, *words, command="evaluate")
+    assert "velocity" not in capsys.readouterr().out
+
+
+def test_the_velocity_of_an_encoding_is_found_in_the_files(tmp_path, monkeypatch, capsys):
+    words = flows(tmp_path / "told", venc=80.0, sequence_velocity_encoding=80.0)
+    run(monkeypatch, *words, "venc=file", "metrics=nmse", command="evaluate")
+    assert "velocities up to 80 cm/s" in capsys.readouterr().out
+    folders = f"input={tmp_path / 'told/few'}", f"output={tmp_path / 'out'}"
+    run(monkeypatch, *folders, f"reference={tmp_path / 'told/full'}")
+    assert "error of the velocity 6.00 cm/s" in capsys.readouterr().out
+    words = flows(tmp_path / "silent")
+    for more, message in (
+        (["venc=file"], "does not tell the velocity"),
+        (["venc=0"], "venc must be a velocity above zero"),
+        (["venc=80", "still=3"], "found no series of several sets"),
+    ):
+        with pytest.raises(SystemExit, match=message):
+            run(monkeypatch, *words, *more, command="evaluate")
+
+
+def test_user_parameters_tell_the_velocity_of_an_encoding():
+    one = "<userParameter{0}><name>{1}</name><value>{2}</value></userParameter{0}>"
+    text = "<ismrmrdHeader><encoding/><userParameters>{}</userParameters></ismrmrdHeader>"
+    for kind, name, value, venc in (
+        ("Double", "venc", "150.0", 150.0), ("Long", "VENC", "80", 80.0),
+        ("String", "FlowVenc", "60", 60.0), ("Long", "venc", "0", None),
+        ("Double", "other", "1", None),
+    ):  # fmt: skip
+        header = parse_header(text.format(one.format(kind, name, value)))
+        assert header.sequence.velocity_encoding == venc
+        assert parse_header(header_text(header)).velocity_encoding == venc
+
+
 def test_velocities_of_large_series_are_told():
     speed = torch.zeros(1, 4200, 4200)  # more numbers than torch.quantile takes
     speed[..., :100] = 7.0
-    told = _errors(VelocityImages(speed, torch.ones_like(speed), 150.0), None, 150.0)
+    told = _errors(VelocityImages(speed, torch.ones_like(speed), 150.0), None)
     assert told.startswith("velocities of the foreground 0.0 to 7.0 cm/s")

@@ -18,11 +18,13 @@ from mrirecon.config import build, plain
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.evaluation.origins.makings import Makings
 from mrirecon.evaluation.regions.scored_apart import read_regions
+from mrirecon.evaluation.scores.flow_cases import with_flow
 from mrirecon.evaluation.scores.protocol import Protocol
 from mrirecon.evaluation.scores.scoring import Case, Rules
 from mrirecon.evaluation.scores.volumes import volume_files
 from mrirecon.files import output_folder, real_path
-from mrirecon.metrics import chosen_metrics, segmentation_metrics
+from mrirecon.metrics import chosen_metrics, flow_metrics, segmentation_metrics
+from mrirecon.metrics.phase_contrast import check_venc
 
 
 @dataclass(frozen=True)
@@ -46,16 +48,19 @@ class Settings:
     reference_dataset: str | None
     reconstruction_dataset: str | None
     provenance: str
+    venc: float | Literal["file"] | None
+    still: int
 
     def __post_init__(self) -> None:
         chosen_disclosure(self.provenance)
         check_not_negative(pictures=self.pictures)
+        if isinstance(self.venc, float | int):
+            check_venc(self.venc)
 
 
 @command(Settings, groups=("protocol", "segmenter"))
 def evaluate(config: DictConfig, settings: Settings) -> None:
     """Score every method on the same volumes; write tables, pictures and a report."""
-    protocol = _protocol(config, settings)
     references = volume_files(Path(settings.reference).expanduser())
     methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
@@ -63,6 +68,12 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
         Case(name, references[name], {method: files[name] for method, files in methods.items()})
         for name in names
     ]
+    protocol = _protocol(config, settings)
+    if settings.venc is not None:
+        told = None if settings.venc == "file" else settings.venc
+        cases, venc = with_flow(cases, told, settings.still)
+        names = [case.name for case in cases]
+        protocol = replace(protocol, metrics={**protocol.metrics, **flow_metrics(venc)})
     files = None
     if settings.output:
         folder = output_folder(settings.output)

@@ -7,6 +7,13 @@ are the volume's.
 
 from mrirecon.metrics.base import Metric, MetricInfo, Volume, Where
 from mrirecon.metrics.fastmri import METRICS
+from mrirecon.metrics.flow_errors import (
+    FlowMetric,
+    PhaseError,
+    VelocityBias,
+    VelocityError,
+    flow_metrics,
+)
 from mrirecon.metrics.gmsd import Gmsd
 from mrirecon.metrics.haarpsi import HaarPsi
 from mrirecon.metrics.hfen import Hfen
@@ -35,6 +42,7 @@ __all__ = [
     "PATCH",
     "WINDOW",
     "Dice",
+    "FlowMetric",
     "Gmsd",
     "HaarPsi",
     "Hfen",
@@ -45,16 +53,20 @@ __all__ = [
     "Nmse",
     "Nrmse",
     "OwnMetric",
+    "PhaseError",
     "Psnr",
     "RingScan",
     "Segmenter",
     "Sfrc",
     "Ssim",
+    "VelocityBias",
+    "VelocityError",
     "Vif",
     "Volume",
     "VolumeDifference",
     "Where",
     "chosen_metrics",
+    "flow_metrics",
     "phase_difference",
     "phase_error",
     "scan_rings",

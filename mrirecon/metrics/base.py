@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import torch
@@ -58,7 +58,12 @@ class Metric(ABC):
 
     What is per slice and what per volume, the window and the data range are arguments of the
     metric or said in its description. Computed in double precision.
+
+    Attributes:
+        compares: What the volumes hold: magnitudes, or velocities in cm/s.
     """
+
+    compares: ClassVar[Literal["magnitude", "velocity"]] = "magnitude"
 
     @property
     @abstractmethod

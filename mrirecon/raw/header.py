@@ -16,6 +16,8 @@ from mrirecon.raw.schema import unknown_content
 from mrirecon.scan import SequenceParameters
 
 Number = TypeVar("Number", int, float)
+VENC = ("venc", "venccms", "flowvenc", "velocityencoding")
+"""What user parameters with the velocity of a flow encoding are called, in cm/s."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,7 @@ class MeasurementHeader:
         dependencies: ``(kind, measurement id)``, for instance of the noise scan.
         patient_position: Position of the patient, for instance ``HFS``.
         imaging_frequency: Imaging (Larmor) frequency in MHz.
+        velocity_encoding: Velocity in cm/s that turns the phase by half a turn (venc).
         pilot_tone: Whether the outermost samples of each readout hold a pilot tone (cardiac
             navigator).
         notes: Notes about what in the header was ignored, one sentence each.
@@ -103,6 +106,7 @@ class MeasurementHeader:
     dependencies: tuple[tuple[str, str], ...] = ()
     patient_position: str | None = None
     imaging_frequency: float | None = None
+    velocity_encoding: float | None = None
     pilot_tone: bool = False
     notes: tuple[str, ...] = ()
 
@@ -116,6 +120,7 @@ class MeasurementHeader:
             flip_angle=next(iter(self.flip_angles), None),
             field_strength=self.field_strength,
             imaging_frequency=self.imaging_frequency,
+            velocity_encoding=self.velocity_encoding,
         )
 
 
@@ -205,6 +210,7 @@ def header_of(
         dependencies=dependencies,
         patient_position=_text(root, "measurementInformation/patientPosition"),
         imaging_frequency=_megahertz(root),
+        velocity_encoding=_velocity_encoding(root),
         pilot_tone=any(
             _text(parameter, "name") == "PilotTone" and _number(parameter, "value", int) == 1
             for parameter in root.iterfind("userParameters/userParameterLong")
@@ -216,6 +222,16 @@ def header_of(
 def _megahertz(root: ElementTree.Element) -> float | None:
     hertz = _number(root, "experimentalConditions/H1resonanceFrequency_Hz", float)
     return hertz / 1e6 if hertz is not None and hertz > 0 else None
+
+
+def _velocity_encoding(root: ElementTree.Element) -> float | None:
+    """Return what a user parameter tells, of any type; None unless it is a velocity above zero."""
+    for parameter in root.iterfind("userParameters/*"):
+        name = (_text(parameter, "name") or "").lower().replace("_", "")
+        value = _number(parameter, "value", float)
+        if name in VENC and value is not None and value > 0:
+            return value
+    return None
 
 
 def _encoding(element: ElementTree.Element) -> Encoding:

@@ -24,7 +24,11 @@ def header_text(header: MeasurementHeader) -> str:
     dependencies = [
         {"dependencyType": kind, "measurementID": name} for kind, name in header.dependencies
     ]
-    pilot = {"userParameterLong": {"name": "PilotTone", "value": 1}}
+    venc = header.velocity_encoding
+    own = {
+        "userParameterLong": {"name": "PilotTone", "value": 1} if header.pilot_tone else None,
+        "userParameterDouble": None if venc is None else {"name": "venc", "value": venc},
+    }
     root = xml_tree(
         "ismrmrdHeader",
         {
@@ -52,7 +56,7 @@ def header_text(header: MeasurementHeader) -> str:
                 "TI": list(header.inversion_times),
                 "flipAngle_deg": list(header.flip_angles),
             },
-            "userParameters": pilot if header.pilot_tone else None,
+            "userParameters": own if any(own.values()) else None,
         },
     )
     root.set("xmlns", NAMESPACE)

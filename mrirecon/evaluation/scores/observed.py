@@ -11,6 +11,7 @@ import torch
 from mrirecon.evaluation.scores.orientation import misplaced
 from mrirecon.evaluation.scores.protocol import Protocol, compared, fitted_factor
 from mrirecon.evaluation.scores.volumes import StoredVolume, read_volume
+from mrirecon.metrics import FlowMetric
 from mrirecon.types import Volume
 
 Signature = tuple[float, float, float, float]
@@ -134,6 +135,8 @@ class Observed:
             what += f" without {protocol.ends} slice{'s' * (protocol.ends > 1)} at each end"
         if protocol.scale == "least_squares":
             what += "; intensities fitted by least squares"
+        for venc in {m.venc for m in protocol.metrics.values() if isinstance(m, FlowMetric)}:
+            what += f"; velocities up to {venc:g} cm/s, in the foreground"
         each = "slice" if protocol.per == "slice" else "volume"
         if protocol.normalize != "none":
             own = "percentile of 99.5" if protocol.normalize == "percentile" else "maximum"

@@ -70,6 +70,17 @@ class Protocol:
         """How the values of each metric are written and read."""
         return {name: metric.info for name, metric in self.metrics.items()}
 
+    def comparing(self, what: str) -> "Protocol":
+        """Return the protocol with the metrics of magnitudes only, or with those of velocities.
+
+        Velocities keep their units: they are neither scaled nor exchanged, and a volume is one.
+
+        Args:
+            what: ``magnitude`` or ``velocity``.
+        """
+        own = {name: m for name, m in self.metrics.items() if m.compares == what}
+        return replace(self, metrics=own) if what == "magnitude" else Protocol(metrics=own)
+
     def of_stack(self, frames: int, slices: int) -> "Protocol":
         """Return the protocol for a volume of so many frames with so many slices each."""
         if self.swapped != "frames":

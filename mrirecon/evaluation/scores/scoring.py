@@ -12,9 +12,19 @@ from pathlib import Path
 
 from mrirecon.errors import ConfigError, MriReconError, RawDataError, ShapeError
 from mrirecon.evaluation.regions.scored_apart import Regions
+from mrirecon.evaluation.scores.flow import Pair, velocities
 from mrirecon.evaluation.scores.foreground import foreground
 from mrirecon.evaluation.scores.observed import Observed
-from mrirecon.evaluation.scores.protocol import Protocol, Score, compared, region, values
+from mrirecon.evaluation.scores.protocol import (
+    Protocol,
+    Reference,
+    Score,
+    Scored,
+    Where,
+    compared,
+    region,
+    values,
+)
 from mrirecon.interruption import left_to_the_parent
 from mrirecon.simulation.threads import single_thread
 from mrirecon.threads import processors
@@ -31,9 +41,26 @@ class Case:
         name: Name of the volume.
         reference: File of the reference.
         images: File of the reconstruction of each method.
+        flow: Files without flow encoding where velocities are scored, too.
     """
 
     name: str
+    reference: Path
+    images: dict[str, Path]
+    flow: "Flow | None" = None
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The files without flow encoding that belong to those of a volume.
+
+    Attributes:
+        venc: Velocity in cm/s that turns the phase by half a turn.
+        reference: File of the reference.
+        images: File of the reconstruction of each method.
+    """
+
+    venc: float
     reference: Path
     images: dict[str, Path]
 
@@ -146,21 +173,58 @@ def score_case(case: Case, rules: Rules) -> Outcome:
         affine = next((one.affine for one in alike if one.affine is not None), None)
         seen.placed(case.name in rules.regions.maps and affine is None)
         places = rules.regions.of(case.name, (slices, y, x), affine)
-    scores = []
+    scores, speeds = [], _Compared(case, protocol, reference)
     for method, image in images.items():
         pair = compared(method, case.name, image, reference, protocol)
         inside = foreground(pair[1]) if protocol.foreground else None
         with _naming(f"{case.name}, {method}"):
-            scores.append(Score(method, case.name, values(*pair, protocol, inside)))
+            scores.append(Score(method, case.name, speeds.values(method, pair, inside)))
         for label, place in places.items():
             where = region(place.float(), reference, protocol) > 0
             if not where.any():
                 continue  # the protocol leaves out where it lies
             seen.region(case.name, label, int(where.sum()))
             with _naming(f"{case.name}, {method}, region {label}"):
-                scores.append(Score(method, case.name, values(*pair, protocol, where), label))
+                found = speeds.values(method, pair, where)
+                scores.append(Score(method, case.name, found, label))
     seen.compare(case.name, images, reference, protocol)
     return Outcome(scores, seen)
+
+
+class _Compared:
+    """The metrics of a volume, those of its velocities included.
+
+    Args:
+        case: Files of the volume.
+        protocol: Protocol to score by.
+        reference: Volume of the reference.
+    """
+
+    def __init__(self, case: Case, protocol: Protocol, reference: Reference) -> None:
+        self._case, self._protocol, self._reference = case, protocol, reference
+        self._magnitudes, self._velocities = map(protocol.comparing, ("magnitude", "velocity"))
+        if case.flow is not None:
+            known = velocities(Pair(case.name, case.reference, case.flow.reference), case.flow.venc)
+            self._known = region(known.velocity, reference, protocol)
+            self._inside = foreground(region(known.magnitude, reference, protocol))
+
+    def values(
+        self, method: str, pair: tuple[Scored, Scored], where: Where | None
+    ) -> dict[str, float]:
+        """Return every metric of a method; velocities count in the foreground, or in a region.
+
+        Args:
+            method: Name of the method.
+            pair: Magnitudes as they are compared.
+            where: Voxels that count; None for all.
+        """
+        found, flow = values(*pair, self._magnitudes, where), self._case.flow
+        if flow is None:
+            return found
+        files = Pair(self._case.name, self._case.images[method], flow.images[method])
+        moved = region(velocities(files, flow.venc).velocity, self._reference, self._protocol)
+        where = self._inside if where is None else where
+        return found | values(moved, self._known, self._velocities, where)
 
 
 @contextmanager

@@ -55,6 +55,7 @@ def measurement_header(
         protocol=protocol.name or None,
         measurement=str(uid),
         patient_position=_text(protocol.derived("tPatientPosition", "PatientPosition")),
+        velocity_encoding=protocol.number("sAngio.sFlowArray.asElm[0].nVelocity") or None,
     )
 
 
