@@ -31,7 +31,7 @@ class VelocityError(FlowMetric):
     """Root-mean-square error of velocities around the circle, in cm/s."""
 
     info: ClassVar[MetricInfo] = MetricInfo(
-        "velocity_error", "velocity error", "cm/s", 2, higher_is_better=False
+        "velocity_error", "velocity error", "cm/s", 2, higher_is_better=False, meaning="cm/s"
     )
 
     def _value(self, image: Volume, reference: Volume, where: Where | None) -> Float[Tensor, ""]:
@@ -41,7 +41,9 @@ class VelocityError(FlowMetric):
 class VelocityBias(FlowMetric):
     """Mean error of velocities in cm/s, by which flow through a vessel is wrong."""
 
-    info: ClassVar[MetricInfo] = MetricInfo("velocity_bias", "velocity bias", "cm/s", 2)
+    info: ClassVar[MetricInfo] = MetricInfo(
+        "velocity_bias", "velocity bias", "cm/s", 2, meaning="cm/s"
+    )
 
     def _value(self, image: Volume, reference: Volume, where: Where | None) -> Float[Tensor, ""]:
         return torch.tensor(velocity_bias(image, reference, self.venc, where), dtype=torch.double)
@@ -51,7 +53,7 @@ class PhaseError(FlowMetric):
     """Root-mean-square error of the phase difference of two encodings, in radians."""
 
     info: ClassVar[MetricInfo] = MetricInfo(
-        "phase_error", "phase error", "rad", 4, higher_is_better=False
+        "phase_error", "phase error", "rad", 4, higher_is_better=False, meaning="rad"
     )
 
     def _value(self, image: Volume, reference: Volume, where: Where | None) -> Float[Tensor, ""]:
