@@ -20,6 +20,7 @@ code.
 """
 
 import copy
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,12 +43,16 @@ from mrirecon.sampling import EquispacedLines
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.simulation.simulated_scan import SimulatedScan
 from mrirecon.simulation.simulation_protocol import Prescription, SimulationProtocol
+from mrirecon.simulation.trajectories import RadialTrajectory
 from mrirecon.types import Sample
 
 IMAGE, GRADIENT = 1e-4, 1e-2
 NUDGE, DRAWS, FACTOR = 1e-6, 2, 10
 STEPS = 2
 ACCELERATION, ACS = 4, 24
+ALONG = "radial "
+"""Before the names of what is compared along a trajectory, too."""
+RADIAL = ("zero_filled", "cg_sense", "l1_wavelet", "modl", "sensitivity=espirit")
 GIVEN = {"fi_varnet": [f"++model.acceleration={ACCELERATION}"]}
 PREFIX = "sensitivity="
 
@@ -96,18 +101,20 @@ HEAD = f"{'':<28}{'weights':>12}" + "".join(
 
 
 def cases() -> list[str]:
-    """Names in conf/model, then estimators of coil sensitivities."""
+    """Names in conf/model, then estimators of coil sensitivities, then some along spokes."""
     estimators = [name for name in choices("sensitivity", [conf_folder()]) if name != "given"]
-    return [*choices("model", [conf_folder()]), *(f"{PREFIX}{name}" for name in estimators)]
+    found = [*choices("model", [conf_folder()]), *(f"{PREFIX}{name}" for name in estimators)]
+    return found + [f"{ALONG}{name}" for name in RADIAL]
 
 
 def measured(case: str, device: str, size: tuple[int, int], steps: int = STEPS) -> list[Parity]:
     """Compare one model or estimator; ``size`` is that of k-space."""
     torch.manual_seed(0)
-    if case.startswith(PREFIX):
-        return [compared(case, estimator(case), scene(size, 0), device)]
-    model = short(case, steps)
-    return [compared(case, model, scene(size, model.context), device)]
+    what, along = case.removeprefix(ALONG), case.startswith(ALONG)
+    if what.startswith(PREFIX):
+        return [compared(case, estimator(what), scene(size, 0, along), device)]
+    model = short(what, steps)
+    return [compared(case, model, scene(size, model.context, along), device)]
 
 
 def compared(case: str, model: nn.Module, sample: Sample, device: str) -> Parity:
@@ -178,11 +185,16 @@ def exactly(device: str) -> Iterator[None]:
         torch.backends.cuda.matmul.allow_tf32, torch.backends.cudnn.allow_tf32 = before
 
 
-def scene(size: tuple[int, int], context: int) -> Sample:
-    """Return two simulated slices at R = 4 with their maps."""
-    protocol = SimulationProtocol(prescription=Prescription(matrix=size, slices=2), coils=4, snr=30)
+def scene(size: tuple[int, int], context: int, along: bool = False) -> Sample:
+    """Return two simulated slices at R = 4 with their maps, of lines or along spokes."""
+    spokes = RadialTrajectory(math.ceil(math.pi / 2 * min(size) / ACCELERATION)) if along else None
+    matrix = (min(size), min(size)) if along else size
+    protocol = SimulationProtocol(
+        prescription=Prescription(matrix=matrix, slices=2), coils=4, snr=30, trajectory=spokes
+    )
     scan = SimulatedScan(0, protocol, True)
-    prepare = Compose([Undersample(EquispacedLines(ACCELERATION, acs=ACS)), Normalize()])
+    fewer = [] if along else [Undersample(EquispacedLines(ACCELERATION, acs=ACS))]
+    prepare = Compose([*fewer, Normalize()])
     batch = collate([prepare(scan[i]) for i in range(len(scan))])
     if not context:
         return batch

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import noncartesian
 import torch
 import varnet
 from espirit import CROP, KERNEL, THRESHOLD, WIDTH, scene
@@ -13,6 +14,7 @@ from torch import Tensor
 from mrirecon.choices import choices
 from mrirecon.config import build
 from mrirecon.files import conf_folder
+from mrirecon.operators.areas import forget
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sensitivity import Espirit, GivenMaps
@@ -110,7 +112,7 @@ def varnet_rows(item: str, device: str, repeats: int) -> list[Beside]:
 
 
 def classical_rows(item: str, device: str, repeats: int, batch: int) -> list[Speed]:
-    """Measure ESPIRiT or CG-SENSE with given maps."""
+    """Measure ESPIRiT, or CG-SENSE with given maps of lines or along spokes."""
     what, name = item.split()
     if what == "espirit":
         coils, *size = CASES[name]
@@ -118,6 +120,15 @@ def classical_rows(item: str, device: str, repeats: int, batch: int) -> list[Spe
         estimator = Espirit(KERNEL, WIDTH, THRESHOLD, CROP)
         return [rates(item, lambda s: estimator(s), sample, device, repeats, batch, True)]
     model = CgSense(GivenMaps(), REGULARIZATION)
+    if what == "radial":  # each slice with all that a new trajectory needs
+        sample = noncartesian.made(f"{name} spokes").sample.map(lambda t: t[None])
+        sample = sample.replace(key=((name, 0),))
+
+        def image(sample: Sample) -> Tensor:
+            forget()
+            return model(sample)
+
+        return [rates(item, image, sample, device, repeats, batch, True)]
     return [rates(item, lambda s: model(s), case(name).sample, device, repeats, batch, True)]
 
 

@@ -65,6 +65,13 @@ def test_on_another_device(case):
     assert (row.tf32 is not None) is (case == "modl")
 
 
+def test_along_spokes():
+    (row,) = parity.measured("radial modl", "cpu", (48, 40), 1)
+    assert row.case in parity.cases() and not row.failure and row.gradient_error is not None
+    (row,) = speed.classical_rows("radial small", "cpu", 1, 2)
+    assert row.batch == 2 and row.batch_per_s > 0
+
+
 def test_learned_models_are_shortened_and_all_are_looked_at():
     assert {"varnet", "promptmr", "cg_sense", "sensitivity=espirit"} <= set(parity.cases())
     with torch.device("meta"):
