@@ -13,6 +13,7 @@ exit status is 1 when anything failed, differed or found no time.
 ``--device cpu --quick`` runs all of it at toy size, to see that it works. The comparison with
 fastMRI needs it: pip install --no-deps fastmri==0.3.0 && pip install pandas requests; with
 ``--target peers`` they can be taken to a machine without network, with PYTHONPATH=peers.
+Methods along spokes need cufinufft on a GPU: pip install cufinufft.
 """
 
 import argparse
