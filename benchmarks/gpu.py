@@ -82,7 +82,9 @@ SECTIONS = {
     ),
     "classical": Section(
         "ESPIRiT and CG-SENSE with given maps, slices per second", 60, gpu_speed.HEAD,
-        lambda size: [f"{what} {name}" for what in ("espirit", "cg_sense", "radial") for name in size.slices],
+        lambda size: [
+            f"{what} {name}" for what in ("espirit", "cg_sense", "radial") for name in size.slices
+        ],
         lambda item, device, size: gpu_speed.classical_rows(
             item, device, size.repeats, size.batch
         ),
