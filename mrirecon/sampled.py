@@ -14,7 +14,7 @@ from mrirecon.sampling.trajectory_shape import (
     shape_of,
     spokes_apart,
 )
-from mrirecon.types import Sample
+from mrirecon.types import Mask, Sample
 
 LISTED = 3
 """At most so many different patterns are named."""
@@ -67,6 +67,7 @@ class ScanSampling:
     coverage: Coverage = field(default_factory=Coverage)
     kinds: list[tuple[int, Sampling]] = field(default_factory=list)
     _planes: int = 0
+    _partial: Mask | None = None
     _last: Sample | None = None
 
     def add(self, sample: Sample) -> bool:
@@ -78,6 +79,9 @@ class ScanSampling:
             return False
         if self._last is None or not _alike(sample, self._last):
             found = describe_plane(sample)
+            if found.one_sided:
+                mask = sample.mask.expand(sample.kspace.shape[-2:])
+                self._partial = mask if self._partial is None else self._partial | mask
             if all(found != kind for _, kind in self.kinds):
                 self.kinds.append((number, found))
         # only how it was sampled is kept, which is the same for all coils
@@ -98,12 +102,22 @@ class ScanSampling:
             acs=min((kind.acs for kind in kinds), key=_rank),
             reference=min(references, key=_rank) if len(references) == len(kinds) else None,
             partial_fourier=(float(shares[0]), float(shares[1])),
-            one_sided=any(kind.one_sided for kind in kinds),
+            one_sided=self._lacks_a_side(),
             acceleration=self.coverage.acceleration,
             accelerations=self.coverage.range,
             empty=tuple(self.coverage.empty),
             told=self.coverage.text(),
         )
+
+    def _lacks_a_side(self) -> bool:
+        """Tell whether partial Fourier left out a side of some planes.
+
+        It leaves out the same one of all; random lines of a frame that happen to reach further on
+        one side reach further on the other side in other frames.
+        """
+        if self._partial is None:
+            return False
+        return any(_one_sided(np.asarray(self._partial.any(axis))) for axis in (0, 1))
 
     def _pattern(self, kinds: list[Sampling]) -> str:
         first: dict[str, int] = {}

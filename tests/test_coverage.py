@@ -11,7 +11,8 @@ from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.pipeline import Method, Request, run
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
-from mrirecon.sampling import Coverage, DrawnMask, SamplingPattern
+from mrirecon.sampled import ScanSampling
+from mrirecon.sampling import Coverage, DrawnMask, KtGolden, SamplingPattern
 from mrirecon.types import Sample
 from tests import scenes
 from tests.readers.mrd_files import MrdFile
@@ -76,6 +77,22 @@ def test_acceleration_is_that_of_the_scan(case, tmp_path):
     told = [note for note in made.header.notes if "sampled alike" in note]
     assert len(told) == (bool(empty) or between[0] != between[1])
     assert json.loads(json.dumps(as_dict(report)))["sampling"]["empty"] == list(empty)
+
+
+def frames(pattern, keep):
+    """Frames of a series whose lines change from frame to frame, of which a side is kept."""
+    for number in range(12):
+        mask = pattern.of_frame((32, 96), np.random.RandomState(0), number).mask & keep
+        yield Sample(torch.ones(2, 32, 96, dtype=torch.complex64) * mask, mask)
+
+
+@pytest.mark.parametrize(("first", "told"), [(0, False), (30, True)])
+def test_frames_whose_lines_lie_unevenly_are_no_partial_fourier(first, told):
+    planes = ScanSampling()
+    for sample in frames(KtGolden(8), torch.arange(96) >= first):
+        planes.add(sample)
+    assert any(kind.one_sided for _, kind in planes.kinds)
+    assert planes.sampling(sample).one_sided is told
 
 
 def test_pattern_and_centre_hold_for_all_planes(tmp_path):
