@@ -61,6 +61,7 @@ class Settings:
 @command(Settings, groups=("protocol", "segmenter"))
 def evaluate(config: DictConfig, settings: Settings) -> None:
     """Score every method on the same volumes; write tables, pictures and a report."""
+    protocol = _protocol(config, settings)
     references = volume_files(Path(settings.reference).expanduser())
     methods = _methods(settings.reconstruction)
     names = _common_names(references, methods)
@@ -68,7 +69,6 @@ def evaluate(config: DictConfig, settings: Settings) -> None:
         Case(name, references[name], {method: files[name] for method, files in methods.items()})
         for name in names
     ]
-    protocol = _protocol(config, settings)
     if settings.venc is not None:
         told = None if settings.venc == "file" else settings.venc
         cases, venc = with_flow(cases, told, settings.still)
