@@ -266,6 +266,10 @@ def test_only_one_module_calls_the_fft_of_torch():
         ),
         ("mrirecon.loading", {"hydra", "omegaconf", "pytorch_lightning", "matplotlib"}),
         ("mrirecon.readers", {"hydra", "pytorch_lightning", "matplotlib"}),
+        ("mrirecon.commands.inspect", {"torch._dynamo", "hydra", "pytorch_lightning"}),
+        ("mrirecon.commands.reconstruct", {"pytorch_lightning", "matplotlib", "scipy.stats"}),
+        ("mrirecon.commands.evaluate", {"pytorch_lightning", "sigpy"}),
+        ("mrirecon.commands.serve", {"pytorch_lightning", "matplotlib"}),
     ],
 )
 def test_an_import_pulls_in_no_more_than_it_needs(module, unwanted):

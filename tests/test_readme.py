@@ -3,6 +3,7 @@
 import itertools
 import re
 import shlex
+from functools import lru_cache
 from pathlib import Path
 
 import nibabel
@@ -37,7 +38,7 @@ LINES = [
 ]
 
 
-@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("line", dict.fromkeys(LINES))
 def test_every_command_composes(line):
     _, command, *overrides = shlex.split(line)
     assert command in COMMANDS
@@ -53,8 +54,7 @@ def test_every_command_composes(line):
 
 
 def composes(command, overrides):
-    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
-    own = groups & {name for name, _, _ in settings_of(command, conf_folder())}
+    groups, own = groups_of_conf(command)
     adapted = [adapt(apart(o, own), groups - own) for o in overrides]
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         config = compose(command, overrides=adapted)
@@ -67,6 +67,13 @@ def composes(command, overrides):
     assert config is not None
 
 
+@lru_cache
+def groups_of_conf(command):
+    groups = {path.name for path in conf_folder().iterdir() if path.is_dir()}
+    return groups, groups & {name for name, _, _ in settings_of(command, conf_folder())}
+
+
+@lru_cache
 def compose_keys(command):
     with initialize_config_dir(str(conf_folder()), version_base="1.3"):
         return {*compose(command), "sampling", "scheduler"}

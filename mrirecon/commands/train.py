@@ -15,12 +15,12 @@ from omegaconf import DictConfig, OmegaConf
 from mrirecon.commands.adoption import StartingWeights
 from mrirecon.commands.base import command, command_line, refuse_idle, refuse_taken_away
 from mrirecon.commands.fitting import fit
-from mrirecon.commands.footprints import announce_training
 from mrirecon.commands.outcome import best_score, report
 from mrirecon.commands.resume import check_resume, run_facts
 from mrirecon.commands.resume_auto import AUTO, checkpoint_to_resume, refuse_unchecked
 from mrirecon.commands.trainer import build_trainer, refuse_unknown_parts
 from mrirecon.commands.trainer_flags import check_flags, check_trainer
+from mrirecon.commands.training_footprints import announce_training
 from mrirecon.config import build, build_function, plain
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset

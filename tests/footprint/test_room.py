@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from mrirecon.commands import footprints
+from mrirecon.commands import footprints, training_footprints
 from mrirecon.container import memory_left
 from mrirecon.errors import ConfigError
 from mrirecon.footprint.need import Need
@@ -77,14 +77,14 @@ def test_a_training_that_does_not_fit_is_refused(tmp_path, monkeypatch, capsys):
     module = ReconstructionModule(varnet(channels=8), Supervised(), adam, RECIPE)
     loaders, plain = data(1, matrix=(24, 22)), trainer(tmp_path)
     low = trainer(tmp_path, callbacks=[RecomputeActivations()])
-    footprints.announce_training(module, loaders, low)
+    training_footprints.announce_training(module, loaders, low)
     assert "a step takes about" in capsys.readouterr().out
-    sample = footprints._largest(loaders.sets["train"])
-    less = footprints._step(module, low, sample, 2)
-    assert less.member < footprints._step(module, plain, sample, 2).member
-    monkeypatch.setattr(footprints, "room", lambda _: Room(less.beyond + 1, "here"))
+    sample = training_footprints._largest(loaders.sets["train"])
+    less = training_footprints._step(module, low, sample, 2)
+    assert less.member < training_footprints._step(module, plain, sample, 2).member
+    monkeypatch.setattr(training_footprints, "room", lambda _: Room(less.beyond + 1, "here"))
     with pytest.raises(ConfigError, match=r"callbacks=low_memory takes") as error:
-        footprints.announce_training(module, loaders, plain)
+        training_footprints.announce_training(module, loaders, plain)
     assert "data.batch_size=1 callbacks=low_memory" in str(error.value)
     assert all("forward" not in part.__dict__ for part in module.reconstructor.modules())
 
@@ -92,7 +92,7 @@ def test_a_training_that_does_not_fit_is_refused(tmp_path, monkeypatch, capsys):
 @pytest.mark.parametrize(("frames", "length"), [(4, 4), (None, 6), (50, 23)])
 def test_a_joint_method_takes_as_many_frames_as_a_step(frames, length):
     slices = test_series.data(frames).sets["train"]
-    assert len(footprints._largest(slices, frames).kspace) == length
+    assert len(training_footprints._largest(slices, frames).kspace) == length
 
 
 def test_images_that_do_not_fit_are_refused(monkeypatch):
