@@ -21,12 +21,13 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
-    "sphinx.ext.mathjax",
     "sphinx_copybutton",
     "sphinx_design",
+    "formulas",
     "gallery_pictures",
     "quiet_cells",
     "reference_pages",
+    "warm_commands",
 ]
 exclude_patterns = ["extensions"]
 
