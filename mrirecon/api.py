@@ -209,7 +209,8 @@ def evaluate(
             ``protocol=`` of ``mrirecon evaluate``, such as ``"calgary"``.
 
     Returns:
-        NMSE, PSNR in dB and SSIM of the volume, or the metrics of the protocol.
+        NMSE, PSNR in dB and SSIM of the volume, or the metrics of the protocol. Method and volume
+        have no names.
 
     Raises:
         ShapeError: When the shapes do not fit.
@@ -218,7 +219,7 @@ def evaluate(
     if isinstance(protocol, str):
         protocol = named_protocol(protocol)
     pair = _volume(images, "images"), _volume(reference, "reference")
-    return score("images", "reference", *pair, protocol)
+    return replace(score("images", "reference", *pair, protocol), method="", volume="")
 
 
 def named_protocol(name: str) -> Protocol:

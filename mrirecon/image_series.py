@@ -1,14 +1,13 @@
 """Images as a user of Python holds them: an array that knows where it lies and how it was made."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float64
-from matplotlib.figure import Figure
 
 from mrirecon.errors import ConfigError
+from mrirecon.figures import Drawing
 from mrirecon.files import Kind, refuse_existing
 from mrirecon.reconstruction import Quantity, Reconstruction
 from mrirecon.writers import WRITERS
@@ -109,14 +108,16 @@ class ImageSeries(Reconstruction):
     def _files(self, format_name: str) -> dict[str, Kind]:
         return WRITERS[format_name].files(self.complex_volume is not None, self.quantities)
 
-    def show(self) -> Figure:
-        """Draw all slices, or an even choice of them, in one window of grey values."""
+    def show(self) -> Drawing:
+        """Draw all slices, or an even choice of them, in one window of grey values.
+
+        Returns:
+            The figure, which a notebook shows.
+        """
         return overview(self)
 
     def _repr_png_(self) -> bytes:
-        stream = io.BytesIO()
-        self.show().savefig(stream, format="png", dpi=80, bbox_inches="tight")
-        return stream.getvalue()
+        return self.show()._repr_png_()
 
     def __repr__(self) -> str:
         shape = " x ".join(map(str, self.array.shape))

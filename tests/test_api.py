@@ -177,7 +177,9 @@ def test_a_series_is_saved_into_a_folder(scan, tmp_path):
 
 
 def test_a_notebook_shows_a_picture(scan):
-    assert mr.reconstruct(scan, mr.ZeroFilled())._repr_png_().startswith(b"\x89PNG")
+    series = mr.reconstruct(scan, mr.ZeroFilled())
+    assert series._repr_png_() == series.show()._repr_png_()
+    assert series._repr_png_().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

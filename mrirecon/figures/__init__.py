@@ -4,6 +4,7 @@ from mrirecon.figures.agreement import agreement
 from mrirecon.figures.closeup import closeup
 from mrirecon.figures.comparison import Boxes, Panel, bars, comparison
 from mrirecon.figures.coverage import coverage
+from mrirecon.figures.drawing import Drawing
 from mrirecon.figures.level_curves import Curve, CurvePanel, level_curves
 from mrirecon.figures.montage import GreyScale, montage
 from mrirecon.figures.saving import save_figure
@@ -14,6 +15,7 @@ __all__ = [
     "Boxes",
     "Curve",
     "CurvePanel",
+    "Drawing",
     "GreyScale",
     "Panel",
     "agreement",

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
+from mrirecon.figures.drawing import Drawing
 from mrirecon.figures.style import ACCENT, BACKGROUND, colorbar, style, top_of_grey
 
 Series = Float[np.ndarray, "frame slice y x"]
@@ -46,7 +46,7 @@ def montage(
     edges: Edges | None = None,
     limit: int = 36,
     scale: GreyScale = PLAIN,
-) -> Figure:
+) -> Drawing:
     """Show the slices of a volume side by side in one window.
 
     Slices fill a grid; of several frames with several slices each, frames are rows and slices
@@ -78,7 +78,7 @@ def montage(
         width = 4.5 if across == 1 else 2.4 if across <= 3 else 1.8
         height = width * aspect * volume.shape[2] / volume.shape[3]
         size = (across * width + 0.9, down * (height + LINE) + HEAD)
-        figure = Figure(figsize=size)
+        figure = Drawing(figsize=size)
         axes = figure.subplots(down, across, squeeze=False)
         drawn = None
         for axis in axes.flat:

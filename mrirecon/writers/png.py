@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-from matplotlib.figure import Figure
-
-from mrirecon.figures import GreyScale, montage, save_figure, top_of_grey
+from mrirecon.figures import Drawing, GreyScale, montage, save_figure, top_of_grey
 from mrirecon.files import Kind, refuse_existing
 from mrirecon.reconstruction import Reconstruction
 from mrirecon.writers.quantities import NAMINGS
@@ -26,7 +24,7 @@ def write_png(path: Path, result: Reconstruction, *, overwrite: bool = False) ->
         save_figure(one, overview(part, window), overwrite=overwrite)
 
 
-def overview(result: Reconstruction, window: float | None = None) -> Figure:
+def overview(result: Reconstruction, window: float | None = None) -> Drawing:
     """Draw the montage, with the patient's directions where they are known.
 
     Args:

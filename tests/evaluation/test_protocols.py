@@ -220,7 +220,7 @@ def test_unknown_protocols_and_scores_are_explained():
     with pytest.raises(ConfigError, match="calgarry is not shipped; choose one of calgary, "):
         evaluate(reference, reference, "calgarry")
     found = evaluate(reference, reference, "fastmri")
-    assert str(found) == "images, reference: nmse=0, psnr=inf, ssim=1"
+    assert str(found) == "nmse=0, psnr=inf, ssim=1"
     with pytest.raises(AttributeError, match="vif was not scored; there are nmse, psnr, ssim"):
         _ = found.vif
     with pytest.raises(ValueError, match="ends must not be negative"):

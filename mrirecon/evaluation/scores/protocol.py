@@ -113,8 +113,8 @@ class Score:
     """The metrics of one volume reconstructed by one method.
 
     Attributes:
-        method: Name of the method.
-        volume: Name of the volume.
+        method: Name of the method; empty when nobody has named one.
+        volume: Name of the volume; empty like that of the method.
         values: Value of each metric by its name; also to be had as attributes, as in
             ``score.psnr``.
         region: Label of the region that was scored; empty for all that the protocol compares.
@@ -133,9 +133,9 @@ class Score:
         raise AttributeError(f"{name} was not scored" + (f"; there are {known}" if known else ""))
 
     def __str__(self) -> str:
-        place = f", {self.region}" if self.region else ""
+        place = ", ".join(filter(None, (self.method, self.volume, self.region)))
         values = ", ".join(f"{name}={value:.4g}" for name, value in self.values.items())
-        return f"{self.method}, {self.volume}{place}: {values}"
+        return f"{place}: {values}" if place else values
 
     def row(self) -> dict[str, object]:
         """Return the score as a row of a table; the region only where there is one."""
