@@ -263,7 +263,8 @@ def test_train_resume_and_reconstruct(raw, tmp_path):
     shown = mrirecon(*first, "trainer.max_epochs=1", folder=tmp_path)
     run = tmp_path / "run"
     last, best = (run / "checkpoints" / f"{name}.ckpt" for name in ("last", "best"))
-    assert f"checkpoint: {best}" in shown
+    assert " parameters) on the CPU, everything goes to run\n" in shown
+    assert "checkpoint: run/checkpoints/best.ckpt\n" in shown and "GPU available" not in shown
     expected = "config.yaml run.json csv pictures tensorboard checkpoints learning_curve.png"
     assert {f.name for f in run.iterdir()} == set(expected.split())
     assert list((run / "pictures").glob("*.png")) and list(run.glob("tensorboard/events*"))

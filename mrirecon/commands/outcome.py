@@ -6,6 +6,7 @@ import pytorch_lightning as pl
 import torch
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from mrirecon.files import from_here
 from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
 from mrirecon.training.module import LOSS
 
@@ -22,7 +23,7 @@ def report(trainer: pl.Trainer) -> None:
     print(f"last epoch: {scores}" if scores else "this run has validated nothing")
     paths = [getattr(one, "best_model_path", "") for one in trainer.checkpoint_callbacks]
     for path in filter(None, paths):
-        print(f"checkpoint: {path}")
+        print(f"checkpoint: {from_here(path)}")
     if not any(paths):
         dry = trainer.fast_dev_run  # type: ignore[attr-defined]
         reason = "fast_dev_run" if dry else "enable_checkpointing=false"

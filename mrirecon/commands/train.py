@@ -27,7 +27,7 @@ from mrirecon.data.dataset import SliceDataset
 from mrirecon.data.gaps import has_gaps
 from mrirecon.data.transforms import draws_anew
 from mrirecon.errors import ConfigError
-from mrirecon.files import atomic, output_folder
+from mrirecon.files import atomic, from_here, output_folder
 from mrirecon.loading import packaged_weights
 from mrirecon.privacy import patients
 from mrirecon.recipes import portable
@@ -40,11 +40,10 @@ from mrirecon.training.tuned_domain import tuned_domain
 from mrirecon.versions import versions
 from mrirecon.weights import weights_file
 
-# Remarks of Lightning that no user can act on: its own deprecated calls, and advertisements.
+# Remarks of Lightning that no user can act on: its own deprecated calls, advertisements, devices
+# that there are not.
 warnings.filterwarnings("ignore", message=".*LeafSpec.*")
-logging.getLogger("pytorch_lightning.utilities.rank_zero").addFilter(
-    lambda record: "Tip:" not in record.getMessage()
-)
+logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
 GROUPS = (
     "data", "simulation", "sampling", "sensitivity", "preprocessing", "model", "objective",
     "optimizer", "scheduler", "trainer", "callbacks", "logger",
@@ -107,10 +106,9 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     if trainer.is_global_zero:
         _write_record(config, folder)
         parameters = sum(p.numel() for p in module.parameters() if p.requires_grad)
-        devices = f" on {trainer.world_size} devices" if trainer.world_size > 1 else ""
         print(
-            f"training {type(module.reconstructor).__name__} ({parameters:,} parameters){devices}, "
-            f"everything goes to {folder}"
+            f"training {type(module.reconstructor).__name__} ({parameters:,} parameters) on "
+            f"{_devices(trainer)}, everything goes to {from_here(folder)}"
         )
         _note_workers(data, trainer)
         announce_training(module, data, trainer)
@@ -118,6 +116,12 @@ def train(config: DictConfig, settings: Settings) -> float | None:
     if trainer.is_global_zero:
         report(trainer)
     return best_score(trainer)
+
+
+def _devices(trainer: pl.Trainer) -> str:
+    device = trainer.strategy.root_device.type
+    kind = "GPU" if device == "cuda" else device.upper()
+    return f"{trainer.world_size} x {kind}" if trainer.world_size > 1 else f"the {kind}"
 
 
 def _note_workers(data: DataModule, trainer: pl.Trainer) -> None:

@@ -16,7 +16,7 @@ from mrirecon.files.marks import (
     tables_mark,
 )
 from mrirecon.files.partials import remove_leftovers
-from mrirecon.files.places import Untouchable, conf_folder, output_folder, real_path
+from mrirecon.files.places import Untouchable, conf_folder, from_here, output_folder, real_path
 from mrirecon.files.writing import Existing, atomic, atomic_folder, refuse_existing
 
 __all__ = [
@@ -29,6 +29,7 @@ __all__ = [
     "atomic_folder",
     "conf_folder",
     "found_kind",
+    "from_here",
     "mark",
     "mark_hdf5",
     "mark_png",

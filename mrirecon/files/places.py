@@ -17,6 +17,12 @@ def real_path(path: Path) -> Path:
     return Path(os.path.realpath(path))
 
 
+def from_here(path: str | Path) -> Path:
+    """Return a path as one would type it: without the working folder when it lies below that."""
+    path, here = Path(path), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def conf_folder() -> Path:
     """Return the folder of the shipped configuration: inside the wheel, or beside the package."""
     package = Path(__file__).resolve().parents[1]
