@@ -8,6 +8,12 @@ from tests import runtime_types
 runtime_types.install()
 
 
+@pytest.fixture(autouse=True)
+def _checks_begin_anew():
+    """Check every function in every test, whatever it was called with in those before."""
+    runtime_types.forget()
+
+
 @pytest.fixture(autouse=True, scope="session")
 def _cache_folder(tmp_path_factory):
     """Keep what tests cache out of the user's cache folder; subprocesses inherit it."""
