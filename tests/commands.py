@@ -4,9 +4,11 @@ Importing takes longer than most commands do. What concerns starting, signals an
 with processes that begin from nothing.
 """
 
+import contextlib
 import multiprocessing
 import os
 import runpy
+import signal
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -27,8 +29,12 @@ class Done:
     stderr: str
 
 
-def run(*words, folder) -> Done:
-    """Run ``mrirecon`` with these words, or a script if the first one is its path."""
+@contextlib.contextmanager
+def started(*words, folder):
+    """Start ``mrirecon`` with these words, or a script if the first one is its path.
+
+    Yields the process, and what waits for its end.
+    """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as streams:
@@ -36,10 +42,24 @@ def run(*words, folder) -> Done:
         given = [str(word) for word in words]
         arguments = (given, str(folder), paths, dict(os.environ))
         process = context.Process(target=_command, args=arguments)
+
+        def done() -> Done:
+            process.join()
+            told = [Path(path).read_text(encoding="utf-8") for path in paths]
+            return Done(process.exitcode, *told)
+
         process.start()
-        process.join()
-        told = [Path(path).read_text(encoding="utf-8") for path in paths]
-    return Done(process.exitcode, *told)
+        try:
+            yield process, done
+        finally:
+            process.kill()  # if the test did not wait for it
+            process.join()
+
+
+def run(*words, folder) -> Done:
+    """Run ``mrirecon`` with these words, or a script if the first one is its path."""
+    with started(*words, folder=folder) as (_, done):
+        return done()
 
 
 def mrirecon(*arguments, folder, fails=False) -> str:
@@ -56,6 +76,7 @@ def _command(words, folder, paths, environment):
     os.environ.update(environment)
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
     os.chdir(folder)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
     for number, path in enumerate(paths, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))

@@ -14,27 +14,21 @@ import torch
 from mrirecon import interruption
 from mrirecon.files import atomic, partials
 from mrirecon.interruption import Interrupted
+from tests.commands import mrirecon, started
 from tests.test_cli import TINY
 from tests.test_data_scripts import SCRIPTS
-
-
-def start(folder, *arguments):
-    return subprocess.Popen(
-        [sys.executable, "-m", "mrirecon.cli", *map(str, arguments)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=folder, bufsize=1,
-        start_new_session=True,
-        # the tests may run under nohup, which children inherit
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
-    )  # fmt: skip
 
 
 def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
     """Sent to the group, as ``timeout`` and Slurm do: workers must not die first."""
     folder = tmp_path / "my run's"
     options = [o for o in TINY if o != "data.workers=0"] + ["data.workers=1"]
-    with start(
-        tmp_path, "train", *options, "trainer.max_epochs=1000", f"output={folder}"
-    ) as process:
+    words = ["train", *options, "trainer.max_epochs=1000", f"output={folder}"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "mrirecon.cli", *words],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=tmp_path, bufsize=1,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         shown = []
         for line in process.stdout:
             shown.append(line)
@@ -47,17 +41,12 @@ def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
     assert f"mrirecon train: interrupted (SIGTERM); saved {last}" in complaints
     assert "Traceback" not in complaints and "it/s" not in "".join(shown) + complaints
     line = shlex.split(complaints.splitlines()[-1])
-    expected = ["mrirecon", "train", *options, "trainer.max_epochs=1000", f"output={folder}"]
-    assert line == [*expected, f"resume={last}"]
+    assert line == ["mrirecon", *words, f"resume={last}"]
     state = torch.load(last, weights_only=True)
     assert state["global_step"] >= 4  # two epochs of two slices
     assert not [path for path in folder.rglob("*") if "partial" in path.name]
     resumed = [o.replace("=1000", f"={state['epoch'] + 1}") for o in line[1:]]
-    done = subprocess.run(
-        [sys.executable, "-m", "mrirecon.cli", *resumed],
-        capture_output=True, text=True, check=False, cwd=tmp_path,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    mrirecon(*resumed, "data.workers=0", folder=tmp_path)
     assert (folder / "learning_curve.png").is_file()
 
 
@@ -71,16 +60,17 @@ def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
     ],
 )
 def test_other_commands_end_at_once_and_leave_nothing(number, status, tmp_path):
-    with start(
-        tmp_path, "simulate", "output=scans", "subjects=500", "simulation=demo",
+    with started(
+        "simulate", "output=scans", "subjects=500", "simulation=demo",
         "simulation.prescription.matrix=[40,36]", "simulation.prescription.slices=1",
-    ) as process:  # fmt: skip
-        while len(list(tmp_path.glob("scans/reference/*.h5"))) < 2 and process.poll() is None:
+        folder=tmp_path,
+    ) as (process, done):  # fmt: skip
+        while len(list(tmp_path.glob("scans/reference/*.h5"))) < 2 and process.is_alive():
             time.sleep(0.01)
-        process.send_signal(number)
-        _, complaints = process.communicate(timeout=60)
-    assert process.returncode == status
-    assert complaints.strip() == f"mrirecon simulate: interrupted ({number.name})"
+        os.kill(process.pid, number)
+        ended = done()
+    assert ended.returncode == status
+    assert ended.stderr.strip() == f"mrirecon simulate: interrupted ({number.name})"
     left = [path for path in tmp_path.rglob("*") if path.is_file()]
     assert left and all(path.name.startswith("subject") for path in left)
 

@@ -1,24 +1,22 @@
-"""Several processes score what one scores, run as a user runs them."""
+"""Several processes score what one scores."""
 
 import csv
-import subprocess
-import sys
 
 import pytest
 
+from tests.commands import run
 from tests.test_cli import TINY
 
 
 def train(folder, name, *options):
     keys = [key for key in TINY if not key.startswith(("data.val", "data.train", "protocol.pre"))]
-    command = [
-        sys.executable, "-m", "mrirecon.cli", "train", *keys, "trainer.max_epochs=1",
+    done = run(
+        "train", *keys, "trainer.max_epochs=1",
         "simulation.prescription.matrix=[24,20]", "simulation.prescription.slices=3",
         "data.train.scans.count=1", "data.val.scans.count=3", "data.batch_size=2",
         "optimizer=adam", "optimizer.lr=0", "callbacks.early_stopping=null",
-        f"output={name}", *options,
-    ]  # fmt: skip
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        f"output={name}", *options, folder=folder,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (metrics,) = (folder / name).glob("csv/version_0/metrics.csv")
     rows = list(csv.DictReader(metrics.read_text().splitlines()))
