@@ -67,10 +67,10 @@ def solve_cg(
         g = gram(direction)
         curvature = inner(direction, g, axes)
         step = torch.where(active & ~(curvature <= 0), left / nonzero(curvature), 0.0)
-        x = x + step * direction
-        residual = residual - step * g
+        x = torch.addcmul(x, step, direction)
+        residual = torch.addcmul(residual, step, g, value=-1)
         previous, left = left, energy(residual, axes)
-        direction = residual + left / nonzero(previous) * direction
+        direction = torch.addcmul(residual, left / nonzero(previous), direction)
         steps = steps + active
         if trace:
             values.append(-0.5 * inner(x, b + residual, axes))

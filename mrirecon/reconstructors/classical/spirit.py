@@ -7,18 +7,16 @@ from jaxtyping import Complex64, Complex128, Int64
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least
-from mrirecon.buffers import at_once
-from mrirecon.fourier import fft, ifft
-from mrirecon.image import center_pad
+from mrirecon.fourier import plain_fft, plain_ifft
 from mrirecon.reconstructors.parts.coil_combination import Combination
 from mrirecon.reconstructors.parts.grappa_region import fillable
 from mrirecon.reconstructors.parts.grappa_weights import precise
 from mrirecon.reconstructors.parts.kspace_filling import Alike, KSpaceFilling
+from mrirecon.reconstructors.parts.self_consistency import SelfConsistency
 from mrirecon.sensitivity.base import CalibrationError, SensitivityEstimator, calibration_data
 from mrirecon.solvers import conjugate_gradient
 from mrirecon.types import Sample
 
-CHUNK = 2**20  # elements of the products of coils made at a time
 REFINEMENTS = 8
 FEWEST_LINES = 4
 """Central lines and rows that a kernel of 3 takes."""
@@ -80,25 +78,32 @@ class Spirit(KSpaceFilling):
     def fill_group(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
         y = group.kspace
         unknown = torch.from_numpy(fillable(group.mask) & ~group.mask).to(y.device)
-        if not unknown.any():
+        columns = unknown.any(0).nonzero()[:, 0]
+        if not len(columns):
             return y
+        unknown = unknown[:, columns].unsqueeze(-1)
+        coupled = not unknown.all()  # otherwise each row of the image is on its own
         size = _fitting(self.kernel, group.calibration.shape)
         weights = spirit_kernel(group.calibration, size, self.regularization)
-        N = _inconsistency(weights, (y.shape[-2], y.shape[-1]))
+        inconsistency = SelfConsistency(weights, (y.shape[-2], y.shape[-1]), columns)
 
-        def normal(k: Tensor) -> Tensor:
-            x = ifft(k).permute(0, 2, 3, 1).contiguous()  # products are slow where it is not
-            x = (N @ x.unsqueeze(-1)).squeeze(-1)
-            return unknown * fft(x.permute(0, 3, 1, 2))
+        def normal(x: Tensor, given: Tensor | None = None) -> Tensor:
+            found = inconsistency(x, given)
+            if coupled:
+                found = plain_ifft(plain_fft(found, axes=(1,)).mul_(unknown), axes=(1,))
+            return found
 
+        measured = plain_ifft(y, axes=(-2,)).permute(0, 2, 3, 1).contiguous()
         missing = conjugate_gradient(
             normal,
-            -normal(y),
+            -normal(measured, torch.arange(y.shape[-1], device=y.device)),
             iterations=self.iterations,
             tolerance=self.tolerance,
             axes=(-3, -2, -1),
         )
-        return y + missing
+        filled = y.clone()
+        filled[..., columns] += (plain_fft(missing, axes=(1,)) * unknown).permute(0, 3, 1, 2)
+        return filled
 
 
 def _fitting(kernel: int, shape: Sequence[int]) -> int:
@@ -176,27 +181,3 @@ def _regressions(
         found = torch.cholesky_solve(unit - surplus * found, factor)
     found = -found / found.gather(-2, own.expand(len(gram), 1, -1))
     return found.masked_fill(unit != 0, 0).mH
-
-
-def _inconsistency(
-    weights: Complex64[Tensor, "b coil coil k k"], shape: tuple[int, int]
-) -> Complex64[Tensor, "b h w coil coil"]:
-    r"""Return :math:`(G - I)^H (G - I)` at every pixel; a convolution is a product there.
-
-    :math:`G` multiplies the image at :math:`r` by :math:`\sum_\delta w_\delta e^{-2\pi i \delta r}`
-    because ``y(k + delta)`` is the transform of the image times that wave.
-    """
-    batch, coils, _, size, _ = weights.shape
-    h, w = shape
-    lines = fft(center_pad(weights, (size, w)), axes=(-1,)) * w**0.5
-    step = torch.arange(size, device=weights.device) - size // 2
-    row = torch.arange(h, device=weights.device) - h // 2
-    turns = (row[:, None] * step % h).to(torch.float64) * (-2 * torch.pi / h)
-    waves = torch.polar(torch.ones_like(turns), turns).to(weights.dtype)
-    eye = torch.eye(coils, dtype=weights.dtype, device=weights.device)
-    N = weights.new_empty(batch, h, w, coils, coils)
-    for part in torch.arange(h).split(max(1, at_once(CHUNK) // (batch * w * coils**2))):
-        rows = slice(int(part[0]), int(part[-1]) + 1)
-        G = torch.einsum("hk,bcdkw->bhwcd", waves[rows], lines) - eye
-        N[:, rows] = G.mH @ G
-    return N

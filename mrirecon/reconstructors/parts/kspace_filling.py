@@ -49,7 +49,8 @@ def alike(sample: Sample) -> Iterator[Alike]:
     for (_, size), members in groups.items():
         rows, columns = map(center_slice, calibration.shape[-2:], size)
         mask = masks[members[0]].expand(h, w).cpu().numpy()
-        yield Alike(members, kspace[members], mask, calibration[members][:, :, rows, columns])
+        centre = calibration[..., rows, columns][members]
+        yield Alike(members, kspace[members], mask, centre)
 
 
 class KSpaceFilling(CoilwiseReconstructor):
@@ -98,10 +99,11 @@ class KSpaceFilling(CoilwiseReconstructor):
         Raises:
             CalibrationError: When the fully sampled centre is too small.
         """
-        filled = sample.kspace.reshape(-1, *sample.kspace.shape[-3:]).clone()
-        for group in alike(sample):
-            filled[group.members] = self.fill_group(group)
-        return filled.reshape(sample.kspace.shape)
+        found = [(group.members, self.fill_group(group)) for group in alike(sample)]
+        filled = sample.kspace.new_empty(sample.kspace.shape)
+        for members, kspace in found:
+            filled.view(-1, *kspace.shape[-3:])[members] = kspace
+        return filled
 
     @abstractmethod
     def fill_group(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
