@@ -14,16 +14,18 @@ from types import FunctionType
 import jaxtyping
 import numpy as np
 import torch
+from beartype import BeartypeConf, beartype
 
 eager = jaxtyping.jaxtyped
+
+# an int is welcome where a float is expected, as PEP 484 has it
+TYPECHECKER = beartype(conf=BeartypeConf(is_pep484_tower=True, violation_type=TypeError))
 
 
 def install():
     """Check what is imported of the package from now on."""
     jaxtyping.jaxtyped = checked
-    jaxtyping.install_import_hook(  # an int is welcome where a float is expected, as PEP 484 has it
-        "mrirecon", "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
-    )
+    jaxtyping.install_import_hook("mrirecon", "tests.runtime_types.TYPECHECKER")
 
 
 def forget():
