@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from math import prod
+from typing import Any
 
 import numpy as np
 import torch
@@ -113,6 +114,22 @@ def divided(x: Tensor, divisor: Tensor) -> Tensor:
         torch.div(parts, divisor.unsqueeze(-1), out=torch.view_as_real(out))
         return out
     return torch.div(x, divisor, out=out)
+
+
+def sent(
+    values: Tensor | Sequence[Any] | float, device: torch.device, dtype: torch.dtype | None = None
+) -> Shaped[Tensor, "..."]:
+    """Return numbers of the host on a device, for whose work the host does not wait.
+
+    Args:
+        values: Numbers of the host, or a tensor of them.
+        device: Device where they are wanted.
+        dtype: Type of the numbers; None keeps that of ``values``.
+    """
+    x = torch.as_tensor(values, dtype=dtype)
+    if device.type != "cuda" or x.is_cuda:
+        return x.to(device)
+    return x.pin_memory().to(device, non_blocking=True)  # from other memory, the copy waits
 
 
 def stacked(tensors: Sequence[Shaped[Tensor, "..."]]) -> Shaped[Tensor, "n ..."]:

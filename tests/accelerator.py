@@ -21,7 +21,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 DEVICE = torch.device("cuda", 0)
-WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "unique_dim")
+WAITING = (
+    "_local_scalar_dense", "nonzero", "masked_select", "equal", "_unique2", "unique_dim",
+    "_linalg_check_errors", "bincount", "repeat_interleave",
+)  # fmt: skip
+INDEXING = ("index", "index_put", "index_put_", "_index_put_impl_")
+FILLING = ("tensor", "as_tensor", "asarray", "new_tensor")
 _ANSWERS = {"device": DEVICE, "is_cuda": True, "is_cpu": False}
 
 
@@ -39,6 +44,7 @@ class Accelerator:
     def __init__(self) -> None:
         self.waits: list[str] = []
         self._held: dict[int, StorageWeakRef] = {}
+        self._pinned: list[StorageWeakRef] = []
         self._calls, self._operations = _Calls(self), _Operations(self)
 
     def __enter__(self) -> "Accelerator":
@@ -88,6 +94,18 @@ class Accelerator:
                     self._held.pop(storage._cdata, None)
         return x
 
+    def pin(self, x: Tensor) -> Tensor:
+        """Declare that a tensor of the host lies where it can be copied from asynchronously."""
+        assert not self.holds(x), "only tensors of the host can be pinned"
+        self._pinned = [one for one in self._pinned if not one.expired()]
+        self._pinned.append(StorageWeakRef(x.untyped_storage()))
+        return x
+
+    def pinned(self, x: Tensor) -> bool:
+        """Tell whether a tensor was pinned."""
+        place = x.untyped_storage()._cdata
+        return any(one.cdata == place and not one.expired() for one in self._pinned)
+
     def wait(self, name: str) -> None:
         frame = sys._getframe(1)
         while frame.f_back and "/mrirecon/" not in frame.f_code.co_filename:
@@ -126,12 +144,17 @@ class _Operations(TorchDispatchMode):
                 raise WrongDeviceError(
                     f"{name} got tensors of the device, and of the host {tuple(mixed[0].shape)}"
                 )
-            if name in WAITING:
+            if name in WAITING or (name in INDEXING and _by_mask(args[1])):
                 self.device.wait(name)
         result = func(*args, **(kwargs or {}))
         if any(here) and name != "copy_":
             self.device.place(result)
         return result
+
+
+def _by_mask(index: Any) -> bool:
+    """Tell whether an index is a mask, whose True elements are counted on the host."""
+    return any(one is not None and one.dtype == torch.bool for one in index)
 
 
 class _Calls(TorchFunctionMode):
@@ -154,12 +177,18 @@ class _Calls(TorchFunctionMode):
             raise WrongDeviceError(f"{name} of a tensor of the device")
         if name in ("__getitem__", "__setitem__") and there:
             args = (first, self._index(args[1]), *args[2:])
+        if name == "pin_memory":
+            return self.device.pin(first)
         if name == "tolist" and there:
             self.device.wait(name)
         if "device" not in kwargs:
+            if name == "new_tensor" and there:
+                self.device.wait(name)
             result = func(*args, **kwargs)
             return self.device.place(result) if name.startswith("new_") and there else result
         on_device = torch.device(kwargs.pop("device") or "cpu").type == DEVICE.type
+        if on_device and name in FILLING and not there:
+            self.device.wait(name)
         if on_device and kwargs.get("generator") is not None:
             raise WrongDeviceError(f"{name} on the device with a generator of the host")
         return self.device.place(func(*args, **kwargs, device="cpu"), on_device)
@@ -182,6 +211,8 @@ class _Calls(TorchFunctionMode):
         wanted = there if target is None else torch.device(target).type == DEVICE.type
         if there and not wanted:
             self.device.wait("cpu")
+        elif wanted and not there and not (kwargs.get("non_blocking") and self.device.pinned(x)):
+            self.device.wait("to")
         return x if there == wanted else _Move.apply(x, self.device, wanted)
 
     def _index(self, index: Any) -> Any:

@@ -1,5 +1,7 @@
 """What runs on a GPU, on a machine without one: see :mod:`tests.accelerator`."""
 
+from collections import Counter
+from types import SimpleNamespace
 from unittest import mock
 
 import pytest
@@ -21,7 +23,7 @@ from mrirecon.reconstructors.classical.partial_fourier import Homodyne, Pocs
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.reconstructors.learned.ista_net import IstaNet
 from mrirecon.reconstructors.learned.rim import Rim
-from mrirecon.sensitivity import GivenMaps, LearnedMaps
+from mrirecon.sensitivity import GivenMaps, LearnedMaps, eigenmaps
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.training.objectives.base import Objective, Supervised
 from mrirecon.training.objectives.ssdu import Ssdu
@@ -33,27 +35,59 @@ from tests.test_config import choices, composed
 from tests.test_contract import make
 from tests.training import runs
 
-# Learned from end to end: nothing in a training step has to wait for a number.
-NEVER_WAITING = (
-    "fi_varnet", "promptmr", "recurrent_varnet", "sdum", "unet", "varnet", "vsharp", "xpdnet",
-)  # fmt: skip
-WAITING_FOR_SIZES = {"unet": ["tolist at reconstructors/learned/unet.py"]}
-"""Its input is cropped to the field of view, of which a Sample tells the size."""
+# What the host waits for in a training step, by the file that asks for it. What is learned from
+# end to end waits for nothing.
+ESPIRIT = {
+    "tolist at sensitivity/base.py": 1,  # sizes of the calibration regions, which are cut out
+    "_local_scalar_dense at sensitivity/subspace.py": 1,  # how many singular vectors are signal
+    "nonzero at sensitivity/eigenmaps.py": 2,  # of each member, the pixels to compute exactly
+}
+PHASED = ESPIRIT | {"tolist at sensitivity/low_resolution.py": 1}  # refuses too small a centre
+PER_SERIES = {
+    "cpu at sampling/calibration.py": 1,  # the centre of the time average, found in its mask
+    "_local_scalar_dense at sensitivity/series.py": 1,  # whether each frame brings a centre
+}
+WAITS = {
+    **dict.fromkeys(
+        ("adaptive_cs_net", "cascade_net", "ista_net", "kiki_net", "lpd_net", "modl", "rim"),
+        ESPIRIT,
+    ),
+    "dl_espirit": ESPIRIT | PER_SERIES | {"nonzero at sensitivity/eigenmaps.py": 1},
+    "hqs_net": PHASED,
+    "pretrained": PHASED,
+    # its iterations end where a step changes little; trained is only its denoiser
+    "pnp": PHASED | {"_local_scalar_dense at solvers/base.py": 2},
+    "sdum_coils": {"cpu at reconstructors/learned/sdum.py": 1},  # tells the kind of the mask
+    "unet": {"tolist at reconstructors/learned/unet.py": 1},  # the field of view, which is cut out
+}
+NOISE = {"cpu at reconstructors/parts/estimated_noise.py": 1}  # where k-space shows only noise
+WAITS_OF_OBJECTIVES = {
+    **dict.fromkeys(("noise2recon", "noise2recon_ssdu", "robust_ssdu", "vortex"), NOISE),
+    "denoising": PHASED,
+}
 
-# What a test can afford, of methods without parameters.
+# What a test can afford.
 QUICK = {
     "nlinv": ["++sensitivity.newton=1", "++sensitivity.iterations=1"],
     "sigpy_jsense": ["++sensitivity.iterations=1"],
     **{
         name: ["++model.iterations=2"]
-        for name in ("l1_wavelet", "locally_low_rank", "sigpy_l1_wavelet", "tgv", "total_variation")
+        for name in (
+            "l1_wavelet",
+            "locally_low_rank",
+            "pnp",
+            "sigpy_l1_wavelet",
+            "tgv",
+            "total_variation",
+        )
     },
 }
 
 
 @pytest.fixture
 def device():
-    wavelet._matrices.cache_clear()  # matrices of a device that there was before
+    for kept in (wavelet._matrices, eigenmaps._kept):  # for a device that there was before
+        kept.cache_clear()
     with Accelerator() as device:
         yield device
 
@@ -72,7 +106,7 @@ def host():
 
 @pytest.fixture
 def sample(device, host):  # noqa: ARG001 - entered
-    return host.to(DEVICE)
+    return host.pin_memory().to(DEVICE, non_blocking=True)
 
 
 def scattered(sample):
@@ -90,6 +124,11 @@ def assert_there(*tensors):
     assert all(tensor.device == DEVICE for tensor in tensors)
 
 
+def waits_of(device):
+    """Count what was waited for; the same lines, whatever their numbers are."""
+    return dict(Counter(wait.rpartition(":")[0] for wait in device.waits))
+
+
 def train(model, objective, sample):
     model.to(DEVICE).train()
     loss = objective.to(DEVICE)(model, sample)
@@ -105,21 +144,23 @@ def test_models(name, sample, device):
         return
     device.waits.clear()
     train(model, Supervised(ssim=0, l1=1), sample.replace(target=sample.kspace[:, 0].abs()))
-    if name in NEVER_WAITING:
-        waits = [wait.rpartition(":")[0] for wait in device.waits]
-        assert waits == WAITING_FOR_SIZES.get(name, []), device.waits
+    assert waits_of(device) == WAITS.get(name, {}), device.waits
     scenery = scattered(sample) if name != "fi_varnet" else sample
     assert_there(model.eval()(scenery))
 
 
 @pytest.mark.parametrize("name", choices("objective"))
-def test_objectives(name, sample):
+def test_objectives(name, sample, device):
     config = composed("train", "data=simulated", f"objective={name}", "sampling=random")
     objective = build(config.objective, Objective, "objective")
     special = {"ista_net": IstaNet(GivenMaps(), 1, 4), "iterates": Rim(GivenMaps(), 2, 4)}
     special["denoising"] = make("hqs_net")
     model = special.get(name) or runs.varnet(cascades=1)
-    train(model, objective, sample.replace(neighbors=None, noise=None))  # to be estimated
+    unknown = sample.replace(neighbors=None, noise=None)  # to be estimated
+    train(model, objective, unknown)
+    device.waits.clear()
+    train(model, objective, unknown)  # by now it is known that method and sampling fit
+    assert waits_of(device) == WAITS_OF_OBJECTIVES.get(name, {}), device.waits
 
 
 @pytest.mark.parametrize("name", choices("sensitivity"))
@@ -133,13 +174,15 @@ def test_sensitivities(name, sample):
 
 
 @pytest.mark.parametrize("name", choices("optimizer"))
-def test_optimizers(name, sample):
+def test_optimizers(name, sample, device):
     model = runs.varnet(cascades=1)
     train(model, Supervised(), sample)
+    device.waits.clear()
     build_function(composed("train", f"optimizer={name}").optimizer, "optimizer")(
         model.parameters()
     ).step()
     assert_there(*model.parameters())
+    assert not device.waits
 
 
 @pytest.mark.usefixtures("device")
@@ -161,6 +204,22 @@ def test_batches_are_prepared_where_they_are(transforms, sampling):
     whole = whole.replace(neighbors=whole.map(lambda t: t[:, None]))
     batch = transform(whole.to(DEVICE))
     assert_there(*batch.tensors().values(), *batch.neighbors.tensors().values())
+
+
+def test_batches_go_there_without_waiting(device):
+    data = runs.data(subjects=1)
+    for place in (DEVICE, torch.device("cpu")):
+        strategy = SimpleNamespace(root_device=place)
+        data.trainer = SimpleNamespace(
+            strategy=strategy, num_devices=1, global_rank=0, world_size=1, current_epoch=0
+        )
+        loader = data.train_dataloader()
+        assert loader.pin_memory is (place == DEVICE)
+    batch = loader.dataset[next(iter(loader.sampler))]
+    assert_there(data.transfer_batch_to_device(batch.pin_memory(), DEVICE, 0).kspace)
+    assert not device.waits
+    data.transfer_batch_to_device(batch.replace(kspace=batch.kspace.clone()), DEVICE, 0)
+    assert device.waits  # what is not pinned
 
 
 @pytest.mark.usefixtures("device")

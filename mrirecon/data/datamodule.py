@@ -117,6 +117,15 @@ class DataModule(pl.LightningDataModule):
     def test_dataloader(self) -> DataLoader[Sample]:
         return self._volume_loader("test")
 
+    def transfer_batch_to_device(
+        self,
+        batch: Sample,
+        device: torch.device,
+        dataloader_idx: int,  # noqa: ARG002 - Lightning passes it
+    ) -> Sample:
+        """Move a batch; the host does not wait for a GPU, as its loaders pin what they yield."""
+        return batch.to(device, non_blocking=device.type == "cuda")
+
     def on_after_batch_transfer(self, batch: Sample, dataloader_idx: int) -> Sample:  # noqa: ARG002
         """Apply the ``batch_transform`` of the data set that the batch is from."""
         stage = "val"
@@ -160,6 +169,9 @@ class DataModule(pl.LightningDataModule):
         """Return the number of this process and how many there are."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
+    def _to_a_gpu(self) -> bool:
+        return self.trainer is not None and self.trainer.strategy.root_device.type == "cuda"
+
     def usable_workers(self, processes: int = 1) -> int:
         """Return how many processes prepare slices: those asked for, if there are processors.
 
@@ -178,6 +190,7 @@ class DataModule(pl.LightningDataModule):
             batch_size=None,  # the sampler yields whole batches
             num_workers=(workers := self.usable_workers(devices)),
             persistent_workers=workers > 0,
+            pin_memory=self._to_a_gpu(),
             worker_init_fn=left_to_the_parent,
             generator=torch.Generator(),  # what workers are seeded with; uses up no common numbers
         )

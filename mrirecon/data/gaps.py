@@ -1,9 +1,9 @@
 """Scans that lack samples between others, of which no reference can be made."""
 
-import torch
 from jaxtyping import Bool
 from torch import Tensor
 
+from mrirecon.buffers import sent
 from mrirecon.sampling.calibration import measured_interval
 from mrirecon.sampling.trajectory_shape import coverage_of
 from mrirecon.types import Sample
@@ -38,4 +38,4 @@ def _lacks_readouts(sample: Sample) -> Bool[Tensor, "*b"]:
         )  # fmt: skip
         whole, kept = coverage_of(member)
         lacking.append(kept < ENOUGH * whole)
-    return torch.tensor(lacking, device=sample.mask.device).reshape(batch)
+    return sent(lacking, sample.mask.device).reshape(batch)

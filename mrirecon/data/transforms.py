@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Bool, Float32
 from torch import Tensor
 
-from mrirecon.buffers import masked
+from mrirecon.buffers import masked, sent
 from mrirecon.data.gaps import has_gaps
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import plain_ifft
@@ -217,13 +217,13 @@ def _kept(sample: Sample, drawn: Sequence[DrawnMask]) -> Sample:
     if len({mask.shape for mask in masks}) > 1:  # patterns of lines and of points meet
         masks = [mask.expand(shape) for mask in masks]
     device = sample.kspace.device
-    mask = torch.stack(masks).to(device)
+    mask = sent(torch.stack(masks), device)
     mask = mask.reshape(*batch, *mask.shape[-2:])
     return sample.replace(
         kspace=masked(sample.kspace, mask),
         areas=None,
         mask=mask,
-        acs=torch.tensor(extents, device=device).reshape(*batch, 2) if sample.cartesian else None,
+        acs=sent(extents, device).reshape(*batch, 2) if sample.cartesian else None,
     )
 
 

@@ -167,7 +167,8 @@ def _tiles(maps: Tensor, spectrum: Tensor) -> Iterator[tuple[slice, slice, slice
 def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
     r"""Return :math:`A^HA` of :func:`~mrirecon.operators.sense.least_squares`.
 
-    A full-size mask whose rows are all alike is recognised as a line mask.
+    On the CPU a full-size mask whose rows are all alike is recognised as a line mask; a GPU would
+    keep the host waiting for the answer.
     """
     weights = data_weights(sample)
     if sample.trajectory is not None:
@@ -176,7 +177,7 @@ def sense_normal(sample: Sample, maps: Maps) -> SenseNormal:
         pairs = zip(transforms(sample), of_samples, strict=True)
         spectra = torch.stack([F.spectrum(W) for F, W in pairs])
         return SenseNormal(maps, spectra.reshape(*maps.shape[:-3], *spectra.shape[-2:]))
-    if weights.shape[-2] > 1 and (weights == weights[..., :1, :]).all():
+    if weights.shape[-2] > 1 and not weights.is_cuda and (weights == weights[..., :1, :]).all():
         weights = weights[..., :1, :]
     return SenseNormal.of(maps, weights)
 

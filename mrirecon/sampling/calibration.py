@@ -7,8 +7,11 @@ rule of the published fastMRI masks, so that 29 of 368 lines stay 29.
 from functools import lru_cache
 
 import numpy as np
+import torch
 from jaxtyping import Bool
 from torch import Tensor
+
+from mrirecon.types import Extent
 
 Shape = tuple[int, int]
 LEAST = 4
@@ -58,6 +61,12 @@ def central_block(mask: Bool[Tensor, "#h w"], shape: Shape | None = None) -> Sha
         if rank > best_rank:
             best, best_rank = (count, width), rank
     return best
+
+
+def limited(extent: Extent, largest: Shape) -> Extent:
+    """Return the sizes ``(h, w)`` of centres of which no more than ``largest`` is taken."""
+    sizes = zip(extent.unbind(-1), largest, strict=True)
+    return torch.stack([size.clamp(max=most) for size, most in sizes], -1)
 
 
 def measured_interval(line: Bool[Tensor, "*b n"]) -> Bool[Tensor, "*b n"]:

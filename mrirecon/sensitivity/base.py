@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Bool, Complex64, Int64
 from torch import Tensor, nn
 
+from mrirecon.buffers import sent
 from mrirecon.errors import MriReconError
 from mrirecon.image import center_fit, root_sum_of_squares
 from mrirecon.operators.gridding import central_kspace
@@ -54,7 +55,7 @@ def calibration_data(sample: Sample) -> tuple[Complex64[Tensor, "*b coil hc wc"]
         return (
             sample.kspace if sample.cartesian else central_kspace(sample, _gridded(sample))
         ), extent
-    size = torch.tensor(sample.calibration.shape[-2:], device=sample.kspace.device)
+    size = sent(sample.calibration.shape[-2:], sample.kspace.device)
     return sample.calibration, size.expand(*sample.kspace.shape[:-3], 2)
 
 
@@ -65,8 +66,9 @@ def calibration_extent(sample: Sample) -> Extent:
     k-space is zero and so is all that is made of it. Its size is that of the grid.
     """
     extent = _told_or_found(sample)
-    measured = sample.mask.flatten(-2).any(-1).unsqueeze(-1)
-    return torch.where(measured, extent, extent.new_tensor(_gridded(sample)))
+    measured = sample.mask.flatten(-2).any(-1)
+    sizes = zip(extent.unbind(-1), _gridded(sample), strict=True)
+    return torch.stack([torch.where(measured, told, full) for told, full in sizes], -1)
 
 
 def _told_or_found(sample: Sample) -> Extent:
@@ -79,7 +81,7 @@ def _told_or_found(sample: Sample) -> Extent:
     else:
         hit = center_fit(cells(sample), shape).reshape(-1, *shape).cpu()
         found = [(width, width) for width in map(dense_width, hit)]
-    return torch.tensor(found, device=sample.kspace.device).reshape(*batch, 2)
+    return sent(found, sample.kspace.device).reshape(*batch, 2)
 
 
 def _gridded(sample: Sample) -> tuple[int, int]:
@@ -132,7 +134,7 @@ def in_order(parts: Sequence[Tensor], members: Sequence[int]) -> Tensor:
     together = parts[0] if len(parts) == 1 else torch.cat(list(parts))
     if list(members) == list(range(len(members))):
         return together
-    return together[torch.tensor(members, device=together.device).argsort()]
+    return together[sent(members, together.device).argsort()]
 
 
 def fitting_kernel(kernel: int, block: Sequence[int], windows: int = 2) -> int:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Complex64, Float32, Int64
 from torch import Tensor
 
+from mrirecon.buffers import sent
 from mrirecon.sensitivity.subspace import Nodes
 
 SQUARINGS, STEPS = 5, 4  # power 32, applied 5 times: eigenvalues 1 and 0.95 are told apart to 1e-3
@@ -130,7 +131,7 @@ class _Member:
         planes = torch.view_as_real(found).permute(3, 1, 2, 0).reshape(2, self.sets, -1, *coarse)
         eigenvalues = eigenvalues.T.reshape(self.sets, *coarse)
         wy, wx = (
-            interpolation_weights(full, n).to(eigenvalues)
+            _kept(interpolation_weights, full, n, eigenvalues.device)
             for full, n in zip(self.shape, coarse, strict=True)
         )
         planes, eigenvalues = planes @ wx.T, eigenvalues @ wx.T
@@ -188,7 +189,8 @@ class _Member:
         return torch.view_as_real(self.nodes)
 
     def _dirichlet(self, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-        y, x = (dirichlet(size, len(self.nodes)).to(self._real) for size in grid)
+        device, count = self.nodes.device, len(self.nodes)
+        y, x = (_kept(dirichlet, size, count, device) for size in grid)
         return y, x
 
     def _at_a_time(self, pixels: int = 1) -> int:
@@ -204,7 +206,17 @@ def _joined(parts: list[tuple[Tensor, Tensor]]) -> tuple[Vectors, Values]:
     return torch.cat([part[0] for part in parts]), torch.cat([part[1] for part in parts])
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=32)
+def _kept(
+    make: Callable[[int, int], Float32[Tensor, "size count"]],
+    size: int,
+    count: int,
+    device: torch.device,
+) -> Float32[Tensor, "size count"]:
+    """Return a matrix that was made and copied once for a device."""
+    return sent(make(size, count), device)
+
+
 def dirichlet(size: int, count: int) -> Float32[Tensor, "size count"]:
     """Return what takes a trigonometric polynomial from ``count`` nodes to ``size`` pixels."""
     pixel = (torch.arange(size, dtype=torch.float64) - size // 2) / size
@@ -214,7 +226,6 @@ def dirichlet(size: int, count: int) -> Float32[Tensor, "size count"]:
     return ((1 + 2 * waves.sum(-1)) / count).to(torch.float32)
 
 
-@lru_cache(maxsize=16)
 def interpolation_weights(size: int, coarse: int) -> Float32[Tensor, "size coarse"]:
     """Return Lagrange interpolation from a periodic grid of the same field of view."""
     if size == coarse:

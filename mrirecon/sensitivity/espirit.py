@@ -5,6 +5,7 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least
+from mrirecon.buffers import sent
 from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_blocks,
@@ -161,7 +162,8 @@ def _noise(sample: Sample, members: list[int]) -> Float32[Tensor, "b"] | None:
     """Return the noise of the calibration data; that of a separate scan, or gridded, is unknown."""
     if sample.noise is None or sample.calibration is not None or not sample.cartesian:
         return None
-    return sample.noise.reshape(-1)[members]
+    noise = sample.noise.reshape(-1)
+    return noise if members == [*range(len(noise))] else noise[sent(members, noise.device)]
 
 
 def _pad_sets(x: Tensor, sets: int, axis: int) -> Tensor:

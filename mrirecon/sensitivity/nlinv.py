@@ -5,6 +5,7 @@ from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least
+from mrirecon.buffers import sent
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
 from mrirecon.sensitivity.base import (
@@ -63,7 +64,7 @@ class Nlinv(SensitivityEstimator):
             # twice as wide, so that the product of image and sensitivities does not wrap around
             grid = (2 * block.shape[-2], 2 * block.shape[-1])
             acquired = center_fit(torch.ones_like(block[:1, :1].real), grid)
-            problem = _Bilinear(acquired, _smoothing(grid).to(acquired))
+            problem = _Bilinear(acquired, sent(_smoothing(grid), acquired.device))
             spectra = problem.solve(center_fit(block, grid), self.newton, self.iterations)
             members += chosen
             maps.append(unit_norm(ifft(center_fit(spectra, (h, w)))))

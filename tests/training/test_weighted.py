@@ -64,7 +64,7 @@ def test_the_loss_is_what_the_paper_writes():
     sample, method, objective = scans().map(lambda t: t[:3]), Fixed(), WeightedSsdu(FIRST, SECOND)
     loss = objective(method, sample)
     y, seen, measured = sample.kspace[:, 0], method.seen.mask, sample.mask
-    p, q = objective.partition._densities[H, W]
+    p, q = objective.partition._estimated((H, W))
     k = (1 - p) / (1 - p * q)
     error = (fft(method.image.detach()) - y).abs() ** 2
     total = 0.0
@@ -80,8 +80,7 @@ def test_the_loss_is_what_the_paper_writes():
 
 def test_densities_of_independent_lines():
     division = MaskPartition(FIRST, SECOND)
-    division.weight(scans().map(lambda t: t[:1]))
-    for found, share in zip(division._densities[H, W], (P, Q), strict=True):
+    for found, share in zip(division._estimated((H, W)), (P, Q), strict=True):
         assert found.shape == (1, W) and (found[0, ~OUTER] == 1).all()
         torch.testing.assert_close(found[0, OUTER], torch.full((10,), share), atol=0.06, rtol=0)
 

@@ -70,11 +70,14 @@ class Conditioning(nn.Module):
 class _Numbers(nn.Module):
     """The part of the embedding that the protocol makes."""
 
+    units: Tensor
+
     def __init__(self, features: int) -> None:
         super().__init__()
         self.slope = nn.Parameter(torch.empty(len(PROTOCOL), features))
         self.bias = nn.Parameter(torch.empty(len(PROTOCOL), features))
         self.unknown = nn.Parameter(torch.empty(len(PROTOCOL), features))
+        self.register_buffer("units", torch.tensor(UNITS), persistent=False)
         self.reset_parameters()
 
     def reset_parameters(self) -> None:
@@ -91,7 +94,7 @@ class _Numbers(nn.Module):
             numbers = torch.full(shape, torch.nan, device=sample.kspace.device)
         known = numbers.isfinite() & (numbers >= 0)
         # what is unknown must not reach the product: its gradient would be NaN as well
-        scaled = torch.log1p(numbers.where(known, 0.0) / numbers.new_tensor(UNITS)).unsqueeze(-1)
+        scaled = torch.log1p(numbers.where(known, 0.0) / self.units).unsqueeze(-1)
         vectors = torch.where(known.unsqueeze(-1), scaled * self.slope + self.bias, self.unknown)
         return vectors.sum(-2)
 

@@ -10,6 +10,7 @@ from jaxtyping import Bool, Complex64
 from torch import Tensor
 
 from mrirecon.arguments import check_not_negative
+from mrirecon.buffers import sent
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import squared_magnitude
 from mrirecon.networks.affine_unet import AffineUnet
@@ -127,13 +128,13 @@ class Sdum(CoilwiseReconstructor):
         if self.told:
             told = NominalSampling(self.acceleration, logarithm=False)(sample).reshape(-1, 2)[:, 0]
             kinds = zip(patterns, told.tolist(), strict=True)
-            numbers = numbers.new_tensor([self._protocol(*one) for one in kinds])
+            numbers = sent([self._protocol(*one) for one in kinds], device)
         centers = torch.stack([central(one.all(0)) for one in seen])
         return WindowData(
             kspace,
             mask.mT.unsqueeze(2),
-            centers.mT[:, None, None].to(device),
-            torch.tensor(patterns, device=device),
+            sent(centers.mT[:, None, None], device),
+            sent(patterns, device),
             numbers,
         )
 

@@ -6,6 +6,7 @@ import torch
 from jaxtyping import Bool, Complex64, Float32
 from torch import Tensor
 
+from mrirecon.buffers import sent
 from mrirecon.fourier import ifft
 from mrirecon.image import squared_magnitude
 from mrirecon.types import Sample
@@ -55,23 +56,27 @@ def estimated_noise(sample: Sample) -> Float32[Tensor, "*b"]:
     if sample.weights is not None:
         kspace = kspace * sample.weights.sqrt().unsqueeze(-3)
     *batch, coils, h, w = kspace.shape
+    kspace = kspace.reshape(-1, coils, h, w)
     masks = sample.mask.expand(*batch, h, w).reshape(-1, h, w)
-    members = list(zip(kspace.reshape(-1, coils, h, w), masks, strict=True))
+    # where to look is decided on the host, which waits for a GPU once
+    measured = _measured(kspace, masks).cpu()
+    members = zip(kspace, measured, strict=True)
     if sample.trajectory is None:
-        levels = [_member(k, _measured(k, m)) for k, m in members]
+        levels = [_member(k, m) for k, m in members]
     else:
-        radii = sample.trajectory.norm(dim=-1).reshape(-1, h, w)
-        levels = [_in_ring(k, _measured(k, m), r) for (k, m), r in zip(members, radii, strict=True)]
+        radii = sample.trajectory.norm(dim=-1).reshape(-1, h, w).cpu()
+        levels = [_in_ring(k, m, r) for (k, m), r in zip(members, radii, strict=True)]
     return torch.stack(levels).reshape(batch) if levels else kspace.new_zeros(batch).real
 
 
 def _measured(
-    kspace: Complex64[Tensor, "coil h w"], mask: Bool[Tensor, "h w"]
-) -> Bool[Tensor, "h w"]:
+    kspace: Complex64[Tensor, "n coil h w"], masks: Bool[Tensor, "n h w"]
+) -> Bool[Tensor, "n h w"]:
     """Return where there are data: zero padding is no measurement, whatever a mask says."""
-    energy = torch.view_as_real(kspace).square().sum((0, -1))
-    count = mask.sum().clamp_min(1)
-    return mask & (energy > PADDING * (energy * mask).sum() / count)
+    energy = torch.view_as_real(kspace).square().sum((1, -1))
+    inside = (-2, -1)
+    count = masks.sum(inside, keepdim=True).clamp_min(1)
+    return masks & (energy > PADDING * (energy * masks).sum(inside, keepdim=True) / count)
 
 
 def _member(
@@ -84,10 +89,7 @@ def _member(
     known = [level for level in found if level is not None]
     if known:
         return torch.stack(known).amin()
-    y, x = (
-        (torch.arange(n, device=measured.device) - n // 2).abs() / max(n / 2, 1)
-        for n in measured.shape
-    )
+    y, x = ((torch.arange(n) - n // 2).abs() / max(n / 2, 1) for n in measured.shape)
     return _in_ring(kspace, measured, torch.maximum(y[:, None], x))
 
 
@@ -97,13 +99,14 @@ def _in_rows(
     """Estimate from image rows of the outermost lines that are complete along the first axis."""
     n, lines = measured.shape
     rows = measured.any(1)  # of an asymmetric echo, a part
-    distance = (torch.arange(lines, device=measured.device) - lines // 2).abs()
+    distance = (torch.arange(lines) - lines // 2).abs()
     complete = measured[rows].all(0) & (distance >= lines / 4)
     if not rows.any() or int(complete.sum()) < 2:
         return None
     every = distance[measured[rows].all(0)].sort(descending=True).values
     outer = complete & (distance >= every[max(2, math.ceil(OUTER * len(every))) - 1])
-    chosen = torch.where(rows[:, None], kspace[..., outer], 0.0)
+    looked_at = kspace[..., sent(outer.nonzero()[:, 0], kspace.device)]
+    chosen = torch.where(sent(rows[:, None], kspace.device), looked_at, 0.0)
     energy = torch.view_as_real(ifft(chosen, (-2,))).square().mean((0, 2, 3))
     energy = energy[n // TRIM : n - n // TRIM] / rows.float().mean()
     terms = kspace.shape[0] * int(outer.sum())
@@ -124,6 +127,7 @@ def _in_ring(
         return kspace.new_zeros(()).real
     ordered = distance[measured].sort().values
     outer = measured & (distance >= ordered[int((1 - RING) * (len(ordered) - 1))])
-    squares = squared_magnitude(kspace[:, outer]).flatten()
+    places = sent(outer.flatten().nonzero()[:, 0], kspace.device)
+    squares = squared_magnitude(kspace.flatten(1)[:, places]).flatten()
     low = squares.sort().values[int(QUARTER * (len(squares) - 1))]
     return (low / (-2 * math.log(1 - QUARTER))).sqrt()

@@ -5,6 +5,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from mrirecon.buffers import sent
 from mrirecon.sensitivity.base import calibration_extent
 from mrirecon.types import Sample
 
@@ -49,9 +50,9 @@ class NominalSampling(nn.Module):
             R = self.acceleration or nominal_acceleration(mask, center)
             r = self.center_fraction or nominal_center(center, w)
             numbers.append((R, max(min(1 / R, r), 1e-4)))
-        like = sample.kspace.real
-        values = torch.tensor(numbers, dtype=like.dtype, device=like.device).reshape(*batch, 2)
-        return (values * values.new_tensor([1.0, 100.0])).log() if self.logarithm else values
+        values = torch.tensor(numbers).reshape(*batch, 2)
+        told = (values * torch.tensor([1.0, 100.0])).log() if self.logarithm else values
+        return sent(told, sample.kspace.device)
 
 
 def nominal_acceleration(mask: Bool[Tensor, "#h w"], center: int) -> float:

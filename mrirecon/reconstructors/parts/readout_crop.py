@@ -2,6 +2,7 @@
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
+from mrirecon.sampling.calibration import limited
 from mrirecon.types import Sample
 
 
@@ -20,8 +21,6 @@ def cut_readout(sample: Sample, size: int) -> Sample:
     if size >= h or rows != {1} or sample.calibration is not None:
         return sample
     kspace = fft(center_fit(ifft(sample.kspace, (-2,)), (size, w)), (-2,))
-    acs = sample.acs
-    if acs is not None:
-        acs = acs.clamp(max=acs.new_tensor([size, w]))
+    acs = None if sample.acs is None else limited(sample.acs, (size, w))
     maps = None if sample.maps is None else center_fit(sample.maps, (size, w))
     return sample.replace(kspace=kspace, acs=acs, maps=maps)

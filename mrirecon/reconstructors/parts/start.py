@@ -162,8 +162,7 @@ def _percentile(kspace: Complex[Tensor, "*b coil h w"], share: float) -> Float[T
     # a silent coil sorts behind the others, so that the largest keep their ranks
     magnitudes = torch.where(silent[..., None, None], -1.0, kspace.abs()).flatten(-3)
     counts = (~silent).sum(-1) * (h * w)
-    ranks = [int((1 - share) * count) for count in counts.flatten().tolist()]
-    largest = magnitudes.topk(max(ranks) + 1).values
-    place = torch.tensor(ranks, device=counts.device).reshape(counts.shape)
+    largest = magnitudes.topk(int((1 - share) * magnitudes.shape[-1]) + 1).values
+    place = ((1 - share) * counts.double()).long()
     scale = largest.gather(-1, place[..., None])[..., None]
     return torch.where(scale <= 0, 1.0, scale)

@@ -8,6 +8,7 @@ from jaxtyping import Complex64, Float, Float32
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least
+from mrirecon.buffers import sent
 from mrirecon.errors import ConfigError
 from mrirecon.operators import adjoint_image
 from mrirecon.reconstructors.base import Reconstructor
@@ -81,21 +82,21 @@ class Denoising(Objective):
                 clean.append(image[rows, columns])
                 noisy.append((image + error)[rows, columns])
                 levels.append(level)
-        return torch.stack(clean), torch.stack(noisy), torch.tensor(levels, device=images.device)
+        return torch.stack(clean), torch.stack(noisy), sent(levels, images.device)
 
     def _error(self, image: Complex64[Tensor, "h w"], level: float) -> Complex64[Tensor, "h w"]:
         """Return an error image of a level: the root-mean-square of its components."""
         size = (image.shape[0], image.shape[1])
         rng = _generator()
         noise = torch.randn(*size, 2, device=image.device)
-        error = torch.view_as_complex(noise) * self._amplification(size).to(image.device)
+        error = torch.view_as_complex(noise) * sent(self._amplification(size), image.device)
         if _uniform(0, 1) < self.aliasing:
             folds = int(_uniform(2, 9))
             axis = int(_uniform(0, 2))
             ghosts = torch.zeros_like(image)
             for copy in range(1, folds):
                 weight = torch.complex(smooth_field(size, 2, rng), smooth_field(size, 2, rng))
-                ghosts += weight.to(image.device) * image.roll(copy * size[axis] // folds, axis)
+                ghosts += sent(weight, image.device) * image.roll(copy * size[axis] // folds, axis)
             rms = (torch.view_as_real(ghosts).square().mean() + 1e-12).sqrt()
             error = error + ghosts / rms * _uniform(0, 1.5)
         rms = torch.view_as_real(error).square().mean().sqrt()

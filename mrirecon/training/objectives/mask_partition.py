@@ -6,6 +6,7 @@ from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least
+from mrirecon.buffers import sent
 from mrirecon.errors import ConfigError
 from mrirecon.sampling import Curriculum, MixedPatterns, SamplingPattern
 from mrirecon.training.objectives.measured_kspace import without
@@ -51,7 +52,7 @@ class MaskPartition:
                     "(sampling=random), or objective=ssdu"
                 )
         self.sampling, self.partition, self.draws = sampling, partition, draws
-        self._densities: dict[Shape, tuple[Tensor, Tensor]] = {}
+        self._weights: dict[tuple[Shape, torch.device], Tensor] = {}
 
     def split(self, sample: Sample) -> tuple[Sample, Mask]:
         """Return what the method sees of a batch, and the measured positions that it does not."""
@@ -59,20 +60,25 @@ class MaskPartition:
         # drawn from torch's generator, on which the reproducibility of a run rests
         rng = np.random.RandomState(int(torch.randint(2**31, ())))
         drawn = [self.partition(shape, rng) for _ in sample.kspace]
-        kept = torch.stack([one.mask for one in drawn]).to(sample.mask.device)
-        center = torch.tensor([one.acs for one in drawn], device=sample.mask.device)
+        kept = sent(torch.stack([one.mask for one in drawn]), sample.mask.device)
+        center = sent([one.acs for one in drawn], sample.mask.device)
         return without(sample, ~kept, center), sample.mask & ~kept
 
     def weight(self, sample: Sample) -> Float32[Tensor, "#h w"]:
         """Return :math:`1/(1-k)`, zero where no position can be measured and not seen.
 
         Raises:
-            ConfigError: When the patterns fit neither each other nor the mask.
+            ConfigError: When the patterns fit neither each other nor the mask of the first batch of
+                a size of k-space.
         """
         shape = (sample.kspace.shape[-2], sample.kspace.shape[-1])
-        if shape not in self._densities:
-            self._densities[shape] = self._estimated(shape)
-        first, second = (density.to(sample.mask.device) for density in self._densities[shape])
+        place = shape, sample.mask.device
+        if place not in self._weights:
+            self._weights[place] = self._of_patterns(shape, sample)
+        return self._weights[place]
+
+    def _of_patterns(self, shape: Shape, sample: Sample) -> Float32[Tensor, "#h w"]:
+        first, second = (density.to(sample.mask.device) for density in self._estimated(shape))
         unexpected = (sample.mask & (first == 0)).sum()
         if unexpected > UNKNOWN * sample.mask.sum():
             raise ConfigError(

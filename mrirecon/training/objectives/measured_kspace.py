@@ -1,5 +1,7 @@
 """Comparing an image with measured k-space: what every self-supervised objective needs."""
 
+from weakref import WeakSet
+
 import torch
 from jaxtyping import Bool, Complex64, Float
 from torch import Tensor
@@ -9,6 +11,8 @@ from mrirecon.operators import Coils, coil_samples
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.sensitivity.base import SensitivityEstimator, calibration_extent, maps_shape
 from mrirecon.types import Extent, Image, KSpace, Maps, Mask, Sample
+
+_PHASED: WeakSet[Reconstructor] = WeakSet()  # methods whose images are known to have a phase
 
 
 def without(sample: Sample, held: Mask, extent: Extent | None) -> Sample:
@@ -80,13 +84,22 @@ def reconstruct_with_maps(reconstructor: Reconstructor, sample: Sample) -> tuple
             f"objective: {name} has no coil sensitivities, and {sample.key} brings none, so its "
             "image cannot be compared with measured k-space; choose a model with a sensitivity"
         )
-    # exact zeros everywhere: a magnitude, not an image that happens to be nearly real
-    if image.abs().any() and not image.imag.any():
-        raise ConfigError(
-            f"objective: {name} returned a magnitude, but comparing with measured k-space needs "
-            "the phase; set model.combination=sense, or choose a method that combines the coils"
-        )
+    if reconstructor not in _PHASED:
+        _check_phase(reconstructor, image)
     return image, maps
+
+
+def _check_phase(reconstructor: Reconstructor, image: Image) -> None:
+    """Refuse a method that returns magnitudes; once, as a GPU is waited for."""
+    # exact zeros everywhere: a magnitude, not an image that happens to be nearly real
+    if image.imag.any():
+        _PHASED.add(reconstructor)
+    elif image.real.any():
+        raise ConfigError(
+            f"objective: {type(reconstructor).__name__} returned a magnitude, but comparing with "
+            "measured k-space needs the phase; set model.combination=sense, or choose a method "
+            "that combines the coils"
+        )
 
 
 def _of_slices(

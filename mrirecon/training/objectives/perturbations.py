@@ -84,10 +84,8 @@ class RigidMotion(Perturbation):
         moved = self.pixels * (2 * torch.rand(len(lines), self.shots, 2, device=device) - 1)
         center = shot[:, w // 2, None, None].expand(-1, 1, 2)
         moved = moved.scatter(1, center, 0.0)
-        of_line = moved.gather(1, shot[..., None].expand(-1, -1, 2)) / torch.tensor(
-            [h, w], device=device
-        )
-        phase = displacement_phase(of_line[:, None, :, 0], of_line[:, None, :, 1], (h, w))
+        y, x = moved.gather(1, shot[..., None].expand(-1, -1, 2))[:, None].unbind(-1)
+        phase = displacement_phase(y / h, x / w, (h, w))
         return sample.replace(kspace=sample.kspace * phase.unsqueeze(1)), image
 
 
@@ -152,7 +150,7 @@ def shifted(sample: Sample, dy: int, dx: int) -> Sample:
     h, w = sample.kspace.shape[-2:]
 
     def moved(kspace: Complex64[Tensor, "*b coil hc wc"]) -> Complex64[Tensor, "*b coil hc wc"]:
-        y, x = (torch.tensor(d / n, device=kspace.device) for d, n in ((dy, h), (dx, w)))
+        y, x = (torch.full((), d / n, device=kspace.device) for d, n in ((dy, h), (dx, w)))
         return kspace * displacement_phase(y, x, (kspace.shape[-2], kspace.shape[-1]))
 
     return sample.replace(

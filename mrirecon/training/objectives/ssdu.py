@@ -10,6 +10,7 @@ from torch import Tensor
 from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.sampling.calibration import limited
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.training.objectives.base import Objective
 from mrirecon.training.objectives.measured_kspace import (
@@ -67,6 +68,7 @@ class Ssdu(Objective):
             raise ValueError(f"consistency must not be negative, got {consistency}")
         self.held_out, self.masks, self.center = held_out, masks, center
         self.density, self.lines, self.consistency = density, lines, consistency
+        self._divided: set[torch.Size] = set()
 
     def forward(self, reconstructor: Reconstructor, sample: Sample) -> Float[Tensor, ""]:
         if reconstructor.joint and self.masks > 1:
@@ -76,12 +78,7 @@ class Ssdu(Objective):
             )
         sample = repeated(sample, self.masks)
         seen, held = self.split(sample)
-        if sample.mask.any() and not held.any():
-            raise ConfigError(
-                f"objective: all that was measured of {sample.key[0]} lies in the fully sampled "
-                "centre, which is kept for calibration, so nothing can be held out; choose a "
-                "sampling that measures more, or a smaller objective.center"
-            )
+        self._check_held(sample, held)
         image, maps = reconstruct_with_maps(reconstructor, seen)
         predicted = predicted_kspace(sample, image, maps)
         loss = (relative_error(predicted, sample.kspace, held) + unseen(image, maps)).mean()
@@ -89,6 +86,20 @@ class Ssdu(Objective):
             error = relative_error(predicted, sample.kspace, seen.mask).mean()
             loss = loss + self.consistency * error
         return loss
+
+    def _check_held(self, sample: Sample, held: Mask) -> None:
+        """Refuse what leaves nothing to hold out; once for a size, as a GPU is waited for."""
+        size = sample.kspace.shape[-2:]
+        if size in self._divided:
+            return
+        if held.any():
+            self._divided.add(size)
+        elif sample.mask.any():
+            raise ConfigError(
+                f"objective: all that was measured of {sample.key[0]} lies in the fully sampled "
+                "centre, which is kept for calibration, so nothing can be held out; choose a "
+                "sampling that measures more, or a smaller objective.center"
+            )
 
     def split(self, sample: Sample) -> tuple[Sample, Mask]:
         """Return what the method sees, and the positions that the loss sees."""
@@ -113,7 +124,7 @@ class Ssdu(Objective):
         extent = calibration_extent(sample)
         if self.center is None:
             return extent
-        return torch.minimum(extent, torch.tensor(self.center, device=extent.device))
+        return limited(extent, self.center)
 
     def _draw(self, candidates: Mask, wanted: Float[Tensor, " b"], even: bool = False) -> Mask:
         """Draw that many candidates, or all, without replacement and by their density."""
