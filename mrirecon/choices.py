@@ -156,6 +156,14 @@ def refuse_part(command: str, override: str, groups: Iterable[str], own: Iterabl
         )
 
 
+def documentation(command: str) -> str:
+    """Return where more is said of a command."""
+    return (
+        "More: docs/how-to/what-do-i-run.md of the source; `make docs` there builds the site into\n"
+        f"build/docs/, where reference/commands/{command}.html is about this command."
+    )
+
+
 def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
     """Return the help of a command: examples, settings, and groups with their defaults marked."""
     rows = [f"usage: mrirecon {command} [setting=value ...] [group=choice ...]", "", "examples:"]
@@ -187,8 +195,8 @@ def help_of(command: str, usage: Sequence[str], conf: Path) -> str:
     rows += [
         "",
         f"mrirecon {command} --cfg job shows the configuration of a run, --config-dir DIR adds",
-        "YAML files of your own, -m runs a sweep, --hydra-help tells the rest. README.md and docs/",
-        "of the project say more.",
+        "YAML files of your own, -m runs a sweep, --hydra-help tells the rest.",
+        documentation(command),
     ]
     if command in PARTS:
         example = PLACED.get(command, "regularizer@model.regularizer=mwcnn")

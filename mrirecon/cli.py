@@ -258,7 +258,9 @@ def _usage() -> str:
         f"usage: mrirecon COMMAND [key=value ...]\n\n{rows}\n\n"
         "mrirecon COMMAND --help     what can be configured\n"
         "mrirecon COMMAND --cfg job  the configuration that a command would run with\n"
-        "mrirecon completion         a script that completes all this in bash and zsh"
+        "mrirecon completion         a script that completes all this in bash and zsh\n\n"
+        "docs/how-to/what-do-i-run.md of the source: which command for which file; `make docs`\n"
+        "there builds the whole site into build/docs/."
     )
 
 

@@ -26,6 +26,7 @@ def run(monkeypatch, capsys, *arguments):
 def test_help_tells_settings_groups_and_their_defaults(command, monkeypatch, capsys):
     text = run(monkeypatch, capsys, command, "--help")
     assert text.count(f"  mrirecon {command} ") == 3
+    assert "docs/how-to/what-do-i-run.md" in text and f"/commands/{command}.html" in text
     for name, default, _ in settings_of(command, CONF):
         assert f"  {name}={default}" in text
     for group in groups_of(command, CONF):

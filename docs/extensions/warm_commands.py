@@ -17,7 +17,7 @@ _folder = tempfile.TemporaryDirectory(prefix="commands")  # removed at exit
 
 
 def start() -> subprocess.Popen[bytes]:
-    """Put the command on the path and start the server, which ends with this process."""
+    """Put the command on the path and start the server, which ends when its input does."""
     folder = Path(_folder.name)
     command, address = folder / "mrirecon", folder / "socket"
     client = HERE / "command_client.py"
@@ -35,7 +35,8 @@ def start() -> subprocess.Popen[bytes]:
 
 def _start(app: Sphinx) -> None:
     if app.config.nb_execution_mode != "off":
-        start()
+        server = start()
+        app.connect("build-finished", lambda *_: server.communicate())
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

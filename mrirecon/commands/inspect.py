@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mrirecon.commands.pipes import STANDARD, standard_input
+from mrirecon.commands.plain import plain_parser
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError
 from mrirecon.inspection import as_dict, as_text, inspect_file
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Report on each file; go on after a bad one, and fail at the end if any failed."""
-    parser = argparse.ArgumentParser("mrirecon inspect", description=__doc__)
+    parser = plain_parser("inspect", __doc__)
     parser.add_argument(
         "path",
         nargs="+",

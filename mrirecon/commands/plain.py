@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from mrirecon.choices import documentation
 from mrirecon.errors import MriReconError
 
 
@@ -18,6 +19,7 @@ def plain_parser(name: str, text: str | None) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(
         f"mrirecon {name}",
         description=text,
+        epilog=documentation(name),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
 
