@@ -31,7 +31,7 @@ class Done:
 
 @contextlib.contextmanager
 def started(*words, folder):
-    """Start ``mrirecon`` with these words, or a script if the first one is its path.
+    """Start ``mrirecon`` with these words, a script if the first is its path, or ``-m`` a module.
 
     Yields the process, and what waits for its end.
     """
@@ -57,7 +57,7 @@ def started(*words, folder):
 
 
 def run(*words, folder) -> Done:
-    """Run ``mrirecon`` with these words, or a script if the first one is its path."""
+    """Run what :func:`started` starts to its end."""
     with started(*words, folder=folder) as (_, done):
         return done()
 
@@ -80,13 +80,16 @@ def _command(words, folder, paths, environment):
     for number, path in enumerate(paths, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
     sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
-    script = words[0].endswith(".py")
-    sys.argv = words if script else [PROGRAM, *words]
-    sys.orig_argv = [sys.executable, *(sys.argv if script else ["-m", "mrirecon.cli", *words])]
-    if script:
+    if words[0] == "-m":
+        sys.argv = words[1:]
+        runpy.run_module(words[1], run_name="__main__", alter_sys=True)
+    elif words[0].endswith(".py"):
+        sys.argv, sys.orig_argv = words, [sys.executable, *words]
         sys.path.insert(0, str(Path(words[0]).parent))
         runpy.run_path(words[0], run_name="__main__")
     else:
+        sys.argv = [PROGRAM, *words]
+        sys.orig_argv = [sys.executable, "-m", "mrirecon.cli", *words]
         from mrirecon import cli
 
         cli.main()

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from omegaconf import DictConfig, OmegaConf
 
 from mrirecon.choices import settings_of
 from mrirecon.cli import COMMANDS, PLAIN
@@ -55,16 +57,25 @@ def test_every_command_composes(line):
 
 def composes(command, overrides):
     groups, own = groups_of_conf(command)
-    adapted = [adapt(apart(o, own), groups - own) for o in overrides]
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        config = compose(command, overrides=adapted)
-    known = compose_keys(command)
     named = {o.split("=")[0] for o in overrides}
     added = {name for name in named if name.startswith("+")}  # a group that goes to a place
     assert {name[1:].split("@")[0] for name in added} <= groups
     first = {re.split("[.@/]", name)[0] for name in named - added}
-    assert first <= known | groups | {"experiment"}
-    assert config is not None
+    assert first <= compose_keys(command) | groups | {"experiment"}
+    adapted = [adapt(apart(o, own), groups - own) for o in overrides]
+    read = OverridesParser.create().parse_overrides(adapted)
+    settings = {o.key_or_group for o in read if o.is_force_add()}
+    choices = [one for one, o in zip(adapted, read, strict=True) if not o.is_force_add()]
+    config = composed(command, *choices)
+    for key in settings:  # what they are set to does not change whether they compose
+        parent = OmegaConf.select(config, key.rpartition(".")[0])
+        assert parent is None or isinstance(parent, DictConfig), key
+
+
+@lru_cache
+def composed(command, *choices):
+    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
+        return compose(command, overrides=list(choices))
 
 
 @lru_cache
@@ -73,10 +84,8 @@ def groups_of_conf(command):
     return groups, groups & {name for name, _, _ in settings_of(command, conf_folder())}
 
 
-@lru_cache
 def compose_keys(command):
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return {*compose(command), "sampling", "scheduler"}
+    return {*composed(command), "sampling", "scheduler"}
 
 
 def test_the_python_example_runs(tmp_path, monkeypatch, capsys):

@@ -1,15 +1,13 @@
 """The documentation site builds without a warning; only ``make docs`` executes its gallery."""
 
-import os
 import re
-import subprocess
-import sys
 
 import pytest
 import yaml
 
 from mrirecon.cli import COMMANDS
 from mrirecon.files import conf_folder
+from tests.commands import run
 from tests.pages import DOCS
 
 GALLERY = sorted(DOCS.glob("gallery/[0-9]*.md"))
@@ -28,10 +26,7 @@ def built(tmp_path_factory):
         "-D",
         "nb_execution_mode=off",
     ]
-    return subprocess.run(
-        [sys.executable, "-m", "sphinx", *options, str(DOCS), str(folder)],
-        capture_output=True, text=True, env={**os.environ, "PYTHONWARNINGS": ""}, check=False,
-    )  # fmt: skip
+    return run("-m", "sphinx", *options, DOCS, folder, folder=DOCS.parent)
 
 
 def test_the_site_builds_without_a_warning(built):
