@@ -82,4 +82,12 @@ def compiled(function, typechecker):
     """One function with its checks, rather than jaxtyping's three, unless it yields."""
     if inspect.isgeneratorfunction(function):
         return eager(function, typechecker=typechecker)
-    return eager(typechecker(function), typechecker=None)
+    checks = typechecker(function)
+
+    @functools.wraps(function)
+    def sized(*arguments, **named):
+        __tracebackhide__ = True
+        with eager("context"):  # sizes that have a name are the same throughout the call
+            return checks(*arguments, **named)
+
+    return sized

@@ -23,7 +23,7 @@ def test_another_shape_precision_or_type_is_checked_after_the_right_ones():
     ones = torch.ones(3, 4)
     for _ in range(2):
         added(ones, ones)
-    with pytest.raises(TypeError, match="y=3"):
+    with pytest.raises(TypeError, match="parameter"):
         added(ones, torch.ones(4, 4))
     for wrong in ones[0], ones.double(), ones.numpy(), None:
         with pytest.raises(TypeError, match="parameter"):
