@@ -1,4 +1,6 @@
+from copy import deepcopy
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,6 +30,12 @@ def choices(group):
 
 
 def composed(command, *overrides):
+    return deepcopy(composed_once(command, *overrides))
+
+
+@cache
+def composed_once(command, *overrides):
+    """Compose a configuration; that takes as long as building a small model from it."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         return compose(command, overrides=list(overrides))
 
@@ -97,8 +105,13 @@ def test_ints_serve_as_floats_and_lists_as_tuples():
 def test_every_choice_builds(group, role):
     for choice in choices(group):
         config = composed("reconstruct", f"{group}={choice}")
-        with torch.device("meta"):  # the largest have hundreds of millions of parameters
-            assert build(config[group], role, group) is not None
+        assert without_numbers(config[group], role, group) is not None
+
+
+def without_numbers(node, role, name):
+    """Build what may have hundreds of millions of parameters."""
+    with torch.device("meta"):
+        return build(node, role, name)
 
 
 def test_methods_are_of_the_kind_that_their_first_line_tells():
@@ -106,10 +119,8 @@ def test_methods_are_of_the_kind_that_their_first_line_tells():
     assert sorted(kinds) == ["classical", "learned"]
     for kind, names in kinds.items():
         for name in names:
-            with torch.device("meta"):
-                model = build(
-                    composed("reconstruct", f"model={name}").model, Reconstructor, "model"
-                )
+            node = composed("reconstruct", f"model={name}").model
+            model = without_numbers(node, Reconstructor, "model")
             assert model.trainable == (kind == "learned"), name
 
 
@@ -222,7 +233,7 @@ def test_callbacks_want_what_is_better():
 def test_every_experiment_composes_and_its_model_builds():
     for experiment in choices("experiment"):
         config = composed("train", f"experiment={experiment}")
-        assert build(config.model, Reconstructor, "model").trainable
+        assert without_numbers(config.model, Reconstructor, "model").trainable
 
 
 @pytest.mark.parametrize(
