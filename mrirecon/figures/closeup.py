@@ -9,6 +9,7 @@ from matplotlib.patches import Rectangle
 from numpy.lib.stride_tricks import sliding_window_view
 
 from mrirecon.figures.comparison import Panel
+from mrirecon.figures.drawing import bare
 from mrirecon.figures.style import ACCENT, Image, colorbar, style, top_of_grey
 
 PART = 3
@@ -51,7 +52,7 @@ def closeup(reference: Panel, panels: Sequence[Panel], *, area: float = AREA) ->
         axes[1][0].text(0.5, 0.5, "|error|", ha="center", va="center",
                         transform=axes[1][0].transAxes)  # fmt: skip
         for axis in figure.axes:
-            axis.set_axis_off()
+            bare(axis)
         colorbar(figure, images, axes[0], "signal (a.u.)")
         colorbar(figure, maps, axes[1], "|error| (a.u.)")
     return figure

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.figure import Figure
 
+from mrirecon.figures.drawing import bare
 from mrirecon.figures.style import Image, colorbar, style, top_of_grey
 
 
@@ -51,7 +52,7 @@ def comparison(
         figure = Figure(figsize=(2.5 * columns + 0.8, 2 * 2.5 * ratio + 0.9))
         axes = figure.subplots(2, columns, squeeze=False)
         for axis in axes.flat:
-            axis.set_axis_off()
+            bare(axis)
         images = errors = None
         for column, panel in enumerate([reference, *panels]):
             images = axes[0, column].imshow(panel.image, cmap="gray", vmin=0, vmax=high)

@@ -7,7 +7,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from mrirecon.figures.drawing import Drawing
+from mrirecon.figures.drawing import Drawing, bare
 from mrirecon.figures.style import ACCENT, BACKGROUND, colorbar, style, top_of_grey
 
 Series = Float[np.ndarray, "frame slice y x"]
@@ -82,7 +82,7 @@ def montage(
         axes = figure.subplots(down, across, squeeze=False)
         drawn = None
         for axis in axes.flat:
-            axis.set_axis_off()
+            bare(axis)
         for axis, (frame, index) in zip(axes.flat, chosen, strict=False):
             drawn = axis.imshow(
                 volume[frame, index], cmap=scale.colors, vmin=min(low, 0.5 * high), vmax=high,

@@ -2,6 +2,7 @@
 
 from matplotlib.figure import Figure
 
+from mrirecon.figures.drawing import bare
 from mrirecon.figures.style import Image, colorbar, style
 
 
@@ -26,7 +27,7 @@ def pair(first: Image, second: Image, names: tuple[str, str]) -> Figure:
         drawn = axes[2].imshow(scaled[1] - scaled[0], cmap="RdBu_r", vmin=-0.5, vmax=0.5)
         axes[2].set_title("difference", fontsize=7)
         for axis in axes:
-            axis.set_axis_off()
+            bare(axis)
         figure.subplots_adjust(0.01, 0.02, 0.9, 0.9, 0.04)
         colorbar(figure, drawn, axes, "of the range of the images")
     return figure

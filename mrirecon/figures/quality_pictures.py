@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from mrirecon.figures.drawing import bare
 from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, colorbar, style
 from mrirecon.quality import Added, CoilPictures, MeasuredMask, NoiseMaps, Quality
 
@@ -79,7 +80,7 @@ def coils_figure(coils: CoilPictures) -> Figure:
         figure = Figure(figsize=(across + COILS_BAR, height))
         axes = figure.subplots(down, across, squeeze=False)
         for axis in axes.flat:
-            axis.set_axis_off()
+            bare(axis)
         high, drawn = float(np.percentile(shown, 99.8)) or 1.0, None
         for number, (axis, picture) in enumerate(zip(axes.flat, shown, strict=False), start=1):
             drawn = axis.imshow(picture, cmap="gray", vmin=0, vmax=high, aspect=aspect)
@@ -167,7 +168,7 @@ def _row(shapes: Sequence[tuple[float, ...]]) -> tuple[Figure, list[Axes]]:
     figure = Figure(figsize=(HEIGHT * sum(widths) + 0.5 * len(widths), HEIGHT + 0.3))
     axes = figure.subplots(1, len(shapes), squeeze=False, width_ratios=widths)[0]
     for axis in axes:
-        axis.set_axis_off()
+        bare(axis)
     return figure, list(axes)
 
 
@@ -181,7 +182,7 @@ def _map(
     ratio = min(2.0, max(0.5, values.shape[1] / values.shape[0] / aspect))
     figure = Figure(figsize=(HEIGHT * ratio + 0.7, HEIGHT))
     axis = figure.subplots()
-    axis.set_axis_off()
+    bare(axis)
     drawn = axis.imshow(
         values, cmap=colors, vmin=limits[0], vmax=limits[1], aspect=aspect, interpolation="nearest"
     )

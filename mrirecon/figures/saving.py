@@ -1,14 +1,11 @@
 """Figures as PNG files."""
 
-import io
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from mrirecon.figures.drawing import png_of
 from mrirecon.files import Kind, atomic, mark_png
-
-TIGHT = 0.08
-"""Inches of margin."""
 
 
 def save_figure(
@@ -22,10 +19,5 @@ def save_figure(
         overwrite: Whether to replace an older picture of ours.
         resolution: Pixels per inch.
     """
-    stream, nothing = io.BytesIO(), {"Software": None}
-    figure.savefig(
-        stream, format="png", dpi=resolution, bbox_inches="tight", pad_inches=TIGHT,
-        metadata=nothing,
-    )  # fmt: skip
     with atomic(path, Kind.PICTURE, overwrite=overwrite) as temporary:
-        temporary.write_bytes(mark_png(stream.getvalue(), Kind.PICTURE))
+        temporary.write_bytes(mark_png(png_of(figure, resolution), Kind.PICTURE))

@@ -5,6 +5,7 @@ from jaxtyping import Complex64, Float32
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 
+from mrirecon.figures.drawing import bare
 from mrirecon.figures.style import ACCENT, style
 
 COILS = 16
@@ -54,7 +55,7 @@ def sensitivities_figure(
             for below, (picture, colors, low, top) in enumerate(pictures):
                 axis = figure.add_subplot(grid[2 * block + below, column])
                 drawn[colors] = axis.imshow(picture, cmap=colors, vmin=low, vmax=top, aspect=aspect)
-                axis.set_axis_off()
+                bare(axis)
                 if not below:
                     axis.text(0.03, 0.97, str(coil + 1), transform=axis.transAxes, fontsize=7,
                               va="top", color=ACCENT)  # fmt: skip
@@ -64,7 +65,7 @@ def sensitivities_figure(
             inside = eigenvalue >= crop
             if crop > 0 and inside.any() and not inside.all():
                 axis.contour(inside, levels=[0.5], colors=ACCENT, linewidths=0.8)
-            axis.set_axis_off()
+            bare(axis)
             figure.colorbar(values, ax=axis, fraction=0.05, pad=0.03, label="eigenvalue")
         _bars(figure, drawn, right, rows)
         figure.suptitle(title, fontsize=9)

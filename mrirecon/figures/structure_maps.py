@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from mrirecon.figures.comparison import Panel
+from mrirecon.figures.drawing import bare
 from mrirecon.figures.style import COOL, colorbar, style, top_of_grey
 
 WIDEST, AREA = 2.2, 14.0
@@ -43,6 +44,6 @@ def structure_maps(reference: Panel, maps: Sequence[Panel], threshold: float) ->
                 axis.contour(panel.image, [threshold], colors=COOL, linewidths=0.8)
         for axis, panel in zip(axes, [reference, *maps], strict=True):
             axis.set_title(f"{panel.title}\n{panel.caption}", fontsize=7, pad=3)
-            axis.set_axis_off()
+            bare(axis)
         colorbar(figure, drawn, axes[-1], "score (1: usual)")
     return figure

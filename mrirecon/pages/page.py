@@ -1,13 +1,13 @@
 """Parts of an HTML page. Plain strings are escaped; what is HTML already is :class:`Text`."""
 
 import base64
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from mrirecon.figures.drawing import png_of
 from mrirecon.files import Kind, atomic, mark, stamped
 from mrirecon.pages.style import STYLE
 
@@ -113,9 +113,7 @@ def columns(*parts: str) -> Text:
 
 def picture(figure: Figure, caption: str) -> Text:
     """Return a figure as a picture inside the page, with its caption."""
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=FINE, bbox_inches="tight", pad_inches=0.02)
-    data = stream.getvalue()
+    data = png_of(figure, FINE, margin=0.02)
     width = int.from_bytes(data[16:20], "big") * COARSE // FINE  # where PNG keeps it
     told, source = escape(caption.strip()), base64.b64encode(data).decode()
     return Text(
