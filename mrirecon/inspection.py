@@ -199,7 +199,9 @@ def _slices(header: ScanHeader) -> str:
 
 def duration(seconds: float) -> str:
     """Say how long something takes."""
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
+    if seconds < 120:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"
 
 
 def _vector(values: tuple[float, float, float]) -> str:

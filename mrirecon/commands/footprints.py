@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from mrirecon.errors import MriReconError
-from mrirecon.footprint.duration import of_images
 from mrirecon.footprint.need import Need, size
 from mrirecon.footprint.predicted import of_imaging
 from mrirecon.footprint.room import Choice, refuse_more, room
@@ -31,22 +30,7 @@ def needed_by(scan: Scan, method: Method, batch: int = 1) -> Need | None:
         method: Method that reconstructs it.
         batch: Number of slices computed at once.
     """
-    return tried(_image(scan, method), _first_batch(scan, method), batch)
-
-
-def seconds_for(scan: Scan, method: Method) -> float | None:
-    """Return what all images of a scan take on this CPU, in s; None where something else computes.
-
-    Args:
-        scan: Scan to reconstruct.
-        method: Method that reconstructs it.
-    """
-    if method.device.type != "cpu":
-        return None
-    groups = scan_batches(scan, method.reconstructor)
-    canvas = scan.header.canvas
-    each = tried(of_images, method.reconstructor, _first_batch(scan, method), canvas)
-    return None if each is None else each * len(groups)
+    return tried(_image(scan, method), first_batch(scan, method), batch)
 
 
 def refuse_unfitting(scan: Scan, method: Method, batch: int) -> None:
@@ -60,7 +44,7 @@ def refuse_unfitting(scan: Scan, method: Method, batch: int) -> None:
     members = len(header.frames) if method.reconstructor.joint else batch
     if there.free is None or 8 * header.coils * h * w * members < UNLIKELY * there.free:
         return
-    sample, need = _first_batch(scan, method), _image(scan, method)
+    sample, need = first_batch(scan, method), _image(scan, method)
     found = tried(need, sample, batch)
     if found is None:
         return
@@ -86,7 +70,8 @@ def _image(scan: Scan, method: Method) -> Callable[[Sample, int], Need]:
     return need
 
 
-def _first_batch(scan: Scan, method: Method) -> Sample:
+def first_batch(scan: Scan, method: Method) -> Sample:
+    """Return what the method gets first of a scan: a slice, or the frames of one if it is joint."""
     group = scan_batches(scan, method.reconstructor)[0]
     return next(read_batches(scan, [group], method.reconstructor, method.prepare))
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mrirecon.commands.footprints import needed_by, seconds_for
+from mrirecon.commands.durations import seconds_for
+from mrirecon.commands.footprints import needed_by
 from mrirecon.commands.method import find_device
 from mrirecon.commands.method_words import build_by_words
 from mrirecon.footprint.need import Need, size

@@ -10,6 +10,7 @@ from typing import BinaryIO, Literal
 from omegaconf import DictConfig
 
 from mrirecon.commands.base import command
+from mrirecon.commands.durations import refuse_slow
 from mrirecon.commands.footprints import refuse_unfitting
 from mrirecon.commands.going_on import Failures
 from mrirecon.commands.inputs import input_files
@@ -26,7 +27,7 @@ from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series
+from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series, planes_of
 from mrirecon.selection import Selection
 from mrirecon.terminal import draws_bars
 from mrirecon.uncertainty.bounds import Bounds
@@ -54,6 +55,7 @@ class Settings:
     overwrite: bool
     device: str
     batch_size: int
+    hours: float | None
     provenance: str
     image: str
     slices: int | str | list[int | str] | None
@@ -77,6 +79,8 @@ class Settings:
         self.wanted  # noqa: B018 - checked before anything is built
         if self.batch_size < 1:
             raise ValueError(f"batch_size: expected at least 1, got {self.batch_size}")
+        if self.hours is not None and not self.hours > 0:
+            raise ValueError(f"hours: expected a positive number or null, got {self.hours}")
         if self.image not in ("magnitude", "complex"):
             raise ValueError(
                 f"image: expected magnitude or complex, got {self.image!r}; phase, real and "
@@ -241,6 +245,7 @@ def _announced(scan: FileScan, method: Method, settings: Settings, bounds: Bound
     for note in header.notes:
         print(f"  note: {note}")
     refuse_unfitting(scan, method, settings.batch_size)
+    refuse_slow(scan, method, settings.hours, planes_of(header, settings.selection))
     made = run(scan, method, settings.request(scan.path, bounds))
     for note in made.notes:
         print(f"  note: {note}")
