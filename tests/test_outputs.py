@@ -68,7 +68,7 @@ def test_images_survive_a_quality_page_that_fails(tmp_path, capsys):
     method = Method(ZeroFilled(), Normalize())
     outputs._writers["qc"] = lambda *_, **__: 1 / 0
     settings = Settings(
-        input="a.h5", output="out", pattern="*", checkpoint=None, existing="refuse",
+        input="a.h5", output="out", pattern="*", checkpoint=None, existing="refuse", hours=None,
         overwrite=False, device="cpu", batch_size=1, provenance="private", formats=["hdf5", "qc"],
         dicom_template=None, image="magnitude", slices=None, frames=None, trust=[],
         samples=None, spread=None, seed=0, calibration=None, coverage=None, regions=None,

@@ -31,7 +31,7 @@ def sample():
 @pytest.fixture(autouse=True)
 def smaller(monkeypatch):
     for name in ("CLASSICAL", "LEARNED", "TRAINING"):
-        monkeypatch.setattr(predicted, name, Sizes(32, 48, readout=name == "CLASSICAL"))
+        monkeypatch.setattr(predicted, name, Sizes(48, 64, readout=name == "CLASSICAL"))
 
 
 def taken(run, *held):
