@@ -50,7 +50,7 @@ def checked(function=None, *, typechecker):
     @functools.wraps(function)
     def first(*arguments, **named):
         __tracebackhide__ = True
-        kinds = tuple(map(kind, arguments)), *((name, kind(named[name])) for name in named)
+        kinds = kinds_of((*arguments, *named.values()), named) if named else kinds_of(arguments)
         if kinds in seen:
             return function(*arguments, **named)
         if not made:
@@ -65,17 +65,26 @@ def checked(function=None, *, typechecker):
     return first
 
 
-ARRAYS = torch.Tensor, np.ndarray
-
 called = []
 """What the functions that the present test has called were called with."""
 
 
-def kind(argument):
+class Arrays(dict):
+    """Tell of types, each looked at once, whether their objects have a shape and a precision."""
+
+    def __missing__(self, one):
+        self[one] = issubclass(one, torch.Tensor | np.ndarray)
+        return self[one]
+
+
+ARRAYS = Arrays()
+
+
+def kinds_of(arguments, names=()):
     """Tell arguments apart that a check may tell apart."""
-    if isinstance(argument, ARRAYS):
-        return type(argument), argument.shape, argument.dtype
-    return type(argument)
+    types = [type(one) for one in arguments]
+    sizes = [(one.shape, one.dtype) for one in arguments if ARRAYS[type(one)]]
+    return *types, *sizes, *names
 
 
 def compiled(function, typechecker):
