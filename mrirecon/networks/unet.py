@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.arguments import check_at_least
 from mrirecon.errors import ShapeError
+from mrirecon.networks.parts.channels import channels_last
 from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
 
 DEEPEST = 16
@@ -74,7 +74,7 @@ class Unet(nn.Module):
                 f"{2 ** (self.pools + 1)} along one; use fewer pools"
             )
         # convolutions of few channels are up to three times faster when channels lie together
-        x = x.contiguous(memory_format=torch.channels_last)
+        x = channels_last(x)
         skips = []
         for down in self.down_sample_layers:
             x = down(x)

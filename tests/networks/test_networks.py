@@ -94,6 +94,19 @@ def test_wrong_arguments_are_named(make, message):
         make()
 
 
+@pytest.mark.parametrize("batch", [1, 2])
+@pytest.mark.parametrize("size", [32, 30])
+def test_features_of_a_unet_lie_with_their_channels_together(batch, size):
+    """Convolutions choose their format, faster by half on a CPU, by all strides of their input."""
+    network = NormUnet(4, 2)
+    formats = []
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d):
+            layer.register_forward_hook(lambda *told: formats.append(told[2].stride(1)))
+    network(torch.randn(batch, size, size, dtype=torch.complex64))
+    assert len(formats) > 3 and set(formats) == {1}
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_normalized_leaky_relu_is_its_two_parts(dtype):
     torch.manual_seed(0)
