@@ -3,7 +3,9 @@
 Only the standard library is imported until a command is known, so that help is instant.
 """
 
+import atexit
 import difflib
+import gc
 import importlib
 import re
 import sys
@@ -122,6 +124,8 @@ def main() -> None:
     Ctrl-C, SIGTERM, SIGUSR1 and SIGHUP end it with status 130, 143, 138 and 129, and a closed pipe
     at its output with 141, with nothing half written left behind.
     """
+    # What is left at the end goes with the process; to look through it first takes half a second.
+    atexit.register(gc.freeze)
     command, *overrides = sys.argv[1:] or ["--help"]
     name = f"mrirecon {command}" if command in COMMANDS else "mrirecon"
     try:
