@@ -15,14 +15,14 @@ from mrirecon import interruption
 from mrirecon.files import atomic, partials
 from mrirecon.interruption import Interrupted
 from tests.commands import mrirecon, started
-from tests.test_cli import TINY
+from tests.test_cli import PLAIN
 from tests.test_data_scripts import SCRIPTS
 
 
 def test_a_training_saves_itself_and_tells_how_to_go_on(tmp_path):
     """Sent to the group, as ``timeout`` and Slurm do: workers must not die first."""
     folder = tmp_path / "my run's"
-    options = [o for o in TINY if o != "data.workers=0"] + ["data.workers=1"]
+    options = [o for o in PLAIN if o != "data.workers=0"] + ["data.workers=1"]
     words = ["train", *options, "trainer.max_epochs=1000", f"output={folder}"]
     with subprocess.Popen(
         [sys.executable, "-m", "mrirecon.cli", *words],

@@ -5,11 +5,11 @@ import csv
 import pytest
 
 from tests.commands import run
-from tests.test_cli import TINY
+from tests.test_cli import PLAIN
 
 
 def train(folder, name, *options):
-    keys = [key for key in TINY if not key.startswith(("data.val", "data.train", "protocol.pre"))]
+    keys = [key for key in PLAIN if not key.startswith(("data.val", "data.train", "protocol.pre"))]
     done = run(
         "train", *keys, "trainer.max_epochs=1",
         "simulation.prescription.matrix=[24,20]", "simulation.prescription.slices=3",
@@ -31,7 +31,7 @@ def test_two_processes_score_what_one_scores(tmp_path):
     both, shown, complaints = train(tmp_path, "two", "trainer.devices=2")
     assert set(alone) == {"val/nmse", "val/psnr", "val/ssim"}
     assert both == alone  # every digit
-    assert "on 2 devices" in shown and shown.count("last epoch: ") == 1
+    assert "on 2 x CPU" in shown and shown.count("last epoch: ") == 1
     assert "Warning" not in complaints
     assert (tmp_path / "two" / "checkpoints" / "best.ckpt").is_file()
     assert {"run.json", "config.yaml"} <= {f.name for f in (tmp_path / "two").iterdir()}
