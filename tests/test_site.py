@@ -1,6 +1,7 @@
 """The documentation site builds without a warning; only ``make docs`` executes its gallery."""
 
 import re
+import runpy
 
 import pytest
 import yaml
@@ -52,6 +53,14 @@ def test_reference_tells_defaults_of_files_and_signatures():
         "`null`",
         "`0.08`",
     )
+
+
+def test_formulas_are_mathml_or_refused():
+    mathml = runpy.run_path(str(DOCS / "extensions" / "formulas.py"))["mathml"]
+    assert re.search(r"<mi>arg</mi>.*<msup>.*‖", mathml(r"\arg\min_x \Big\|Ax - y\Big\|^2"))
+    assert mathml(r"a &= b \\ c &= d", block=True).count("<mtr>") == 2
+    with pytest.raises(ValueError, match=r"\\nosuch: no MathML"):
+        mathml(r"\nosuch x")
 
 
 def test_every_page_of_the_gallery_has_a_card():

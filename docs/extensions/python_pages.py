@@ -67,5 +67,6 @@ def _public(module: ModuleType) -> Iterator[object]:
         found = getattr(module, name)
         if name.startswith("_") or not (inspect.isclass(found) or inspect.isfunction(found)):
             continue
-        if package or found.__module__ == module.__name__:
+        ours = found.__module__.startswith("mrirecon.")  # not the type of an array
+        if (package and ours) or found.__module__ == module.__name__:
             yield found
