@@ -25,30 +25,35 @@ class Done:
     """How a command ended."""
 
     returncode: int
-    stdout: str
+    output: bytes
     stderr: str
+
+    @property
+    def stdout(self) -> str:
+        return self.output.decode()
 
 
 @contextlib.contextmanager
-def started(*words, folder):
+def started(*words, folder, given=b""):
     """Start ``mrirecon`` with these words, a script if the first is its path, or ``-m`` a module.
 
-    Yields the process, and what waits for its end.
+    Yields the process, and what waits for its end. What is ``given`` comes through a pipe.
     """
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
     with tempfile.TemporaryDirectory() as streams:
-        paths = [str(Path(streams) / name) for name in ("out", "err")]
-        given = [str(word) for word in words]
-        arguments = (given, str(folder), paths, dict(os.environ))
+        paths = [str(Path(streams) / name) for name in ("in", "out", "err")]
+        os.mkfifo(paths[0])
+        arguments = ([str(word) for word in words], str(folder), paths, dict(os.environ))
         process = context.Process(target=_command, args=arguments)
 
         def done() -> Done:
             process.join()
-            told = [Path(path).read_text(encoding="utf-8") for path in paths]
-            return Done(process.exitcode, *told)
+            output, told = (Path(path).read_bytes() for path in paths[1:])
+            return Done(process.exitcode, output, told.decode())
 
         process.start()
+        Path(paths[0]).write_bytes(given)
         try:
             yield process, done
         finally:
@@ -56,9 +61,9 @@ def started(*words, folder):
             process.join()
 
 
-def run(*words, folder) -> Done:
+def run(*words, folder, given=b"") -> Done:
     """Run what :func:`started` starts to its end."""
-    with started(*words, folder=folder) as (_, done):
+    with started(*words, folder=folder, given=given) as (_, done):
         return done()
 
 
@@ -75,11 +80,13 @@ def _command(words, folder, paths, environment):
     os.environ.clear()
     os.environ.update(environment)
     sys.path[:0] = filter(None, environment.get("PYTHONPATH", "").split(os.pathsep))
-    os.chdir(folder)
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the tests may run under nohup
-    for number, path in enumerate(paths, start=1):
-        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), number)
-    sys.stdout, sys.stderr = (os.fdopen(number, "w", encoding="utf-8") for number in (1, 2))
+    for number, path in enumerate(paths):
+        os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT if number else os.O_RDONLY), number)
+    sys.stdin, sys.stdout, sys.stderr = (
+        os.fdopen(number, "w" if number else "r", encoding="utf-8") for number in range(3)
+    )
+    os.chdir(folder)
     if words[0] == "-m":
         sys.argv = words[1:]
         runpy.run_module(words[1], run_name="__main__", alter_sys=True)

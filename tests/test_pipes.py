@@ -16,17 +16,15 @@ import pytest
 
 from mrirecon.readers import open_scan
 from mrirecon.terminal import draws_bars
+from tests.commands import run
 from tests.readers.mrd_files import MrdFile
 from tests.readers.test_mrd_stream import serialized
 
 ZERO_FILLED = ("model=zero_filled",)
 
 
-def pipe(content, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "mrirecon.cli", "reconstruct", *arguments],
-        input=content, capture_output=True, check=False,
-    )  # fmt: skip
+def pipe(content, *arguments, folder):
+    return run("reconstruct", *arguments, folder=folder, given=content)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +51,10 @@ def raw():
 def test_raw_in_images_out(kind, tmp_path):
     path = raw().write(tmp_path / "a.h5")
     content = serialized(raw()) if kind == "stream" else path.read_bytes()
-    done = pipe(content, "-", *ZERO_FILLED)
+    done = subprocess.run(
+        [sys.executable, "-m", "mrirecon.cli", "reconstruct", "-", *ZERO_FILLED],
+        input=content, capture_output=True, check=False,
+    )  # fmt: skip
     assert done.returncode == 0, done.stderr.decode()
     assert b"stdin: " in done.stderr and b"sent 2 images" in done.stderr
     images = list(ismrmrd.ProtocolDeserializer(io.BytesIO(done.stdout)).deserialize())
@@ -67,30 +68,33 @@ def test_raw_in_images_out(kind, tmp_path):
 
 
 def test_standard_input_into_a_folder(tmp_path):
-    done = pipe(serialized(raw()), "input=-", f"output={tmp_path}", "formats=[nifti]", *ZERO_FILLED)
-    assert done.returncode == 0 and (tmp_path / "stdin.nii.gz").exists(), done.stderr.decode()
+    done = pipe(
+        serialized(raw()), "input=-", "output=out", "formats=[nifti]", *ZERO_FILLED,
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0 and (tmp_path / "out" / "stdin.nii.gz").exists(), done.stderr
 
 
 def test_a_file_to_standard_output(tmp_path):
     path = raw().write(tmp_path / "a.h5")
-    done = pipe(b"", f"input={path}", "output=-", *ZERO_FILLED)
-    assert done.returncode == 0 and done.stdout.endswith(b"\x04\x00")
+    done = pipe(b"", f"input={path}", "output=-", *ZERO_FILLED, folder=tmp_path)
+    assert done.returncode == 0 and done.output.endswith(b"\x04\x00")
 
 
 @pytest.mark.parametrize(
     ("content", "words"), [(b"garbage", "is a text that"), (b"", "the file is empty")]
 )
-def test_bad_input_sends_nothing(content, words):
-    done = pipe(content, "-")
-    assert done.returncode and not done.stdout
-    assert words in done.stderr.decode() and "Traceback" not in done.stderr.decode()
+def test_bad_input_sends_nothing(content, words, tmp_path):
+    done = pipe(content, "-", folder=tmp_path)
+    assert done.returncode and not done.output
+    assert words in done.stderr and "Traceback" not in done.stderr
 
 
 def test_several_files_do_not_fit_one_stream(tmp_path):
     for name in ("a.h5", "b.h5"):
         raw().write(tmp_path / name)
-    done = pipe(b"", f"input={tmp_path}", "output=-")
-    assert done.returncode and b"takes one raw file" in done.stderr and not done.stdout
+    done = pipe(b"", f"input={tmp_path}", "output=-", folder=tmp_path)
+    assert done.returncode and "takes one raw file" in done.stderr and not done.output
 
 
 def test_a_terminated_run_leaves_no_copy_of_the_raw_data(tmp_path):

@@ -24,15 +24,11 @@ from mrirecon.loading import check_size, load_reconstructor
 from mrirecon.recipes import LOCAL, PARTS, check_targets, plain_node, portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.training.checkpoint import Checkpoint, read_checkpoint, recipe_of
+from tests.test_config import composed
 
 CPU = torch.device("cpu")
 SMALL = ["++model.cascades=1", "++model.channels=4", "++model.pools=2",
          "++model.sensitivity.channels=2", "++model.sensitivity.pools=2"]  # fmt: skip
-
-
-def composed(command, *overrides):
-    with initialize_config_dir(str(conf_folder()), version_base="1.3"):
-        return compose(command, overrides=list(overrides))
 
 
 def recipe(*overrides):
