@@ -178,6 +178,21 @@ def test_partial_fourier_is_unmeasured(path):
     assert any("Partial Fourier" in note for note in scan.header.notes)
 
 
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        ([6, 8, 9, 11, 12, 13, 15, 17, 19, 23], False),  # random, -6 to 11, gaps of up to 4
+        ([0, 3, 5, 6, 8, 9, 11, 12, 13, 15, 16], True),  # -12 to 4, gaps of up to 3
+        ([6, 9, 12, 13, 15, 18, 21], False),  # every third
+        ([6, 9, 11, 12, 13, 15, 18], False),
+        ([0, 3, 6, 9, 11, 12, 13, 15, 18], True),
+    ],
+)
+def test_random_lines_may_end_anywhere(path, lines, told):
+    scan = open_scan(MrdFile((1, 1, 16, 24)).lines(lines).write(path))
+    assert any("Partial Fourier" in note for note in scan.header.notes) == told
+
+
 def test_asymmetric_echo_is_placed_by_its_center_and_masked(path):
     # k-space of a smooth object is concentrated at the centre, so the cut edge hardly matters
     file = MrdFile((1, 1, 32, 8))
