@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrirecon.solvers import conjugate_gradient
+from mrirecon.solvers import conjugate_gradient, solve_cg
 from mrirecon.solvers.base import energy, inner
 
 
@@ -22,6 +22,17 @@ def test_solves_each_member_to_the_relative_residual():
         torch.linalg.norm(G @ x - b, dim=(1, 2)) / torch.linalg.norm(b, dim=(1, 2))
     ).max() < 2e-8
     torch.testing.assert_close(x, torch.linalg.solve(G, b), rtol=1e-5, atol=1e-5)
+
+
+def test_preconditioned_steps_lead_to_the_same_solution_sooner():
+    G, b = _systems([30, 30], [1, 4])
+    near = torch.linalg.inv(G + 0.1 * torch.eye(30))
+    plain, fewer = (
+        solve_cg(lambda v: G @ v, b, iterations=500, tolerance=1e-9, precondition=one)
+        for one in (None, lambda v: near @ v)
+    )
+    assert fewer.converged.all() and (2 * fewer.iterations <= plain.iterations).all()
+    torch.testing.assert_close(fewer.x, plain.x, rtol=1e-5, atol=1e-5)
 
 
 def test_members_do_not_influence_one_another():

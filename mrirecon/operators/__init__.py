@@ -2,6 +2,7 @@
 
 from mrirecon.operators.areas import areas, with_areas
 from mrirecon.operators.base import LinearOperator
+from mrirecon.operators.circulant import CirculantInverse
 from mrirecon.operators.density import iterated_density, radial_density
 from mrirecon.operators.differences import (
     FiniteDifference,
@@ -21,6 +22,7 @@ from mrirecon.operators.wavelet import Wavelet
 from mrirecon.operators.weighting import data_weights, noise_variance, penalty_share
 
 __all__ = [
+    "CirculantInverse",
     "Coils",
     "FiniteDifference",
     "Fourier",

@@ -29,6 +29,7 @@ def solve_cg(
     x0: Complex[Tensor, "..."] | None = None,
     axes: Axes = (-2, -1),
     reference: Float[Tensor, "..."] | None = None,
+    precondition: Operator | None = None,
     trace: bool = False,
 ) -> Solution:
     r"""Solve :math:`G x = b` for Hermitian positive semi-definite :math:`G`.
@@ -49,12 +50,16 @@ def solve_cg(
         axes: Axes of one vector; every other axis is batch.
         reference: What the residual is compared with instead of :math:`\|b\|`, broadcastable to
             the members with the summed axes kept.
+        precondition: Hermitian positive definite operator that is about the inverse of :math:`G`
+            and cheaper than it: fewer steps are taken to the same solution.
         trace: Whether to record the objective :math:`\tfrac12 x^HGx - \Re\,x^Hb`.
     """
     x = torch.zeros_like(b) if x0 is None else x0
     residual = b if x0 is None else b - gram(x)
-    direction = residual
+    nearer = residual if precondition is None else precondition(residual)
+    direction = nearer
     left = energy(residual, axes)
+    gain = left if precondition is None else inner(residual, nearer, axes)
     size = energy(b, axes)
     asked = tolerance**2 * (size if reference is None else reference**2)
     enough = torch.maximum(torch.as_tensor(asked), torch.finfo(left.dtype).eps ** 2 * size)
@@ -66,11 +71,13 @@ def solve_cg(
             break
         g = gram(direction)
         curvature = inner(direction, g, axes)
-        step = torch.where(active & ~(curvature <= 0), left / nonzero(curvature), 0.0)
+        step = torch.where(active & ~(curvature <= 0), gain / nonzero(curvature), 0.0)
         x = torch.addcmul(x, step, direction)
         residual = torch.addcmul(residual, step, g, value=-1)
-        previous, left = left, energy(residual, axes)
-        direction = torch.addcmul(residual, left / nonzero(previous), direction)
+        previous, left = gain, energy(residual, axes)
+        nearer = residual if precondition is None else precondition(residual)
+        gain = left if precondition is None else inner(residual, nearer, axes)
+        direction = torch.addcmul(nearer, gain / nonzero(previous), direction)
         steps = steps + active
         if trace:
             values.append(-0.5 * inner(x, b + residual, axes))

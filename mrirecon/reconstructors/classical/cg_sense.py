@@ -8,7 +8,7 @@ from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
 from mrirecon.fourier import plain_fft, plain_ifft
-from mrirecon.operators import SenseNormal, penalty_share, sense_normal
+from mrirecon.operators import CirculantInverse, SenseNormal, penalty_share, sense_normal
 from mrirecon.operators.normal import adjoint_image, combine, row_tiles
 from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.automatic_weight import wiener_weight
@@ -39,7 +39,9 @@ class CgSense(IterativeReconstructor):
     Samples that were averaged less often than usual weigh less
     (:func:`~mrirecon.operators.data_weights`). Where the mask does not depend on
     the readout, each row of the image is a system of its own and is solved as such: fewer steps
-    suffice, and a group of rows stays in the processor's cache from the first step to the last.
+    suffice, and a group of rows stays in the processor's cache from the first step to the last. The
+    steps are preconditioned by the circular convolution nearest to :math:`A^HA`
+    (:class:`~mrirecon.operators.CirculantInverse`), which takes a third to a half of them away.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
@@ -89,6 +91,7 @@ class CgSense(IterativeReconstructor):
             iterations=self.iterations,
             tolerance=self.tolerance,
             reference=exactness(b, weight, (-2, -1)),
+            precondition=CirculantInverse.of(normal, weight),
             trace=trace,
         )
 
@@ -134,11 +137,13 @@ class CgSense(IterativeReconstructor):
     def _solve_tile(
         self, maps: Tensor, spectrum: Tensor, b: Image, lam: Tensor, reference: Tensor
     ) -> Solution:
+        near = CirculantInverse.of(SenseNormal(maps, spectrum[:, 0]), lam)
+
         def gram(x: Tensor) -> Tensor:
             coils = plain_fft(maps * x.unsqueeze(-3), (-1,))
             return combine(maps, plain_ifft(coils * spectrum, (-1,))) + lam * x
 
         return solve_cg(
             gram, b, iterations=self.iterations, tolerance=self.tolerance, axes=(-1,),
-            reference=reference,
+            reference=reference, precondition=near,
         )  # fmt: skip
