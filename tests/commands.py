@@ -15,8 +15,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-COMMANDS = [file.stem for file in ROOT.glob("mrirecon/commands/[a-z]*.py")]
-PRELOADED = ["mrirecon.cli", "mrirecon.api", *(f"mrirecon.commands.{name}" for name in COMMANDS)]
+PRELOADED = [
+    "mrirecon.cli", "mrirecon.api", "matplotlib.backends.backend_agg",
+    *(f"mrirecon.{room}.{file.stem}" for room in ("commands", "writers")
+      for file in ROOT.glob(f"mrirecon/{room}/[a-z]*.py")),
+]  # fmt: skip
 PROGRAM = "mrirecon"
 
 
