@@ -7,8 +7,9 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from mrirecon.figures.drawing import Drawing, bare
-from mrirecon.figures.style import ACCENT, BACKGROUND, colorbar, style, top_of_grey
+from mrirecon.figures.drawing import Drawing
+from mrirecon.figures.grid import Grid, Place
+from mrirecon.figures.style import ACCENT, BACKGROUND, style, top_of_grey
 
 Series = Float[np.ndarray, "frame slice y x"]
 HEAD, LINE = 0.3, 0.2
@@ -77,36 +78,32 @@ def montage(
     with style():
         width = 4.5 if across == 1 else 2.4 if across <= 3 else 1.8
         height = width * aspect * volume.shape[2] / volume.shape[3]
-        size = (across * width + 0.9, down * (height + LINE) + HEAD)
-        figure = Drawing(figsize=size)
-        axes = figure.subplots(down, across, squeeze=False)
-        drawn = None
-        for axis in axes.flat:
-            bare(axis)
-        for axis, (frame, index) in zip(axes.flat, chosen, strict=False):
-            drawn = axis.imshow(
-                volume[frame, index], cmap=scale.colors, vmin=min(low, 0.5 * high), vmax=high,
-                aspect=aspect,
-            )  # fmt: skip
-            axis.set_title(_name(frame, frames, index, slices), fontsize=7, pad=2)
+        grid = Grid(across, down, (height, width), (LINE, 0.03 * width), 0.9)
+        figure, axes = grid.figure(Drawing, above=HEAD)
+        pictures = [volume[one] for one in chosen]
+        low = min(low, 0.5 * high)
+        grid.draw(axes, pictures, scale.label, cmap=scale.colors, vmin=low, vmax=high)
+        for (frame, index), (left, right, _, top) in zip(chosen, grid.places(), strict=False):
+            name = _name(frame, frames, index, slices)
+            axes.text((left + right) / 2, top + 0.03, name, ha="center", fontsize=7)
         if edges is not None:
-            write_edges(axes[0, 0], edges)
-        figure.suptitle(title, fontsize=9, x=across * width / size[0] / 2, y=1 - 0.1 / size[1])
-        top = 1 - (HEAD + LINE) / size[1]
-        figure.subplots_adjust(0.0, 0.0, across * width / size[0], top, 0.03, LINE / height)
-        colorbar(figure, drawn, axes, scale.label)
+            _write_edges(axes, grid.places()[0], edges)
+        middle, top = grid.places()[across - 1][1] / 2, figure.get_figheight() - 0.1
+        axes.text(middle, top, title, ha="center", va="top", fontsize=9)
     return figure
 
 
-def write_edges(axis: Axes, edges: Edges) -> None:
+def _write_edges(axes: Axes, place: Place, edges: Edges) -> None:
     """Write what the left, right, top and bottom edge of a picture is called."""
-    places = ((0.02, 0.5, "left", "center"), (0.98, 0.5, "right", "center"),
-              (0.5, 0.98, "center", "top"), (0.5, 0.02, "center", "bottom"))  # fmt: skip
+    left, right, bottom, top = place
+    x, y, away = (left + right) / 2, (bottom + top) / 2, 0.02 * (right - left)
+    places = ((left + away, y, "left", "center"), (right - away, y, "right", "center"),
+              (x, top - away, "center", "top"), (x, bottom + away, "center", "bottom"))  # fmt: skip
     outline = [withStroke(linewidth=2, foreground=BACKGROUND)]  # legible on bright tissue
     for text, (x, y, horizontal, vertical) in zip(edges, places, strict=True):
-        axis.text(
-            x, y, text, ha=horizontal, va=vertical, transform=axis.transAxes, fontsize=9,
-            fontweight="bold", color=ACCENT, path_effects=outline,
+        axes.text(
+            x, y, text, ha=horizontal, va=vertical, fontsize=9, fontweight="bold", color=ACCENT,
+            path_effects=outline,
         )  # fmt: skip
 
 

@@ -10,15 +10,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mrirecon.figures.drawing import bare
-from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, colorbar, style
+from mrirecon.figures.grid import Grid
+from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, style
 from mrirecon.quality import Added, CoilPictures, MeasuredMask, NoiseMaps, Quality
 
 ZOOM = 24
 """Samples shown to either side of the centre of k-space."""
 COILS = 16
 """Most coils shown."""
-COILS_BAR = 0.7
-"""Room for the colour bar beside the coils, in inches."""
+COILS_BAR, COILS_GAP = 0.7, 0.03
+"""Room for the colour bar beside the coils, and between them, in inches."""
 HEIGHT = 2.6
 """Of a picture, in inches."""
 
@@ -76,19 +77,15 @@ def coils_figure(coils: CoilPictures) -> Figure:
     h, w = shown.shape[-2:]
     aspect = coils.spacing[0] / coils.spacing[1]
     with style():
-        height = down * min(2.5, max(0.4, aspect * h / w))
-        figure = Figure(figsize=(across + COILS_BAR, height))
-        axes = figure.subplots(down, across, squeeze=False)
-        for axis in axes.flat:
-            bare(axis)
-        high, drawn = float(np.percentile(shown, 99.8)) or 1.0, None
-        for number, (axis, picture) in enumerate(zip(axes.flat, shown, strict=False), start=1):
-            drawn = axis.imshow(picture, cmap="gray", vmin=0, vmax=high, aspect=aspect)
-            axis.text(0.03, 0.97, number, transform=axis.transAxes, fontsize=7, va="top",
-                      color=ACCENT)  # fmt: skip
-        room = COILS_BAR / figure.get_figwidth()
-        figure.subplots_adjust(0, 0.03, 1 - room, 0.97, 0.03, 0.03)
-        colorbar(figure, drawn, axes, f"magnitude ({coils.unit})")
+        height = min(2.5, aspect * h / w)
+        size = (height, height / (aspect * h / w))
+        grid = Grid(across, down, size, (COILS_GAP, COILS_GAP), COILS_BAR)
+        figure, axes = grid.figure()
+        high = float(np.percentile(shown, 99.8)) or 1.0
+        label = f"magnitude ({coils.unit})"
+        grid.draw(axes, list(shown), label, cmap="gray", vmin=0, vmax=high)
+        for number, (left, _, _, top) in enumerate(grid.places()[: len(shown)], start=1):
+            axes.text(left + 0.03, top - 0.03, number, fontsize=7, va="top", color=ACCENT)
     return figure
 
 

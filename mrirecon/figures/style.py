@@ -46,7 +46,21 @@ def colorbar(figure: Figure, drawn: Any, axes: Any, label: str) -> None:
         return
     boxes = [axis.get_position() for axis in np.ravel(axes)]
     bottom, top = min(b.y0 for b in boxes), max(b.y1 for b in boxes)
-    right = max(b.x1 for b in boxes)
+    colorbar_beside(figure, drawn, (max(b.x1 for b in boxes), bottom, top), label)
+
+
+def colorbar_beside(
+    figure: Figure, drawn: Any, place: tuple[float, float, float], label: str
+) -> None:
+    """Put a colour bar right of a place.
+
+    Args:
+        figure: Figure to put it into.
+        drawn: Picture whose colours it explains.
+        place: Right end, bottom and top of the place, as shares of the figure.
+        label: Label of the bar.
+    """
+    right, bottom, top = place
     gap, thick = (inches / figure.get_figwidth() for inches in (0.12, 0.09))
     axis = figure.add_axes((right + gap, bottom, thick, top - bottom))
     figure.colorbar(drawn, cax=axis, label=label)

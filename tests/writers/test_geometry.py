@@ -78,8 +78,11 @@ def _texts(figure):
 def test_montages_show_an_even_choice_of_slices_and_frames(shape, panels, last):
     volume = np.random.default_rng(0).random((*shape, 8, 6)).astype(np.float32)
     figure = montage(volume, edges=("R", "L", "A", "P"))
-    shown = [axis for axis in figure.axes if axis.images]
-    assert len(shown) == panels and shown[-1].get_title() == last
-    assert _texts(figure) == ["R", "L", "A", "P"] and not shown[-1].texts[4 if panels == 1 else 0 :]
-    left, right, top, bottom = (text.get_position() for text in shown[0].texts)
-    assert left[0] < 0.5 < right[0] and bottom[1] < 0.5 < top[1]
+    shown, texts = figure.axes[0].images, figure.axes[0].texts
+    assert len(shown) == panels
+    assert _texts(figure)[panels - 1 :] == [last, "R", "L", "A", "P", ""]
+    first, *_ = (picture.get_extent() for picture in shown)
+    left, right, top, bottom = (text.get_position() for text in texts[panels : panels + 4])
+    middle = (first[0] + first[1]) / 2, (first[2] + first[3]) / 2
+    assert first[0] < left[0] < middle[0] < right[0] < first[1]
+    assert first[2] < bottom[1] < middle[1] < top[1] < first[3]
