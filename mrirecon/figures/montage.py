@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
 from mrirecon.figures.drawing import Drawing
-from mrirecon.figures.grid import Grid, Place
+from mrirecon.figures.picture_grid import PictureGrid, Place
 from mrirecon.figures.style import ACCENT, BACKGROUND, style, top_of_grey
 
 Series = Float[np.ndarray, "frame slice y x"]
@@ -78,8 +78,8 @@ def montage(
     with style():
         width = 4.5 if across == 1 else 2.4 if across <= 3 else 1.8
         height = width * aspect * volume.shape[2] / volume.shape[3]
-        grid = Grid(across, down, (height, width), (LINE, 0.03 * width), 0.9)
-        figure, axes = grid.figure(Drawing, above=HEAD)
+        grid = PictureGrid(across, down, (height, width), (LINE, 0.03 * width), 0.9)
+        figure, axes = grid.figure(above=HEAD)
         pictures = [volume[one] for one in chosen]
         low = min(low, 0.5 * high)
         grid.draw(axes, pictures, scale.label, cmap=scale.colors, vmin=low, vmax=high)

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from mrirecon.figures.drawing import bare
-from mrirecon.figures.grid import Grid
+from mrirecon.figures.picture_grid import PictureGrid
 from mrirecon.figures.style import ACCENT, BACKGROUND, COOL, style
 from mrirecon.quality import Added, CoilPictures, MeasuredMask, NoiseMaps, Quality
 
@@ -79,13 +79,13 @@ def coils_figure(coils: CoilPictures) -> Figure:
     with style():
         height = min(2.5, aspect * h / w)
         size = (height, height / (aspect * h / w))
-        grid = Grid(across, down, size, (COILS_GAP, COILS_GAP), COILS_BAR)
+        grid = PictureGrid(across, down, size, (COILS_GAP, COILS_GAP), COILS_BAR)
         figure, axes = grid.figure()
         high = float(np.percentile(shown, 99.8)) or 1.0
         label = f"magnitude ({coils.unit})"
         grid.draw(axes, list(shown), label, cmap="gray", vmin=0, vmax=high)
         for number, (left, _, _, top) in enumerate(grid.places()[: len(shown)], start=1):
-            axes.text(left + 0.03, top - 0.03, number, fontsize=7, va="top", color=ACCENT)
+            axes.text(left + 0.03, top - 0.03, str(number), fontsize=7, va="top", color=ACCENT)
     return figure
 
 

@@ -9,14 +9,14 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mrirecon.figures.drawing import bare
+from mrirecon.figures.drawing import Drawing, bare
 from mrirecon.figures.style import colorbar_beside
 
 Place = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
-class Grid:
+class PictureGrid:
     """Places of equal pictures, row by row from the top left, in inches.
 
     Attributes:
@@ -33,16 +33,15 @@ class Grid:
     gap: tuple[float, float]
     beside: float
 
-    def figure(self, kind: type[Figure] = Figure, above: float = 0.0) -> tuple[Figure, Axes]:
+    def figure(self, above: float = 0.0) -> tuple[Drawing, Axes]:
         """Return a figure with axes in inches from its bottom left.
 
         Args:
-            kind: Class of the figure.
             above: Room above the pictures.
         """
         height, width = (self.size[i] + self.gap[i] for i in (0, 1))
         size = (self.across * width + self.beside, self.down * height + above)
-        figure = kind(figsize=size)
+        figure = Drawing(figsize=size)
         axes = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(0, size[1]))
         axes.set_autoscale_on(False)
         bare(axes)
@@ -65,9 +64,9 @@ class Grid:
 
         Args:
             axes: Axes of :meth:`figure`.
-            pictures: As many as there are places, or fewer.
+            pictures: Pictures in the order of the places, no more than these.
             label: Label of the colour bar.
-            **colors: What Matplotlib's ``imshow`` takes: colour map and limits.
+            **colors: Colour map and limits, as Matplotlib's ``imshow`` takes them.
         """
         figure, places = axes.get_figure(), self.places()
         assert isinstance(figure, Figure)
