@@ -1,9 +1,10 @@
 """Everything that is worth knowing about a GPU, in eight minutes: python benchmarks/gpu.py.
 
-Four parts: whether every model and every estimator of coil sensitivities computes on the GPU what
+Five parts: whether every model and every estimator of coil sensitivities computes on the GPU what
 it computes on the CPU, and how far bf16 and TF32 move it (``gpu_parity.py`` tells the tolerance);
 training step, inference and memory of VarNet beside fastMRI's (``varnet.py``); slices per second of
-ESPIRiT and CG-SENSE beside the CPU; slices per second of whole methods (``gpu_speed.py``).
+ESPIRiT and CG-SENSE beside the CPU; slices per second of whole methods (``gpu_speed.py``); data and
+steps of training, compiled, as a CUDA graph, with and without workers (``gpu_training.py``).
 
 Each part has a time budget and runs in a process of its own, which is started anew when a model
 brings it down, so that what fails is a row that says why, and all others are measured. Rows are
@@ -32,6 +33,7 @@ from typing import Any
 
 import gpu_parity
 import gpu_speed
+import gpu_training
 import torch
 from models import processor
 from table import RESULTS
@@ -65,23 +67,24 @@ class Size:
     method: str
     repeats: int
     batch: int
+    steady: int
 
 
-FULL = Size((96, 80), 2, ("a8", "c15"), ("a8", "b16"), "a8", 5, 16)
-QUICK = Size((48, 40), 1, ("small",), ("small",), "small", 1, 2)
+FULL = Size((96, 80), 2, ("a8", "c15"), ("a8", "b16"), "a8", 5, 16, 20)
+QUICK = Size((48, 40), 1, ("small",), ("small",), "small", 1, 2, 2)
 SECTIONS = {
     "parity": Section(
-        "the same as on the CPU, relative", 210, gpu_parity.HEAD,
+        "the same as on the CPU, relative", 175, gpu_parity.HEAD,
         lambda _: gpu_parity.cases(),
         lambda item, device, size: gpu_parity.measured(item, device, size.parity, size.steps),
     ),
     "varnet": Section(
-        "VarNet beside fastMRI's", 120, gpu_speed.BESIDE_HEAD,
+        "VarNet beside fastMRI's", 80, gpu_speed.BESIDE_HEAD,
         lambda size: gpu_speed.varnet_cases(size.varnet),
         lambda item, device, size: gpu_speed.varnet_rows(item, device, size.repeats),
     ),
     "classical": Section(
-        "ESPIRiT and CG-SENSE with given maps, slices per second", 60, gpu_speed.HEAD,
+        "ESPIRiT and CG-SENSE with given maps, slices per second", 40, gpu_speed.HEAD,
         lambda size: [
             f"{what} {name}" for what in ("espirit", "cg_sense", "radial") for name in size.slices
         ],
@@ -90,11 +93,16 @@ SECTIONS = {
         ),
     ),
     "methods": Section(
-        "whole methods with their maps, slices per second", 80, gpu_speed.HEAD,
+        "whole methods with their maps, slices per second", 60, gpu_speed.HEAD,
         lambda _: gpu_speed.methods(),
         lambda item, device, size: gpu_speed.method_rows(
             item, size.method, device, size.repeats, size.batch
         ),
+    ),
+    "training": Section(
+        "training of VarNet, slices and steps per second", 115, gpu_training.HEAD,
+        lambda _: list(gpu_training.ITEMS),
+        lambda item, device, size: gpu_training.rows(item, device, size.method, size.steady),
     ),
 }  # fmt: skip
 

@@ -17,6 +17,7 @@ sys.path.insert(0, str(BENCHMARKS))
 import gpu  # noqa: E402
 import gpu_parity as parity  # noqa: E402
 import gpu_speed as speed  # noqa: E402
+import gpu_training as training  # noqa: E402
 
 
 def test_one_item_from_end_to_end(tmp_path, monkeypatch, capsys):
@@ -78,6 +79,23 @@ def test_learned_models_are_shortened_and_all_are_looked_at():
         assert len(parity.short("varnet", 2).cascades) == 2
         assert len(parity.short("adaptive_cs_net", 1).blocks) == 1
     assert speed.methods()[:2] == ["l1_wavelet", "total_variation"]
+
+
+@pytest.mark.filterwarnings("ignore:.*does not have many workers.*")
+@pytest.mark.filterwarnings("ignore:.*LeafSpec.*:FutureWarning")
+@pytest.mark.parametrize("item", ["step", "data on device", "fit bf16"])
+def test_training_is_timed(item, monkeypatch):
+    few = training.varnet.VarNet
+    for where in (training, training.varnet):
+        monkeypatch.setattr(where, "VarNet", lambda: few(cascades=1, channels=4, pools=2))
+    (row,) = training.rows(item, "cpu", "small", 1)
+    assert row.case == item and not row.failure and row.line()
+    assert 0 < row.first_s < 60 and row.peak_gb is None
+    assert training.rows("step graph", "cpu", "small", 1) == []
+
+
+def test_all_parts_together_take_eight_minutes_at_most():
+    assert sum(section.budget_s for section in gpu.SECTIONS.values()) <= 480
 
 
 def options(**changed):
