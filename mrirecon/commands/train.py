@@ -1,5 +1,6 @@
 """``mrirecon train``: fit a learned method to a data set."""
 
+import itertools
 import json
 import logging
 import os
@@ -204,8 +205,10 @@ def _check_some_reference(train: SliceDataset, objective: str) -> None:
 
 def _write_record(config: DictConfig, folder: Path) -> None:
     """Keep what is needed to repeat the run beside its results; a resumed run adds its own."""
-    suffixes = ("", *(f"_{number}" for number in range(1, 10**6)))
-    for suffix in suffixes:  # nothing is replaced, neither an older record nor a user's file
+    numbers = (f"_{number}" for number in itertools.count(1))
+    for suffix in itertools.chain(
+        [""], numbers
+    ):  # nothing is replaced, neither an older record nor a user's file
         run, settings = folder / f"run{suffix}.json", folder / f"config{suffix}.yaml"
         if not (os.path.lexists(run) or os.path.lexists(settings)):
             break

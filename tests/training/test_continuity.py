@@ -87,7 +87,8 @@ def train(monkeypatch, folder, *options):
     monkeypatch.chdir(folder)
     keys = [key for key in PLAIN if "train.scans.count" not in key]
     small = ["simulation.prescription.matrix=[24,20]", "sampling=equispaced", "sampling.acs=8",
-             "logger=none", "callbacks.pictures=null", "data.train.scans.count=4"]  # fmt: skip
+             "logger=none", "callbacks.pictures=null", "callbacks.curve=null",
+             "data.train.scans.count=4"]  # fmt: skip
     monkeypatch.setattr(sys, "argv", ["mrirecon", "train", *keys, *UNET, *small, *options])
     main()
 

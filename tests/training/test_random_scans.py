@@ -32,7 +32,7 @@ OPTIONS = [
     *(f"data.{part}.scans.ranges.{key}={list(ends)}".replace(" ", "")
       for part in ("train", "val") for key, ends in SMALL.items()),
     "trainer.accelerator=cpu", "trainer.enable_progress_bar=false", "logger=none",
-    "callbacks.pictures=null", "trainer.max_epochs=2", "data.workers=0",
+    "callbacks.pictures=null", "callbacks.curve=null", "trainer.max_epochs=2", "data.workers=0",
 ]  # fmt: skip
 
 
