@@ -272,7 +272,9 @@ IMPORTS = {  # each also after those before, so that one process tells of all
     "mrirecon.loading": {"hydra", "omegaconf", "pytorch_lightning", "matplotlib"},
     "mrirecon.readers": {"hydra", "pytorch_lightning", "matplotlib"},
     "mrirecon.commands.inspect": {"torch._dynamo", "hydra", "pytorch_lightning"},
-    "mrirecon.commands.reconstruct": {"pytorch_lightning", "matplotlib", "scipy.stats"},
+    "mrirecon.commands.reconstruct": {
+        "pytorch_lightning", "matplotlib", "scipy.stats", "sigpy", "nibabel", "pydicom",
+    },
     "mrirecon.commands.serve": {"pytorch_lightning", "matplotlib"},
     "mrirecon.commands.evaluate": {"pytorch_lightning", "sigpy"},
 }  # fmt: skip

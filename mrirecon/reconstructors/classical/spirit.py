@@ -77,12 +77,13 @@ class Spirit(KSpaceFilling):
 
     def fill_group(self, group: Alike) -> Complex64[Tensor, "b coil h w"]:
         y = group.kspace
-        unknown = torch.from_numpy(fillable(group.mask) & ~group.mask).to(y.device)
-        columns = unknown.any(0).nonzero()[:, 0]
+        gaps = torch.from_numpy(fillable(group.mask) & ~group.mask)
+        columns = gaps.any(0).nonzero()[:, 0]
         if not len(columns):
             return y
-        unknown = unknown[:, columns].unsqueeze(-1)
-        coupled = not unknown.all()  # otherwise each row of the image is on its own
+        gaps = gaps[:, columns].unsqueeze(-1)
+        coupled = not gaps.all()  # otherwise each row of the image is on its own
+        columns, unknown = columns.to(y.device), gaps.to(y.device)
         size = _fitting(self.kernel, group.calibration.shape)
         weights = spirit_kernel(group.calibration, size, self.regularization)
         inconsistency = SelfConsistency(weights, (y.shape[-2], y.shape[-1]), columns)
@@ -93,10 +94,10 @@ class Spirit(KSpaceFilling):
                 found = plain_ifft(plain_fft(found, axes=(1,)).mul_(unknown), axes=(1,))
             return found
 
-        measured = plain_ifft(y, axes=(-2,)).permute(0, 2, 3, 1).contiguous()
+        every = torch.arange(y.shape[-1], device=y.device)
         missing = conjugate_gradient(
             normal,
-            -normal(measured, torch.arange(y.shape[-1], device=y.device)),
+            -normal(plain_ifft(y, axes=(-2,)).permute(0, 2, 3, 1).contiguous(), every),
             iterations=self.iterations,
             tolerance=self.tolerance,
             axes=(-3, -2, -1),
