@@ -97,7 +97,7 @@ def test_wrong_arguments_are_named(make, message):
 @pytest.mark.parametrize("batch", [1, 2])
 @pytest.mark.parametrize("size", [32, 30])
 def test_features_of_a_unet_lie_with_their_channels_together(batch, size):
-    """Convolutions choose their format by all strides of their input: a quarter of a step on a CPU."""
+    """Convolutions choose a format by all strides of their input: a quarter of a step on a CPU."""
     network = NormUnet(4, 2)
     formats = []
     for layer in network.modules():
