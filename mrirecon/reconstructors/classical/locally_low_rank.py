@@ -35,7 +35,8 @@ class LocallyLowRank(IterativeReconstructor):
         regularization: Weight :math:`\lambda` of the singular values; 0.001 to 0.05 are usual. It
             is the threshold of singular values itself; BART multiplies its own with the norm of a
             block of noise. ``"auto"`` takes the largest singular value of a block of noise, of
-            which the level is estimated where the data is not whitened.
+            which the level is estimated where the data is not whitened. It knows nothing of
+            aliasing, for which a weight must be chosen where a frame has few samples.
         block: Width of a block.
         iterations: Largest number of steps.
         tolerance: Relative change of the images in a step at which it stops; 0 takes every step.
