@@ -50,8 +50,8 @@ class NominalSampling(nn.Module):
             R = self.acceleration or nominal_acceleration(mask, center)
             r = self.center_fraction or nominal_center(center, w)
             numbers.append((R, max(min(1 / R, r), 1e-4)))
-        values = torch.tensor(numbers).reshape(*batch, 2)
-        told = (values * torch.tensor([1.0, 100.0])).log() if self.logarithm else values
+        values = torch.tensor(numbers, dtype=sample.kspace.real.dtype).reshape(*batch, 2)
+        told = (values * values.new_tensor([1.0, 100.0])).log() if self.logarithm else values
         return sent(told, sample.kspace.device)
 
 
