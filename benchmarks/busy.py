@@ -6,8 +6,9 @@ mrirecon has it (``passive``), and with threads that spin as is the libraries' d
 ``work as_set CPUS`` measures once with what the environment tells (``GOMP_SPINCOUNT``).
 The fair share is the time beside nobody, times the threads and busy processes that there are for
 each processor. ``8 threads, 1 CPU`` compares one thread with eight that are bound to one processor.
-It does not stand for a quota: GNU's OpenMP knows to which processors it is bound, and then spins
-less, but not what a quota leaves.
+``quota of 1 CPU`` compares the threads that mrirecon chooses with eight, all of which may run on
+every processor and together use the time of one, as in a container: it needs the right to make a
+control group, and is left out without.
 """
 
 import json
@@ -54,11 +55,45 @@ def others(count: int) -> Iterator[None]:
             process.wait()
 
 
-def in_a_process(spinning: bool, threads: int, cpus: int) -> dict[str, float]:
-    """Return the seconds of each work, measured in a process of its own."""
-    kept = {name: value for name, value in os.environ.items() if name not in WAITING}
-    environment = {**kept, THREADS: str(threads)}
+@contextmanager
+def quota(cpus: int) -> Iterator[Path | None]:
+    """Make a control group that may use the time of so many processors; None where none can be."""
+    tree = Path("/sys/fs/cgroup")
+    old = tree / "cpu" / "cpu.cfs_quota_us"  # of version 1
+    group = (old.parent if old.parent.is_dir() else tree) / f"busy-{os.getpid()}"
+    try:
+        group.mkdir()
+        if old.parent.is_dir():
+            (group / "cpu.cfs_period_us").write_text("100000")
+            (group / "cpu.cfs_quota_us").write_text(str(100000 * cpus))
+        else:
+            (group / "cpu.max").write_text(f"{100000 * cpus} 100000")
+    except OSError as error:
+        print(f"no quota: {error}")
+        yield None
+        return
+    try:
+        yield group
+    finally:
+        group.rmdir()
+
+
+def in_a_process(
+    spinning: bool, threads: int | None, cpus: int, group: Path | None = None
+) -> dict[str, float]:
+    """Return the seconds of each work, measured in a process of its own.
+
+    Args:
+        spinning: Whether threads wait as is the libraries' default.
+        threads: Number of them; None takes what mrirecon chooses.
+        cpus: Number of processors that they may run on.
+        group: Control group of the process; None for that of this one.
+    """
+    kept = {name: value for name, value in os.environ.items() if name not in (*WAITING, THREADS)}
+    environment = kept if threads is None else {**kept, THREADS: str(threads)}
     words = [sys.executable, __file__, "work", "spinning" if spinning else "passive", str(cpus)]
+    if group:
+        words = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group), *words]
     done = subprocess.run(words, env=environment, capture_output=True, check=True, timeout=STOP)
     return json.loads(done.stdout)
 
@@ -104,20 +139,23 @@ def work(spinning: bool, cpus: int) -> dict[str, float]:
     return found
 
 
-def measured(case: str, busy: int, threads: tuple[int, int], cpus: int) -> list[Measured]:
+def measured(
+    case: str, busy: int, threads: tuple[int | None, int], cpus: int, group: Path | None = None
+) -> list[Measured]:
     """Measure both ways to wait in turns.
 
     Args:
         case: Name of the case.
         busy: Number of busy processes beside.
         threads: Number of threads of mrirecon, and of what it is compared with.
-        cpus: Number of processors that they may use.
+        cpus: Number of processors that they may run on.
+        group: Control group in which they run; None for none.
     """
     passive, spinning, load = [], [], os.getloadavg()[0]
     with others(busy):
         for _ in range(ROUNDS):
-            passive.append(in_a_process(False, threads[0], cpus))
-            spinning.append(in_a_process(True, threads[1], cpus))
+            passive.append(in_a_process(False, threads[0], cpus, group))
+            spinning.append(in_a_process(True, threads[1], cpus, group))
     both = (passive, spinning)
     return [
         Measured(case, name, busy, *(statistics.median(o[name] for o in one) for one in both),
@@ -142,6 +180,9 @@ def main() -> None:
             rows.append(told(row, alone[row.work] * (CPUS + busy) / CPUS))
     for row in measured("8 threads, 1 CPU", 0, (1, 8), 1):
         rows.append(told(row, CPUS * alone[row.work]))
+    with quota(1) as group:
+        for row in measured("quota of 1 CPU", 0, (None, 8), CPUS, group) if group else ():
+            rows.append(told(row, CPUS * alone[row.work]))
     RESULTS.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
 
 

@@ -4,10 +4,11 @@ import math
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
 from mrirecon.fourier import plain_fft, plain_ifft
+from mrirecon.image import squared_magnitude
 from mrirecon.operators.normal import SenseNormal
 
 LEAST = 0.1
@@ -27,14 +28,15 @@ class CirculantInverse:
     2019). It costs two transforms of the image, where :math:`A^HA` costs two of every coil.
 
     Attributes:
-        inverse: Reciprocals of the eigenvalues, with the centre of k-space at index 0.
+        inverse: Reciprocals of the eigenvalues, with the centre of k-space at index 0, twice: for
+            the real and the imaginary part.
         axes: Axes of one system: the last where every row is a problem of its own, else both.
-        support: Pixels that a coil sees; the image stays zero elsewhere.
+        support: One in the pixels that a coil sees, and zero where the image stays zero, twice.
     """
 
-    inverse: Float[Tensor, "*b h w"]
+    inverse: Float[Tensor, "*b h w 2"]
     axes: tuple[int, ...]
-    support: Bool[Tensor, "*b h w"]
+    support: Float[Tensor, "*b h w 2"]
 
     @classmethod
     def of(
@@ -46,7 +48,7 @@ class CirculantInverse:
         sizes = [spectrum.shape[axis] for axis in axes]
         spread = torch.zeros_like(maps[..., 0, :1, :1].real)
         for coil in maps.unbind(-3):  # one after the other: all at once would take much memory
-            spread = spread + plain_fft(coil, axes, sizes).abs().square()
+            spread = spread + squared_magnitude(plain_fft(coil, axes, sizes))
         spread = spread / spread.sum(axes, keepdim=True).clamp_min(torch.finfo(spread.dtype).tiny)
         seen, sent = (plain_fft(one.to(maps.dtype), axes) for one in (spectrum, spread))
         sampled = plain_ifft(seen * sent.conj(), axes).real * math.prod(sizes) ** 0.5
@@ -54,8 +56,18 @@ class CirculantInverse:
         h, w = (sampled.shape[axis] // maps.shape[axis] for axis in (-2, -1))
         least = torch.as_tensor(weight, device=maps.device).clamp_min(LEAST)
         inverse = 1 / (sampled[..., ::h, ::w].clamp_min(0) + least)
-        return cls(inverse, axes, (maps != 0).any(-3))
+        support = (squared_magnitude(maps, (-3,)) > 0).to(inverse.dtype)
+        return cls(_twice(inverse), axes, _twice(support))
 
     def __call__(self, x: Complex[Tensor, "*b h w"]) -> Complex[Tensor, "*b h w"]:
         """Apply it."""
-        return plain_ifft(plain_fft(x, self.axes) * self.inverse, self.axes) * self.support
+        # in place: a product of real and complex numbers would convert the real ones each time
+        spectrum = plain_fft(x, self.axes)
+        torch.view_as_real(spectrum).mul_(self.inverse)
+        image = plain_ifft(spectrum, self.axes)
+        torch.view_as_real(image).mul_(self.support)
+        return image
+
+
+def _twice(values: Float[Tensor, "..."]) -> Float[Tensor, "... 2"]:
+    return torch.stack([values, values], -1)
