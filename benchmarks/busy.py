@@ -70,6 +70,8 @@ def quota(cpus: int) -> Iterator[Path | None]:
             (group / "cpu.max").write_text(f"{100000 * cpus} 100000")
     except OSError as error:
         print(f"no quota: {error}")
+        if group.is_dir():
+            group.rmdir()
         yield None
         return
     try:

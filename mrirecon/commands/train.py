@@ -205,10 +205,9 @@ def _check_some_reference(train: SliceDataset, objective: str) -> None:
 
 def _write_record(config: DictConfig, folder: Path) -> None:
     """Keep what is needed to repeat the run beside its results; a resumed run adds its own."""
-    numbers = (f"_{number}" for number in itertools.count(1))
-    for suffix in itertools.chain(
-        [""], numbers
-    ):  # nothing is replaced, neither an older record nor a user's file
+    # nothing is replaced, neither an older record nor a user's file
+    for number in itertools.count():
+        suffix = f"_{number}" if number else ""
         run, settings = folder / f"run{suffix}.json", folder / f"config{suffix}.yaml"
         if not (os.path.lexists(run) or os.path.lexists(settings)):
             break

@@ -88,9 +88,9 @@ class Ssdu(Objective):
         return loss
 
     def _check_held(self, sample: Sample, held: Mask) -> None:
-        """Refuse what leaves nothing to hold out; once for a size, as a GPU is waited for."""
+        """Refuse what leaves nothing to hold out; on a GPU, that is waited for, once for a size."""
         size = sample.kspace.shape[-2:]
-        if size in self._divided:
+        if held.is_cuda and size in self._divided:
             return
         if held.any():
             self._divided.add(size)
