@@ -11,7 +11,7 @@ import re
 import sys
 from pathlib import Path
 
-from mrirecon import __version__
+from mrirecon import __version__, sharing
 from mrirecon.choices import help_of, refuse_former, refuse_part, refuse_unknown, settings_of
 from mrirecon.completion import SCRIPT, complete
 from mrirecon.errors import ConfigError
@@ -170,6 +170,8 @@ def _run(command: str, overrides: list[str]) -> None:
         close = difflib.get_close_matches(command.lower(), [*COMMANDS, "completion"], n=1)
         hint = f"; did you mean {close[0]}?" if close else ""
         sys.exit(f"mrirecon: unknown command {command!r}{hint}\n\n{_usage()}")
+    if command != "serve":  # of which a scanner waits for each image
+        sharing.begin(lambda note: print(note, file=sys.stderr))
     if command in PLAIN:
         sys.argv = [f"mrirecon {command}", *overrides]
         importlib.import_module(f"mrirecon.commands.{command}").main()

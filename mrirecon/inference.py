@@ -18,6 +18,7 @@ from mrirecon.reconstructors.base import FrameWindows, Reconstructor, check_samp
 from mrirecon.reconstructors.learned.guarded import unguarded
 from mrirecon.reconstructors.parts.denoising import DenoisingReconstructor
 from mrirecon.scan import Scan, ScanHeader
+from mrirecon.sharing import give_way
 from mrirecon.types import Sample, Transform, Volume
 
 
@@ -115,6 +116,7 @@ def _reconstructed(
     with torch.inference_mode():
         batches = read_batches(scan, groups, reconstructor, transform)
         for window in shown:
+            give_way(device.type)
             batch = next(batches).to(device)
             image = on_matrix(reconstructor, batch, scan.header)
             scale = 1.0 if batch.scale is None else batch.scale[:, None, None]

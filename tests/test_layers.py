@@ -27,6 +27,7 @@ LAYERS = [
         "container",
     },
     {"leaks", "users_code", "threads"},
+    {"sharing"},
     {"types", "fourier", "files", "building", "records", "standard_streams", "plain_yaml"},
     {
         "choices",

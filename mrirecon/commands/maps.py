@@ -38,6 +38,7 @@ from mrirecon.readers import FileScan, open_scan
 from mrirecon.reconstruction import Provenance
 from mrirecon.sampling import SamplingPattern
 from mrirecon.sensitivity import Espirit, SensitivityEstimator, calibration_fit
+from mrirecon.sharing import give_way
 from mrirecon.types import Transform
 from mrirecon.writers.maps_file import SliceMaps, write_maps
 
@@ -175,6 +176,7 @@ def _slices(scan: FileScan, estimation: Estimation) -> Iterator[SliceMaps]:
     with torch.inference_mode():
         # as reconstruction has it
         for told in slices_with_neighbors(scan, range(len(scan)), Neighbors()):
+            give_way(estimation.device.type)
             sample = collate([estimation.transform(told)]).to(estimation.device)
             values = None
             if isinstance(estimation.estimator, Espirit):

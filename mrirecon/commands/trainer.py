@@ -16,7 +16,9 @@ from mrirecon.config import build, build_all, plain
 from mrirecon.errors import ConfigError
 from mrirecon.files import conf_folder
 from mrirecon.terminal import draws_bars
+from mrirecon.training.callbacks.compile_networks import CompileNetworks
 from mrirecon.training.callbacks.forgiving import forgiving
+from mrirecon.training.callbacks.give_way import GiveWay
 from mrirecon.training.callbacks.last_checkpoint import LastCheckpoint
 from mrirecon.training.callbacks.non_finite import RefuseNonFinite
 from mrirecon.training.callbacks.progress import EpochLines
@@ -77,12 +79,16 @@ def _callbacks(
     """Build the callbacks, and those of every training.
 
     The learning rate can be monitored only where something logs it. Where checkpoints are kept, one
-    callback always keeps the end of the run.
+    callback always keeps the end of the run. Another number of threads changes the last digits, and
+    what was compiled is compiled anew for it.
     """
     found = build_all(config.callbacks, pl.Callback, "callbacks")
     found = [one for one in found if logged or not isinstance(one, LearningRateMonitor)]
     found = [StartingScores(learned), *found]  # others look at what it tells
     found += [RefuseNonFinite()] if bar else [RefuseNonFinite(), EpochLines()]
+    compiled = any(isinstance(one, CompileNetworks) for one in found)
+    if not compiled and not config.trainer.get("deterministic"):
+        found.append(GiveWay())
     if config.trainer.get("enable_checkpointing") is False:
         return found
     last = last_checkpoint(folder)
