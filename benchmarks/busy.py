@@ -1,8 +1,9 @@
 """A machine that others use: python benchmarks/busy.py [BUSY ...] (default 0 4 8 processes).
 
 Processes of its own keep the processors busy. Beside them, a reconstruction (CG-SENSE, 2 slices of
-8 coils, 256 x 256) and 3 steps of training (a U-Net at 128 x 128) run with threads that wait as
-mrirecon has it (``passive``), and with threads that spin as is the libraries' default, in turns.
+8 coils, 256 x 256) and 3 steps of training (a U-Net at 128 x 128) run as in a command of mrirecon
+(``ours``: threads wait briefly and give way), and with threads that spin as is the libraries'
+default, in turns.
 ``work as_set CPUS`` measures once with what the environment tells (``GOMP_SPINCOUNT``).
 The fair share is the time beside nobody, times the threads and busy processes that there are for
 each processor. ``8 threads, 1 CPU`` compares one thread with eight that are bound to one processor.
@@ -28,6 +29,8 @@ from mrirecon.threads import THREADS, WAITING
 RESULTS = Path(__file__).parent / "results" / "busy.json"
 ROUNDS, REPEATS, CPUS = 3, 3, 2
 SPIN, STOP = "while True: pass", 900.0
+WARM = 1.5
+"""Seconds until the threads have been adapted."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Measured:
     case: str
     work: str
     busy: int
-    passive: float
+    ours: float
     spinning: float
     fair: float
     load: float
@@ -93,7 +96,7 @@ def in_a_process(
     """
     kept = {name: value for name, value in os.environ.items() if name not in (*WAITING, THREADS)}
     environment = kept if threads is None else {**kept, THREADS: str(threads)}
-    words = [sys.executable, __file__, "work", "spinning" if spinning else "passive", str(cpus)]
+    words = [sys.executable, __file__, "work", "spinning" if spinning else "ours", str(cpus)]
     if group:
         words = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group), *words]
     done = subprocess.run(words, env=environment, capture_output=True, check=True, timeout=STOP)
@@ -110,10 +113,13 @@ def work(spinning: bool, cpus: int) -> dict[str, float]:
     import torch
     from models import sample_of
 
+    from mrirecon import sharing
     from mrirecon.networks import Unet
     from mrirecon.reconstructors.classical.cg_sense import CgSense
     from mrirecon.sensitivity import GivenMaps
 
+    if not spinning:
+        sharing.begin(lambda note: print(note, file=sys.stderr))
     torch.manual_seed(0)
     sample, method = sample_of(8, 256, 256, 0), CgSense(GivenMaps(), iterations=15)
     network, images = Unet(2, 2, channels=16, pools=3), torch.randn(1, 2, 128, 128)
@@ -121,17 +127,21 @@ def work(spinning: bool, cpus: int) -> dict[str, float]:
 
     def reconstruction() -> None:
         for _ in range(2):
+            sharing.give_way("cpu")
             method(sample)
 
     def training() -> None:
         for _ in range(3):
+            sharing.give_way("cpu")
             optimizer.zero_grad()
             network(images).square().mean().backward()
             optimizer.step()
 
     found = {}
     for function in (reconstruction, training):
-        function()
+        started = time.perf_counter()
+        while time.perf_counter() - started < WARM:
+            function()
         times = []
         for _ in range(REPEATS):
             started = time.perf_counter()
@@ -153,16 +163,16 @@ def measured(
         cpus: Number of processors that they may run on.
         group: Control group in which they run; None for none.
     """
-    passive, spinning, load = [], [], os.getloadavg()[0]
+    ours, spinning, load = [], [], os.getloadavg()[0]
     with others(busy):
         for _ in range(ROUNDS):
-            passive.append(in_a_process(False, threads[0], cpus, group))
+            ours.append(in_a_process(False, threads[0], cpus, group))
             spinning.append(in_a_process(True, threads[1], cpus, group))
-    both = (passive, spinning)
+    both = (ours, spinning)
     return [
         Measured(case, name, busy, *(statistics.median(o[name] for o in one) for one in both),
                  fair=0.0, load=load)
-        for name in passive[0]
+        for name in ours[0]
     ]  # fmt: skip
 
 
@@ -174,11 +184,11 @@ def main() -> None:
     rows: list[Measured] = []
     alone: dict[str, float] = {}
     print(
-        f"{'case':<18}{'work':<16}{'busy':>5}{'passive':>10}{'spinning':>10}{'fair':>8}{'load':>6}"
+        f"{'case':<18}{'work':<16}{'busy':>5}{'ours':>10}{'spinning':>10}{'fair':>8}{'load':>6}"
     )
     for busy in [int(word) for word in sys.argv[1:]] or [0, 4, 8]:
-        for row in measured(f"{CPUS} threads", busy, (CPUS, CPUS), CPUS):
-            alone.setdefault(row.work, min(row.passive, row.spinning))
+        for row in measured(f"{CPUS} threads", busy, (None, CPUS), CPUS):
+            alone.setdefault(row.work, min(row.ours, row.spinning))
             rows.append(told(row, alone[row.work] * (CPUS + busy) / CPUS))
     for row in measured("8 threads, 1 CPU", 0, (1, 8), 1):
         rows.append(told(row, CPUS * alone[row.work]))
@@ -191,7 +201,7 @@ def main() -> None:
 def told(row: Measured, fair: float) -> Measured:
     """Print a row with its fair share."""
     print(
-        f"{row.case:<18}{row.work:<16}{row.busy:>5}{row.passive:>8.2f} s{row.spinning:>8.2f} s"
+        f"{row.case:<18}{row.work:<16}{row.busy:>5}{row.ours:>8.2f} s{row.spinning:>8.2f} s"
         f"{fair:>6.2f} s{row.load:>6.1f}",
         flush=True,
     )
