@@ -183,9 +183,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # busy processes end with this one
     rows: list[Measured] = []
     alone: dict[str, float] = {}
-    print(
-        f"{'case':<18}{'work':<16}{'busy':>5}{'ours':>10}{'spinning':>10}{'fair':>8}{'load':>6}"
-    )
+    print(f"{'case':<18}{'work':<16}{'busy':>5}{'ours':>10}{'spinning':>10}{'fair':>8}{'load':>6}")
     for busy in [int(word) for word in sys.argv[1:]] or [0, 4, 8]:
         for row in measured(f"{CPUS} threads", busy, (None, CPUS), CPUS):
             alone.setdefault(row.work, min(row.ours, row.spinning))

@@ -1,10 +1,15 @@
 """Fixtures shared by all tests; shapes and types are checked at run time in every test."""
 
+import os
+
 import ismrmrd  # noqa: F401  # importing it resets the warning filters; here pytest restores them
 import pytest
+import torch
 
 from tests import runtime_types
 
+# what is printed must not depend on who else computes
+os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
 runtime_types.install()
 
 
