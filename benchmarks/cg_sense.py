@@ -65,7 +65,7 @@ def steps(
     low, high = 0, 4
     while high < most and error(run(high), reference) > accuracy:
         low, high = high, min(2 * high, most)
-    while high - low > max(2, high // 32):
+    while high - low > max(1, high // 32):
         middle = (low + high) // 2
         if error(run(middle), reference) <= accuracy:
             high = middle

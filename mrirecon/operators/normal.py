@@ -15,7 +15,7 @@ from mrirecon.operators.gridding import transforms, transposed
 from mrirecon.operators.weighting import data_weights
 from mrirecon.types import Image, Maps, Sample
 
-TILE = 2**17  # complex numbers of one tile: as many as stay in a processor's cache
+TILE = 2**18  # complex numbers of one tile: as many as stay in a processor's cache
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class SenseNormal(LinearOperator):
         batch = x.shape[:-2]
         maps = self.maps.expand(*batch, coils, h, w).reshape(-1, coils, h, w)
         spectrum = self.spectrum.expand(*batch, *self.spectrum.shape[-2:])
-        result: Tensor = _Normal.apply(
+        # a Function takes longer to call than small images take to compute
+        apply = _Normal.apply if torch.is_grad_enabled() else _Normal.forward
+        result: Tensor = apply(
             x.reshape(-1, h, w), maps, spectrum.reshape(-1, 1, *spectrum.shape[-2:])
         )
         return result.reshape(x.shape)
@@ -75,7 +77,9 @@ class _Normal(torch.autograd.Function):
 
     @staticmethod
     def forward(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:  # type: ignore[override]
-        if not x.is_cuda and spectrum.shape[-2:] == x.shape[-2:] and x.shape[-2] > 1:
+        if not x.is_cuda and spectrum.shape[-2] == 1:
+            return _by_rows(x, maps, spectrum)
+        if not x.is_cuda and spectrum.shape[-2:] == x.shape[-2:]:
             return _coil_by_coil(x, maps, spectrum)
         y = torch.zeros_like(x)
         for members, coils, rows in _tiles(maps, spectrum):
@@ -116,22 +120,38 @@ class _Normal(torch.autograd.Function):
         return dx, dS, None
 
 
-def _coil_by_coil(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:
-    r"""Return what :class:`_Normal` does, for weights on the grid of the image, on a CPU.
+def _by_rows(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:
+    """Return what :class:`_Normal` does where every row is a problem of its own, on a CPU."""
+    y = torch.empty_like(x)
+    for image, of_coils, weights, result in zip(x, maps, spectrum[:, 0], y, strict=True):
+        conjugating = torch.stack([weights, -weights], -1)
+        for rows in row_tiles(maps):
+            S = of_coils[:, rows]
+            filtered = _conjugate_filtered(S * image[rows], conjugating, (-1,))
+            result[rows] = (filtered * S).sum(-3).conj()
+    return y
 
-    As :math:`F` is symmetric, :math:`\overline{F^H W F z} = F\,(W\,\overline{Fz})`: the conjugate
-    goes with the weights, and no copy of the maps is conjugated.
-    """
+
+def _coil_by_coil(x: Tensor, maps: Tensor, spectrum: Tensor) -> Tensor:
+    """Return what :class:`_Normal` does for weights on the grid of the image, on a CPU."""
     y = torch.empty_like(x)
     for image, of_coils, weights, result in zip(x, maps, spectrum[:, 0], y, strict=True):
         conjugating = torch.stack([weights, -weights], -1)
         total = torch.zeros_like(image)
         for S in of_coils:
-            kspace = plain_fft(S * image, (-2, -1))
-            torch.view_as_real(kspace).mul_(conjugating)
-            total.addcmul_(S, plain_fft(kspace, (-2, -1)))
+            total.addcmul_(S, _conjugate_filtered(S * image, conjugating, (-2, -1)))
         result.copy_(total.conj())
     return y
+
+
+def _conjugate_filtered(z: Tensor, conjugating: Tensor, axes: tuple[int, ...]) -> Tensor:
+    r"""Return :math:`\overline{F^H W F z} = F\,(W\,\overline{Fz})`, as :math:`F` is symmetric.
+
+    The conjugate goes with the weights, ``conjugating``, and no copy of the maps is conjugated.
+    """
+    kspace = plain_fft(z, axes)
+    torch.view_as_real(kspace).mul_(conjugating)
+    return plain_fft(kspace, axes)
 
 
 def _add_combined(image: Tensor, maps: Tensor, coil_images: Tensor) -> None:

@@ -7,13 +7,14 @@ import torch
 from torch import Tensor
 
 from mrirecon.arguments import check_at_least, check_not_negative
-from mrirecon.fourier import plain_fft, plain_ifft
 from mrirecon.operators import CirculantInverse, SenseNormal, penalty_share, sense_normal
-from mrirecon.operators.normal import adjoint_image, combine, row_tiles
+from mrirecon.operators.normal import adjoint_image, row_tiles
+from mrirecon.operators.virtual_coils import virtual_coils
 from mrirecon.reconstructors.base import IterativeReconstructor
 from mrirecon.reconstructors.parts.automatic_weight import wiener_weight
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.solvers import Solution, solve_cg
+from mrirecon.solvers.base import energy
 from mrirecon.types import Image, Maps, Sample
 
 SMALLEST = 1e-3
@@ -27,7 +28,7 @@ def exactness(b: Tensor, weight: float | Tensor, axes: tuple[int, ...]) -> Tenso
     :math:`\|b\| / (1 + \lambda)`, as :math:`\|A\| \le 1`.
     """
     least = torch.as_tensor(weight, device=b.device).clamp_min(SMALLEST)
-    return torch.linalg.vector_norm(b, dim=axes, keepdim=True) * (least / (1 + least))
+    return energy(b, axes).sqrt() * (least / (1 + least))
 
 
 class CgSense(IterativeReconstructor):
@@ -39,8 +40,9 @@ class CgSense(IterativeReconstructor):
     Samples that were averaged less often than usual weigh less
     (:func:`~mrirecon.operators.data_weights`). Where the mask does not depend on
     the readout, each row of the image is a system of its own and is solved as such: fewer steps
-    suffice, and a group of rows stays in the processor's cache from the first step to the last. The
-    steps are preconditioned by the circular convolution nearest to :math:`A^HA`
+    suffice, a group of rows stays in the processor's cache from the first step to the last, and
+    fewer :func:`~mrirecon.operators.virtual_coils.virtual_coils` give the same result. The steps
+    are preconditioned by the circular convolution nearest to :math:`A^HA`
     (:class:`~mrirecon.operators.CirculantInverse`), which takes a third to a half of them away.
 
     Args:
@@ -112,7 +114,7 @@ class CgSense(IterativeReconstructor):
         batch, (h, w) = b.shape[:-2], b.shape[-2:]
         reference = exactness(b, weight, (-2, -1)) / h**0.5
         maps = normal.maps.reshape(-1, *normal.maps.shape[-3:])
-        spectrum = normal.spectrum.expand(*batch, 1, w).reshape(-1, 1, 1, w)
+        spectrum = normal.spectrum.expand(*batch, 1, w).reshape(-1, 1, w)
         b, reference = b.reshape(-1, h, w), reference.reshape(-1, 1, 1)
         lam = torch.as_tensor(weight, device=b.device).expand(*batch, 1, 1).reshape(-1, 1, 1)
         if b.is_cuda or not len(b):
@@ -137,13 +139,9 @@ class CgSense(IterativeReconstructor):
     def _solve_tile(
         self, maps: Tensor, spectrum: Tensor, b: Image, lam: Tensor, reference: Tensor
     ) -> Solution:
-        near = CirculantInverse.of(SenseNormal(maps, spectrum[:, 0]), lam)
-
-        def gram(x: Tensor) -> Tensor:
-            coils = plain_fft(maps * x.unsqueeze(-3), (-1,))
-            return combine(maps, plain_ifft(coils * spectrum, (-1,))) + lam * x
-
+        normal = SenseNormal(maps if b.is_cuda else virtual_coils(maps), spectrum)
         return solve_cg(
-            gram, b, iterations=self.iterations, tolerance=self.tolerance, axes=(-1,),
-            reference=reference, precondition=near,
+            lambda x: torch.addcmul(normal(x), lam, x), b, axes=(-1,), reference=reference,
+            iterations=self.iterations, tolerance=self.tolerance,
+            precondition=CirculantInverse.of(normal, lam),
         )  # fmt: skip
