@@ -11,6 +11,9 @@ import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
+from importlib.machinery import PathFinder
+from importlib.util import find_spec, module_from_spec
 from pathlib import Path
 from types import ModuleType
 
@@ -53,22 +56,29 @@ class Lines:
     channels: tuple[int, ...]
 
 
-def library() -> ModuleType:
-    """Import ``twixtools``, which only this format needs.
+@cache
+def library(name: str) -> ModuleType:
+    """Load one module of ``twixtools``, which only this format needs, without the package's others.
+
+    Its own ``__init__`` imports what draws and transforms images, which takes longer than to read a
+    file. The modules needed here are definitions that import none of it.
+
+    Args:
+        name: Name of the module: ``hdr_def``, ``mdh_def`` or ``twixprot``.
 
     Raises:
         RawDataError: When it is not installed.
     """
-    try:
-        import twixtools.hdr_def
-        import twixtools.mdh_def
-        import twixtools.twixprot
-    except ImportError as error:
+    package = find_spec("twixtools")
+    found = package and PathFinder.find_spec(name, package.submodule_search_locations)
+    if not found or not found.loader:
         raise RawDataError(
-            f"this is Siemens raw data (twix), which needs the package twixtools ({error}); "
+            "this is Siemens raw data (twix), which needs the package twixtools; "
             "install it with: pip install 'mrirecon[siemens]'"
-        ) from error
-    return twixtools
+        )
+    module = module_from_spec(found)
+    found.loader.exec_module(module)
+    return module
 
 
 @contextmanager
@@ -109,7 +119,7 @@ def parts(view: mmap.mmap) -> list[Part]:
     (count,) = struct.unpack_from("<I", view, 4)
     if len(view) < _RAID_TABLE:
         raise RawDataError(f"the file ends inside its table of {count} measurements; copy it again")
-    table = np.frombuffer(view[:_RAID_TABLE], library().hdr_def.MultiRaidFileHeader)[0]
+    table = np.frombuffer(view[:_RAID_TABLE], library("hdr_def").MultiRaidFileHeader)[0]
     found = []
     for number, entry in enumerate(table["entry"][:count]):
         start, length = int(entry["off_"]), int(entry["len_"])
@@ -212,7 +222,7 @@ def _starts_measurement(start: bytes) -> bool:
 
 def _layout(part: Part) -> tuple[np.dtype, int, int, int]:
     """Return the MDH's dtype, bytes before each channel's samples, places of counts and flags."""
-    structures = library().mdh_def
+    structures = library("mdh_def")
     record = np.dtype(structures.VB17_header if part.vb else structures.Scan_header)
     lead = record if part.vb else np.dtype(structures.Channel_header)
     fields = record.fields or {}
@@ -221,7 +231,7 @@ def _layout(part: Part) -> tuple[np.dtype, int, int, int]:
 
 def _channels(view: mmap.mmap, part: Part, head: np.void, place: int) -> tuple[int, ...]:
     record, lead, _, _ = _layout(part)
-    of_channel = record if part.vb else np.dtype(library().mdh_def.Channel_header)
+    of_channel = record if part.vb else np.dtype(library("mdh_def").Channel_header)
     at = (of_channel.fields or {})["ChannelId"][1] + (0 if part.vb else record.itemsize)
     step = lead + 8 * int(head["SamplesInScan"])
     count = int(head["UsedChannels"])

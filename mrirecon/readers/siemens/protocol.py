@@ -86,7 +86,7 @@ def read_protocol(view: mmap.mmap, part: Part) -> Protocol:
             f"the protocol lacks the section MeasYaps (found: {found}); the file is damaged or "
             "was stripped of its protocol; export it again"
         )
-    parse = library().twixprot.parse_buffer
+    parse = library("twixprot").parse_buffer
     parsed = {}
     for name in ("MeasYaps", "Meas", "Dicom", "Config"):
         try:
