@@ -8,7 +8,7 @@ gets a pseudonym that is made of the fingerprint.
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from enum import StrEnum
 from pathlib import Path
@@ -18,6 +18,7 @@ import torch
 import yaml
 
 from mrirecon.plain_yaml import plain_yaml
+from mrirecon.pseudonyms import pseudonym
 from mrirecon.reconstruction import Provenance
 from mrirecon.scan import ScanHeader
 from mrirecon.types import Sample
@@ -35,7 +36,6 @@ _PLACES = (
 _SEPARATORS = re.compile(r"[/\\]")
 _EACH = re.compile(r"(?<= \(SHA-256 [0-9a-f]{16}\))\n")
 """Between several files of weights, whose names may hold anything."""
-_PATIENT = re.compile(r"patient-[0-9a-f]{16}")
 
 
 class Disclosure(StrEnum):
@@ -110,29 +110,6 @@ def fingerprint(raw: Sample, header: ScanHeader) -> str:
     digest = hashlib.sha256(torch.view_as_real(raw.kspace.contiguous()).cpu().numpy().tobytes())
     digest.update(repr(header).encode(errors="surrogateescape"))
     return digest.hexdigest()
-
-
-def pseudonym(fingerprint: str) -> str:
-    """Return a name that tells one scan's patient from another's, and nothing else."""
-    return f"anonymous-{fingerprint[:12] or 'unknown'}"
-
-
-def patient_pseudonym(subject: str) -> str:
-    """Return a pseudonym of a patient that is the same in every file, for files to be kept.
-
-    A pseudonym stays what it is, so that packed and unpacked scans of one patient are known to be.
-    It is a digest of the id: who has a list of ids can find the one it was made of.
-    """
-    if _PATIENT.fullmatch(subject):
-        return subject
-    digest = hashlib.sha256(subject.encode("utf-8", "surrogateescape"))
-    return f"patient-{digest.hexdigest()[:16]}"
-
-
-def patients(subjects: Iterable[str | None]) -> dict[str, str]:
-    """Return what files call their patients, by pseudonym; an id rather than a pseudonym."""
-    told = sorted({one for one in subjects if one}, key=lambda one: not _PATIENT.fullmatch(one))
-    return {patient_pseudonym(subject): subject for subject in told}
 
 
 def private_command(words: Sequence[str], file: str = "") -> list[str]:

@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-import numpy as np
 from jaxtyping import Complex64, Float32
 from torch import Tensor
 
 from mrirecon.quality import Quality
-from mrirecon.scan import Geometry, ScanHeader, Vector
+from mrirecon.scan import ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.types import Volume
 
@@ -200,7 +199,7 @@ def split_series(
             stack = header.stacks[header.parts().index(part.slices)]
             of_series = replace(of_series, slices=len(part.slices), geometry=stack, stacks=())
         if header.volumetric:
-            volume, of_series = volume.permute(0, 3, 1, 2).contiguous(), as_slices(of_series)
+            volume, of_series = volume.permute(0, 3, 1, 2).contiguous(), of_series.as_slices()
         keep = selection.chosen_slices(of_series.slices)
         volume = volume if len(keep) == volume.shape[1] else volume[:, list(keep)]
         phased = volume if volume.is_complex() else None
@@ -257,37 +256,3 @@ def _some_slices(header: ScanHeader, keep: tuple[int, ...]) -> ScanHeader:
     if geometry is not None:
         geometry = replace(geometry, positions=tuple(geometry.positions[i] for i in keep))
     return replace(header, slices=len(keep), geometry=geometry)
-
-
-def as_slices(header: ScanHeader) -> ScanHeader:
-    """Describe a 3-D scan as slices along its second phase encoding instead of along the readout.
-
-    A volume ``(x, y, z)`` of planes becomes ``(z, x, y)``: rows go along the readout, as in a 2-D
-    scan.
-    """
-    y, z = header.matrix
-    voxel, geometry = None, None
-    if header.voxel is not None:
-        dy, dz, dx = header.voxel
-        voxel = (dx, dy, dz)
-    if header.geometry is not None:
-        planes = header.geometry
-        dz = 1.0 if voxel is None else voxel[2]
-        center = np.asarray(planes.positions[header.slices // 2])
-        step = np.asarray(planes.column_direction) * dz
-        geometry = Geometry(
-            positions=tuple(_vector(center + step * (i - z // 2)) for i in range(z)),
-            row_direction=planes.slice_direction,
-            column_direction=planes.row_direction,
-            slice_direction=planes.column_direction,
-        )
-    matrix = (header.slices, y)
-    return replace(
-        header, slices=z, grid=matrix, canvas=matrix, matrix=matrix,
-        voxel=voxel, geometry=geometry, volumetric=False,
-    )  # fmt: skip
-
-
-def _vector(values: np.ndarray) -> Vector:
-    x, y, z = (float(value) for value in values)
-    return (x, y, z)

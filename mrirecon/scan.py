@@ -5,55 +5,17 @@ Coordinates are those of DICOM and ISMRMRD: LPS (left, posterior, superior), mil
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, final
 
 import numpy as np
-import torch
-from jaxtyping import Float32, Float64
-from torch import Tensor
+from jaxtyping import Float64
 
-from mrirecon.types import PROTOCOL, Sample
+from mrirecon.geometry import Geometry, Vector
+from mrirecon.sampling.sampled_plane import SampledPlane
 
-Vector = tuple[float, float, float]
-STRAIGHT = 0.1
-"""mm by which a slice may miss its place in a stack of equal steps along the normal."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Where a stack of parallel slices lies in the patient.
-
-    Attributes:
-        positions: Centre of each slice in LPS mm: the point that pixel ``(y // 2, x // 2)`` shows.
-        row_direction: Unit vector along increasing ``y`` (readout).
-        column_direction: Unit vector along increasing ``x`` (phase encoding).
-        slice_direction: Unit vector normal to the slices.
-    """
-
-    positions: tuple[Vector, ...]
-    row_direction: Vector
-    column_direction: Vector
-    slice_direction: Vector
-
-    @property
-    def step(self) -> float | None:
-        """The distance of neighbouring slices along the normal in mm, with its sign.
-
-        None for a single slice, and when the slices are no straight stack of equal steps.
-        """
-        places = np.asarray(self.positions, float) - self.positions[0]
-        count, normal = len(places), np.asarray(self.slice_direction, float)
-        if count < 2:
-            return None
-        step = float(places[-1] @ normal) / (count - 1)
-        off = np.linalg.norm(places - np.arange(count)[:, None] * step * normal, axis=1)
-        return step if off.max() <= STRAIGHT and abs(step) > off.max() else None
-
-    @property
-    def regular(self) -> bool:
-        """Whether one affine matrix tells where all slices lie."""
-        return len(self.positions) == 1 or self.step is not None
+if TYPE_CHECKING:  # importing torch takes longer than telling what a file holds
+    import mrirecon.types
 
 
 @dataclass(frozen=True)
@@ -136,8 +98,7 @@ class ScanHeader:
         patient_position: How the patient lay, for instance ``HFS``.
         frames: The volumes of the scan, in the order in which its Samples come.
         volumetric: The planes are cuts perpendicular to the readout of a 3-D scan, their axes
-            ``h w`` its two phase encodings; :func:`mrirecon.reconstruction.as_slices` turns such
-            volumes around.
+            ``h w`` its two phase encodings; :meth:`as_slices` turns such volumes around.
         whitened: Whether the coils' noise is white with unit variance per real component.
         notes: Notes for the user about how this file was read, one sentence each.
     """
@@ -176,6 +137,25 @@ class ScanHeader:
             parts.append(range(start, start + len(stack.positions)))
             start = parts[-1].stop
         return tuple(parts) or (range(self.slices),)
+
+    def as_slices(self) -> "ScanHeader":
+        """Describe a 3-D scan as slices along its second phase encoding, not along the readout.
+
+        A volume ``(x, y, z)`` of planes becomes ``(z, x, y)``: rows go along the readout, as in a
+        2-D scan.
+        """
+        y, z = self.matrix
+        voxel, geometry = None, None
+        if self.voxel is not None:
+            dy, dz, dx = self.voxel
+            voxel = (dx, dy, dz)
+        if self.geometry is not None:
+            geometry = self.geometry.across(z, 1.0 if voxel is None else voxel[2])
+        matrix = (self.slices, y)
+        return replace(
+            self, slices=z, grid=matrix, canvas=matrix, matrix=matrix,
+            voxel=voxel, geometry=geometry, volumetric=False,
+        )  # fmt: skip
 
     def affine(self) -> Float64[np.ndarray, "4 4"]:
         """Return the NIfTI affine (RAS mm) of a volume indexed ``(x, y, slice)``.
@@ -223,25 +203,34 @@ class Scan(ABC):
     redrawn: bool = False
 
     @final
-    def __getitem__(self, index: int) -> Sample:
+    def __getitem__(self, index: int) -> "mrirecon.types.Sample":
         """Return slice ``index`` as it was acquired.
 
         Raises:
             IndexError: When ``index`` is outside ``range(len(self))``.
         """
-        return _complete(self._read(index), self.header, index)
+        return self._read(index).completed(**_told(self.header, index))
 
     @final
-    def stored(self, index: int) -> Sample:
+    def stored(self, index: int) -> "mrirecon.types.Sample":
         """Return a slice for :func:`~mrirecon.half_precision.widened`: k-space may be complex32."""
-        return _complete(self._read_stored(index), self.header, index)
+        return self._read_stored(index).completed(**_told(self.header, index))
 
     @abstractmethod
-    def _read(self, index: int) -> Sample:
+    def _read(self, index: int) -> "mrirecon.types.Sample":
         """Return what the file holds of slice ``index``; the header's part may be left out."""
 
-    def _read_stored(self, index: int) -> Sample:
+    def _read_stored(self, index: int) -> "mrirecon.types.Sample":
         return self._read(index)
+
+    def sampled(self, index: int) -> SampledPlane:
+        """Tell how slice ``index`` was sampled, as its Sample does.
+
+        A format that knows it from headers and masks spares its users the Sample.
+        """
+        from mrirecon.sampling.sampled_readouts import plane_of  # torch, as Samples are
+
+        return plane_of(self[index])
 
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
         """Return the magnitude of the coils' noise correlation; None when it is not known."""
@@ -250,33 +239,26 @@ class Scan(ABC):
     def __len__(self) -> int:
         return self.header.slices * len(self.header.frames)
 
-    def __iter__(self) -> Iterator[Sample]:
+    def __iter__(self) -> "Iterator[mrirecon.types.Sample]":
         return (self[index] for index in range(len(self)))
 
 
-def _complete(sample: Sample, header: ScanHeader, index: int) -> Sample:
-    """Note in a Sample all that the header tells and the reader has not told itself."""
-    found: dict[str, Any] = {}
-    if not sample.key:
-        found["key"] = (header.name, index)
-    if sample.noise is None and header.whitened:
-        one = torch.ones(sample.kspace.shape[:-3])
-        found["noise"] = one if sample.scale is None else one / sample.scale
-    if sample.region is None:
-        sizes = zip(header.grid, header.canvas, header.matrix, strict=True)
-        region = [min(n, round(n * kept / canvas)) for n, canvas, kept in sizes]
-        found["region"] = torch.tensor(region)
-    if sample.frame is None:
-        found["frame"] = index // header.slices
-    if sample.protocol is None:
-        found["protocol"] = protocol_of(header, index // header.slices)
-    return sample.replace(**found) if found else sample
+def _told(header: ScanHeader, index: int) -> dict[str, Any]:
+    """Return what the header tells about a plane, for :meth:`mrirecon.types.Sample.completed`."""
+    sizes = zip(header.grid, header.canvas, header.matrix, strict=True)
+    frame = index // header.slices
+    return {
+        "key": (header.name, index),
+        "region": [min(n, round(n * kept / canvas)) for n, canvas, kept in sizes],
+        "frame": frame,
+        "protocol": vars(protocol_of(header, frame)),
+        "white": header.whitened,
+    }
 
 
-def protocol_of(header: ScanHeader, frame: int = 0) -> Float32[Tensor, "5"]:
-    """Return the numbers of :data:`~mrirecon.types.PROTOCOL` for a frame; NaN where unknown."""
-    known = {name: getattr(header.sequence, name) for name in PROTOCOL}
+def protocol_of(header: ScanHeader, frame: int = 0) -> SequenceParameters:
+    """Return how the contrast of a frame was made: each echo has its own echo time."""
     contrast = header.frames[frame].contrast
     if contrast < len(header.echo_times):
-        known["echo_time"] = header.echo_times[contrast]
-    return torch.tensor([torch.nan if value is None else value for value in known.values()])
+        return replace(header.sequence, echo_time=header.echo_times[contrast])
+    return header.sequence

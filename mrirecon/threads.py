@@ -10,7 +10,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -127,6 +127,16 @@ def prepare_unless_late() -> None:
     """Prepare, unless torch is loaded already: its threads are the business of who loaded it."""
     if "torch" not in sys.modules:
         prepare()
+
+
+def computing(environment: Mapping[str, str] | None = None) -> int:
+    """Return how many threads compute a transform: as many as the user says, or can be kept busy.
+
+    Args:
+        environment: Variables of the environment; None for that of this process.
+    """
+    told = (os.environ if environment is None else environment).get(THREADS, "")
+    return int(told) if told.isdecimal() and int(told) else processors().usable
 
 
 def workers_beside(asked: int, processes: int = 1, usable: int | None = None) -> int:

@@ -18,10 +18,11 @@ is native ``torch.complex64``; real and imaginary channels exist only in
 :mod:`mrirecon.networks.parts.channels`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
+import torch
 from jaxtyping import AbstractDtype, Bool, Complex64, Float32, Int64
 from torch import Tensor
 
@@ -45,6 +46,7 @@ Mask = Bool[Tensor, "*b #h #w"]
 Magnitude = Float32[Tensor, "*b y x"]
 Volume = Float32[Tensor, "slice y x"]
 Extent = Int64[Tensor, "*b 2"]
+
 
 #: The columns of :attr:`Sample.protocol`: T, ms, ms, ms and degrees.
 PROTOCOL = ("field_strength", "repetition_time", "echo_time", "inversion_time", "flip_angle")
@@ -136,6 +138,39 @@ class Sample:
     def replace(self, **changes: Any) -> "Sample":
         """Return a copy with the given fields changed."""
         return replace(self, **changes)
+
+    def completed(
+        self,
+        *,
+        key: tuple[str, int],
+        region: Sequence[int],
+        frame: int,
+        protocol: Mapping[str, float | None],
+        white: bool,
+    ) -> "Sample":
+        """Note what the header of its scan tells, where the reader has not told it.
+
+        Args:
+            key: Name of the scan and number of the slice.
+            region: Size ``(h, w)`` of the field of view of the reconstruction on the grid.
+            frame: Number of the frame of the scan.
+            protocol: Numbers of :data:`PROTOCOL` by name, and others; None where unknown.
+            white: Whether the noise has unit variance in physical units.
+        """
+        found: dict[str, Any] = {}
+        if not self.key:
+            found["key"] = key
+        if self.noise is None and white:
+            one = torch.ones(self.kspace.shape[:-3])
+            found["noise"] = one if self.scale is None else one / self.scale
+        if self.region is None:
+            found["region"] = torch.tensor(region)
+        if self.frame is None:
+            found["frame"] = frame
+        if self.protocol is None:
+            known = (protocol[name] for name in PROTOCOL)
+            found["protocol"] = torch.tensor([torch.nan if one is None else one for one in known])
+        return self.replace(**found) if found else self
 
     def divided(self, unit: Float32[Tensor, "*b"]) -> "Sample":
         """Express everything, the neighbours too, in a unit that is given in the present one.

@@ -44,7 +44,8 @@ from mrirecon.kits.patterns import pattern_node
 from mrirecon.kits.reading import kit_names, read_kit
 from mrirecon.metrics import METRICS
 from mrirecon.pipeline import Method, Request, run
-from mrirecon.privacy import Disclosure, patient_pseudonym
+from mrirecon.privacy import Disclosure
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sampling import EquispacedLines, RandomLines, SamplingPattern, scan_rng

@@ -1,8 +1,9 @@
 import numpy as np
 import torch
 
-from mrirecon import buffers
-from mrirecon.buffers import divided, empty, empty_like, masked, stacked
+from mrirecon import memory_pool
+from mrirecon.buffers import divided, empty_like, masked, stacked
+from mrirecon.memory_pool import empty
 
 SHAPE = (4, 300, 301)  # not small
 
@@ -26,8 +27,8 @@ def test_a_buffer_returns_when_its_last_view_is_gone():
 
 
 def test_no_more_memory_is_kept_than_told(monkeypatch):
-    monkeypatch.setattr(buffers, "KEPT", 3 * 2**20)
-    pool = buffers._Pool()
+    monkeypatch.setattr(memory_pool, "KEPT", 3 * 2**20)
+    pool = memory_pool._Pool()
     given = [np.empty(2**20, np.uint8) for _ in range(5)]
     for buffer in given:
         pool.give(buffer)

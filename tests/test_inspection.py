@@ -14,8 +14,8 @@ from mrirecon.image import root_sum_of_squares
 from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors import CgSense, ZeroFilled
-from mrirecon.sampled import describe_plane
 from mrirecon.sampling import EquispacedLines
+from mrirecon.sampling.sampled_readouts import plane_of
 from mrirecon.sensitivity import Espirit
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
@@ -98,4 +98,4 @@ def test_the_centre_is_counted_where_a_reader_does_not_tell_it(missing, acs):
     mask = torch.ones(1, 12, dtype=torch.bool)
     mask[:, missing] = False
     sample = Sample(kspace=torch.ones(2, 8, 12, dtype=torch.complex64), mask=mask)
-    assert describe_plane(sample).acs == acs
+    assert plane_of(sample).description().acs == acs

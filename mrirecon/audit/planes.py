@@ -88,7 +88,7 @@ def plane_of(scan: FileScan, index: int) -> Plane | None:
     return Plane(
         kspace[::step] / kspace.abs().max(),
         measured,
-        measured if told is None else told.expand(h, w),
+        measured if told is None else torch.from_numpy(told.copy()).expand(h, w),
         scan.header.volumetric,
         sample.target,
     )

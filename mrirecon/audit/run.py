@@ -30,7 +30,7 @@ from mrirecon.audit.planes import Plane, chosen, plane_of
 from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.fourier import fft
 from mrirecon.image import complex_image
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.scan import ScanHeader

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 
 from mrirecon.audit.finding import Finding, Kind, Level
-from mrirecon.privacy import patient_pseudonym, patients
+from mrirecon.pseudonyms import patient_pseudonym, patients
 from mrirecon.scan import ScanHeader
 
 SHARED = Kind(

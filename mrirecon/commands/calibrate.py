@@ -25,7 +25,7 @@ from mrirecon.evaluation.regions.scored_apart import Regions
 from mrirecon.files import Kind, Untouchable, output_folder, refuse_existing
 from mrirecon.leaks import refuse_seen
 from mrirecon.pipeline import Method, Request, run
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.reconstruction import planes_of

@@ -22,7 +22,7 @@ from mrirecon.commands.plain import plain_parser
 from mrirecon.data.folder import raw_files
 from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.evaluation.scores.volumes import read_volume
-from mrirecon.privacy import patients
+from mrirecon.pseudonyms import patients
 from mrirecon.readers import open_scan
 from mrirecon.readers.hdf5.opening import hdf5_holds
 from mrirecon.scan import ScanHeader

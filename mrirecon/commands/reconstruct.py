@@ -27,7 +27,7 @@ from mrirecon.pipeline import Made, Method, Request, assessed, run
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers import FileScan, open_scan
 from mrirecon.readers.naming import scan_name
-from mrirecon.reconstruction import Reconstruction, as_slices, chosen_series, planes_of
+from mrirecon.reconstruction import Reconstruction, chosen_series, planes_of
 from mrirecon.selection import Selection
 from mrirecon.terminal import draws_bars
 from mrirecon.uncertainty.bounds import Bounds
@@ -235,7 +235,7 @@ def _announced(scan: FileScan, method: Method, settings: Settings, bounds: Bound
     header = scan.header
     h, w = header.grid
     frames = f"{len(header.frames)} frames of " if len(header.frames) > 1 else ""
-    shown = as_slices(header) if header.volumetric else header
+    shown = header.as_slices() if header.volumetric else header
     readout = f"{header.slices} x " if header.volumetric else ""
     print(
         f"{header.name}: {header.format}, {frames}{counted(shown.slices, 'slice')}, "

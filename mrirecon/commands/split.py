@@ -24,7 +24,7 @@ from mrirecon.data.folder import Folder, files_of_scan
 from mrirecon.data.index import IndexedScan
 from mrirecon.errors import OutputError
 from mrirecon.files import atomic_folder, output_folder
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.readers.naming import scan_name
 
 NAMES = ("train", "val", "test")

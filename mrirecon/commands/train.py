@@ -30,7 +30,7 @@ from mrirecon.data.transforms import draws_anew
 from mrirecon.errors import ConfigError
 from mrirecon.files import atomic, from_here, output_folder
 from mrirecon.loading import packaged_weights
-from mrirecon.privacy import patients
+from mrirecon.pseudonyms import patients
 from mrirecon.recipes import portable
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.threads import processors

@@ -17,7 +17,7 @@ from mrirecon.data.series_batches import SeriesBatches
 from mrirecon.epoch import training_epoch
 from mrirecon.errors import ConfigError
 from mrirecon.interruption import left_to_the_parent
-from mrirecon.privacy import patients
+from mrirecon.pseudonyms import patients
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.threads import workers_beside
 from mrirecon.types import Sample

@@ -4,7 +4,7 @@ from jaxtyping import Bool
 from torch import Tensor
 
 from mrirecon.buffers import sent
-from mrirecon.sampling.calibration import measured_interval
+from mrirecon.sampling.extents import measured_interval
 from mrirecon.sampling.trajectory_shape import coverage_of
 from mrirecon.types import Sample
 

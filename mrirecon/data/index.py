@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
@@ -27,9 +27,12 @@ from mrirecon.readers import open_scan
 from mrirecon.readers.base import FileScan
 from mrirecon.readers.naming import scan_name
 from mrirecon.readers.stamp import Stamp
+from mrirecon.sampling.sampled_plane import SampledPlane
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.terminal import draws_bars
-from mrirecon.types import Sample
+
+if TYPE_CHECKING:
+    import mrirecon.types
 
 CONTENT = 4
 """Raised when readers understand files differently within one version of mrirecon."""
@@ -50,11 +53,14 @@ class IndexedScan(Scan):
         self.path, self.folder, self.reading, self.header = path, folder, reading, header
         self._kept: tuple[Stamp, FileScan] | None = None
 
-    def _read(self, index: int) -> Sample:
+    def _read(self, index: int) -> "mrirecon.types.Sample":
         return self._file()[index]
 
-    def _read_stored(self, index: int) -> Sample:
+    def _read_stored(self, index: int) -> "mrirecon.types.Sample":
         return self._file().stored(index)
+
+    def sampled(self, index: int) -> SampledPlane:
+        return self._file().sampled(index)
 
     def _file(self) -> FileScan:
         stamp = Stamp.of(self.path)

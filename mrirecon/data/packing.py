@@ -17,8 +17,9 @@ from mrirecon.fourier import fft, ifft
 from mrirecon.half_precision import narrowed
 from mrirecon.hdf5_output import created_hdf5
 from mrirecon.image import center_crop, center_fit
-from mrirecon.privacy import patient_pseudonym
-from mrirecon.readers.packed import VERSION, as_array, checksum, header_checksum
+from mrirecon.pseudonyms import patient_pseudonym
+from mrirecon.readers.packed import VERSION, header_checksum
+from mrirecon.readers.packed_samples import as_array, checksum
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.sensitivity.base import SensitivityEstimator
 from mrirecon.types import Sample

@@ -231,7 +231,7 @@ def _fully_sampled(drawn: tuple[int, int], mask: torch.Tensor, shape: tuple[int,
     """The centre that the pattern keeps, or what partial Fourier has left of it."""
     rows, columns = (center_slice(n, count) for n, count in zip(shape, drawn, strict=True))
     whole = bool(mask.expand(shape)[rows, columns].all())
-    return drawn if whole else central_block(mask, shape)
+    return drawn if whole else central_block(mask.numpy(), shape)
 
 
 def undersampled(transform: Transform, pattern: SamplingPattern | None) -> Transform:

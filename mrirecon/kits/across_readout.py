@@ -10,7 +10,7 @@ def across_readout(result: Reconstruction, header: ScanHeader) -> Reconstruction
     """Return the volume of a 3-D scan as its planes across the readout; others as they are.
 
     Args:
-        result: Volume as slices, see :func:`~mrirecon.reconstruction.as_slices`.
+        result: Volume as slices, see :meth:`~mrirecon.scan.ScanHeader.as_slices`.
         header: Header of the scan.
     """
     if not result.volumetric:

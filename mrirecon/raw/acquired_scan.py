@@ -2,26 +2,27 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.acquisition import Acquisition, Fetch
 from mrirecon.raw.acquisition_plan import plan_acquisition
-from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
+from mrirecon.raw.along_trajectory import along_trajectory
+from mrirecon.raw.cartesian_sampling import CartesianSampling
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Heads
 from mrirecon.raw.sequence_places import with_sequence
-from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition
-from mrirecon.raw.trajectory_plan import along_trajectory, plan_trajectory
 from mrirecon.raw.whitening import NoiseScan
 from mrirecon.read_options import ALONG_TRAJECTORY, ReadOptions
+from mrirecon.sampling.sampled_plane import SampledPlane
 from mrirecon.scan import Scan, ScanHeader, SequenceParameters
-from mrirecon.types import Sample
 
-AnyAcquisition = CartesianAcquisition | TrajectoryAcquisition
+if TYPE_CHECKING:
+    import mrirecon.types
 
 
 @dataclass(frozen=True)
@@ -77,21 +78,26 @@ class AcquiredScan(Scan):
         noise: NoiseScan | None = None,
         reading: ReadOptions | None = None,
     ) -> None:
-        self._planes: tuple[int, Callable[[int], Sample]] | None = None
+        self._planes: tuple[int, Callable[[int], mrirecon.types.Sample]] | None = None
+        self._sampling: CartesianSampling | None = None
         reading, header, heads = reading or ReadOptions(), measurement.header, measurement.heads
         fetch, reading, told = with_sequence(header, heads, fetch, reading)
         self.measurement = replace(measurement, notes=(*measurement.notes, *told))
         self._fetch = fetch
         noise = noise or measurement.noise
-        self.acquisition: AnyAcquisition
+        self.acquisition: Acquisition
         if told or along_trajectory(header, heads, fetch, reading):
+            # imports torch, by which trajectories are understood
+            from mrirecon.raw.trajectory_plan import plan_trajectory
+
             self.acquisition = plan_trajectory(header, heads, fetch, noise=noise, reading=reading)
         else:
             _refuse_idle(reading)
-            self.acquisition = plan_acquisition(header, heads, fetch, noise=noise, reading=reading)
+            found = plan_acquisition(header, heads, fetch, noise=noise, reading=reading)
+            self.acquisition, self._sampling = found, CartesianSampling(found, fetch)
         self.header = _scan_header(name, format_, self.measurement, self.acquisition)
 
-    def _read(self, index: int) -> Sample:
+    def _read(self, index: int) -> "mrirecon.types.Sample":
         frame, place = divmod(index, self.header.slices)
         if not self.acquisition.whole_frames:
             sample = self.acquisition.slice(frame, place, self._fetch)
@@ -101,6 +107,11 @@ class AcquiredScan(Scan):
                 self._planes = (frame, self.acquisition.planes_of(frame, self._fetch))
             sample = self._planes[1](place)
         return sample.replace(key=(self.header.name, index))
+
+    def sampled(self, index: int) -> SampledPlane:
+        if self._sampling is None:
+            return super().sampled(index)
+        return self._sampling.plane(index)
 
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
         """Return the correlation that whitening removed; None without a noise scan."""
@@ -125,7 +136,7 @@ def _refuse_idle(reading: ReadOptions) -> None:
 
 
 def _scan_header(
-    name: str, format_: str, measurement: Measurement, acquisition: AnyAcquisition
+    name: str, format_: str, measurement: Measurement, acquisition: Acquisition
 ) -> ScanHeader:
     header, grid = measurement.header, acquisition.grid
     return ScanHeader(
@@ -153,7 +164,7 @@ def _scan_header(
     )
 
 
-def _sequence(header: MeasurementHeader, acquisition: AnyAcquisition) -> SequenceParameters:
+def _sequence(header: MeasurementHeader, acquisition: Acquisition) -> SequenceParameters:
     """Add what only the readouts, or the encoding that they use, tell."""
     lines = acquisition.heads[acquisition.kinds.imaging]
     encoding = header.encodings[int(lines["encoding_space_ref"][0])]

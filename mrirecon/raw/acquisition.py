@@ -1,14 +1,21 @@
 """What all acquisitions have in common: readouts that make images, whatever their places."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Complex64, Int64
 
+from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts
 from mrirecon.raw.slice_positions import SliceStack
+from mrirecon.raw.trajectory_grid import TrajectoryGrid
 from mrirecon.scan import Frame
+
+if TYPE_CHECKING:
+    import mrirecon.types
 
 Fetch = Callable[[Index], Readouts]
 """Returns the readouts with the given numbers, in that order."""
@@ -17,7 +24,7 @@ SIEMENS_TICK = 2.5e-3
 
 
 @dataclass(frozen=True)
-class Acquisition:
+class Acquisition(ABC):
     """Readouts of one measurement, understood.
 
     Attributes:
@@ -26,6 +33,7 @@ class Acquisition:
         stack: Slices in anatomical order.
         frames: The volumes, in order.
         frame: The number of each imaging line's frame.
+        grid: Grid that the readouts are sorted onto, or the image that they make.
         coils: Number of channels.
         whitening: Matrix applied to every readout, or None without a noise scan.
         white: Whether that makes the noise white, of the channels that are in use.
@@ -38,11 +46,44 @@ class Acquisition:
     stack: SliceStack
     frames: tuple[Frame, ...]
     frame: Index
+    grid: Grid | TrajectoryGrid
     coils: int
     whitening: Complex64[np.ndarray, "coil coil"] | None
     white: bool
     conjugate: bool
     notes: tuple[str, ...]
+
+    @property
+    @abstractmethod
+    def whole_frames(self) -> bool:
+        """Whether the planes of a frame are made together, because they lie across readouts."""
+
+    @property
+    @abstractmethod
+    def slices(self) -> int:
+        """Planes of one frame."""
+
+    @abstractmethod
+    def slice(self, frame: int, index: int, fetch: Fetch) -> "mrirecon.types.Sample":
+        """Return slice ``index``, in anatomical order, of a 2-D scan.
+
+        A slice that one frame lacks is all zero, with an empty mask.
+
+        Raises:
+            RawDataError: When its readouts are damaged.
+        """
+
+    @abstractmethod
+    def planes_of(self, frame: int, fetch: Fetch) -> "Callable[[int], mrirecon.types.Sample]":
+        """Return what gives each plane of a frame of a volume, by its number.
+
+        Raises:
+            RawDataError: When readouts are damaged, or partitions have other readouts.
+        """
+
+    @abstractmethod
+    def along_readouts(self) -> tuple[tuple[str, str], ...]:
+        """Describe what there is along readouts, as ``(what, value)``."""
 
     def frame_interval(self, vendor: str | None) -> float | None:
         """Return the seconds between repetitions; the unit of time stamps is known for Siemens."""

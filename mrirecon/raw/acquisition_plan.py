@@ -3,9 +3,9 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 
 from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.averaging import flat_places
 from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.centers import readout_energy
 from mrirecon.raw.checks import refuse_unsupported, sampling_notes, select_encoding
@@ -26,10 +26,9 @@ from mrirecon.raw.planning import (
 from mrirecon.raw.probe import signal_notes
 from mrirecon.raw.readouts import Heads, Index, LineKinds, calibration_only
 from mrirecon.raw.reference import placed_reference
-from mrirecon.raw.resampling import Reference
+from mrirecon.raw.reference_grid import Reference
 from mrirecon.raw.reversal import turned_centers
 from mrirecon.raw.slice_positions import SliceStack, slice_stack, volume_stack
-from mrirecon.raw.sorting import flat_places
 from mrirecon.raw.views import plausible_views
 from mrirecon.raw.whitening import NoiseScan, Whitening
 from mrirecon.read_options import ReadOptions
@@ -181,7 +180,7 @@ def _average_over_time(grid: Grid, lines: Heads, numbers: Index, frames: tuple[F
         h, w = grid.shape if grid.partition else (1, grid.shape[1])
         mask = np.zeros(h * w, bool)
         mask[flat_places(grid, lines[chosen])] = True
-        found.append(central_block(torch.from_numpy(mask.reshape(h, w)), grid.shape))
+        found.append(central_block(mask.reshape(h, w), grid.shape))
     own, together = (min(size) for size in found)
     return own < ENOUGH <= together
 

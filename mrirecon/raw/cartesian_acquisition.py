@@ -1,55 +1,34 @@
-"""A Cartesian acquisition: its readouts understood, and sorted one slice or volume at a time.
+"""A Cartesian acquisition: its readouts understood, so that any slice or volume can be sorted.
 
 Nothing here opens a file. Readouts are asked for by number, so that a file reader fetches just
 those of one slice and a scanner server hands out what has arrived.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from jaxtyping import Bool, Complex64, Float32
-from torch import Tensor
+from jaxtyping import Bool, Float32
 
 from mrirecon.raw.acquisition import Acquisition, Fetch
-from mrirecon.raw.frames import frames_of
-from mrirecon.raw.kspace_grid import Grid
-from mrirecon.raw.memory import scratch
+from mrirecon.raw.averaging import AveragedLines, average_lines, flat_places
+from mrirecon.raw.frames import FRAME_COUNTERS, frames_of
+from mrirecon.raw.kspace_grid import STEPS, Grid
 from mrirecon.raw.oversampling import center_recorded, readout_ranges, required_size
 from mrirecon.raw.readouts import Index, Readouts
-from mrirecon.raw.resampling import Reference
-from mrirecon.raw.sorting import (
-    AveragedLines,
-    SortedLines,
-    average_lines,
-    flat_places,
-    sort_lines,
-    to_planes,
-)
+from mrirecon.raw.reference_grid import Reference
 from mrirecon.sampling.calibration import centered_slice, central_block
-from mrirecon.types import Sample
+
+if TYPE_CHECKING:
+    import mrirecon.raw.cartesian_filling
+    import mrirecon.types
 
 CHUNK = 128 * 2**20
 """Bytes of averaged readouts that are held at once while a 3-D scan is sorted."""
 LARGEST_REFERENCE = 256
 """Samples along each axis that are kept of a reference scan."""
-
-
-@dataclass(frozen=True)
-class Planes:
-    """One frame of a 3-D scan, in image space along the readout.
-
-    Attributes:
-        kspace: One plane of phase encodings for each pixel along the readout.
-        counts: Number of readouts that went into each place.
-        calibration: The fully sampled centre of a separate reference scan, if any.
-    """
-
-    kspace: Complex64[np.ndarray, "x coil h w"]
-    counts: Float32[Tensor, "h w"]
-    calibration: Complex64[Tensor, "x coil hc wc"] | None
 
 
 @dataclass(frozen=True)
@@ -70,106 +49,86 @@ class CartesianAcquisition(Acquisition):
     averages: int | None
     time_average: bool
     reference: Reference | None = None
-    _references: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def whole_frames(self) -> bool:
-        """Whether the planes of a frame are made together, because they lie across readouts."""
         return self.grid.partition is not None
 
     @property
     def slices(self) -> int:
-        """Planes of one frame."""
         return self.grid.readout.matrix if self.grid.partition else len(self.stack.order)
 
-    def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
-        """Return slice ``index``, in anatomical order, of a 2-D scan.
+    def slice(self, frame: int, index: int, fetch: Fetch) -> "mrirecon.types.Sample":
+        return self._filling.slice(frame, index, fetch)
 
-        A slice that one frame lacks is all zero, with an empty mask.
+    def planes_of(self, frame: int, fetch: Fetch) -> "Callable[[int], mrirecon.types.Sample]":
+        return self._filling.planes_of(frame, fetch)
 
-        Raises:
-            RawDataError: When its readouts are damaged.
-        """
-        counter = self.stack.order[index]
+    @cached_property
+    def _filling(self) -> "mrirecon.raw.cartesian_filling.CartesianFilling":
+        # imports torch, which nothing else of an acquisition needs
+        from mrirecon.raw.cartesian_filling import CartesianFilling
+
+        return CartesianFilling(self)
+
+    def lines(self, frame: int, index: int | None = None) -> Index:
+        """Return the imaging lines of a frame, or of its slice ``index`` in anatomical order."""
         lines = self.kinds.imaging[self.frame == frame]
-        lines = self.of_slice(lines, counter)
-        if len(lines):
-            found = sort_lines(self._average(lines, self.grid, fetch), self.grid)
-        else:
-            empty = torch.zeros(self.coils, *self.grid.shape, dtype=torch.complex64)
-            found = SortedLines(empty, torch.zeros(self.grid.shape))
-        return self._sample(found.kspace, found.counts, self._calibration(frame, counter, fetch))
+        return lines if index is None else self.of_slice(lines, self.stack.order[index])
 
-    def planes_of(self, frame: int, fetch: Fetch) -> Callable[[int], Sample]:
-        """Return what gives each plane of a frame of a 3-D scan, by its number.
+    def calibration_lines(self, frame: int, index: int | None = None) -> Index:
+        """Return reference lines: of a frame, or else of the first frame that has some.
+
+        Args:
+            frame: Number of the frame.
+            index: Number of the slice in anatomical order; None takes those of all slices.
+        """
+        lines = self._calibration_lines(frame)
+        return lines if index is None else self.of_slice(lines, self.stack.order[index])
+
+    def _calibration_lines(self, frame: int) -> Index:
+        if self.time_average:
+            one = self.frames[frame]
+            same = [(f.contrast, f.set) == (one.contrast, one.set) for f in self.frames]
+            return self.kinds.imaging[np.array(same)[self.frame]]
+        index = self.kinds.calibration
+        frames, numbers = frames_of(self.heads[index])
+        if not frames:
+            return index
+        wanted = self.frames[frame]
+        return index[numbers == (frames.index(wanted) if wanted in frames else 0)]
+
+    def calibration_grid(self, lines: Index) -> Grid:
+        """Return the grid of a reference scan, whose readouts may have another length."""
+        grid, heads = self.grid, self.heads[lines]
+        recorded = center_recorded(heads, grid.full)
+        full = required_size(readout_ranges(heads, recorded))
+        own = self.reference
+        if own is not None:
+            grid = replace(grid, phase=own.phase, partition=own.partition)
+        h = max(1, round(full * grid.readout.size / grid.full))
+        if own is not None and not own.same:
+            h = own.readout(full, grid)
+        readout = replace(grid.readout, size=h)
+        return replace(grid, full=full, recorded=recorded, readout=readout)
+
+    def average(self, lines: Index, grid: Grid, fetch: Fetch) -> AveragedLines:
+        """Fetch readouts and average them, with the headers as they were understood.
 
         Raises:
-            RawDataError: When its readouts are damaged.
+            RawDataError: When they are damaged.
         """
-        planes = self.volume(frame, fetch)
-        return lambda index: self.plane(planes, index)
+        readouts = Readouts(self.heads[lines], fetch(lines).samples)
+        return average_lines(readouts, grid, self.whitening, self.conjugate)
 
-    def volume(self, frame: int, fetch: Fetch) -> Planes:
-        """Sort one frame of a 3-D scan; :meth:`plane` takes Samples from it.
-
-        Readouts are fetched in chunks. What does not fit into memory easily is kept on disk.
+    def averages_of_volume(self, lines: Index, grid: Grid, fetch: Fetch) -> Iterator[AveragedLines]:
+        """Average the readouts of a 3-D scan, a chunk of k-space places at a time.
 
         Raises:
-            RawDataError: When readouts are damaged.
+            RawDataError: When they are damaged.
         """
-        lines = self.kinds.imaging[self.frame == frame]
-        kspace, counts = self._planes(lines, self.grid, fetch)
-        index = self._calibration_lines(frame)
-        if not len(index):
-            return Planes(kspace, counts, None)
-        grid = self._calibration_grid(index)
-        separate, measured = self._planes(index, grid, fetch)
-        calibration = self._block(torch.from_numpy(separate), measured > 0, grid)
-        return Planes(kspace, counts, calibration)
-
-    def plane(self, planes: Planes, index: int) -> Sample:
-        """Return the plane at position ``index`` of the readout."""
-        calibration = None if planes.calibration is None else planes.calibration[index]
-        return self._sample(torch.from_numpy(planes.kspace[index].copy()), planes.counts,
-                            calibration)  # fmt: skip
-
-    def _sample(
-        self,
-        kspace: Complex64[Tensor, "coil h w"],
-        counts: Float32[Tensor, "h w"],
-        calibration: Complex64[Tensor, "coil hc wc"] | None,
-    ) -> Sample:
-        if self.line_mask:
-            counts = counts[:1]
-        mask: Bool[Tensor, "#h w"] = counts > 0
-        return Sample(
-            kspace=kspace,
-            mask=mask.clone(),
-            weights=None if self.averages is None else counts / self.averages,
-            calibration=calibration,
-            acs=torch.tensor(central_block(mask, self.grid.shape)),
-        )
-
-    def _read(self, lines: Index, fetch: Fetch) -> Readouts:
-        """Fetch readouts, with the headers as they were understood."""
-        return Readouts(self.heads[lines], fetch(lines).samples)
-
-    def _average(self, lines: Index, grid: Grid, fetch: Fetch) -> AveragedLines:
-        return average_lines(self._read(lines, fetch), grid, self.whitening, self.conjugate)
-
-    def _planes(
-        self, lines: Index, grid: Grid, fetch: Fetch
-    ) -> tuple[Complex64[np.ndarray, "x coil h w"], Float32[Tensor, "h w"]]:
-        """Take lines to image space along the readout, a chunk of k-space places at a time."""
-        h, w = grid.shape
-        result = scratch((grid.readout.matrix, self.coils, h * w))
-        counts = torch.zeros(h * w)
         for chunk in self._chunks(lines, grid):
-            average = self._average(chunk, grid, fetch)
-            image, measured = to_planes(average, grid)
-            result[:, :, average.places] = image.numpy()
-            counts[average.places] = measured
-        return result.reshape(*result.shape[:2], h, w), counts.reshape(h, w)
+            yield self.average(chunk, grid, fetch)
 
     def _chunks(self, lines: Index, grid: Grid) -> Iterator[Index]:
         """Divide lines so that the readouts of one place stay together, in the file's order."""
@@ -182,71 +141,40 @@ class CartesianAcquisition(Acquisition):
         ends = np.flatnonzero(np.diff(arrival[order] // per_chunk)) + 1
         yield from np.split(lines[order], ends)
 
-    def _calibration(
-        self, frame: int, counter: int, fetch: Fetch
-    ) -> Complex64[Tensor, "coil hc wc"] | None:
-        """Return the fully sampled centre of a separate reference scan of this slice.
+    def mask(self, counts: Float32[np.ndarray, "h w"]) -> Bool[np.ndarray, "#h w"]:
+        """Return what of a plane was measured, by the number of readouts in each sample."""
+        return (counts[:1] if self.line_mask else counts) > 0
 
-        The last one is kept, because all frames of a slice may share it.
-        """
-        index = self.of_slice(self._calibration_lines(frame), counter)
-        if not len(index):
-            return None
-        key = (int(index[0]), int(index[-1]), len(index))
-        if key not in self._references:
-            self._references.clear()
-            self._references[key] = self._reference(index, fetch)
-        found: Complex64[Tensor, "coil hc wc"] | None = self._references[key]
-        return found
+    def along_readouts(self) -> tuple[tuple[str, str], ...]:
+        return ("echo", self._echo()), ("averages", self._averages())
 
-    def _reference(self, index: Index, fetch: Fetch) -> Complex64[Tensor, "coil hc wc"] | None:
-        grid = self._calibration_grid(index)
-        lines = sort_lines(self._average(index, grid, fetch), grid)
-        return self._block(lines.kspace, lines.mask, grid)
+    def _echo(self) -> str:
+        lines, grid = self.heads[self.kinds.imaging], self.grid
+        placed = readout_ranges(lines, grid.recorded)
+        left, right = -int(placed.start.min()), int(placed.stop.max())
+        share = (left + right) / grid.full
+        oversampling = grid.full / grid.readout.size
+        return (
+            f"{left} samples before and {right} from the centre on, {share:.0%} of {grid.full}; "
+            f"oversampled {oversampling:g} times"
+        )
 
-    def _block(
-        self, kspace: Complex64[Tensor, "*b h w"], mask: Bool[Tensor, "h w"], grid: Grid
-    ) -> Complex64[Tensor, "*b hc wc"] | None:
-        """Cut out the fully sampled centre, at the distances of the image's samples."""
-        (h, w), (rows, columns) = grid.shape, _largest(central_block(mask))
-        if rows == 0:
-            return None
-        y, x = centered_slice(h, rows), centered_slice(w, columns)
-        block = kspace[..., y, x]
-        if self.reference is not None and not self.reference.same:
-            first = (y.start - h // 2, x.start - w // 2)
-            block = self.reference.resampled(block, first, self.grid)
-        return block.clone(memory_format=torch.contiguous_format)
-
-    def _calibration_lines(self, frame: int) -> Index:
-        """Return the reference lines of a frame, or else those of the first frame that has some."""
-        if self.time_average:
-            one = self.frames[frame]
-            same = [(f.contrast, f.set) == (one.contrast, one.set) for f in self.frames]
-            return self.kinds.imaging[np.array(same)[self.frame]]
-        index = self.kinds.calibration
-        frames, numbers = frames_of(self.heads[index])
-        if not frames:
-            return index
-        wanted = self.frames[frame]
-        return index[numbers == (frames.index(wanted) if wanted in frames else 0)]
-
-    def _calibration_grid(self, index: Index) -> Grid:
-        """Return the grid of a reference scan, whose readouts may have another length."""
-        grid, heads = self.grid, self.heads[index]
-        recorded = center_recorded(heads, grid.full)
-        full = required_size(readout_ranges(heads, recorded))
-        own = self.reference
-        if own is not None:
-            grid = replace(grid, phase=own.phase, partition=own.partition)
-        h = max(1, round(full * grid.readout.size / grid.full))
-        if own is not None and not own.same:
-            h = own.readout(full, grid)
-        readout = replace(grid.readout, size=h)
-        return replace(grid, full=full, recorded=recorded, readout=readout)
+    def _averages(self) -> str:
+        if self.averages is not None:
+            return f"up to {self.averages}, unequal: weighted"
+        lines = self.heads[self.kinds.imaging]
+        place = np.stack([lines["idx"][n] for n in (*FRAME_COUNTERS, "slice", *STEPS)], axis=1)
+        return f"{len(lines) // len(np.unique(place, axis=0))}"
 
 
-def _largest(block: tuple[int, int]) -> tuple[int, int]:
-    """Limit a calibration region to a size that no estimator exceeds."""
-    rows, columns = block
-    return (min(rows, LARGEST_REFERENCE), min(columns, LARGEST_REFERENCE)) if rows else block
+def calibration_block(counts: Float32[np.ndarray, "h w"], grid: Grid) -> tuple[slice, slice] | None:
+    """Return where the fully sampled centre of a reference scan lies; None when it has none.
+
+    It is limited to a size that no estimator exceeds.
+    """
+    rows, columns = central_block(counts > 0)
+    if not rows:
+        return None
+    size = (min(rows, LARGEST_REFERENCE), min(columns, LARGEST_REFERENCE))
+    y, x = (centered_slice(n, kept) for n, kept in zip(grid.shape, size, strict=True))
+    return y, x

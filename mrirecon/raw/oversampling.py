@@ -1,4 +1,4 @@
-"""Places of readouts on the oversampled readout axis, and the removal of oversampling.
+"""Places of readouts on the oversampled readout axis, and on the one without oversampling.
 
 Positions are counted from k = 0. A readout of ``n`` samples with centre ``c`` covers
 ``[-c, n - c)``; discarded samples at either end do not count. On a grid of ``N`` samples k = 0 has
@@ -9,12 +9,9 @@ the mask.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Bool, Complex64, Int64
-from torch import Tensor
+from jaxtyping import Bool, Int64
 
 from mrirecon.errors import RawDataError
-from mrirecon.fourier import fft, ifft
-from mrirecon.image import center_fit
 from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.raw.readouts import Heads, flagged
 
@@ -79,19 +76,6 @@ def required_size(placed: ReadoutRanges) -> int:
     """Return the smallest grid on which all readouts fit with k = 0 at ``N // 2``."""
     left, right = -int(placed.start.min()), int(placed.stop.max())
     return max(2 * left, 2 * right - 1, 1)
-
-
-def remove_oversampling(
-    kspace: Complex64[Tensor, "*b full"], size: int
-) -> Complex64[Tensor, "*b size"]:
-    """Crop the field of view along the last axis: to image space, centre crop, and back.
-
-    Orthonormal on either side: white noise keeps its variance. Cropping k-space instead would halve
-    the resolution and keep the field of view.
-    """
-    if kspace.shape[-1] == size:
-        return kspace
-    return fft(center_fit(ifft(kspace, (-1,)), (size,)), (-1,))
 
 
 def nearest_sample(full: int, size: int) -> Int64[np.ndarray, "size"]:

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Complex64, Float64
 
-from mrirecon.scan import Vector
+from mrirecon.geometry import Vector
 
 SHORTEST = 12
 """Samples of an axis below which its energy tells nothing."""
@@ -93,6 +93,12 @@ def energy_of(samples: Complex64[np.ndarray, "..."]) -> float:
     """Return the energy of all samples together, in float64."""
     parts = (np.square(part, dtype=np.float64).sum() for part in (samples.real, samples.imag))
     return float(sum(parts))
+
+
+def image_of(kspace: Plane, axes: tuple[int, ...]) -> Plane:
+    """Return the image of a plane along some axes, by NumPy: to look at it takes no torch."""
+    image = np.fft.ifftn(np.fft.ifftshift(kspace, axes), axes=axes, norm="ortho")
+    return np.fft.fftshift(image, axes).astype(np.complex64)
 
 
 def place_notes(peaks: tuple[Peak, Peak]) -> list[str]:

@@ -16,7 +16,7 @@ from mrirecon.raw.centers import LINES, PROMINENT, TOLERANCE, step_energy
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS, Axis, Grid, center_line
 from mrirecon.raw.readouts import Heads, Lines
-from mrirecon.raw.resampling import Reference
+from mrirecon.raw.reference_grid import Reference
 from mrirecon.raw.slice_positions import MOVED
 from mrirecon.raw.views import plausible_views
 

@@ -6,10 +6,10 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from mrirecon.geometry import Geometry, Vector
 from mrirecon.raw.kspace_grid import Axis, Grid
 from mrirecon.raw.readouts import Heads
 from mrirecon.raw.stacks import TURNED, divide
-from mrirecon.scan import Geometry, Vector
 
 MOVED = 0.5
 """mm by which the position of one slice may vary before a user is told."""

@@ -1,132 +1,48 @@
-"""Readouts, averaged and sorted by their place in k-space."""
+"""Averaged readouts, sorted into k-space without oversampling, or into planes of a volume."""
 
-from dataclasses import dataclass
-
-import numpy as np
 import torch
-from jaxtyping import Bool, Complex64, Float32, Int64
+from jaxtyping import Complex64
 from torch import Tensor
 
-from mrirecon.errors import RawDataError
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
+from mrirecon.raw.averaging import AveragedLines
 from mrirecon.raw.kspace_grid import Axis, Grid
-from mrirecon.raw.oversampling import nearest_sample, readout_ranges, remove_oversampling
-from mrirecon.raw.readouts import Heads, Readouts
-
-LARGEST = 1e30
-"""Larger numbers are damage, and their squares would overflow."""
+from mrirecon.raw.oversampling import nearest_sample
 
 
-@dataclass(frozen=True)
-class SortedLines:
-    """k-space of one slice: averaged, oversampling removed, zero where ``mask`` is False.
-
-    ``counts`` tells how many readouts went into each sample.
-    """
-
-    kspace: Complex64[Tensor, "coil h w"]
-    counts: Float32[Tensor, "h w"]
-
-    @property
-    def mask(self) -> Bool[Tensor, "h w"]:
-        """Where something was measured."""
-        return self.counts > 0
-
-
-@dataclass(frozen=True)
-class AveragedLines:
-    """The mean of the readouts at each place on the grid where there are any.
-
-    Attributes:
-        places: Index into the flattened grid of phase encoding and partitions.
-        kspace: Whitened k-space on the oversampled readout, zero where nothing was measured.
-        counts: Number of readouts that went into each sample.
-    """
-
-    places: Int64[np.ndarray, "place"]
-    kspace: Complex64[np.ndarray, "place coil full"]
-    counts: Int64[np.ndarray, "place full"]
-
-
-def average_lines(
-    readouts: Readouts,
-    grid: Grid,
-    whitening: Complex64[np.ndarray, "coil coil"] | None = None,
-    conjugate: bool = False,
-) -> AveragedLines:
-    """Place readouts by their echo centre and average what was measured more than once.
-
-    The order matters: whiten, undo reversal and discard, place by the echo centre on the
-    oversampled grid, accumulate, and only then remove the oversampling. The sum of every k-space
-    sample is divided by its own count, so unequal averages keep the intensity. A vendor's opposite
-    Fourier sign is undone by ``conjugate``, also before any crop: on an even grid the image's first
-    pixel comes from the other end.
-
-    Raises:
-        RawDataError: When a line lies outside the grid, or a sample is not finite.
-    """
-    placed = readout_ranges(readouts.heads, grid.recorded)
-    places, slots = np.unique(flat_places(grid, readouts.heads), return_inverse=True)
-    total = np.zeros((len(places), readouts.samples[0].shape[0], grid.full), np.complex64)
-    count = np.zeros((len(places), grid.full), np.int64)
-    for i, samples in enumerate(readouts.samples):
-        if not samples.any():  # filled up with zeros by a converter: never measured
-            continue
-        if placed.reverse[i]:
-            samples = samples[:, ::-1]
-        samples = samples[:, placed.first[i] : placed.last[i]]
-        start = int(placed.start[i]) + grid.full // 2
-        stop = start + samples.shape[1]
-        if min(start, grid.full - stop) == -1:  # see plan_grid
-            samples = samples[:, max(0, -start) : samples.shape[1] - max(0, stop - grid.full)]
-            start, stop = max(start, 0), min(stop, grid.full)
-        if start < 0 or stop > grid.full:
-            raise RawDataError(
-                f"a readout spans samples {start}..{stop - 1} of a grid of {grid.full}; "
-                "calibration and imaging readouts differ in a way that is not supported"
-            )
-        with np.errstate(over="ignore", invalid="ignore"):  # found and refused below
-            total[slots[i], :, start:stop] += samples
-        count[slots[i], start:stop] += 1
-    if whitening is not None:  # a channel that is switched off may hold anything
-        total[:, ~whitening.any(axis=0)] = 0
-    refuse_damaged(total)
-    if count.max() > 1:
-        total *= (1 / np.maximum(count, 1)).astype(np.float32)[:, None, :]
-    if whitening is not None:  # the same for every sample, hence once for their mean
-        total = np.matmul(whitening, total)
-    if conjugate:
-        np.conj(total, out=total)
-    return AveragedLines(places, total, count)
-
-
-def sort_lines(lines: AveragedLines, grid: Grid) -> SortedLines:
-    """Sort the lines of one slice of a 2-D scan into k-space, without readout oversampling."""
+def sort_lines(lines: AveragedLines, grid: Grid) -> Complex64[Tensor, "coil h w"]:
+    """Sort the lines of one slice of a 2-D scan, zero where nothing was measured."""
     h, w = grid.shape
-    measured = torch.from_numpy(lines.counts[:, nearest_sample(grid.full, h)]).float()
+    measured = torch.from_numpy(lines.counts[:, nearest_sample(grid.full, h)] > 0)
     kspace = remove_oversampling(torch.from_numpy(lines.kspace), h)
-    if not (measured > 0).all():
-        kspace = kspace * (measured > 0)[:, None, :]
+    if not measured.all():
+        kspace = kspace * measured[:, None, :]
     result = torch.zeros(kspace.shape[1], h, w, dtype=kspace.dtype)
     result[:, :, lines.places] = kspace.permute(1, 2, 0)
-    counts = torch.zeros(h, w)
-    counts[:, lines.places] = measured.T
-    return SortedLines(result, counts)
+    return result
 
 
-def to_planes(
-    lines: AveragedLines, grid: Grid
-) -> tuple[Complex64[Tensor, "x coil place"], Float32[Tensor, "place"]]:
+def remove_oversampling(
+    kspace: Complex64[Tensor, "*b full"], size: int
+) -> Complex64[Tensor, "*b size"]:
+    """Crop the field of view along the last axis: to image space, centre crop, and back.
+
+    Orthonormal on either side: white noise keeps its variance. Cropping k-space instead would halve
+    the resolution and keep the field of view.
+    """
+    if kspace.shape[-1] == size:
+        return kspace
+    return fft(center_fit(ifft(kspace, (-1,)), (size,)), (-1,))
+
+
+def to_planes(lines: AveragedLines, grid: Grid) -> Complex64[Tensor, "x coil place"]:
     """Take lines of a 3-D scan to image space along the readout, on its image matrix.
 
     Orthonormal up to a gain that keeps both the signal and the variance of the noise when the
-    readout is interpolated. An asymmetric echo is zero-filled. The counts are those at the echo
-    centre.
+    readout is interpolated. An asymmetric echo is zero-filled.
     """
-    image = to_image(torch.from_numpy(lines.kspace), grid.readout)
-    counts = torch.from_numpy(lines.counts[:, grid.full // 2]).float()
-    return image.permute(2, 1, 0), counts
+    return to_image(torch.from_numpy(lines.kspace), grid.readout).permute(2, 1, 0)
 
 
 def to_image(kspace: Complex64[Tensor, "*b full"], axis: Axis) -> Complex64[Tensor, "*b pixel"]:
@@ -140,27 +56,3 @@ def to_image(kspace: Complex64[Tensor, "*b full"], axis: Axis) -> Complex64[Tens
         image = ifft(center_fit(fft(image, (-1,)), (axis.canvas,)), (-1,))
         image = image * (axis.canvas / axis.size) ** 0.5
     return center_fit(image, (axis.matrix,))
-
-
-def refuse_damaged(kspace: Complex64[np.ndarray, "..."]) -> None:
-    """Refuse samples that are no measured values.
-
-    Raises:
-        RawDataError: When some are not finite, or larger than :data:`LARGEST`.
-    """
-    values = kspace.view(np.float32)
-    if not (values.max() < LARGEST and values.min() > -LARGEST):  # which NaN is not either
-        raise RawDataError(
-            f"a readout holds values that are not finite (NaN or infinity) or above {LARGEST:g}; "
-            "the file is damaged"
-        )
-
-
-def flat_places(grid: Grid, heads: Heads) -> Int64[np.ndarray, "readout"]:
-    """Return each line's index into the flattened grid of phase encoding and partitions.
-
-    Raises:
-        RawDataError: When a line lies outside the grid.
-    """
-    lines, partitions = grid.places(heads)
-    return lines * (grid.partition.size if grid.partition else 1) + partitions

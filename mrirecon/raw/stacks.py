@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from mrirecon.scan import STRAIGHT
+from mrirecon.geometry import STRAIGHT
 
 TURNED = 1e-3
 """Slices whose directions differ by more have another orientation."""

@@ -8,12 +8,11 @@ import torch
 from jaxtyping import Float32, Float64
 
 from mrirecon.errors import RawDataError
+from mrirecon.raw.along_trajectory import FLAT
 from mrirecon.raw.gradient_delays import Delays, delayed
+from mrirecon.raw.named_spokes import spokes_named
 from mrirecon.raw.readouts import Index, Lines, Readouts
-from mrirecon.raw.trajectory_names import spokes_named
 
-FLAT = 1e-3
-"""Relative to the extent: smaller coordinates are zero, smaller differences none."""
 FARTHEST = 1e9
 """Places farther off, in any unit, are damage."""
 APART = 0.25
@@ -133,23 +132,6 @@ def refuse_other_partitions(readouts: Readouts, counter: Index) -> None:
             "expected even steps; correct one of them, or convert the file again without the third "
             "coordinate"
         )
-
-
-def are_cartesian(places: Sequence[Float32[np.ndarray, "_ _"]]) -> bool:
-    """Tell whether stored places are those of lines on a Cartesian grid, or not filled in.
-
-    Lines go along the first axis only, all of them from the same place to the same.
-    """
-    extent = max(float(np.abs(np.nan_to_num(values)).max(initial=0.0)) for values in places)
-    if extent == 0:
-        return True
-    for values in places:
-        if len(values) != len(places[0]) or values.shape[1] < 2:
-            return False
-        still = np.ptp(values[:, 1:], axis=0).max() <= FLAT * extent
-        if not still or np.abs(values[:, 0] - places[0][:, 0]).max() > FLAT * extent:
-            return False
-    return True
 
 
 def third_axis(places: Sequence[Float32[np.ndarray, "_ _"]]) -> str:

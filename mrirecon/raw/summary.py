@@ -3,21 +3,15 @@
 import numpy as np
 
 from mrirecon.raw.acquisition import Acquisition
-from mrirecon.raw.cartesian_acquisition import CartesianAcquisition
 from mrirecon.raw.frames import FRAME_COUNTERS
-from mrirecon.raw.gradient_delays import delay_words
 from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS
 from mrirecon.raw.mrd_records import AcquisitionFlag
-from mrirecon.raw.oversampling import readout_ranges
-from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition
 
 COUNTERS = (*STEPS, "average", "slice", *FRAME_COUNTERS, "segment")
 
 
-def summary(
-    header: MeasurementHeader, acquisition: CartesianAcquisition | TrajectoryAcquisition
-) -> tuple[tuple[str, str], ...]:
+def summary(header: MeasurementHeader, acquisition: Acquisition) -> tuple[tuple[str, str], ...]:
     """Describe readouts, flags, counters, echoes, averages and noise, as ``(what, value)``."""
     kinds, heads = acquisition.kinds, acquisition.heads
     lines = heads[kinds.imaging]
@@ -38,7 +32,7 @@ def summary(
             "; ".join(filter(None, (_counter(n, lines["idx"][n], encoding) for n in COUNTERS)))
             or "none varies",
         ),
-        *_along_readouts(acquisition),
+        *acquisition.along_readouts(),
         ("noise scan", _noise(acquisition)),
         ("header says", _header(encoding)),
         ("dwell time", ", ".join(f"{t:g} us" for t in dwell)),
@@ -61,39 +55,6 @@ def _counter(name: str, values: np.ndarray, encoding: Encoding) -> str:
         return ""
     return f"{name} {seen[0]}..{seen[1]}" + (
         f" (header {told[0]}..{told[1]})" if seen != told else ""
-    )
-
-
-def _echo(acquisition: CartesianAcquisition) -> str:
-    lines, grid = acquisition.heads[acquisition.kinds.imaging], acquisition.grid
-    placed = readout_ranges(lines, grid.recorded)
-    left, right = -int(placed.start.min()), int(placed.stop.max())
-    share = (left + right) / grid.full
-    oversampling = grid.full / grid.readout.size
-    return (
-        f"{left} samples before and {right} from the centre on, {share:.0%} of {grid.full}; "
-        f"oversampled {oversampling:g} times"
-    )
-
-
-def _averages(acquisition: CartesianAcquisition) -> str:
-    if acquisition.averages is not None:
-        return f"up to {acquisition.averages}, unequal: weighted"
-    lines = acquisition.heads[acquisition.kinds.imaging]
-    place = np.stack([lines["idx"][n] for n in (*FRAME_COUNTERS, "slice", *STEPS)], axis=1)
-    return f"{len(lines) // len(np.unique(place, axis=0))}"
-
-
-def _along_readouts(
-    acquisition: CartesianAcquisition | TrajectoryAcquisition,
-) -> tuple[tuple[str, str], ...]:
-    if isinstance(acquisition, CartesianAcquisition):
-        return ("echo", _echo(acquisition)), ("averages", _averages(acquisition))
-    named = acquisition.places.named
-    where = "stored with each readout" if named is None else f"made as told: {named.name}"
-    return (
-        ("trajectory", f"{where}, up to {acquisition.samples} samples"),
-        ("gradient delays", delay_words(acquisition.places.delays)),
     )
 
 

@@ -15,48 +15,21 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import Acquisition, Fetch
+from mrirecon.raw.averaging import refuse_damaged
 from mrirecon.raw.frame_calibration import LARGEST, READOUTS, averaged_center, dense_center
-from mrirecon.raw.kspace_grid import Axis, Shape
+from mrirecon.raw.gradient_delays import delay_words
+from mrirecon.raw.kspace_grid import Axis
 from mrirecon.raw.memory import scratch
 from mrirecon.raw.readouts import Index, Lines
-from mrirecon.raw.sorting import refuse_damaged, to_image
+from mrirecon.raw.sorting import to_image
 from mrirecon.raw.stored_places import ReadoutPlaces
-from mrirecon.scan import Vector
+from mrirecon.raw.trajectory_grid import TrajectoryGrid
 from mrirecon.types import Sample
 
 PARALLEL = 1e-2
 """Cycles per field of view by which the places of a readout may differ between partitions."""
 OUTLYING = 1.25
 """Readouts may reach beyond k-space of the image by this factor; more is damage."""
-
-
-@dataclass(frozen=True)
-class TrajectoryGrid:
-    """The image that readouts along a trajectory make.
-
-    Attributes:
-        shape: Size ``(h, w)`` of the image that is computed.
-        canvas: Size to which it is interpolated before it is cropped.
-        matrix: Size ``(y, x)`` of the image that is written.
-        spacing: Distance of the pixels in mm; None when unknown.
-        thickness: Thickness of the slices in mm; None when unknown.
-        partition: The partitions of a slab, else None.
-    """
-
-    shape: Shape
-    canvas: Shape
-    matrix: Shape
-    spacing: float | None
-    thickness: float | None
-    partition: Axis | None = None
-
-    @property
-    def voxel(self) -> Vector | None:
-        """Pixel spacing along y and x and distance of the slices in mm, or None."""
-        depth = self.thickness if self.partition is None else self.partition.spacing
-        if self.spacing is None or depth is None:
-            return None
-        return self.spacing, self.spacing, depth
 
 
 @dataclass(frozen=True)
@@ -96,23 +69,14 @@ class TrajectoryAcquisition(Acquisition):
 
     @property
     def whole_frames(self) -> bool:
-        """Whether the planes of a frame are made together, because they lie across readouts."""
         return self.grid.partition is not None
 
     @property
     def slices(self) -> int:
-        """Planes of one frame."""
         partition = self.grid.partition
         return len(self.stack.order) if partition is None else partition.matrix
 
     def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
-        """Return slice ``index``, in anatomical order, of a 2-D scan.
-
-        A slice that one frame lacks is all zero, with an empty mask.
-
-        Raises:
-            RawDataError: When its readouts are damaged.
-        """
         mine = self.heads["idx"]["slice"][self.kinds.imaging] == self.stack.order[index]
         chosen = np.flatnonzero((self.frame == frame) & mine)
         sample = self._plane(self._gathered(chosen, fetch), 0)
@@ -141,13 +105,16 @@ class TrajectoryAcquisition(Acquisition):
         return found
 
     def planes_of(self, frame: int, fetch: Fetch) -> Callable[[int], Sample]:
-        """Return what gives each plane of a frame of a slab, by its number.
-
-        Raises:
-            RawDataError: When readouts are damaged, or partitions have other readouts.
-        """
         planes = self._gathered(np.flatnonzero(self.frame == frame), fetch)
         return lambda index: self._plane(planes, index)
+
+    def along_readouts(self) -> tuple[tuple[str, str], ...]:
+        named = self.places.named
+        where = "stored with each readout" if named is None else f"made as told: {named.name}"
+        return (
+            ("trajectory", f"{where}, up to {self.samples} samples"),
+            ("gradient delays", delay_words(self.places.delays)),
+        )
 
     def _plane(self, planes: ReadoutPlanes, index: int) -> Sample:
         """Return the Sample of one of the planes."""

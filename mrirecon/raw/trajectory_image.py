@@ -6,7 +6,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding
 from mrirecon.raw.kspace_grid import Axis, refuse_absurd
 from mrirecon.raw.readouts import Heads
-from mrirecon.raw.trajectory_acquisition import TrajectoryGrid
+from mrirecon.raw.trajectory_grid import TrajectoryGrid
 from mrirecon.raw.trajectory_units import (
     Extent,
     Placed,

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.acquisition import Fetch
+from mrirecon.raw.along_trajectory import LOOKS, spread
 from mrirecon.raw.checks import left_out, refuse_unreadable, select_encoding
 from mrirecon.raw.frame_calibration import TOLD
 from mrirecon.raw.frames import frames_of
@@ -16,16 +17,16 @@ from mrirecon.raw.header import Encoding, MeasurementHeader
 from mrirecon.raw.kspace_grid import STEPS, Axis, phase_axis
 from mrirecon.raw.planning import conjugated, imaging_kinds, whitening_of_a_line, without_pilot_tone
 from mrirecon.raw.readout_bins import binned
-from mrirecon.raw.readouts import Heads, Index, LineKinds, Lines, Readouts
+from mrirecon.raw.readouts import Heads, Index, LineKinds, Readouts
 from mrirecon.raw.slice_positions import partition_stack, slice_stack
 from mrirecon.raw.stored_places import (
     ReadoutPlaces,
-    are_cartesian,
     refuse_other_partitions,
     stored_places,
     third_axis,
 )
-from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition, TrajectoryGrid
+from mrirecon.raw.trajectory_acquisition import TrajectoryAcquisition
+from mrirecon.raw.trajectory_grid import TrajectoryGrid
 from mrirecon.raw.trajectory_image import image_of
 from mrirecon.raw.trajectory_names import NAMED, is_name
 from mrirecon.raw.trajectory_numbers import incomplete_stacks, named_spokes, numbered_spokes
@@ -35,38 +36,6 @@ from mrirecon.raw.views import plausible_views
 from mrirecon.raw.whitening import NoiseScan
 from mrirecon.read_options import ReadOptions
 from mrirecon.sampling.trajectory_shape import shape_of
-
-LOOKS = 64
-"""So many readouts, spread over the scan, are looked at."""
-GRIDS = ("cartesian", "epi")
-"""Trajectories of the header that are lines on a grid."""
-
-
-def along_trajectory(
-    header: MeasurementHeader, heads: Heads, fetch: Fetch, reading: ReadOptions
-) -> bool:
-    """Tell whether imaging readouts lie along a trajectory, and not on a Cartesian grid.
-
-    Raises:
-        RawDataError: When they do, and nothing tells where.
-    """
-    kinds = imaging_kinds(header, heads)
-    lines = heads[kinds.imaging]
-    told = select_encoding(header, lines).trajectory
-    if reading.trajectory is not None:
-        return True
-    stored = bool((lines["trajectory_dimensions"] > 1).any())
-    if told == "epi" or not (stored or told not in GRIDS):
-        return False
-    if stored and told == "cartesian":
-        looked = fetch(_spread(kinds.imaging))
-        return bool(looked.places) and not are_cartesian(looked.places)
-    if not stored:
-        raise RawDataError(
-            f"the trajectory is {told!r}, but the readouts do not tell where their samples lie; "
-            f"convert the file again with its trajectory, or say {NAMED}"
-        )
-    return True
 
 
 def plan_trajectory(
@@ -168,7 +137,7 @@ def _understood(
         notes.insert(0, "The samples of the pilot tone were left out.")
     encoding, corrected = plausible_views(select_encoding(header, heads[kinds.imaging]))
     refuse_unreadable(encoding, heads[kinds.imaging])
-    looked = fetch(_spread(kinds.imaging))
+    looked = fetch(spread(kinds.imaging))
     if reading.trajectory is None:
         stored_places(looked)
         third = third_axis(looked.places)
@@ -276,9 +245,3 @@ def _together(places: list[Float32[np.ndarray, "_ 2"]]) -> Float32[Tensor, "h w 
     longest = max(len(values) for values in places)
     padded = [np.concatenate([v, np.repeat(v[-1:], longest - len(v), axis=0)]) for v in places]
     return torch.from_numpy(np.stack(padded, axis=1))
-
-
-def _spread(imaging: Lines) -> Lines:
-    if len(imaging) <= LOOKS:
-        return imaging
-    return imaging[np.linspace(0, len(imaging) - 1, LOOKS).round().astype(np.int64)]

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from copy import copy
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from jaxtyping import Float64
@@ -22,7 +22,10 @@ from mrirecon.raw.summary import summary
 from mrirecon.raw.whitening import NoiseScan
 from mrirecon.read_options import ALONG_TRAJECTORY, ReadOptions
 from mrirecon.readers.base import FileScan, blaming
-from mrirecon.types import Sample
+from mrirecon.sampling.sampled_plane import SampledPlane
+
+if TYPE_CHECKING:
+    import mrirecon.types
 
 ELSEWHERE = "With reading.noise=FILE one is taken from another file."
 
@@ -80,10 +83,15 @@ class AcquisitionScan(FileScan):
         other.reading, other._loaded = ReadOptions(measurement=measurement), None
         return other
 
-    def _read(self, index: int) -> Sample:
+    def _read(self, index: int) -> "mrirecon.types.Sample":
         self.check(index)
         with blaming(self.path):
             return (self._loaded or self._load())[index]
+
+    def sampled(self, index: int) -> SampledPlane:
+        self.check(index)
+        with blaming(self.path):
+            return (self._loaded or self._load()).sampled(index)
 
     def content(self) -> tuple[tuple[str, str], ...]:
         """Tell what the readouts are for, and what was observed against the header."""

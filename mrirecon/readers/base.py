@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 from jaxtyping import Bool
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.read_options import ReadOptions
@@ -70,7 +70,7 @@ class FileScan(Scan):
         for stamp in self._stamps:
             stamp.check()
 
-    def told_measured(self, index: int) -> Bool[Tensor, "#h w"] | None:  # noqa: ARG002
+    def told_measured(self, index: int) -> Bool[np.ndarray, "#h w"] | None:  # noqa: ARG002
         """Return where mask and header say that k-space of a plane was measured.
 
         Zeros that are found elsewhere are left out of a Sample's mask, too. None where a file holds

@@ -19,22 +19,21 @@ import zlib
 from collections.abc import Iterable
 from dataclasses import fields as fields_of
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import h5py
 import numpy as np
-import torch
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
-from mrirecon.half_precision import physical
 from mrirecon.header_json import header_from_json
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5.mapped import StoredArray, check_size, map_arrays
 from mrirecon.readers.hdf5.opening import hdf5_holds, open_hdf5, text
 from mrirecon.scan import ScanHeader
-from mrirecon.types import Sample
+
+if TYPE_CHECKING:
+    import mrirecon.types
 
 VERSION = 2
 AXES = {"kspace": 3, "mask": 2}
@@ -61,7 +60,7 @@ class PackedScan(FileScan):
         with blaming(path), open_hdf5(path) as file:
             self.header = _header(file)
             self._fields = _fields(file, self.header)
-        self._values: dict[str, Tensor] | None = None
+        self._values: dict[str, Any] | None = None
         with blaming(path):
             check_size(path, self._fields)
 
@@ -69,10 +68,16 @@ class PackedScan(FileScan):
     def detect(cls, path: Path) -> bool:
         return hdf5_holds(path, lambda file: {"packed", "header"} <= file.attrs.keys())
 
-    def _read(self, index: int) -> Sample:
+    def _read(self, index: int) -> "mrirecon.types.Sample":
+        from mrirecon.half_precision import physical  # torch, as Samples are
+
         return physical(self._read_stored(index))
 
-    def _read_stored(self, index: int) -> Sample:
+    def _read_stored(self, index: int) -> "mrirecon.types.Sample":
+        # imports torch, which the header needs not
+        from mrirecon.readers.packed_samples import as_tensor
+        from mrirecon.types import Sample
+
         self.check(index)
         with blaming(self.path):
             if self._values is None:
@@ -86,6 +91,8 @@ class PackedScan(FileScan):
         return (("packed", ", ".join(sorted(self._fields))),)
 
     def verify(self) -> None:
+        from mrirecon.readers.packed_samples import checksum  # torch, as Samples are
+
         with blaming(self.path), open_hdf5(self.path) as file:
             told = np.asarray(file["checksums"])
         for index in range(len(self)):
@@ -96,27 +103,6 @@ class PackedScan(FileScan):
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_values": None}
-
-
-def as_tensor(values: np.ndarray) -> Tensor:
-    """Return a field of a Sample as stored; half precision becomes complex32."""
-    tensor = torch.from_numpy(values)
-    return torch.view_as_complex(tensor) if tensor.dtype == torch.float16 else tensor
-
-
-def as_array(values: Tensor) -> np.ndarray:
-    """Return what is stored of a field of a Sample; undoes :func:`as_tensor`."""
-    if values.dtype == torch.complex32:
-        values = torch.view_as_real(values)
-    return values.numpy()
-
-
-def checksum(sample: Sample) -> int:
-    """Return the CRC-32 of all fields of a Sample as stored, in the order of their names."""
-    total = 0
-    for _, values in sorted(sample.tensors().items()):
-        total = zlib.crc32(as_array(values).tobytes(), total)
-    return total
 
 
 def header_checksum(header: str) -> int:
@@ -141,6 +127,8 @@ def _header(file: h5py.File) -> ScanHeader:
 
 
 def _fields(file: h5py.File, header: ScanHeader) -> dict[str, StoredArray]:
+    from mrirecon.types import Sample  # torch, as Samples are
+
     group = file.get("sample")
     known = {field.name for field in fields_of(Sample)} - {"key", "seed", "neighbors"}
     found = dict(group.items()) if isinstance(group, h5py.Group) else {}

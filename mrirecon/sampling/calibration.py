@@ -7,13 +7,13 @@ rule of the published fastMRI masks, so that 29 of 368 lines stay 29.
 from functools import lru_cache
 
 import numpy as np
-import torch
 from jaxtyping import Bool
-from torch import Tensor
-
-from mrirecon.types import Extent
 
 Shape = tuple[int, int]
+SMALLEST_KERNEL = 2
+REGION = 2 * SMALLEST_KERNEL - 1
+"""The smallest kernel that sensitivities are estimated with, and the central lines and rows that it
+takes."""
 LEAST = 4
 """Fewer lines than these on one side of the centre tell too little about the image's phase."""
 
@@ -37,7 +37,7 @@ def centered_slice(size: int, count: int) -> slice:
     return center_slice(size, count)
 
 
-def central_block(mask: Bool[Tensor, "#h w"], shape: Shape | None = None) -> Shape:
+def central_block(mask: Bool[np.ndarray, "#h w"], shape: Shape | None = None) -> Shape:
     """Return the size ``(h, w)`` of the largest fully sampled centred block.
 
     Among blocks that cannot be compared, the one with the longest shorter side is the largest: that
@@ -48,12 +48,11 @@ def central_block(mask: Bool[Tensor, "#h w"], shape: Shape | None = None) -> Sha
         shape: Size of k-space, needed when ``mask`` has a single row.
     """
     rows, columns = shape or (mask.shape[0], mask.shape[1])
-    sampled = mask.cpu().numpy()
-    if sampled.shape[0] == 1:
-        width = int(_widths(sampled, columns)[0])
+    if mask.shape[0] == 1:
+        width = int(_widths(mask, columns)[0])
         return (rows, width) if width else (0, 0)
     # centred blocks nest: a block of n rows is as wide as its narrowest row
-    widths = _widths(sampled, columns)
+    widths = _widths(mask, columns)
     best, best_rank = (0, 0), (0, 0)
     for count in range(1, rows + 1):
         width = int(widths[center_slice(rows, count)].min())
@@ -61,18 +60,6 @@ def central_block(mask: Bool[Tensor, "#h w"], shape: Shape | None = None) -> Sha
         if rank > best_rank:
             best, best_rank = (count, width), rank
     return best
-
-
-def limited(extent: Extent, largest: Shape) -> Extent:
-    """Return the sizes ``(h, w)`` of centres of which no more than ``largest`` is taken."""
-    sizes = zip(extent.unbind(-1), largest, strict=True)
-    return torch.stack([size.clamp(max=most) for size, most in sizes], -1)
-
-
-def measured_interval(line: Bool[Tensor, "*b n"]) -> Bool[Tensor, "*b n"]:
-    """Mark everything from the first to the last sampled position of an axis."""
-    started = line.cumsum(-1) > 0
-    return started & (line.flip(-1).cumsum(-1) > 0).flip(-1)
 
 
 def _widths(sampled: np.ndarray, columns: int) -> np.ndarray:

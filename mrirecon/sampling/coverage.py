@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from mrirecon.sampling.trajectory_shape import coverage_of
-from mrirecon.types import Sample
+from mrirecon.sampling.sampled_plane import SampledPlane
 
 SAME = 5e-3
 """Accelerations that differ by less are told as one."""
@@ -28,18 +27,15 @@ class Coverage:
     positions: list[float] = field(default_factory=list)
     empty: list[int] = field(default_factory=list)
 
-    def add(self, sample: Sample) -> None:
-        """Count a plane of a scan; its number is that of its key."""
-        h, w = sample.kspace.shape[-2:]
-        kept, whole = float(sample.mask.expand(h, w).sum()), float(h * w)
-        if kept and sample.kspace.any():
-            if not sample.cartesian:
-                whole, kept = coverage_of(sample)
+    def add(self, plane: SampledPlane) -> None:
+        """Count a plane of a scan."""
+        if plane.signal:
+            whole, kept = plane.coverage()
             self.kept.append(kept)
             self.positions.append(whole)
         else:
-            number = len(self.kept) + len(self.empty) if len(sample.key) < 2 else sample.key[1]
-            self.empty.append(int(number))
+            counted = len(self.kept) + len(self.empty)
+            self.empty.append(counted if plane.number is None else plane.number)
 
     @property
     def acceleration(self) -> float:

@@ -49,7 +49,7 @@ class KtLines(KtPattern):
             places = (outer - w // 2) / max(w / 2, 1)
             lines[outer[self.outer(places, kept - self.acs, rng, frame)]] = True
         mask = torch.from_numpy(lines)[None]
-        acs = (h, self.acs) if self.acs else central_block(mask, shape)
+        acs = (h, self.acs) if self.acs else central_block(lines[None], shape)
         return DrawnMask(mask, acs, float(self.acceleration))
 
     @abstractmethod

@@ -41,8 +41,7 @@ class KtRadial(KtPattern):
             )
         turn = rng.uniform() + frame * GOLDEN_RATIO
         _fill(mask, budget, turn)
-        kept = torch.from_numpy(mask)
-        return DrawnMask(kept, central_block(kept), float(self.acceleration))
+        return DrawnMask(torch.from_numpy(mask), central_block(mask), float(self.acceleration))
 
 
 def _fill(mask: Bool[np.ndarray, "h w"], budget: int, turn: float) -> None:

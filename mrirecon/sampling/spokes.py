@@ -49,4 +49,4 @@ class Spokes(SamplingPattern):
             first = 0 if self.which == "first" else rng.randint(w - count + 1)
             kept[first : first + count] = True
         mask = torch.from_numpy(kept)[None]
-        return DrawnMask(mask, central_block(mask, shape), w / count)
+        return DrawnMask(mask, central_block(kept[None], shape), w / count)

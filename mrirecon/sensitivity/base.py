@@ -76,7 +76,7 @@ def _told_or_found(sample: Sample) -> Extent:
         return sample.acs
     batch, shape = sample.kspace.shape[:-3], _gridded(sample)
     if sample.cartesian:
-        masks = sample.mask.expand(*batch, sample.mask.shape[-2], shape[1])
+        masks = sample.mask.expand(*batch, sample.mask.shape[-2], shape[1]).cpu().numpy()
         found = [central_block(mask, shape) for mask in masks.reshape(-1, *masks.shape[-2:])]
     else:
         hit = center_fit(cells(sample), shape).reshape(-1, *shape).cpu()

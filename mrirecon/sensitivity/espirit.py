@@ -6,6 +6,7 @@ from torch import Tensor
 
 from mrirecon.arguments import check_at_least
 from mrirecon.buffers import sent
+from mrirecon.sampling.calibration import REGION, SMALLEST_KERNEL
 from mrirecon.sensitivity.base import (
     SensitivityEstimator,
     calibration_blocks,
@@ -18,10 +19,6 @@ from mrirecon.sensitivity.base import (
 from mrirecon.sensitivity.eigenmaps import eigenmaps
 from mrirecon.sensitivity.subspace import espirit_nodes, virtual_coil
 from mrirecon.types import Maps, Sample
-
-SMALLEST = 2
-REGION = 2 * SMALLEST - 1
-"""Smallest kernel, and the central lines and rows that it takes."""
 
 MapSets = Complex64[Tensor, "*b set coil h w"]
 ValueSets = Float32[Tensor, "*b set h w"]
@@ -70,7 +67,7 @@ class Espirit(SensitivityEstimator):
         soft: bool = False,
     ) -> None:
         super().__init__()
-        check_calibration(kernel, calibration, SMALLEST)
+        check_calibration(kernel, calibration, SMALLEST_KERNEL)
         if threshold is not None and not 0 < threshold < 1:
             raise ValueError(f"threshold must lie between 0 and 1, got {threshold}")
         if not 0 <= crop < 1:

@@ -11,7 +11,7 @@ from mrirecon.raw.acquired_scan import AcquiredScan, Measurement
 from mrirecon.raw.header import MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import Readouts
-from mrirecon.raw.trajectory_acquisition import TrajectoryGrid
+from mrirecon.raw.trajectory_grid import TrajectoryGrid
 from mrirecon.raw.whitening import NoiseScan, noise_scan
 from mrirecon.serving.collector import Collector, Key, Part, Unit
 from mrirecon.serving.images import ImageChoice, Outlet, Send

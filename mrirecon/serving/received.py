@@ -10,11 +10,12 @@ import numpy as np
 import torch
 
 from mrirecon.errors import RawDataError
+from mrirecon.geometry import Vector
 from mrirecon.raw.mrd_images import IMAGE_TYPE_COMPLEX, IMAGE_TYPE_MAGNITUDE
 from mrirecon.raw.mrd_records import ACQUISITION_HEADER
 from mrirecon.raw.slice_positions import SliceStack, slice_stack
 from mrirecon.reconstruction import Provenance, Reconstruction, split_series
-from mrirecon.scan import Frame, ScanHeader, Vector
+from mrirecon.scan import Frame, ScanHeader
 from mrirecon.serving.images import Image
 from mrirecon.writers.mrd import Facts
 

@@ -5,7 +5,7 @@ from mrirecon.raw.acquisition_plan import ENOUGH
 from mrirecon.raw.header import Limits, MeasurementHeader
 from mrirecon.raw.kspace_grid import Grid
 from mrirecon.raw.readouts import calibration_only
-from mrirecon.raw.trajectory_acquisition import TrajectoryGrid
+from mrirecon.raw.trajectory_grid import TrajectoryGrid
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.serving.collector import Part, Unit
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mrirecon.scan import Vector
+from mrirecon.geometry import Vector
 from mrirecon.simulation.anatomy import Anatomy
 from mrirecon.simulation.coil_array import CoilArray, head_array, torso_array
 from mrirecon.simulation.phase import HEAD_AIR, TORSO_AIR

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float64
 
-from mrirecon.scan import Vector
+from mrirecon.geometry import Vector
 
 HEAD_AIR = ((0.0, -68.0, -28.0), (62.0, 8.0, -38.0), (-62.0, 8.0, -38.0))
 """Sinuses and ear canals, in LPS mm."""

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mrirecon.errors import ConfigError
-from mrirecon.scan import Geometry, Vector
+from mrirecon.geometry import Geometry, Vector
 from mrirecon.simulation.body_parts import BODY_PARTS
 from mrirecon.simulation.contrast import CONTRASTS, Contrast
 from mrirecon.simulation.moving_frames import MovingFrames

@@ -12,9 +12,9 @@ from jaxtyping import Bool
 
 from mrirecon.building import build_kept, suggest
 from mrirecon.errors import ConfigError, RawDataError
+from mrirecon.geometry import Vector
 from mrirecon.recipes import check_targets, plain_node
 from mrirecon.reconstruction import Reconstruction
-from mrirecon.scan import Vector
 from mrirecon.types import Volume
 from mrirecon.uncertainty.scales import PERCENTILE
 from mrirecon.users_code import users_code

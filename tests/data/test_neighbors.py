@@ -394,6 +394,14 @@ def test_equivariant_imaging_says_that_it_knows_no_neighbours():
         EquivariantImaging()(Toy(), batch)
 
 
+def completed(sequence):
+    """A Sample that was told how its contrast was made."""
+    sample = Sample(torch.ones(1, 4, 4, dtype=torch.complex64), torch.ones(1, 4, dtype=torch.bool))
+    return sample.completed(
+        key=("a", 0), region=(4, 4), frame=0, protocol=vars(sequence), white=False
+    )
+
+
 def test_the_protocol_is_that_of_the_header_and_of_the_echo():
     sequence = SequenceParameters(repetition_time=500.0, echo_time=10.0, field_strength=0.3)
     frames = (Frame(contrast=0), Frame(contrast=1))
@@ -403,9 +411,11 @@ def test_the_protocol_is_that_of_the_header_and_of_the_echo():
     nan = torch.nan
     for frame, echo in enumerate((11.0, 22.0)):
         expected = torch.tensor([0.3, 500.0, echo, nan, nan])
-        torch.testing.assert_close(protocol_of(header, frame), expected, equal_nan=True)
-    silent = replace(header, sequence=SequenceParameters(), echo_times=())
-    assert protocol_of(silent).isnan().all() and protocol_of(silent).shape == (5,)
+        told = completed(replace(sequence, echo_time=echo)).protocol
+        torch.testing.assert_close(told, expected, equal_nan=True)
+        assert protocol_of(header, frame) == replace(sequence, echo_time=echo)
+    silent = completed(SequenceParameters()).protocol
+    assert silent.isnan().all() and silent.shape == (5,)
 
 
 def test_training_and_inference_are_told_the_same_protocol():

@@ -18,7 +18,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.fourier import ifft
 from mrirecon.image import center_crop
-from mrirecon.privacy import patient_pseudonym, patients
+from mrirecon.pseudonyms import patient_pseudonym, patients
 from mrirecon.readers import open_scan
 from mrirecon.readers.packed import PackedScan
 from mrirecon.sensitivity import Espirit

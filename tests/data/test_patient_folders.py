@@ -21,7 +21,7 @@ from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.evaluation.scores.volumes import volume_files
 from mrirecon.files import Existing
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.read_options import ReadOptions
 from mrirecon.sampling import RandomLines, scan_rng
 from mrirecon.simulation.raw_files import write_fastmri

@@ -22,7 +22,7 @@ from mrirecon.evaluation.tables.standings import (
     too_few,
 )
 from mrirecon.networks import NoiseLevelUnet
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.reconstructors import HqsNet
 from mrirecon.sampling import EquispacedLines
 from mrirecon.sensitivity import Espirit

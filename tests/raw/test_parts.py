@@ -15,11 +15,11 @@ from mrirecon.raw.oversampling import (
     center_recorded,
     nearest_sample,
     readout_ranges,
-    remove_oversampling,
     required_size,
 )
 from mrirecon.raw.readouts import Readouts
 from mrirecon.raw.slice_positions import slice_stack
+from mrirecon.raw.sorting import remove_oversampling
 from mrirecon.raw.whitening import noise_covariance, noise_scan
 
 

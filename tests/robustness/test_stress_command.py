@@ -134,7 +134,7 @@ def test_what_makes_no_sense_is_refused(words, message, measured, monkeypatch, c
 
 
 def test_weights_that_have_seen_these_people_are_refused(tmp_path, monkeypatch, capsys):
-    from mrirecon.privacy import patient_pseudonym
+    from mrirecon.pseudonyms import patient_pseudonym
 
     monkeypatch.setattr(Reconstructor, "patients", frozenset({patient_pseudonym("subject500000")}))
     words = ("model=zero_filled", f"output={tmp_path / 'out'}", "shift=noise", *SMALL)

@@ -13,7 +13,7 @@ from mrirecon.data.transforms import Compose, RssTarget
 from mrirecon.epoch import training_epoch
 from mrirecon.loading import load_with_domain
 from mrirecon.networks import NoiseLevelUnet
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.reconstructors import HqsNet
 from mrirecon.sensitivity import Espirit
 from mrirecon.simulation import RandomScans, random_scans

@@ -18,7 +18,7 @@ from mrirecon.data.transforms import Normalize
 from mrirecon.errors import ConfigError, OutputError, RawDataError, ShapeError
 from mrirecon.evaluation.scores.foreground import foreground
 from mrirecon.pipeline import Method
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 from mrirecon.reconstruction import Companion, Provenance, Reconstruction
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mrirecon.figures import montage
-from mrirecon.scan import Geometry
+from mrirecon.geometry import Geometry
 from mrirecon.simulation.simulation_protocol import Prescription
 from mrirecon.writers.scanner_coordinates import edges, slice_place
 from tests import scenes

@@ -16,7 +16,7 @@ from mrirecon.evaluation.origins.origin import (
 )
 from mrirecon.evaluation.scores.scoring import Case
 from mrirecon.leaks import refuse_seen
-from mrirecon.privacy import patient_pseudonym
+from mrirecon.pseudonyms import patient_pseudonym
 
 SEVERAL = "different ones"
 _SEVERAL = re.compile(rf"\d+ {SEVERAL}")

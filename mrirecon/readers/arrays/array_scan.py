@@ -6,26 +6,26 @@ else belongs to a Sample.
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Complex64, Float32
-from torch import Tensor
 
-from mrirecon.buffers import masked
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.kspace_array import KSpaceArray, Shape
 from mrirecon.readers.arrays.measured_samples import MeasuredSamples, everything, look_for_zeros
 from mrirecon.readers.arrays.plain_arrays import check_array
 from mrirecon.readers.base import FileScan, blaming
 from mrirecon.readers.hdf5.held import HeldFile
-from mrirecon.readers.hdf5.mapped import locate, map_arrays
+from mrirecon.readers.hdf5.mapped import StoredArray, locate
 from mrirecon.sampling.calibration import central_block
+from mrirecon.sampling.sampled_plane import CartesianPlane, SampledPlane
 from mrirecon.scan import ScanHeader
-from mrirecon.types import Sample
+
+if TYPE_CHECKING:
+    import mrirecon.types
 
 Contents = Mapping[str, Any]
 """An open file: arrays, and in HDF5 groups, by name."""
@@ -37,12 +37,16 @@ class ArrayScan(FileScan):
     Attributes:
         array: Layout of the k-space array.
         measured: How the measured samples of a plane are found.
+        weighted: Whether some samples were averaged more often than others.
+        located: Places of the arrays in the file when it can be mapped into memory, else None.
         kept: What is expensive to read or compute and kept between calls, but never pickled.
     """
 
     choices: ClassVar[tuple[str, ...]] = ("centered",)
     array: KSpaceArray
     measured: MeasuredSamples
+    weighted: bool
+    located: dict[str, StoredArray] | None
     kept: Any = None
 
     def __init__(self, path: Path, reading: ReadOptions | None = None) -> None:
@@ -60,8 +64,8 @@ class ArrayScan(FileScan):
                 lambda index, coil, average: self.plane(file, index, coil, average),
                 self.array, told, notes, self.probed(),
             )  # fmt: skip
-            self._weighted = self._counts_differ(file, notes)
-            self._located = locate(file)
+            self.weighted = self._counts_differ(file, notes)
+            self.located = locate(file)
             if isinstance(file, HeldFile) and file.sources:
                 self.watch(sorted(file.sources))
                 parts = ", ".join(sorted(part.name for part in file.sources))
@@ -93,7 +97,7 @@ class ArrayScan(FileScan):
         """Return what the file tells, as fields of ScanHeader; extends ``notes``."""
         return {}
 
-    def told(self, file: Contents, notes: list[str]) -> Bool[Tensor, "frame #h w"]:  # noqa: ARG002
+    def told(self, file: Contents, notes: list[str]) -> Bool[np.ndarray, "frame #h w"]:  # noqa: ARG002
         """Return what mask and header tell to be measured; extends ``notes``."""
         return everything(self.array)
 
@@ -120,65 +124,74 @@ class ArrayScan(FileScan):
         return self.array.read(self.values(file), index, coil, average)
 
     def extras(self, file: Contents, index: int) -> dict[str, Any]:  # noqa: ARG002
-        """Return further fields of the Sample."""
+        """Return further fields of the Sample, as arrays."""
         return {}
 
-    def acs(self, mask: Bool[Tensor, "#h w"]) -> Shape:
+    def acs(self, mask: Bool[np.ndarray, "#h w"]) -> Shape:
         """Return the size of the fully sampled centre."""
         return central_block(mask, self.array.grid)
 
-    def told_measured(self, index: int) -> Bool[Tensor, "#h w"]:
+    def calibration_shape(self) -> Shape | None:
+        """Return the size ``(h, w)`` of a separate reference scan; None without one."""
+        return None
+
+    def told_measured(self, index: int) -> Bool[np.ndarray, "#h w"]:
         return self.measured.told_of(index // self.array.slices)
 
-    def _read(self, index: int) -> Sample:
+    def sampled(self, index: int) -> SampledPlane:
         self.check(index)
-        with blaming(self.path), self._contents() as file:
-            kspace, mask, weights = self._combined(file, index)
-            extras = self.extras(file, index)
-        return Sample(
-            kspace=kspace,
+        with blaming(self.path), self.open() as file:
+            kspace, mask, _ = self.combined(file, index)
+        return CartesianPlane(
+            shape=self.array.grid,
+            signal=bool((kspace.any(axis=0) & mask).any()),
+            reference=self.calibration_shape(),
+            number=index,
             mask=mask,
-            weights=weights if self._weighted else None,
-            acs=torch.tensor(self.acs(mask)),
-            key=(self.header.name, index),
-            **extras,
+            acs=self.acs(mask),
         )
+
+    def _read(self, index: int) -> "mrirecon.types.Sample":
+        # imports torch, which nothing else of a scan needs
+        from mrirecon.readers.arrays.array_filling import filled
+
+        self.check(index)
+        with blaming(self.path):
+            return filled(self, index)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "kept": None}
 
-    def _contents(self) -> AbstractContextManager[Contents]:
-        """Return the arrays of the file: mapped into memory when they can be, else opened."""
-        if self._located is None:
-            return self.open()
-        if self.kept is None:
-            self.kept = map_arrays(self.path, self._located)
-        return nullcontext(self.kept)
-
-    def _combined(
+    def combined(
         self, file: Contents, index: int
-    ) -> tuple[Complex64[Tensor, "coil h w"], Bool[Tensor, "#h w"], Float32[Tensor, "#h w"] | None]:
-        """Read a plane; averages are added where measured and divided by their number."""
+    ) -> tuple[
+        Complex64[np.ndarray, "coil h w"],
+        Bool[np.ndarray, "#h w"],
+        Float32[np.ndarray, "#h w"] | None,
+    ]:
+        """Read a plane; averages are added where measured and divided by their number.
+
+        Returns:
+            k-space, zeros and more where nothing was measured; what was measured; and how often
+            relative to the most, None without averages.
+        """
         frame = index // self.array.slices
         if self.array.averages == 1:
             values = self.plane(file, index, None, 0)
-            mask = self.measured.of(values, frame)
-            kspace = torch.from_numpy(values).contiguous()
-            return kspace if bool(mask.all()) else masked(kspace, mask), mask, None
-        total, count = torch.zeros(()), torch.zeros(())
-        for average in range(self.array.averages):
-            values = self.plane(file, index, None, average)
-            mask = self.measured.find(values, frame)
-            total, count = total + torch.from_numpy(values) * mask, count + mask.float()
+            return values, self.measured.of(values, frame), None
+        planes = [self.plane(file, index, None, n) for n in range(self.array.averages)]
+        masks = [self.measured.find(values, frame) for values in planes]
+        total = np.sum([v * m for v, m in zip(planes, masks, strict=True)], axis=0)
+        count = np.sum(masks, axis=0, dtype=np.float32)
         if not count.any():
-            return total, self.measured.of(values, frame), torch.ones_like(count)
-        return total / count.clamp(min=1), count > 0, count / count.max()
+            return total, self.measured.of(planes[-1], frame), np.ones_like(count)
+        return total / np.maximum(count, 1), np.asarray(count > 0), count / count.max()
 
     def _counts_differ(self, file: Contents, notes: list[str]) -> bool:
         """Tell whether some samples were averaged more often than others."""
         if self.array.averages == 1:
             return False
-        _, mask, weights = self._combined(file, self.array.slices // 2)
+        _, mask, weights = self.combined(file, self.array.slices // 2)
         differ = weights is not None and bool((weights[mask] != 1).any())
         notes.append(
             f"The {self.array.averages} averages were added as complex numbers, where measured"

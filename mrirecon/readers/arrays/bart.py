@@ -10,11 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
-from mrirecon.fourier import ifft
 from mrirecon.raw.trajectory_names import ASK
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.bart_contents import (
@@ -134,9 +132,14 @@ def _hybrid(
     array: KSpaceArray, kspace: np.ndarray, fixed: dict[str, int], start: int
 ) -> Complex64[np.ndarray, "coil x h w"]:
     """Transform along the readout, coil by coil, and keep some planes."""
+    # import torch, which is much faster with volumes, and which other arrays need not
+    from torch import from_numpy
+
+    from mrirecon.fourier import ifft
+
     blocks = []
     for coil in range(array.coils):
         volume = array.take(kspace, ("slice", "h", "w"), {**fixed, "coil": coil})
-        image = ifft(torch.from_numpy(volume), axes=(0,))
-        blocks.append(image[start : start + PLANES_AT_ONCE].clone())
-    return torch.stack(blocks).numpy()
+        image = ifft(from_numpy(volume), axes=(0,)).numpy()
+        blocks.append(image[start : start + PLANES_AT_ONCE].copy())
+    return np.stack(blocks)

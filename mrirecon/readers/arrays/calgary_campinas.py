@@ -20,9 +20,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-import torch
 from jaxtyping import Bool, Complex64
-from torch import Tensor
 
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
@@ -70,7 +68,7 @@ class CalgaryCampinasScan(ArrayScan):
         notes.append("The voxel size is that of the data set's description, not of the file.")
         return {"volumetric": True, "voxel": VOXEL, "acquisition": "T1"}
 
-    def told(self, file: h5py.File, notes: list[str]) -> Bool[Tensor, "frame #h w"]:  # noqa: ARG002
+    def told(self, file: h5py.File, notes: list[str]) -> Bool[np.ndarray, "frame #h w"]:  # noqa: ARG002
         w = self.array.grid[1]
         mask = everything(self.array)
         mask[..., ceil(MEASURED * w) :] = False
@@ -85,12 +83,11 @@ class CalgaryCampinasScan(ArrayScan):
     ) -> Complex64[np.ndarray, "coil h w"]:
         values = super().plane(file, index, coil, average)
         ky, kz = (_factor(size) for size in self.array.grid)
-        return (values * torch.outer(ky, kz).numpy()).astype(np.complex64)
+        return (values * np.outer(ky, kz)).astype(np.complex64)
 
 
-def _factor(size: int) -> Complex64[Tensor, " n"]:
+def _factor(size: int) -> Complex64[np.ndarray, " n"]:
     """Return what turns k-space of a plain transform into that of a centred orthonormal one."""
     center = size // 2
-    turns = ((torch.arange(size) - center) * center % size).double() / size
-    phase = torch.polar(torch.ones_like(turns), 2 * torch.pi * turns)
-    return (phase / size**0.5).to(torch.complex64)
+    turns = ((np.arange(size) - center) * center % size) / size
+    return (np.exp(2j * np.pi * turns) / size**0.5).astype(np.complex64)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
 from jaxtyping import Bool
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
@@ -105,7 +105,7 @@ class CmrxReconScan(ArrayScan):
     def known(self, file: Contents) -> bool:  # noqa: ARG002
         return self._public
 
-    def told(self, file: Contents, notes: list[str]) -> Bool[Tensor, "frame #h w"]:
+    def told(self, file: Contents, notes: list[str]) -> Bool[np.ndarray, "frame #h w"]:
         masks = [name for name in map(str, file) if name.lower().startswith("mask")]
         if not masks:
             return everything(self.array)

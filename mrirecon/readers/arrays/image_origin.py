@@ -7,12 +7,9 @@ edges. Where the object is, is seen in an image of the complete centre of k-spac
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Complex64
 
-from mrirecon.fourier import ifft
-from mrirecon.image import root_sum_of_squares
-from mrirecon.raw.plausibility import SHORTEST
+from mrirecon.raw.plausibility import SHORTEST, image_of
 from mrirecon.read_options import ReadOptions
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 from mrirecon.sampling.calibration import centered_slice, central_block
@@ -69,16 +66,15 @@ def _at_edges(plane: Plane, axis: int) -> float | None:
     if min(plane.shape[-2:]) < SHORTEST:
         return None
     # the image of all samples would be folded where some are missing
-    complete = central_block(torch.from_numpy((plane != 0).any(0)))
+    complete = central_block((plane != 0).any(0))
     sizes = [min(size, LOW_RESOLUTION) for size in complete]
     if min(sizes) < 1 or sizes[axis] < FEWEST:
         return None
     rows, columns = (
         centered_slice(n, size) for n, size in zip(plane.shape[-2:], sizes, strict=True)
     )
-    block = torch.from_numpy(np.ascontiguousarray(plane[:, rows, columns]))
-    image = root_sum_of_squares(ifft(block)).double().square()
-    line = image.sum(-1 if axis == -2 else -2)
+    energy = np.square(np.abs(image_of(plane[:, rows, columns], (-2, -1))), dtype=np.float64)
+    line = energy.sum(0).sum(-1 if axis == -2 else -2)
     size = len(line)
     edges = float(line[: size // 8].sum() + line[size - size // 8 :].sum())
     middle = float(line[size // 2 - size // 8 : size // 2 + size // 8].sum())

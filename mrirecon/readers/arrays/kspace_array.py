@@ -10,11 +10,9 @@ from math import prod
 
 import h5py
 import numpy as np
-import torch
 from jaxtyping import Complex64
 
 from mrirecon.errors import RawDataError
-from mrirecon.fourier import center_phases
 from mrirecon.readers.arrays.array_words import (
     COUNTERS,
     DEFAULTS,
@@ -261,9 +259,10 @@ class KSpaceArray:
             if word in self.corner:
                 values = np.fft.fftshift(values, axis)
             if word in self.plain:
-                tensor = torch.from_numpy(values).movedim(axis, -1)
-                _, phases = center_phases(tensor.shape[-1], tensor)
-                values = (tensor * phases).movedim(-1, axis).numpy()
+                # imports torch, which few arrays need to be understood
+                from mrirecon.readers.arrays.moved_origin import moved_origin
+
+                values = moved_origin(values, axis)
         return np.ascontiguousarray(values) if self.corner or self.plain else values
 
     def _converted(

@@ -10,9 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import torch
 from jaxtyping import Bool, Complex64
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_words import Stored
@@ -40,47 +38,53 @@ class MeasuredSamples:
             whole rows (``rectangle``), or scattered (``points``).
     """
 
-    told: Bool[Tensor, "frame #h w"]
+    told: Bool[np.ndarray, "frame #h w"]
     zeros: Literal["lines", "rectangle", "points"] = "lines"
 
-    def told_of(self, frame: int) -> Bool[Tensor, "#h w"]:
+    def told_of(self, frame: int) -> Bool[np.ndarray, "#h w"]:
         """Return what is told about one frame."""
         return self.told[frame if len(self.told) > 1 else 0]
 
-    def find(self, kspace: Complex64[np.ndarray, "coil h w"], frame: int) -> Bool[Tensor, "#h w"]:
+    def find(
+        self, kspace: Complex64[np.ndarray, "coil h w"], frame: int
+    ) -> Bool[np.ndarray, "#h w"]:
         """Return the measured samples of a plane; none at all when it is zero."""
         told = self.told_of(frame)
         if self.zeros == "lines" and len(told) == 1:
-            return torch.from_numpy(_sampled_columns(kspace, told[0].numpy()))[None]
-        known = np.broadcast_to(told.numpy(), kspace.shape[-2:])
+            return _sampled_columns(kspace, told[0])[None]
+        known = np.broadcast_to(told, kspace.shape[-2:])
         found = np.any(kspace != 0, axis=0) & known
         if not found.any():
-            return torch.zeros(self._shape(kspace), dtype=torch.bool)
+            return np.zeros(self._shape(kspace), bool)
         if self.zeros == "points":
-            return torch.from_numpy(found)
+            return found
         rows, columns = _lines(found, known)
         if self.zeros == "rectangle":
-            return torch.from_numpy(rows[:, None] & columns[None, :] & known)
-        return torch.from_numpy(columns[None, :]) & told
+            return rows[:, None] & columns[None, :] & known
+        return columns[None, :] & told
 
-    def of(self, kspace: Complex64[np.ndarray, "coil h w"], frame: int) -> Bool[Tensor, "#h w"]:
+    def of(self, kspace: Complex64[np.ndarray, "coil h w"], frame: int) -> Bool[np.ndarray, "#h w"]:
         """Return the measured samples of a plane; what is told when all of it is zero."""
         found = self.find(kspace, frame)
-        return found if found.any() else self.told_of(frame).expand(self._shape(kspace)).clone()
+        return (
+            found
+            if found.any()
+            else np.broadcast_to(self.told_of(frame), self._shape(kspace)).copy()
+        )
 
     def _shape(self, kspace: np.ndarray) -> tuple[int, int]:
         rows = self.told.shape[1] if self.zeros == "lines" else kspace.shape[1]
         return rows, kspace.shape[2]
 
 
-def everything(array: KSpaceArray) -> Bool[Tensor, "1 1 w"]:
+def everything(array: KSpaceArray) -> Bool[np.ndarray, "1 1 w"]:
     """Return what is told when nothing is."""
-    return torch.ones((1, 1, array.grid[1]), dtype=torch.bool)
+    return np.ones((1, 1, array.grid[1]), bool)
 
 
 def stored_mask(
     stored: object, array: KSpaceArray, name: str = "mask", transposed: bool = False
-) -> Bool[Tensor, "frame #h w"]:
+) -> Bool[np.ndarray, "frame #h w"]:
     """Read a mask of shape (w), (h, w) or (frame, h, w); every positive value means sampled.
 
     Args:
@@ -121,13 +125,13 @@ def stored_mask(
         mask = np.fft.fftshift(mask, -1)
     if "h" in array.corner and mask.shape[-2] > 1:
         mask = np.fft.fftshift(mask, -2)
-    return torch.from_numpy(np.ascontiguousarray(mask))
+    return np.ascontiguousarray(mask)
 
 
 def look_for_zeros(
     read_plane: ReadPlane,
     array: KSpaceArray,
-    told: Bool[Tensor, "frame #h w"],
+    told: Bool[np.ndarray, "frame #h w"],
     notes: list[str],
     planes: tuple[int, ...] | None = None,
 ) -> MeasuredSamples:
@@ -149,7 +153,7 @@ def look_for_zeros(
     seen, outside, nonempty = [], False, False
     for plane in planes or _probed(array):
         frame = plane // array.slices
-        known = np.broadcast_to(rule.told_of(frame).numpy(), array.grid)
+        known = np.broadcast_to(rule.told_of(frame), array.grid)
         for average in range(array.averages):
             sampled = np.any(read_plane(plane, 0, average) != 0, axis=0)
             if not sampled[known].all() or not known.any():

@@ -7,7 +7,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from mrirecon.errors import RawDataError
-from mrirecon.raw.trajectory_names import spokes_named
+from mrirecon.raw.named_spokes import spokes_named
 from mrirecon.readers.arrays.array_words import Stored, kind_of
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 

@@ -8,8 +8,8 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from jaxtyping import Bool
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
@@ -61,6 +61,6 @@ class NumpyScan(ArrayScan):
     def known(self, file: Contents) -> bool:  # noqa: ARG002
         return False
 
-    def told(self, file: Contents, notes: list[str]) -> Bool[Tensor, "frame #h w"]:  # noqa: ARG002
+    def told(self, file: Contents, notes: list[str]) -> Bool[np.ndarray, "frame #h w"]:  # noqa: ARG002
         mask = file.get("mask")
         return everything(self.array) if mask is None else stored_mask(mask, self.array)

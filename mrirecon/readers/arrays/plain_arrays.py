@@ -8,11 +8,9 @@ an image is refused. ``reading.centered`` and ``reading.axes`` overrule all of i
 from dataclasses import replace
 
 import numpy as np
-import torch
 from jaxtyping import Complex64, Float64
 
 from mrirecon.errors import RawDataError
-from mrirecon.fourier import ifft
 from mrirecon.raw.content import Content, Numbers, content_notes
 from mrirecon.raw.plausibility import (
     SHORTEST,
@@ -20,6 +18,7 @@ from mrirecon.raw.plausibility import (
     coil_energy,
     energy_of,
     find_peak,
+    image_of,
     place_notes,
 )
 from mrirecon.raw.trajectory_names import ASK as SPOKES
@@ -187,7 +186,7 @@ def refuse_no_kspace(array: KSpaceArray, plane: Plane, peaks: tuple[Peak, Peak])
             f"which one crosses k = 0. If these are spokes, {SPOKES}. {_ADVICE}"
         )
     axes = tuple(-2 if word == "h" else -1 for word in lost)
-    other = ifft(torch.from_numpy(plane), axes=axes).numpy()
+    other = image_of(plane, axes)
     if all(peak.place != "none" for peak in _peaks(other)):
         what = "an image" if len(lost) == 2 else f"in image space along {lost[0]} (hybrid space)"
         raise RawDataError(

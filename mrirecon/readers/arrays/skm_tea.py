@@ -11,9 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-import torch
 from jaxtyping import Complex64, Float32
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
@@ -60,8 +58,8 @@ class SkmTeaScan(ArrayScan):
                 f"'maps' is {self._maps.shape}, expected {(x, y, z, coils, 1)} as 'kspace' is "
                 f"{self.array.shape}; take maps of the same scan, or delete them"
             )
-        norm = torch.linalg.vector_norm(self._stored_maps(file, x // 2), dim=0)
-        if ((norm - 1).abs() > UNIT)[norm > 0].any():
+        norm = np.linalg.norm(self._stored_maps(file, x // 2), axis=0)
+        if (np.abs(norm - 1) > UNIT)[norm > 0].any():
             notes.append("The maps were scaled to unit root-sum-of-squares.")
         self._has_target = self._check_target(file, (x, y, z, echoes, 1), notes)
         self._peaks: dict[int, float] = {}  # of each echo, found once
@@ -82,22 +80,22 @@ class SkmTeaScan(ArrayScan):
     def extras(self, file: Contents, index: int) -> dict[str, Any]:
         echo, x = divmod(index, self.array.slices)
         maps = self._stored_maps(file, x)
-        norm = torch.linalg.vector_norm(maps, dim=0)
-        found: dict[str, Tensor | None] = {"maps": maps / torch.where(norm > 0, norm, 1.0)}
+        norm = np.linalg.norm(maps, axis=0)
+        found: dict[str, Any] = {"maps": maps / np.where(norm > 0, norm, np.float32(1))}
         if self._has_target:
             found["target"] = self._target(file, x, echo)
             if echo not in self._peaks:
                 planes = range(self.array.slices)
                 self._peaks[echo] = max(float(self._target(file, i, echo).max()) for i in planes)
-            found["peak"] = torch.tensor(self._peaks[echo], dtype=torch.float32)
+            found["peak"] = np.array(self._peaks[echo], np.float32)
         return found
 
-    def _stored_maps(self, file: Contents, x: int) -> Complex64[Tensor, "coil h w"]:
-        return torch.from_numpy(self._maps.read(file["maps"], x))
+    def _stored_maps(self, file: Contents, x: int) -> Complex64[np.ndarray, "coil h w"]:
+        return self._maps.read(file["maps"], x)
 
-    def _target(self, file: Contents, x: int, echo: int) -> Float32[Tensor, "h w"]:
+    def _target(self, file: Contents, x: int, echo: int) -> Float32[np.ndarray, "h w"]:
         values = read_magnitude(file["target"], (x, slice(None), slice(None), echo, 0), "target")
-        return torch.from_numpy(np.ascontiguousarray(values))
+        return np.ascontiguousarray(values)
 
     def _check_target(self, file: h5py.File, expected: tuple[int, ...], notes: list[str]) -> bool:
         target = file.get("target")

@@ -6,17 +6,14 @@ from typing import Any
 
 import h5py
 import numpy as np
-import torch
 from jaxtyping import Float32
-from torch import Tensor
 
-from mrirecon.image import center_crop
+from mrirecon.geometry import Vector
 from mrirecon.raw.header import Encoding, MeasurementHeader, parse_header
 from mrirecon.raw.plausibility import plausible_voxel
 from mrirecon.raw.views import small_view
 from mrirecon.readers.hdf5.opening import read_magnitude, read_text, text
 from mrirecon.readers.hdf5.unwritten import refuse_unwritten
-from mrirecon.scan import Vector
 
 TARGETS = ("reconstruction_rss", "reconstruction_esc", "reconstruction")
 """Where a volume may be, in the order in which it is looked for; the first two are fastMRI's."""
@@ -61,14 +58,15 @@ class Reference:
 
     def image(
         self, file: Mapping[str, Any], index: int, shape: tuple[int, int]
-    ) -> Float32[Tensor, "y x"]:
+    ) -> Float32[np.ndarray, "y x"]:
         """Read the centre of one image.
 
         Raises:
             RawDataError: When it cannot be read or is not finite.
         """
-        image = torch.from_numpy(read_magnitude(file[self.name], index, self.name))
-        return center_crop(image, shape).contiguous()
+        image = read_magnitude(file[self.name], index, self.name)
+        y, x = (n // 2 - kept // 2 for n, kept in zip(image.shape, shape, strict=True))
+        return np.ascontiguousarray(image[y : y + shape[0], x : x + shape[1]])
 
     def maximum(self, file: Mapping[str, Any]) -> float:
         """Return ``peak``, or find it, which takes a pass over the volume."""

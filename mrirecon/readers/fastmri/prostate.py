@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import torch
-from torch import Tensor
+import numpy as np
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import MeasurementHeader
@@ -76,17 +75,19 @@ class FastMriProstateScan(ArrayScan):
         return {**facts, "canvas": canvas, "matrix": self._matrix}
 
     def extras(self, file: Contents, index: int) -> dict[str, Any]:
-        found: dict[str, Tensor | None] = {}
+        found: dict[str, Any] = {}
         if self._calibration is not None:
-            values = self._calibration.read(file["calibration_data"], index)
-            found["calibration"] = torch.from_numpy(values)
+            found["calibration"] = self._calibration.read(file["calibration_data"], index)
         if self._reference is not None:
             if self._peak is None:
                 self._peak = self._reference.maximum(file)
             image = self._reference.image(file, index, self._matrix)
-            found["target"] = (self._gain * image.flip(-2)).contiguous()
-            found["peak"] = torch.tensor(self._gain * self._peak, dtype=torch.float32)
+            found["target"] = self._gain * np.ascontiguousarray(image[::-1])
+            found["peak"] = np.array(self._gain * self._peak, np.float32)
         return found
+
+    def calibration_shape(self) -> Shape | None:
+        return None if self._calibration is None else self._calibration.grid
 
     def _canvas(self, measurement: MeasurementHeader | None) -> Shape:
         """Return the size to which the published images were interpolated: square pixels."""

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import torch
+import numpy as np
 from jaxtyping import Bool
-from torch import Tensor
 
 from mrirecon.errors import RawDataError
 from mrirecon.raw.header import Encoding
@@ -87,7 +86,7 @@ class FastMriScan(ArrayScan):
             "matrix": self._matrix,
         }
 
-    def told(self, file: h5py.File, notes: list[str]) -> Bool[Tensor, "frame #h w"]:
+    def told(self, file: h5py.File, notes: list[str]) -> Bool[np.ndarray, "frame #h w"]:
         mask = everything(self.array) & _padding(self._encoding, self.array.grid, notes)
         return mask & stored_mask(file["mask"], self.array) if "mask" in file else mask
 
@@ -97,9 +96,9 @@ class FastMriScan(ArrayScan):
         if self._peak is None:
             self._peak = self._reference.maximum(file)
         target = self._reference.image(file, index, self._matrix)
-        return {"target": target, "peak": torch.tensor(self._peak, dtype=torch.float32)}
+        return {"target": target, "peak": np.array(self._peak, np.float32)}
 
-    def acs(self, mask: Bool[Tensor, "#h w"]) -> Shape:
+    def acs(self, mask: Bool[np.ndarray, "#h w"]) -> Shape:
         """Return what the file tells when the mask agrees, else what the mask tells."""
         (h, w), told = self.array.grid, self._told_acs
         agrees = told and mask.shape[0] == 1 and bool(mask[0, center_slice(w, told)].all())
@@ -141,9 +140,9 @@ def refuse_other_trajectories(file: h5py.File, name: str = "kspace") -> None:
         )
 
 
-def _padding(encoding: Encoding | None, grid: Shape, notes: list[str]) -> Bool[Tensor, "1 w"]:
+def _padding(encoding: Encoding | None, grid: Shape, notes: list[str]) -> Bool[np.ndarray, "1 w"]:
     """Return False where the scanner acquired nothing: partial Fourier, phase resolution."""
-    mask = torch.ones((1, grid[1]), dtype=torch.bool)
+    mask = np.ones((1, grid[1]), bool)
     if encoding is None:
         return mask
     limits = encoding.limits.get("kspace_encoding_step_1")

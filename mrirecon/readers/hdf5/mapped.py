@@ -12,7 +12,6 @@ from typing import Literal
 
 import h5py
 import numpy as np
-import torch
 
 from mrirecon.errors import RawDataError
 from mrirecon.readers.hdf5.held import HeldFile
@@ -92,6 +91,8 @@ def map_arrays(path: Path, arrays: Mapping[str, StoredArray]) -> dict[str, np.nd
     Raises:
         RawDataError: When the file is too short.
     """
+    import torch  # takes longer than reading a header, which is all that some want
+
     check_size(path, arrays)
     # a private mapping, so that writing to it by mistake does not change the file; of torch,
     # because Python's keeps a file descriptor open, and data sets have thousands of files

@@ -11,8 +11,8 @@ import h5py
 import numpy as np
 from jaxtyping import Float32
 
-from mrirecon.buffers import empty
 from mrirecon.errors import RawDataError
+from mrirecon.memory_pool import empty
 from mrirecon.readers.expansion import refuse_expansion
 from mrirecon.readers.hdf5.held import HeldFile, elsewhere
 

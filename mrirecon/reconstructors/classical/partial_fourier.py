@@ -15,7 +15,8 @@ from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.fourier import fft, ifft
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sampling.calibration import LEAST, measured_interval
+from mrirecon.sampling.calibration import LEAST
+from mrirecon.sampling.extents import measured_interval
 from mrirecon.types import Image, Sample
 
 

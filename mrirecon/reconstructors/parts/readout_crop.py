@@ -2,7 +2,7 @@
 
 from mrirecon.fourier import fft, ifft
 from mrirecon.image import center_fit
-from mrirecon.sampling.calibration import limited
+from mrirecon.sampling.extents import limited
 from mrirecon.types import Sample
 
 

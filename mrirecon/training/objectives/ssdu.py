@@ -10,7 +10,7 @@ from torch import Tensor
 from mrirecon.arguments import check_at_least
 from mrirecon.errors import ConfigError
 from mrirecon.reconstructors.base import Reconstructor
-from mrirecon.sampling.calibration import limited
+from mrirecon.sampling.extents import limited
 from mrirecon.sensitivity.base import calibration_extent, in_center
 from mrirecon.training.objectives.base import Objective
 from mrirecon.training.objectives.measured_kspace import (
