@@ -32,11 +32,11 @@ def chunked(file):
 
 def test_samples_are_those_that_hdf5_reads(path, monkeypatch):
     scan = open_scan(path)
-    assert scan._located.keys() == {"kspace", "reconstruction_rss"}
+    assert scan.located.keys() == {"kspace", "reconstruction_rss"}
     found = [scan[index] for index in range(3)]
     monkeypatch.setattr(array_scan, "locate", lambda _: None)
     read = open_scan(path)
-    assert read._located is None
+    assert read.located is None
     for one, other in zip(found, (read[index] for index in range(3)), strict=True):
         assert one.tensors().keys() == other.tensors().keys()
         assert all(
@@ -65,7 +65,7 @@ def test_compressed_files_are_read_by_hdf5(path):
     expected = open_scan(path)[1].kspace.clone()
     rewritten(path, chunked)
     scan = open_scan(path)
-    assert scan._located is None and scan[1].kspace.equal(expected)
+    assert scan.located is None and scan[1].kspace.equal(expected)
 
 
 @pytest.mark.parametrize("change", ["truncated", "deleted"])
