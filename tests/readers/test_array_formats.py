@@ -376,8 +376,9 @@ def test_numpy_mask_and_what_is_no_kspace(tmp_path):
     refused(tmp_path / "b.npy", "not finite")
 
 
-def test_an_empty_dataset_is_refused(tmp_path):
-    refused(write_hdf5(tmp_path / "a.h5", kspace=h5py.Empty("c8")), "empty dataset")
+@pytest.mark.parametrize("told", [{}, {"trajectory": "golden"}])
+def test_an_empty_dataset_is_refused(tmp_path, told):
+    refused(write_hdf5(tmp_path / "a.h5", kspace=h5py.Empty("c8")), "empty dataset", **told)
 
 
 def test_prospective_header_is_still_read_with_axes(tmp_path):

@@ -42,6 +42,16 @@ def axis_words(axes: str | Sequence[str], name: str, stored: Stored) -> tuple[st
     return words
 
 
+def refuse_empty(stored: Stored, name: str) -> None:
+    """Refuse a dataset without even an empty shape, as HDF5 knows them.
+
+    Raises:
+        RawDataError: When it is one.
+    """
+    if stored.shape is None:
+        raise RawDataError(f"'{name}' is an empty dataset, expected complex k-space")
+
+
 def kind_of(stored: Stored, axes: int | None, interleaved: bool) -> Kind | None:
     """Tell how the numbers are kept; None when they are no complex numbers."""
     shape, dtype = stored.shape, stored.dtype

@@ -21,6 +21,7 @@ from mrirecon.readers.arrays.array_words import (
     axis_words,
     expected,
     kind_of,
+    refuse_empty,
     remedy,
 )
 from mrirecon.readers.hdf5.opening import all_finite, read, read_whole_axes
@@ -74,8 +75,7 @@ class KSpaceArray:
         Raises:
             RawDataError: When it has other axes, no complex numbers, or no samples.
         """
-        if stored.shape is None:  # HDF5 knows datasets without even an empty shape
-            raise RawDataError(f"'{name}' is an empty dataset, expected complex k-space")
+        refuse_empty(stored, name)
         words = None if axes is None else axis_words(axes, name, stored)
         kind = kind_of(stored, None if words is None else len(words), interleaved)
         shape = stored.shape[:-1] if kind == "pairs" else stored.shape

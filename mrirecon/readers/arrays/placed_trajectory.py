@@ -16,7 +16,7 @@ from mrirecon.raw.trajectory_names import is_name
 from mrirecon.raw.trajectory_signal import misplaced
 from mrirecon.raw.trajectory_units import Extent, image_size, placed_by_extent, uneven
 from mrirecon.read_options import ReadOptions
-from mrirecon.readers.arrays.array_words import Stored
+from mrirecon.readers.arrays.array_words import Stored, refuse_empty
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 from mrirecon.readers.arrays.named_trajectory import Laid, made_by_name
 from mrirecon.readers.arrays.plain_arrays import ArrayContent
@@ -70,6 +70,7 @@ def placed(scan: TrajectoryScan, file: Mapping[str, Any]) -> PlacedTrajectory:
         RawDataError: When they are not there, or do not fit k-space.
     """
     stored = scan.values(file)
+    refuse_empty(stored, scan.named())
     laid = _laid(scan, file, stored)
     if laid.array.averages > 1:
         raise RawDataError(
