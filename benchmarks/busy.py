@@ -3,7 +3,7 @@
 Processes of its own keep the processors busy. Beside them, a reconstruction (CG-SENSE, 2 slices of
 8 coils, 256 x 256) and 3 steps of training (a U-Net at 128 x 128) run as in a command of mrirecon
 (``ours``: threads wait briefly and give way), and with threads that spin as is the libraries'
-default, in turns.
+default, in turns. What takes longer than a minute is given up.
 ``work as_set CPUS`` measures once with what the environment tells (``GOMP_SPINCOUNT``).
 The fair share is the time beside nobody, times the threads and busy processes that there are for
 each processor. ``8 threads, 1 CPU`` compares one thread with eight that are bound to one processor.
@@ -28,20 +28,23 @@ from mrirecon.threads import THREADS, WAITING
 
 RESULTS = Path(__file__).parent / "results" / "busy.json"
 ROUNDS, REPEATS, CPUS = 3, 3, 2
-SPIN, STOP = "while True: pass", 900.0
+SPIN, STOP = "while True: pass", 60.0
 WARM = 1.5
 """Seconds until the threads have been adapted."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Medians in seconds; ``load`` is that of the machine before, all of it by others."""
+    """Medians in seconds; ``load`` is that of the machine before, all of it by others.
+
+    ``spinning`` is None where it was given up.
+    """
 
     case: str
     work: str
     busy: int
     ours: float
-    spinning: float
+    spinning: float | None
     fair: float
     load: float
 
@@ -85,8 +88,8 @@ def quota(cpus: int) -> Iterator[Path | None]:
 
 def in_a_process(
     spinning: bool, threads: int | None, cpus: int, group: Path | None = None
-) -> dict[str, float]:
-    """Return the seconds of each work, measured in a process of its own.
+) -> dict[str, float] | None:
+    """Return the seconds of each work, measured in a process of its own; None if it took too long.
 
     Args:
         spinning: Whether threads wait as is the libraries' default.
@@ -99,7 +102,10 @@ def in_a_process(
     words = [sys.executable, __file__, "work", "spinning" if spinning else "ours", str(cpus)]
     if group:
         words = ["sh", "-c", 'echo $$ > "$0/cgroup.procs" && exec "$@"', str(group), *words]
-    done = subprocess.run(words, env=environment, capture_output=True, check=True, timeout=STOP)
+    try:
+        done = subprocess.run(words, env=environment, capture_output=True, check=True, timeout=STOP)
+    except subprocess.TimeoutExpired:
+        return None
     return json.loads(done.stdout)
 
 
@@ -163,15 +169,24 @@ def measured(
         cpus: Number of processors that they may run on.
         group: Control group in which they run; None for none.
     """
-    ours, spinning, load = [], [], os.getloadavg()[0]
+    load = os.getloadavg()[0]
+    ours: list[dict[str, float]] = []
+    spinning: list[dict[str, float]] | None = []
     with others(busy):
         for _ in range(ROUNDS):
-            ours.append(in_a_process(False, threads[0], cpus, group))
-            spinning.append(in_a_process(True, threads[1], cpus, group))
-    both = (ours, spinning)
+            found = in_a_process(False, threads[0], cpus, group)
+            if found is None:
+                sys.exit(f"{case}, {busy} busy: ours took longer than {STOP:.0f} s")
+            ours.append(found)
+            other = None if spinning is None else in_a_process(True, threads[1], cpus, group)
+            spinning = None if spinning is None or other is None else [*spinning, other]
+
+    def median(rounds: list[dict[str, float]], name: str) -> float:
+        return statistics.median(one[name] for one in rounds)
+
     return [
-        Measured(case, name, busy, *(statistics.median(o[name] for o in one) for one in both),
-                 fair=0.0, load=load)
+        Measured(case, name, busy, median(ours, name),
+                 None if spinning is None else median(spinning, name), fair=0.0, load=load)
         for name in ours[0]
     ]  # fmt: skip
 
@@ -186,7 +201,7 @@ def main() -> None:
     print(f"{'case':<18}{'work':<16}{'busy':>5}{'ours':>10}{'spinning':>10}{'fair':>8}{'load':>6}")
     for busy in [int(word) for word in sys.argv[1:]] or [0, 4, 8]:
         for row in measured(f"{CPUS} threads", busy, (None, CPUS), CPUS):
-            alone.setdefault(row.work, min(row.ours, row.spinning))
+            alone.setdefault(row.work, min(row.ours, row.spinning or row.ours))
             rows.append(told(row, alone[row.work] * (CPUS + busy) / CPUS))
     for row in measured("8 threads, 1 CPU", 0, (1, 8), 1):
         rows.append(told(row, CPUS * alone[row.work]))
@@ -198,8 +213,9 @@ def main() -> None:
 
 def told(row: Measured, fair: float) -> Measured:
     """Print a row with its fair share."""
+    spinning = f"> {STOP:.0f}" if row.spinning is None else f"{row.spinning:.2f}"
     print(
-        f"{row.case:<18}{row.work:<16}{row.busy:>5}{row.ours:>8.2f} s{row.spinning:>8.2f} s"
+        f"{row.case:<18}{row.work:<16}{row.busy:>5}{row.ours:>8.2f} s{spinning:>8} s"
         f"{fair:>6.2f} s{row.load:>6.1f}",
         flush=True,
     )
