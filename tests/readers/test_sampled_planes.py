@@ -86,6 +86,11 @@ def npz(path):
     return path
 
 
+def npy(path):
+    np.save(path, undersampled(3, 2, 32, 20))
+    return path
+
+
 def packed(path):
     source = open_scan(arrays.m4raw(path.with_name("source.h5"), undersampled(3, 2, 32, 20)))
     pack(source, path)
@@ -110,6 +115,7 @@ FILES = {
     "calgary.h5": lambda path: arrays.calgary_campinas(path, arrays.random(3, 12, 16, 20)),
     "cmrxrecon.mat": lambda path: arrays.cmrxrecon(path, "kus", undersampled(2, 2, 2, 32, 20)),
     "npz.npz": npz,
+    "npy.npy": npy,
     "packed.h5": packed,
 }
 LATE = ("packed.h5",)

@@ -65,7 +65,7 @@ class ArrayScan(FileScan):
                 self.array, told, notes, self.probed(),
             )  # fmt: skip
             self.weighted = self._counts_differ(file, notes)
-            self.located = locate(file)
+            self.located = self.locate(file)
             if isinstance(file, HeldFile) and file.sources:
                 self.watch(sorted(file.sources))
                 parts = ", ".join(sorted(part.name for part in file.sources))
@@ -104,6 +104,10 @@ class ArrayScan(FileScan):
     def values(self, file: Contents) -> Any:
         """Return the stored array that ``self.array`` describes."""
         return file[self.array.name]
+
+    def locate(self, file: Contents) -> dict[str, StoredArray] | None:
+        """Locate the arrays in the file; None when they cannot be mapped into memory."""
+        return locate(file)
 
     def known(self, file: Contents) -> bool:  # noqa: ARG002
         """Tell whether the layout is that of a public data set, and not just an array."""

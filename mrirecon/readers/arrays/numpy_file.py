@@ -15,8 +15,9 @@ from mrirecon.errors import RawDataError
 from mrirecon.readers.arrays.array_scan import ArrayScan, Contents
 from mrirecon.readers.arrays.kspace_array import KSpaceArray
 from mrirecon.readers.arrays.measured_samples import everything, stored_mask
-from mrirecon.readers.arrays.numpy_pieces import is_numpy, load_numpy, members
+from mrirecon.readers.arrays.numpy_pieces import is_numpy, located, members, open_numpy
 from mrirecon.readers.arrays.numpy_trajectory import NumpyTrajectoryScan
+from mrirecon.readers.hdf5.mapped import StoredArray
 
 ARRAYS = ("kspace", "mask")
 
@@ -40,9 +41,15 @@ class NumpyScan(ArrayScan):
         return is_numpy(path)
 
     def open(self) -> AbstractContextManager[Contents]:
-        if self.kept is None:
-            self.kept = load_numpy(self.path, (self.reading.variable or ARRAYS[0], ARRAYS[1]))
-        return nullcontext(self.kept)
+        if self.kept is not None:
+            return nullcontext(self.kept)
+        found = open_numpy(self.path, (self.reading.variable or ARRAYS[0], ARRAYS[1]))
+        if located(found) is None:  # an archive, which was read as a whole
+            self.kept = found
+        return nullcontext(found)
+
+    def locate(self, file: Contents) -> dict[str, StoredArray] | None:
+        return located(file)
 
     def recognize(self, file: Contents) -> KSpaceArray:
         name = self.reading.variable or ARRAYS[0]

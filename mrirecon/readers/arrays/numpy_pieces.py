@@ -1,6 +1,7 @@
 """Files that NumPy has saved: one array (``.npy``) or an archive of them (``.npz``)."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 from zipfile import ZipFile
@@ -34,7 +35,28 @@ def members(path: Path) -> tuple[str, ...]:
 
 
 def load_numpy(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
+    """Return arrays of a file as :func:`open_numpy` does, in memory that keeps no file open."""
+    found = open_numpy(path, names)
+    stored = located(found)
+    if stored is None:
+        return found
+    del found  # which keeps an .npy file open, and data sets have thousands
+    return map_arrays(path, stored)
+
+
+def located(arrays: Mapping[str, np.ndarray]) -> dict[str, StoredArray] | None:
+    """Locate the array of an ``.npy`` file; None for those of an archive, read as a whole."""
+    array = arrays.get("kspace")
+    if not isinstance(array, np.memmap):
+        return None
+    order: Literal["C", "F"] = "C" if array.flags.c_contiguous else "F"
+    return {"kspace": StoredArray(array.offset, array.shape, array.dtype, order)}
+
+
+def open_numpy(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     """Return arrays of a file by their names; of an ``.npy`` file its array, as ``kspace``.
+
+    That one is mapped into memory, and keeps the file open.
 
     Args:
         path: Path of the file.
@@ -44,26 +66,19 @@ def load_numpy(path: Path, names: tuple[str, ...]) -> dict[str, np.ndarray]:
         RawDataError: When the file is damaged, or would take too much memory.
     """
     _refuse_large(path, names)
-    stored = None
     try:
         with warnings.catch_warnings():  # of headers that look as if Python 2 had written them
             warnings.simplefilter("ignore")
-            found = np.load(path, mmap_mode="r", allow_pickle=False)
-            if isinstance(found, np.memmap):
-                order: Literal["C", "F"] = "C" if found.flags.c_contiguous else "F"
-                stored = StoredArray(found.offset, found.shape, found.dtype, order)
-            elif isinstance(found, np.ndarray):  # of no values
+            found = np.load(path, mmap_mode="c", allow_pickle=False)
+            if isinstance(found, np.ndarray):
                 return {"kspace": found}
-            else:
-                with found:
-                    return {name: np.asarray(found[name]) for name in names if name in found}
+            with found:
+                return {name: np.asarray(found[name]) for name in names if name in found}
     except DAMAGE as error:
         raise RawDataError(
             f"{path}: the NumPy file is damaged ({error}), or holds Python objects; save a complex "
             "array again"
         ) from error
-    del found  # it keeps the file open, and data sets have thousands
-    return map_arrays(path, {"kspace": stored})
 
 
 def _refuse_large(path: Path, names: tuple[str, ...]) -> None:
