@@ -40,9 +40,19 @@ class CirculantInverse:
 
     @classmethod
     def of(
-        cls, normal: SenseNormal, weight: float | Float[Tensor, "*#b 1 1"]
+        cls,
+        normal: SenseNormal,
+        weight: float | Float[Tensor, "*#b #h #w"],
+        least: float = LEAST,
     ) -> "CirculantInverse":
-        r"""Build it for :math:`A^HA` and the weight :math:`\lambda` of the penalty."""
+        r"""Build it for :math:`A^HA` and the weight :math:`\lambda` of the penalty.
+
+        Args:
+            normal: Normal operator :math:`A^HA` of the data.
+            weight: One weight of the penalty, or that of every wave with the centre of k-space at
+                index 0.
+            least: Least of these weights that is taken.
+        """
         maps, spectrum = normal.maps, normal.spectrum
         axes = (-1,) if normal.separable else (-2, -1)
         sizes = [spectrum.shape[axis] for axis in axes]
@@ -54,8 +64,8 @@ class CirculantInverse:
         sampled = plain_ifft(seen * sent.conj(), axes).real * math.prod(sizes) ** 0.5
         # along trajectories the spectrum is twice as fine
         h, w = (sampled.shape[axis] // maps.shape[axis] for axis in (-2, -1))
-        least = torch.as_tensor(weight, device=maps.device).clamp_min(LEAST)
-        inverse = 1 / (sampled[..., ::h, ::w].clamp_min(0) + least)
+        added = torch.as_tensor(weight, device=maps.device).clamp_min(least)
+        inverse = 1 / (sampled[..., ::h, ::w].clamp_min(0) + added)
         support = (squared_magnitude(maps, (-3,)) > 0).to(inverse.dtype)
         return cls(_twice(inverse), axes, _twice(support))
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Complex
+from jaxtyping import Complex, Float32
 from torch import Tensor
 
 from mrirecon.operators.base import LinearOperator
@@ -23,6 +23,20 @@ class FiniteDifference(LinearOperator):
 
     def adjoint(self, y: Complex[Tensor, "*b 2 h w"]) -> Complex[Tensor, "*b h w"]:
         return _adjoint(y[..., 0, :, :], -2) + _adjoint(y[..., 1, :, :], -1)
+
+    @staticmethod
+    def eigenvalues(h: int, w: int, device: torch.device) -> Float32[Tensor, "h w"]:
+        r"""Return those of :math:`\nabla^H\nabla` for waves, if differences went around the edges.
+
+        Args:
+            h: Number of rows of the image.
+            w: Number of columns of the image.
+            device: Device of the result.
+        """
+        y, x = (
+            2 - 2 * torch.cos(2 * torch.pi * torch.arange(n, device=device) / n) for n in (h, w)
+        )
+        return y[:, None] + x
 
 
 @dataclass(frozen=True)

@@ -103,7 +103,7 @@ def test_better_than_zero_filling_and_near_the_truth(method):
     ("ours", "theirs"),
     [
         (
-            TotalVariation(GIVEN, 0.01, 1500, 0.0, isotropic=False),
+            TotalVariation(GIVEN, 0.01, 200, 0.0, isotropic=False),
             SigpyTotalVariation(GIVEN, 0.01, 1500),
         ),
         (CgSense(GIVEN, 0.01, 200, 1e-6), SigpySense(GIVEN, 0.01, 200)),
@@ -161,15 +161,15 @@ def clear():
 
 
 @pytest.mark.parametrize("weight", [3e-4, 1.6e-2])
-@pytest.mark.parametrize("kind", [TotalVariation, Tgv])
-def test_variation_is_near_its_minimum_whatever_the_weight(kind, weight, clear):
+@pytest.mark.parametrize(("kind", "many"), [(TotalVariation, 200), (Tgv, 900)])
+def test_variation_is_near_its_minimum_whatever_the_weight(kind, many, weight, clear):
     found = kind(GIVEN, weight).solve(clear, trace=True)
-    least = kind(GIVEN, weight, 900, 0.0).solve(clear, trace=True)
+    least = kind(GIVEN, weight, many, 0.0).solve(clear, trace=True)
     assert float(found.objective[-1] / least.objective.amin()) < 1.004
 
 
 def test_sigpys_variation_is_near_its_minimum_for_small_weights(clear):
-    ours = TotalVariation(GIVEN, 1e-3, 900, 0.0, isotropic=False)
+    ours = TotalVariation(GIVEN, 1e-3, 200, 0.0, isotropic=False)
     least = objective_at(ours, clear, ours(clear))
     assert objective_at(ours, clear, SigpyTotalVariation(GIVEN, 1e-3)(clear)) < 1.005 * least
 

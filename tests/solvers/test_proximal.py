@@ -1,9 +1,10 @@
-"""FISTA, the primal-dual iteration and the power iteration against closed forms."""
+"""FISTA, the primal-dual iteration, ADMM and the power iteration against closed forms."""
 
+import pytest
 import torch
 
 from mrirecon.operators import FiniteDifference
-from mrirecon.solvers import SplitProblem, fista, power_iteration, primal_dual, solve_cg
+from mrirecon.solvers import SplitProblem, admm, fista, power_iteration, primal_dual, solve_cg
 
 
 def complex_randn(*shape, seed=0):
@@ -66,7 +67,19 @@ def test_restart_keeps_fista_from_oscillating():
     assert error < 1e-2 * without
 
 
-def test_primal_dual_reaches_the_closed_form_of_two_pixels():
+def primal_dual_steps(problem, x0, iterations=2000, **options):
+    return primal_dual(problem, x0, iterations=iterations, **options)
+
+
+def admm_steps(problem, x0, iterations=200, **options):
+    return admm(
+        problem, x0, gram=lambda x: x, precondition=lambda x: x / 2, penalty=0.7,
+        iterations=iterations, **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("solve", [primal_dual_steps, admm_steps])
+def test_split_problems_reach_the_closed_form_of_two_pixels(solve):
     """Total variation moves two pixels towards each other by the weight, or makes them equal."""
     D = FiniteDifference()
     y = torch.tensor([[[1.0, 3.0]], [[1.0, 1.2]]], dtype=torch.complex128)
@@ -78,13 +91,26 @@ def test_primal_dual_reaches_the_closed_form_of_two_pixels():
         return (0.5 * (x - y).abs().square() + 0.5 * D(x).norm(dim=-3)).sum((-2, -1))
 
     problem = SplitProblem(lambda x: x - y, D, D.adjoint, project, norm=8**0.5, objective=objective)
-    solution = primal_dual(problem, 0 * y, iterations=2000, tolerance=1e-10, trace=True)
+    solution = solve(problem, 0 * y, tolerance=1e-10, trace=True)
     expected = torch.tensor([[[1.5, 2.5]], [[1.1, 1.1]]], dtype=torch.complex128)
     torch.testing.assert_close(solution.x, expected, rtol=1e-6, atol=1e-6)
     assert solution.converged.all()
     torch.testing.assert_close(solution.objective[-1], objective(expected))
     assert len(solution.objective) == solution.iterations.max() + 1
-    assert primal_dual(problem, 0 * y, iterations=1).objective is None
+    assert solve(problem, 0 * y, iterations=1).objective is None
+
+
+def test_admm_leaves_a_member_that_has_converged_as_it_is():
+    D, y = FiniteDifference(), complex_randn(2, 6, 5)
+    y[0] = 1  # constant: the first step finds it
+
+    def solve(y, tolerance):
+        problem = SplitProblem(lambda x: x - y, D, D.adjoint, lambda p, _: 0.1 * p.sgn(), 8**0.5)
+        return admm_steps(problem, 0 * y, 30, tolerance=tolerance)
+
+    both, alone = solve(y, 1e-9), solve(y[:1], 1e-9)
+    assert both.iterations[0] == alone.iterations[0] < both.iterations[1]
+    torch.testing.assert_close(both.x[:1], alone.x)
 
 
 def test_primal_dual_without_a_smooth_part_is_chambolle_pock():
