@@ -20,7 +20,7 @@ from tqdm import tqdm
 from mrirecon.audit.report import as_json, as_page, as_text
 from mrirecon.audit.run import SLICES, audit
 from mrirecon.commands.plain import plain_parser, told
-from mrirecon.data.folder import data_folder, raw_files
+from mrirecon.data.raw_files import data_folder, raw_files
 from mrirecon.errors import ConfigError, RawDataError
 from mrirecon.files import Kind, atomic, output_folder, refuse_existing
 from mrirecon.pages import written

@@ -19,7 +19,7 @@ import h5py
 from tqdm import tqdm
 
 from mrirecon.commands.plain import plain_parser
-from mrirecon.data.folder import raw_files
+from mrirecon.data.raw_files import raw_files
 from mrirecon.errors import MriReconError, RawDataError
 from mrirecon.evaluation.scores.volumes import read_volume
 from mrirecon.pseudonyms import patients

@@ -5,7 +5,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mrirecon.data.folder import data_folder, files_of_scan, raw_files
+from mrirecon.data.raw_files import data_folder, files_of_scan, raw_files
 from mrirecon.errors import RawDataError
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mrirecon.commands.pipes import STANDARD, standard_input
 from mrirecon.commands.plain import plain_parser
-from mrirecon.data.folder import raw_files
+from mrirecon.data.raw_files import raw_files
 from mrirecon.errors import MriReconError
 from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.read_options import ReadOptions

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from pathlib import Path
 
-from mrirecon.data.folder import files_of_scan
+from mrirecon.data.raw_files import files_of_scan
 from mrirecon.errors import ConfigError
 from mrirecon.files import Existing, Kind, Untouchable, refuse_existing
 from mrirecon.readers.naming import scan_name

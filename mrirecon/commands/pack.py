@@ -21,9 +21,10 @@ from tqdm import tqdm
 
 from mrirecon.commands.plain import plain_parser, told
 from mrirecon.config import build
-from mrirecon.data.folder import Folder, files_of_scan
+from mrirecon.data.folder import Folder
 from mrirecon.data.index import IndexedScan
 from mrirecon.data.packing import Packing, pack, packed_bytes, packed_name
+from mrirecon.data.raw_files import files_of_scan
 from mrirecon.errors import ConfigError, OutputError
 from mrirecon.files import Kind, Untouchable, conf_folder, output_folder, refuse_existing
 from mrirecon.readers.naming import scan_name

@@ -20,8 +20,9 @@ from collections import defaultdict
 from pathlib import Path
 
 from mrirecon.commands.plain import plain_parser, told
-from mrirecon.data.folder import Folder, files_of_scan
+from mrirecon.data.folder import Folder
 from mrirecon.data.index import IndexedScan
+from mrirecon.data.raw_files import files_of_scan
 from mrirecon.errors import OutputError
 from mrirecon.files import atomic_folder, output_folder
 from mrirecon.pseudonyms import patient_pseudonym

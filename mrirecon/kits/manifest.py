@@ -6,8 +6,8 @@ from pathlib import Path
 
 import h5py
 
-from mrirecon.data.folder import data_folder, raw_files
 from mrirecon.data.index import IndexedScan, read_folder
+from mrirecon.data.raw_files import data_folder, raw_files
 from mrirecon.errors import RawDataError
 from mrirecon.kits.kit import Files, NamedKit
 from mrirecon.read_options import ReadOptions

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from mrirecon.data.folder import raw_files
+from mrirecon.data.raw_files import raw_files
 from mrirecon.errors import RawDataError
 from mrirecon.evaluation.scores.volumes import volume_files
 

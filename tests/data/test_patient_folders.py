@@ -16,7 +16,8 @@ from mrirecon.commands.outputs import Outputs
 from mrirecon.data import index
 from mrirecon.data.datamodule import DataModule
 from mrirecon.data.dataset import SliceDataset
-from mrirecon.data.folder import Folder, raw_files
+from mrirecon.data.folder import Folder
+from mrirecon.data.raw_files import raw_files
 from mrirecon.data.transforms import Compose, Normalize, Undersample
 from mrirecon.errors import ConfigError, OutputError, RawDataError
 from mrirecon.evaluation.scores.volumes import volume_files

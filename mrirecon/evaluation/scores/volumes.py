@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Complex64, Float64
 from torch import Tensor
 
-from mrirecon.data.folder import readable
+from mrirecon.data.raw_files import readable
 from mrirecon.errors import RawDataError
 from mrirecon.files import Kind, found_kind
 from mrirecon.readers.base import blaming
