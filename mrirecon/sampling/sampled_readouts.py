@@ -1,4 +1,4 @@
-"""How a plane was sampled, told by its Sample; readouts along a trajectory are, by theirs."""
+"""How a plane was sampled, as its Sample tells it; along a trajectory nothing else does."""
 
 from dataclasses import dataclass
 
