@@ -1,7 +1,5 @@
 """The U-Net of fastMRI: its parameters have the same names and shapes, so its weights load."""
 
-from collections.abc import Sequence
-
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,6 +8,7 @@ from mrirecon.arguments import check_at_least
 from mrirecon.errors import ShapeError
 from mrirecon.networks.parts.channels import channels_last
 from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.merged_inputs import merged_convolution
 
 DEEPEST = 16
 """Most halvings: an image of 65536 pixels has one left."""
@@ -119,8 +118,11 @@ class _Block(nn.Module):
         self.dropout = dropout
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        x = self._activate(_of_several(self.layers["0"], inputs))
-        return self._activate(self.layers["4"](x))
+        first, second = self.layers.values()
+        assert isinstance(first, nn.Conv2d)
+        alone = len(inputs) == 1
+        x = first(*inputs) if alone else merged_convolution(inputs, first.weight, first.bias)
+        return self._activate(second(self._activate(x)))
 
     def _activate(self, x: Tensor) -> Tensor:
         x = normalized_leaky_relu(x)
@@ -136,15 +138,3 @@ class _Output(nn.Sequential):
         x = block(*inputs).permute(0, 2, 3, 1)  # a matrix product is the fast convolution by 1 x 1
         result: Tensor = F.linear(x, output.weight.flatten(1), output.bias)
         return result.permute(0, 3, 1, 2)
-
-
-def _of_several(convolution: nn.Module, inputs: Sequence[Tensor]) -> Tensor:
-    """Convolve the concatenation of inputs along the channels, which nobody has to hold."""
-    assert isinstance(convolution, nn.Conv2d)
-    if len(inputs) == 1:
-        return convolution(inputs[0])
-    parts = convolution.weight.split([x.shape[1] for x in inputs], 1)
-    sum_ = F.conv2d(inputs[0], parts[0], convolution.bias, padding=convolution.padding)
-    for x, weight in zip(inputs[1:], parts[1:], strict=True):
-        sum_ = sum_.add_(F.conv2d(x, weight, padding=convolution.padding))
-    return sum_
