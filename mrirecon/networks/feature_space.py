@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from mrirecon.networks.parts.channels import from_channels, to_channels
-from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.instance_norm import normalized_leaky_relu_
 from mrirecon.networks.unet import Unet
 
 
@@ -76,7 +76,7 @@ class FeatureUnet(nn.Module):
 
     def forward(self, x: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Return feature maps of the same size."""
-        return normalized_leaky_relu(self.unet(x))
+        return normalized_leaky_relu_(self.unet(x))
 
 
 class FeatureRefinement(nn.Module):
@@ -99,5 +99,5 @@ class FeatureRefinement(nn.Module):
         x = F.instance_norm(x)
         y = x
         for convolution in self.convolutions:
-            y = normalized_leaky_relu(convolution(y))
+            y = normalized_leaky_relu_(convolution(y))
         return x + y

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from mrirecon.arguments import check_at_least
 from mrirecon.errors import ShapeError
 from mrirecon.networks.parts.channels import channels_last
-from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.instance_norm import normalized_leaky_relu_
 from mrirecon.networks.parts.merged_inputs import merged_convolution
 
 DEEPEST = 16
@@ -98,7 +98,7 @@ class _Up(nn.Module):
         self.layers = nn.ModuleList([nn.ConvTranspose2d(inputs, outputs, 2, stride=2, bias=False)])
 
     def forward(self, x: Tensor) -> Tensor:
-        return normalized_leaky_relu(self.layers[0](x))
+        return normalized_leaky_relu_(self.layers[0](x))
 
 
 class _Block(nn.Module):
@@ -125,7 +125,7 @@ class _Block(nn.Module):
         return self._activate(second(self._activate(x)))
 
     def _activate(self, x: Tensor) -> Tensor:
-        x = normalized_leaky_relu(x)
+        x = normalized_leaky_relu_(x)
         return F.dropout2d(x, self.dropout, self.training) if self.dropout else x
 
 

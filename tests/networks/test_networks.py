@@ -5,7 +5,7 @@ from torch.nn import functional as F
 from mrirecon.errors import ShapeError
 from mrirecon.networks import NormUnet, ResidualCnn, Unet
 from mrirecon.networks.parts.channels import from_channels, to_channels
-from mrirecon.networks.parts.instance_norm import normalized_leaky_relu
+from mrirecon.networks.parts.instance_norm import normalized_leaky_relu_
 from tests.golden.formula import SHAPES
 from tests.golden.reference import coil_images, filled, golden
 
@@ -108,7 +108,7 @@ def test_features_of_a_unet_lie_with_their_channels_together(batch, size):
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_normalized_leaky_relu_is_its_two_parts(dtype):
+def test_normalized_leaky_relu_is_its_two_parts_in_place(dtype):
     torch.manual_seed(0)
     x = (torch.randn(2, 3, 9, 7, dtype=dtype) * torch.tensor([1, 5, 0.1])[:, None, None] + 4).to(
         memory_format=torch.channels_last
@@ -116,7 +116,9 @@ def test_normalized_leaky_relu_is_its_two_parts(dtype):
     x[1, 1] = 2.0  # a constant map stays finite
     x.requires_grad_()
     expected = F.leaky_relu(F.instance_norm(x), 0.2)
-    result = normalized_leaky_relu(x)
+    copy = x * 1
+    result = normalized_leaky_relu_(copy)
+    assert result.data_ptr() == copy.data_ptr()
     assert result.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(result, expected, rtol=1e-5, atol=1e-5)
     g = torch.randn_like(result)
@@ -131,4 +133,4 @@ def test_normalized_leaky_relu_takes_its_statistics_in_float32():
     torch.manual_seed(0)
     x = (torch.randn(1, 2, 64, 64) + 40).bfloat16()
     exact = F.leaky_relu(F.instance_norm(x.double()), 0.2)
-    assert (normalized_leaky_relu(x) - exact).abs().max() < 0.02  # bfloat16 of values up to 4
+    assert (normalized_leaky_relu_(x) - exact).abs().max() < 0.02  # bfloat16 of values up to 4

@@ -10,17 +10,17 @@ from torch.nn import functional as F
 EPS = 1e-5
 
 
-def normalized_leaky_relu(
+def normalized_leaky_relu_(
     x: Float[Tensor, "b c h w"], slope: float = 0.2
 ) -> Float[Tensor, "b c h w"]:
-    r"""Return ``leaky_relu(instance_norm(x), slope)`` in the memory format of ``x``.
+    r"""Write ``leaky_relu(instance_norm(x), slope)`` over ``x`` and return it.
 
     Both have an inverse given one number per feature map, so only the result is kept for the
     gradient: the next convolution keeps it anyway (Rota Bulò et al., CVPR 2018). Statistics are
     float32 whatever the type of ``x``; twice differentiable it is not.
 
     Args:
-        x: Feature maps to normalize.
+        x: Feature maps to normalize, made by an operation whose gradient does not need them.
         slope: Slope of the negative part, positive.
     """
     result: Tensor = _NormalizedLeakyRelu.apply(x, slope)
@@ -33,13 +33,16 @@ class _NormalizedLeakyRelu(torch.autograd.Function):
         wide = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
         # sums are pairwise, so two passes are as exact as Welford's one and several times faster
         y = x.to(wide)
-        y = y - y.mean((-2, -1), keepdim=True)
+        y.sub_(y.mean((-2, -1), keepdim=True))
         deviation = ((y * y).mean((-2, -1), keepdim=True) + EPS).rsqrt()
         # the deviation is positive: it may be divided by after the ReLU
-        y = F.leaky_relu_(y, slope).mul_(deviation).to(x.dtype)
-        ctx.save_for_backward(y, deviation)
+        F.leaky_relu_(y, slope).mul_(deviation)
+        if y is not x:
+            x.copy_(y)
+        ctx.mark_dirty(x)
+        ctx.save_for_backward(x, deviation)
         ctx.slope, ctx.dtype = slope, x.dtype
-        return y
+        return x
 
     @staticmethod
     @torch.autograd.function.once_differentiable
