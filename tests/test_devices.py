@@ -86,7 +86,11 @@ QUICK = {
 
 @pytest.fixture
 def device():
-    for kept in (wavelet._matrices, eigenmaps._kept):  # for a device that there was before
+    for kept in (
+        wavelet._matrices,
+        eigenmaps._kept,
+        eigenmaps._bands,
+    ):  # for a device that there was before
         kept.cache_clear()
     with Accelerator() as device:
         yield device

@@ -126,29 +126,28 @@ class _Member:
         smallest: float,
     ) -> None:
         """Fill ``vectors`` and ``values``."""
-        coarse = (self._coarse(self.shape[0]), self._coarse(self.shape[1]))
+        coarse, (h, w) = (self._coarse(self.shape[0]), self._coarse(self.shape[1])), self.shape
         found, eigenvalues = self._everywhere(coarse)
-        planes = torch.view_as_real(found).permute(3, 1, 2, 0).reshape(2, self.sets, -1, *coarse)
-        eigenvalues = eigenvalues.T.reshape(self.sets, *coarse)
-        wy, wx = (
-            _kept(interpolation_weights, full, n, eigenvalues.device)
-            for full, n in zip(self.shape, coarse, strict=True)
-        )
-        planes, eigenvalues = planes @ wx.T, eigenvalues @ wx.T
-        tile = TILE.get(planes.device.type, TILE["cpu"])
-        step = max(1, tile // max(1, planes[..., 0, :].numel()))
-        lost = []
-        for start in range(0, self.shape[0], step):
-            rows = slice(start, start + step)
-            part = wy[rows] @ planes
-            length = part.square().sum((0, 2)).sqrt()
-            values[:, rows] = wy[rows] @ eigenvalues
+        across = _kept(interpolation_weights, w, coarse[1], found.device).T
+        eigenvalues = eigenvalues.T.reshape(self.sets, *coarse) @ across
+        # a row of the coarse grid after the other, its complex numbers as the result has them
+        parts = torch.view_as_real(found).reshape(*coarse, -1, 2).permute(0, 2, 3, 1)
+        lines = parts.reshape(-1, coarse[1]) @ across
+        lines = lines.reshape(coarse[0], -1, 2, w).transpose(-1, -2).flatten(1)
+        tile = TILE.get(lines.device.type, TILE["cpu"])
+        step = min(h, max(1, tile // max(1, lines.shape[1])))
+        result, lost = torch.view_as_real(vectors).flatten(-2), []
+        for rows, near, down in _bands(h, coarse[0], step, lines.device):
+            part = (down @ lines[near]).view(len(down), self.sets, -1, 2 * w)
+            squares = part.square().sum(2)
+            length = (squares[..., ::2] + squares[..., 1::2]).sqrt().transpose(0, 1)
+            values[:, rows] = down @ eigenvalues[:, near]
             scale = self.weights(values[:, rows]) / torch.where(length > 0, length, 1.0)
-            part *= scale.unsqueeze(1)
-            torch.view_as_real(vectors)[:, :, rows] = part.movedim(0, -1)
+            scale = scale.transpose(0, 1).repeat_interleave(2, -1).unsqueeze(2)
+            torch.mul(part, scale, out=result[:, :, rows].permute(2, 0, 1, 3))
             wrong = ((length - 1).abs() > LOST) & (values[:, rows] >= smallest)
             where = wrong.any(0).nonzero()
-            where[:, 0] += start
+            where[:, 0] += rows.start
             lost.append(where)
         self._recompute(vectors, values, torch.cat(lost))
 
@@ -215,6 +214,20 @@ def _kept(
 ) -> Float32[Tensor, "size count"]:
     """Return a matrix that was made and copied once for a device."""
     return sent(make(size, count), device)
+
+
+@lru_cache(maxsize=32)
+def _bands(
+    size: int, coarse: int, step: int, device: torch.device
+) -> list[tuple[slice, Int64[Tensor, "near"], Float32[Tensor, "row near"]]]:
+    """Cut the interpolation into rows that need few of the coarse grid, and tell these."""
+    weights = interpolation_weights(size, coarse)
+    bands = []
+    for start in range(0, size, step):
+        rows = slice(start, min(start + step, size))
+        near = weights[rows].any(0).nonzero()[:, 0]
+        bands.append((rows, sent(near, device), sent(weights[rows][:, near], device)))
+    return bands
 
 
 def dirichlet(size: int, count: int) -> Float32[Tensor, "size count"]:

@@ -16,6 +16,7 @@ from torch import Tensor
 Calibration = Complex64[Tensor, "b coil hc wc"]
 Nodes = Complex64[Tensor, "b p p coil coil"]
 FLOOR = 1e-3  # automatic threshold of noise-free data
+BLOCKS = 4  # of rows of a Hermitian product, of which only the lower triangle is computed
 MARGIN = 1.05  # of the automatic threshold over the largest singular value that noise has
 
 
@@ -41,7 +42,7 @@ def espirit_nodes(
     """
     A = calibration_matrix(calibration, kernel)
     wide = A.shape[-2] <= A.shape[-1]
-    values, vectors = torch.linalg.eigh(A.conj() @ A.mT if wide else A.mT @ A.conj())
+    values, vectors = torch.linalg.eigh(_lower_gram(A if wide else A.mT.conj()))
     singular = values.clamp_min(0).sqrt()
     largest = singular[..., -1:]
     level = (
@@ -128,6 +129,16 @@ def _noise_values(coils: int, hc: int, wc: int, kernel: int) -> Float64[Tensor, 
     A = calibration_matrix(noise, kernel) * noise.abs().max()
     gram = A.conj() @ A.mT if A.shape[-2] <= A.shape[-1] else A.mT @ A.conj()
     return torch.linalg.eigvalsh(gram)[0].clamp_min(0).sqrt()
+
+
+def _lower_gram(A: Complex128[Tensor, "b n m"]) -> Complex128[Tensor, "b n n"]:
+    r"""Return :math:`\overline{A} A^T`, above the diagonal, which ``eigh`` ignores, zeros."""
+    n = A.shape[-2]
+    result = A.new_zeros(*A.shape[:-1], n)
+    for start in range(0, n, n // BLOCKS + 1):
+        rows = slice(start, start + n // BLOCKS + 1)
+        result[..., rows, : rows.stop] = A[..., rows, :].conj() @ A[..., : rows.stop, :].mT
+    return result
 
 
 def _on_nodes(basis: Complex128[Tensor, "b element r"], kernel: int) -> Nodes:
