@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from jaxtyping import Complex64, Float32, Int64
+from jaxtyping import Bool, Complex64, Float32, Int64
 from torch import Tensor
 
 from mrirecon.buffers import sent
 from mrirecon.sensitivity.subspace import Nodes
 
 SQUARINGS, STEPS = 5, 4  # power 32, applied 5 times: eigenvalues 1 and 0.95 are told apart to 1e-3
-COARSE = 14  # points of the coarse grid per node of the polynomial's half width
-ORDER = 6  # points of the Lagrange interpolation
-LOST = 3e-6  # change of an interpolated unit vector's length above which a pixel is recomputed
-NEAR = 0.02  # below the crop; interpolated eigenvalues were at most 0.008 too small (7 scenes)
+COARSE = 11  # points of the coarse grid per node of the polynomial's half width
+ORDER = 8  # points of the Lagrange interpolation
+LOST = 5e-6  # change of an interpolated unit vector's length above which a pixel is recomputed
+NEAR = 0.02  # below the crop; interpolated eigenvalues were at most 0.0084 too small (4 scenes)
 # elements of the pixel matrices, and of the interpolated maps, that are worked on at a time: as
 # stay in a processor's cache, or few launches
 CHUNK = {"cpu": 2**17, "cuda": 2**27}
@@ -136,7 +136,8 @@ class _Member:
         lines = lines.reshape(coarse[0], -1, 2, w).transpose(-1, -2).flatten(1)
         tile = TILE.get(lines.device.type, TILE["cpu"])
         step = min(h, max(1, tile // max(1, lines.shape[1])))
-        result, lost = torch.view_as_real(vectors).flatten(-2), []
+        result = torch.view_as_real(vectors).flatten(-2)
+        wrong = torch.empty_like(values, dtype=torch.bool)
         for rows, near, down in _bands(h, coarse[0], step, lines.device):
             part = (down @ lines[near]).view(len(down), self.sets, -1, 2 * w)
             squares = part.square().sum(2)
@@ -145,11 +146,10 @@ class _Member:
             scale = self.weights(values[:, rows]) / torch.where(length > 0, length, 1.0)
             scale = scale.transpose(0, 1).repeat_interleave(2, -1).unsqueeze(2)
             torch.mul(part, scale, out=result[:, :, rows].permute(2, 0, 1, 3))
-            wrong = ((length - 1).abs() > LOST) & (values[:, rows] >= smallest)
-            where = wrong.any(0).nonzero()
-            where[:, 0] += rows.start
-            lost.append(where)
-        self._recompute(vectors, values, torch.cat(lost))
+            wrong[:, rows] = (length - 1).abs() > LOST
+        # a wrong vector may happen to keep its length, but those around it do not
+        wrong = _widened(wrong) & (values >= smallest)
+        self._recompute(vectors, values, wrong.any(0).nonzero())
 
     def _coarse(self, size: int) -> int:
         coarse = COARSE * (len(self.nodes) + 1) // 2
@@ -214,6 +214,12 @@ def _kept(
 ) -> Float32[Tensor, "size count"]:
     """Return a matrix that was made and copied once for a device."""
     return sent(make(size, count), device)
+
+
+def _widened(where: Bool[Tensor, "set h w"]) -> Bool[Tensor, "set h w"]:
+    """Add the pixels around those that are marked; opposite edges are neighbours."""
+    rows = where | where.roll(1, -2) | where.roll(-1, -2)
+    return rows | rows.roll(1, -1) | rows.roll(-1, -1)
 
 
 @lru_cache(maxsize=32)
