@@ -44,7 +44,7 @@ ESPIRIT = {
 }
 PHASED = ESPIRIT | {"tolist at sensitivity/low_resolution.py": 1}  # refuses too small a centre
 PER_SERIES = {
-    "cpu at sampling/calibration.py": 1,  # the centre of the time average, found in its mask
+    "cpu at sensitivity/base.py": 1,  # the centre of the time average, found in its mask
     "_local_scalar_dense at sensitivity/series.py": 1,  # whether each frame brings a centre
 }
 WAITS = {
