@@ -23,6 +23,7 @@ from mrirecon.reconstructors.classical.tgv import Tgv
 from mrirecon.reconstructors.classical.total_variation import TotalVariation
 from mrirecon.reconstructors.parts.automatic_weight import sure_threshold
 from mrirecon.reconstructors.parts.data_scale import data_scale
+from mrirecon.reconstructors.parts.data_term import DataTerm
 from mrirecon.reconstructors.parts.low_rank import shrink_singular_values
 from mrirecon.sampling import EquispacedLines
 from mrirecon.scan import Frame, Scan
@@ -158,6 +159,20 @@ def clear():
     """A slice of little noise, for which small weights are best."""
     scan = scenes.scan(matrix=(40, 40), slices=1, coils=4, snr=100.0, with_maps=True)
     return collate([Compose([Undersample(EquispacedLines(3, acs=8)), Normalize()])(scan[0])])
+
+
+def test_fewer_coils_are_for_lines_and_change_no_gradient(clear):
+    many = clear.replace(
+        kspace=clear.kspace.repeat(1, 4, 1, 1) / 2, maps=clear.maps.repeat(1, 4, 1, 1) / 2
+    )
+    data = DataTerm.of(many, many.maps)
+    fewer = data.with_fewer_coils()
+    assert fewer.normal.maps.shape[-3] <= 4 < data.normal.maps.shape[-3]
+    x = torch.randn(data.adjoint.shape, dtype=torch.complex64)
+    torch.testing.assert_close(fewer.gradient(x), data.gradient(x), rtol=0, atol=1e-5)
+    points = many.replace(mask=torch.rand(1, *clear.kspace.shape[-2:]) < 0.5)
+    of_points = DataTerm.of(points, many.maps)
+    assert of_points.with_fewer_coils() is of_points
 
 
 @pytest.mark.parametrize("weight", [3e-4, 1.6e-2])

@@ -81,7 +81,7 @@ class L1Wavelet(IterativeReconstructor):
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image; the objective is that of the unshifted wavelets."""
-        data = DataTerm.of(sample, self.sensitivity(sample))
+        data = DataTerm.of(sample, self.sensitivity(sample)).with_fewer_coils()
         h, w = sample.grid
         # The image lives on the wavelets' grid; what is added to odd sizes is in no data.
         padded = Wavelet((h, w), self.levels, self.wavelet).padded

@@ -40,7 +40,7 @@ class Tgv(VariationMethod):
 
     def solve(self, sample: Sample, *, trace: bool = False) -> Solution:
         """Return the image and what is known about the iteration."""
-        data = DataTerm.of(sample, self.sensitivity(sample))
+        data = DataTerm.of(sample, self.sensitivity(sample)).with_fewer_coils()
         first = field_weight(self.regularization, data)
         second = 2 * first
 
