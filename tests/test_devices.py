@@ -18,6 +18,7 @@ from mrirecon.evaluation.noise_maps.replicas import pseudo_replicas
 from mrirecon.networks.parts.conditioning import Conditioning
 from mrirecon.operators import adjoint_image, sense_normal, wavelet
 from mrirecon.reconstructors.base import Reconstructor
+from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.reconstructors.classical.grappa import Grappa
 from mrirecon.reconstructors.classical.partial_fourier import Homodyne, Pocs
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
@@ -290,6 +291,8 @@ def test_bf16(sample):
 def test_from_a_scan_to_images_and_their_quality(name):
     scan, fills = scenes.scan(), {"homodyne": Homodyne, "pocs": Pocs}
     model = make("cg_sense" if name in fills else name)
+    if isinstance(model, CgSense):  # with fewer coils on a CPU, it stops elsewhere by rounding
+        model.iterations, model.tolerance = 6, 0.0
     model = fills[name](model) if name in fills else model
 
     def prepare(sample):
@@ -299,7 +302,11 @@ def test_from_a_scan_to_images_and_their_quality(name):
 
     expected = pipeline.run(scan, pipeline.Method(model, prepare))
     made = pipeline.run(scan, pipeline.Method(model.to(DEVICE), prepare, device=DEVICE))
-    torch.testing.assert_close(made.results[0].volume, expected.results[0].volume)
+    volumes = [one.results[0].volume for one in (made, expected)]
+    if name == "varnet":
+        torch.testing.assert_close(*volumes)
+    else:  # sums over fewer coils on a CPU
+        assert torch.dist(*volumes) < 1e-5 * volumes[1].norm()
     file = Changed(scan, scan.header)
     assert assess(file, model, prepare, device=DEVICE).coils.magnitude.any()
 

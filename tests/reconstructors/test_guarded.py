@@ -211,15 +211,17 @@ def test_all_planes_are_told_in_images_and_warnings():
 
 def test_on_a_device_as_on_the_host():
     scan = scenes.scan(with_maps=True)
+    fallback = CgSense(GivenMaps(), iterations=6, tolerance=0.0)  # does not stop by rounding
     with Accelerator():
         made = [
             pipeline.run(scan, pipeline.Method(
-                Guarded(learned(), NARROW, CgSense(GivenMaps())).to(device), Normalize(),
+                Guarded(learned(), NARROW, fallback).to(device), Normalize(),
                 scenes.PATTERN, torch.device(device),
             ))
             for device in (DEVICE, "cpu")
         ]  # fmt: skip
-    torch.testing.assert_close(made[0].results[0].volume, made[1].results[0].volume)
+    volumes = [one.results[0].volume for one in made]
+    assert torch.dist(*volumes) < 1e-5 * volumes[1].norm()  # sums over fewer coils on a CPU
     assert made[0].warnings == made[1].warnings != ()
 
 
