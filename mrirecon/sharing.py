@@ -40,7 +40,7 @@ class Used:
 
 
 class Sharing:
-    """Looks how many processors others leave.
+    """Looks how many processors other processes leave, those that this one has started among them.
 
     Args:
         tell: What tells the user that fewer threads compute.
@@ -52,6 +52,7 @@ class Sharing:
         self.cpus = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set[int]()
         self._last = self._used()
         self._most: int | None = None
+        self._wanted, self._told, self._process = 0, False, os.getpid()
 
     def threads(self, most: int) -> int | None:
         """Return how many threads of ``most`` have a processor of their own; None: ask later.
@@ -59,27 +60,36 @@ class Sharing:
         Args:
             most: Number of threads when nobody else computes.
         """
-        before, now = self._last, self._used()
-        if now is None or before is None or now.clock - before.clock < EVERY:
+        before = self._last
+        if before is None or time.monotonic() - before.clock < EVERY:
             return None
-        self._last = now
+        now = self._last = self._used()
+        if now is None:
+            return None
         others = (now.all - before.all - (now.own - before.own)) / (now.clock - before.clock)
         free = round(len(self.cpus) - max(0.0, others))
         return max(math.ceil(most * LEAST), min(free, most))
 
     def apply(self) -> None:
         """Let so many threads compute; call it in the thread that starts them, between steps."""
+        if os.getpid() != self._process:  # a fork, of which the times begin anew
+            return
         import torch  # whoever computes has loaded it; a command that does not need not
 
         running = torch.get_num_threads()
         self._most = self._most or running
         wanted = self.threads(self._most)
-        if wanted is None or wanted == running:
+        if wanted is None:
+            return
+        before, self._wanted = self._wanted, wanted
+        wanted = min(wanted, max(before, running))  # more only if they were free the time before
+        if wanted == running:
             return
         torch.set_num_threads(wanted)
-        if running == self._most:
+        if not self._told:
+            self._told = True
             self.tell(
-                f"note: {wanted} of {running} threads, for others use the processors; "
+                f"note: {wanted} of {running} threads, for other processes compute, too; "
                 f"{THREADS}={running} keeps them all"
             )
 
@@ -92,9 +102,9 @@ class Sharing:
             return None
         worked = 0
         for line in lines:
-            name, *times = line.split()
+            name, _, times = line.partition(" ")
             if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in self.cpus:
-                worked += sum(int(t) for i, t in enumerate(times[:8]) if i not in WAITING)
+                worked += sum(int(t) for i, t in enumerate(times.split()[:8]) if i not in WAITING)
         return Used(time.monotonic(), worked / tick, time.process_time())
 
 

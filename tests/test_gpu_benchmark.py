@@ -58,15 +58,14 @@ def test_what_a_device_computes_wrongly_is_told(wrong, told):
     assert json.loads(json.dumps(asdict(row)))["case"] == "wrong" and row.line()
 
 
-@pytest.mark.parametrize(
-    ("case", "rounding"),
-    # CG-SENSE has fewer coils on a CPU, and stops where rounding lets it
-    [("modl", 1e-5), ("cg_sense", parity.IMAGE), ("sensitivity=espirit", 1e-5)],
-)
-def test_on_another_device(case, rounding):
+@pytest.mark.parametrize("case", ["modl", "cg_sense", "sensitivity=espirit"])
+def test_on_another_device(case, monkeypatch):
+    # with fewer coils on a CPU, it stops elsewhere by rounding
+    steps = ["++model.iterations=6", "++model.tolerance=0"]
+    monkeypatch.setitem(parity.GIVEN, "cg_sense", steps)
     with Accelerator():
         (row,) = parity.measured(case, str(DEVICE), (48, 40), 1)
-    assert not row.failure and row.error < rounding
+    assert not row.failure and row.error < 1e-5
     assert (row.tf32 is not None) is (case == "modl")
 
 

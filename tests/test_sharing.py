@@ -32,7 +32,10 @@ class Machine:
         self.write()
         clock = SimpleNamespace(monotonic=lambda: self.now, process_time=lambda: self.own)
         system = SimpleNamespace(
-            sched_getaffinity=lambda _: set(range(cpus)), sysconf=lambda _: TICK, environ={}
+            sched_getaffinity=lambda _: set(range(cpus)),
+            sysconf=lambda _: TICK,
+            environ={},
+            getpid=lambda: 1,
         )
         monkeypatch.setattr(sharing, "time", clock)
         monkeypatch.setattr(sharing, "os", system)
@@ -108,13 +111,22 @@ def chosen(monkeypatch):
 def test_a_command_gives_way_and_comes_back(tmp_path, monkeypatch, chosen, capsys):
     machine = Machine(tmp_path, monkeypatch, 2)
     monkeypatch.setattr(sharing, "_SHARING", Sharing(print, tmp_path))
-    for others in (0, 2, 2, 0, 0):
+    for others in (0, 2, 2, 0, 2, 0, 0, 2):  # not for a moment in which nobody else computes
         machine.work(2.0, others)
         give_way("cpu")
-    assert chosen == [2, 1, 2]
+    assert chosen == [2, 1, 2, 1]
     assert capsys.readouterr().out == (
-        "note: 1 of 2 threads, for others use the processors; OMP_NUM_THREADS=2 keeps them all\n"
+        "note: 1 of 2 threads, for other processes compute, too; OMP_NUM_THREADS=2 keeps them all\n"
     )
+
+
+def test_a_fork_of_a_command_keeps_its_threads(tmp_path, monkeypatch, chosen):
+    machine = Machine(tmp_path, monkeypatch, 2)
+    monkeypatch.setattr(sharing, "_SHARING", Sharing(print, tmp_path))
+    sharing.os.getpid = lambda: 2
+    machine.work(2.0, 2)
+    give_way("cpu")
+    assert chosen == [2]
 
 
 @pytest.mark.parametrize(

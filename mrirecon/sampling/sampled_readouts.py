@@ -29,7 +29,7 @@ def plane_of(sample: Sample) -> SampledPlane:
     if not sample.cartesian:
         # only how it was sampled is kept, which is the same for all coils
         places = sample.replace(
-            kspace=sample.kspace[:0], maps=None, calibration=None, neighbors=None
+            kspace=sample.kspace.new_empty((0, h, w)), maps=None, calibration=None, neighbors=None
         )
         return ReadoutPlane(
             shape=(h, w), signal=signal, reference=reference, number=number, places=places

@@ -36,7 +36,7 @@ def admm(
     preconditioned steps of conjugate gradients from the last :math:`x` (Eckstein and Yao, Math
     Program Comput 9:363, 2017). Where :math:`G` is ill-conditioned, as it is for undersampled data,
     it takes many times fewer steps than
-    :func:`~mrirecon.solvers.primal_dual.primal_dual`, each of which costs four times as much.
+    :func:`~mrirecon.solvers.primal_dual.primal_dual`, though a step costs four times as much.
 
     Args:
         problem: Problem to solve, with the gradient :math:`Gx - b`.

@@ -3,11 +3,13 @@
 import subprocess
 import sys
 
+import h5py
 import numpy as np
 import pytest
 import torch
 
 from mrirecon.data.packing import pack
+from mrirecon.errors import RawDataError
 from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.readers import open_scan
 from mrirecon.sampling.sampled_plane import CartesianPlane
@@ -148,6 +150,16 @@ def test_reference_scans_and_empty_planes_are_among_them(folder):
     assert {name: scan.sampled(0).reference for name, scan in scans.items()} == seen
     signal = [scans["m4raw.h5"].sampled(index).signal for index in range(3)]
     assert signal == [False, True, True]
+
+
+def test_what_is_damaged_beside_k_space_is_refused_as_by_samples(tmp_path):
+    path = arrays.m4raw(tmp_path / "m4raw.h5", arrays.random(3, 2, 16, 16))
+    with h5py.File(path, "a") as file:
+        file["reconstruction_rss"][1] = np.nan
+    scan = open_scan(path)
+    for told in (scan.sampled, scan.__getitem__):
+        with pytest.raises(RawDataError, match="not finite"):
+            told(1)
 
 
 def test_planes_sampled_alike_have_masks_and_references_alike():

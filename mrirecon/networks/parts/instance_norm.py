@@ -15,6 +15,8 @@ def normalized_leaky_relu_(
 ) -> Float[Tensor, "b c h w"]:
     r"""Write ``leaky_relu(instance_norm(x), slope)`` over ``x`` and return it.
 
+    Hooks on whatever made ``x`` see the written values. In a compiled graph ``x`` stays.
+
     Both have an inverse given one number per feature map, so only the result is kept for the
     gradient: the next convolution keeps it anyway (Rota Bulò et al., CVPR 2018). Statistics are
     float32 whatever the type of ``x``; twice differentiable it is not.
@@ -23,16 +25,21 @@ def normalized_leaky_relu_(
         x: Feature maps to normalize, made by an operation whose gradient does not need them.
         slope: Slope of the negative part, positive.
     """
+    if torch.compiler.is_compiling():  # compilers of some versions mistake what is written over
+        return F.leaky_relu(F.instance_norm(x.to(_wide(x)), eps=EPS), slope).to(x.dtype)
     result: Tensor = _NormalizedLeakyRelu.apply(x, slope)
     return result
+
+
+def _wide(x: Tensor) -> torch.dtype:
+    return torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
 
 
 class _NormalizedLeakyRelu(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor, slope: float) -> Tensor:
-        wide = torch.float32 if x.dtype in (torch.bfloat16, torch.float16) else x.dtype
         # sums are pairwise, so two passes are as exact as Welford's one and several times faster
-        y = x.to(wide)
+        y = x.to(_wide(x))
         y.sub_(y.mean((-2, -1), keepdim=True))
         deviation = ((y * y).mean((-2, -1), keepdim=True) + EPS).rsqrt()
         # the deviation is positive: it may be divided by after the ReLU

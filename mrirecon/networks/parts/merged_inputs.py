@@ -27,6 +27,8 @@ def merged_convolution(
         weight: Weights for the channels in the order of the inputs.
         bias: Number added to each output; None adds none.
     """
+    if torch.compiler.is_compiling():  # which finds gradients of its own
+        return F.conv2d(torch.cat(inputs, 1), weight, bias, padding=weight.shape[-1] // 2)
     y: Tensor = _MergedConvolution.apply(weight, *inputs)
     return y if bias is None else y + bias.to(y.dtype)[:, None, None]
 

@@ -135,10 +135,6 @@ class ArrayScan(FileScan):
         """Return the size of the fully sampled centre."""
         return central_block(mask, self.array.grid)
 
-    def calibration_shape(self) -> Shape | None:
-        """Return the size ``(h, w)`` of a separate reference scan; None without one."""
-        return None
-
     def told_measured(self, index: int) -> Bool[np.ndarray, "#h w"]:
         return self.measured.told_of(index // self.array.slices)
 
@@ -146,10 +142,11 @@ class ArrayScan(FileScan):
         self.check(index)
         with blaming(self.path), self.open() as file:
             kspace, mask, _ = self.combined(file, index)
+            separate = self.extras(file, index).get("calibration")
         return CartesianPlane(
             shape=self.array.grid,
             signal=bool((kspace.any(axis=0) & mask).any()),
-            reference=self.calibration_shape(),
+            reference=None if separate is None else separate.shape[-2:],
             number=index,
             mask=mask,
             acs=self.acs(mask),
@@ -183,12 +180,13 @@ class ArrayScan(FileScan):
         if self.array.averages == 1:
             values = self.plane(file, index, None, 0)
             return values, self.measured.of(values, frame), None
-        planes = [self.plane(file, index, None, n) for n in range(self.array.averages)]
-        masks = [self.measured.find(values, frame) for values in planes]
-        total = np.sum([v * m for v, m in zip(planes, masks, strict=True)], axis=0)
-        count = np.sum(masks, axis=0, dtype=np.float32)
+        total, count = np.zeros((), np.complex64), np.zeros((), np.float32)
+        for average in range(self.array.averages):  # one after the other, not to hold them all
+            values = self.plane(file, index, None, average)
+            mask = self.measured.find(values, frame)
+            total, count = total + values * mask, count + mask.astype(np.float32)
         if not count.any():
-            return total, self.measured.of(planes[-1], frame), np.ones_like(count)
+            return total, self.measured.of(values, frame), np.ones_like(count)
         return total / np.maximum(count, 1), np.asarray(count > 0), count / count.max()
 
     def _counts_differ(self, file: Contents, notes: list[str]) -> bool:

@@ -86,9 +86,6 @@ class FastMriProstateScan(ArrayScan):
             found["peak"] = np.array(self._gain * self._peak, np.float32)
         return found
 
-    def calibration_shape(self) -> Shape | None:
-        return None if self._calibration is None else self._calibration.grid
-
     def _canvas(self, measurement: MeasurementHeader | None) -> Shape:
         """Return the size to which the published images were interpolated: square pixels."""
         h, w = self.array.grid

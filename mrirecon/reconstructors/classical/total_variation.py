@@ -42,7 +42,7 @@ class TotalVariation(VariationMethod):
     Args:
         sensitivity: Estimator of the coil sensitivities.
         regularization: Weight :math:`\lambda` of the penalty; 0.001 to 0.01 are usual.
-        iterations: Largest number of steps.
+        iterations: Largest number of steps, each of which costs four normal operators.
         tolerance: Relative change of the image in a step at which it stops; 0 takes every step.
         isotropic: Whether the two differences of a pixel are one vector; else each counts for
             itself, as in sigpy.
@@ -52,8 +52,8 @@ class TotalVariation(VariationMethod):
         self,
         sensitivity: SensitivityEstimator,
         regularization: float = 1e-3,
-        iterations: int = 300,
-        tolerance: float = 1e-4,
+        iterations: int = 100,
+        tolerance: float = 1e-3,
         isotropic: bool = True,
     ) -> None:
         super().__init__(sensitivity, regularization, iterations, tolerance)

@@ -16,7 +16,7 @@ EVEN, LEAST = 1e-2, 1e-2
 
 
 class VariationMethod(IterativeReconstructor):
-    """The settings of a method that is solved by the primal-dual iteration.
+    """The settings of a method whose penalty sums up differences.
 
     Args:
         sensitivity: Estimator of the coil sensitivities.
