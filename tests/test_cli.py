@@ -361,8 +361,8 @@ def test_train_on_a_folder_of_raw_files(tmp_path):
     )  # fmt: skip
     assert "val/ssim" in shown
     error = mrirecon(
-        *common, "data.train.scans.path=train", "data.val.scans.path=train", folder=tmp_path,
-        fails=True,
+        *common, "data.train.scans.path=train", "data.val.scans.path=train", "output=refused",
+        folder=tmp_path, fails=True,
     )  # fmt: skip
     assert "share the subjects subject0000" in error and "split by patient" in error
 
