@@ -28,7 +28,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.partial_fourier import PartialFourier
 from mrirecon.reconstructors.learned.guarded import unguarded
 from mrirecon.sampling import SamplingPattern
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.types import Sample, Transform
@@ -204,7 +204,7 @@ def run(scan: Scan, method: Method, request: Request | None = None) -> Made:
             "Are the values of the k-space absurdly large?"
         )
     spent = time.perf_counter() - ready - timed.seconds
-    used, doubts = imaging.sampled.sampling(plane_of(raw)), imaging.doubts
+    used, doubts = imaging.sampled.sampling(sampled_plane_of(raw)), imaging.doubts
     made = Provenance(
         source="",
         method=method.name,

@@ -228,9 +228,9 @@ class Scan(ABC):
 
         A format that knows it from headers and masks spares its users the Sample.
         """
-        from mrirecon.sampling.sampled_readouts import plane_of  # torch, as Samples are
+        from mrirecon.sampling.sampled_readouts import sampled_plane_of  # torch, as Samples are
 
-        return plane_of(self[index])
+        return sampled_plane_of(self[index])
 
     def noise_correlation(self) -> Float64[np.ndarray, "coil coil"] | None:
         """Return the magnitude of the coils' noise correlation; None when it is not known."""

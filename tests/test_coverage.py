@@ -13,7 +13,7 @@ from mrirecon.readers import open_scan
 from mrirecon.reconstructors.classical.zero_filled import ZeroFilled
 from mrirecon.sampled import ScanSampling
 from mrirecon.sampling import Coverage, DrawnMask, KtGolden, SamplingPattern
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.types import Sample
 from tests import scenes
 from tests.readers.mrd_files import MrdFile
@@ -91,9 +91,9 @@ def frames(pattern, keep):
 def test_frames_whose_lines_lie_unevenly_are_no_partial_fourier(first, told):
     planes = ScanSampling()
     for sample in frames(KtGolden(8), torch.arange(96) >= first):
-        planes.add(plane_of(sample))
+        planes.add(sampled_plane_of(sample))
     assert any(kind.one_sided for _, kind in planes.kinds)
-    assert planes.sampling(plane_of(sample)).one_sided is told
+    assert planes.sampling(sampled_plane_of(sample)).one_sided is told
 
 
 def test_pattern_and_centre_hold_for_all_planes(tmp_path):
@@ -192,6 +192,6 @@ def test_planes_without_a_key_are_numbered_as_they_come():
     ones = torch.ones(1, 4, 4, dtype=torch.complex64)
     for kspace in (ones, 0 * ones, ones):
         mask = torch.ones(1, 4, dtype=torch.bool)
-        coverage.add(plane_of(Sample(kspace=kspace, mask=mask)))
+        coverage.add(sampled_plane_of(Sample(kspace=kspace, mask=mask)))
     assert coverage.empty == [1] and coverage.acceleration == 1
     assert coverage.text() == "R = 1.00; 1 of 3 planes are empty (2)"

@@ -15,7 +15,7 @@ from mrirecon.inspection import as_dict, as_text, inspect_file
 from mrirecon.readers import open_scan
 from mrirecon.reconstructors import CgSense, ZeroFilled
 from mrirecon.sampling import EquispacedLines
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.sensitivity import Espirit
 from mrirecon.simulation.acquisition_options import AcquisitionOptions
 from mrirecon.simulation.raw_files import write_ismrmrd
@@ -98,4 +98,4 @@ def test_the_centre_is_counted_where_a_reader_does_not_tell_it(missing, acs):
     mask = torch.ones(1, 12, dtype=torch.bool)
     mask[:, missing] = False
     sample = Sample(kspace=torch.ones(2, 8, 12, dtype=torch.complex64), mask=mask)
-    assert plane_of(sample).description().acs == acs
+    assert sampled_plane_of(sample).description().acs == acs

@@ -25,7 +25,7 @@ from mrirecon.reconstruction import chosen_planes
 from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.classical.cg_sense import CgSense
 from mrirecon.sampling import achieved_acceleration, cells
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.sensitivity import Espirit, GivenMaps, SensitivityEstimator
@@ -187,7 +187,7 @@ def _mask(sample: Sample, header: ScanHeader, index: int) -> MeasuredMask:
     acs = (0, 0) if known is None else (int(known[0, 0]), int(known[0, 1]))
     acceleration = achieved_acceleration(mask)
     if not sample.cartesian:
-        plane = plane_of(sample.map(lambda values: values[0].cpu())).description()
+        plane = sampled_plane_of(sample.map(lambda values: values[0].cpu())).description()
         acs, acceleration = plane.acs, plane.acceleration
     return MeasuredMask(_name(header, index), mask.cpu().numpy().copy(), acs, acceleration)
 

@@ -27,7 +27,7 @@ from mrirecon.readers import open_scan
 from mrirecon.readers.acquisitions import AcquisitionScan
 from mrirecon.readers.naming import scan_name
 from mrirecon.reconstruction import Provenance, Reconstruction, chosen_series
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.selection import Selection
 from mrirecon.serving.client import Client, Order, Pause
 from mrirecon.serving.images import Image
@@ -60,7 +60,7 @@ def send_file(config: DictConfig, settings: Settings) -> None:
         return
     images = exchanged(scan, settings)
     raw = with_signal(scan, range(len(scan)))
-    sampled = plane_of(raw).description()  # the server was sent all of it
+    sampled = sampled_plane_of(raw).description()  # the server was sent all of it
     made = Provenance(
         "",
         method_of(images),

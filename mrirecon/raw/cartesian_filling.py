@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.averaging import place_counts, sample_counts
 from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, calibration_block
 from mrirecon.raw.kspace_grid import Grid
+from mrirecon.raw.last_reference import LastReference
 from mrirecon.raw.memory import scratch
 from mrirecon.raw.readouts import Index
 from mrirecon.raw.resampling import resampled_block
@@ -45,7 +45,9 @@ class CartesianFilling:
     """
 
     acquisition: CartesianAcquisition
-    _references: dict[Any, Any] = field(default_factory=dict, compare=False, repr=False)
+    _references: LastReference[Complex64[Tensor, "coil hc wc"] | None] = field(
+        default_factory=LastReference, compare=False, repr=False
+    )
 
     def slice(self, frame: int, index: int, fetch: Fetch) -> Sample:
         """Return a slice of a 2-D scan; see :meth:`CartesianAcquisition.slice`."""
@@ -117,19 +119,9 @@ class CartesianFilling:
     def _calibration(
         self, frame: int, index: int, fetch: Fetch
     ) -> Complex64[Tensor, "coil hc wc"] | None:
-        """Return the fully sampled centre of a separate reference scan of this slice.
-
-        The last one is kept, because all frames of a slice may share it.
-        """
+        """Return the fully sampled centre of a separate reference scan of this slice."""
         lines = self.acquisition.calibration_lines(frame, index)
-        if not len(lines):
-            return None
-        key = (int(lines[0]), int(lines[-1]), len(lines))
-        if key not in self._references:
-            self._references.clear()
-            self._references[key] = self._reference(lines, fetch)
-        found: Complex64[Tensor, "coil hc wc"] | None = self._references[key]
-        return found
+        return self._references.of(lines, lambda chosen: self._reference(chosen, fetch))
 
     def _reference(self, lines: Index, fetch: Fetch) -> Complex64[Tensor, "coil hc wc"] | None:
         grid = self.acquisition.calibration_grid(lines)

@@ -9,6 +9,7 @@ from mrirecon.raw.acquisition import Fetch
 from mrirecon.raw.averaging import place_counts, sample_counts
 from mrirecon.raw.cartesian_acquisition import CartesianAcquisition, calibration_block
 from mrirecon.raw.kspace_grid import Grid, Shape
+from mrirecon.raw.last_reference import LastReference
 from mrirecon.raw.readouts import Index
 from mrirecon.sampling.calibration import central_block
 from mrirecon.sampling.sampled_plane import CartesianPlane
@@ -26,7 +27,7 @@ class CartesianSampling:
     acquisition: CartesianAcquisition
     fetch: Fetch
     _volume: tuple[int, CartesianPlane] | None = None
-    _references: dict[tuple[int, ...], Shape | None] = field(default_factory=dict)
+    _references: LastReference[Shape | None] = field(default_factory=LastReference)
 
     def plane(self, index: int) -> CartesianPlane:
         """Tell how a plane was sampled, by its number among those of all frames.
@@ -49,7 +50,7 @@ class CartesianSampling:
         return CartesianPlane(
             shape=grid.shape,
             signal=signal and bool(mask.any()),
-            reference=self._reference(one.calibration_lines(frame, place)),
+            reference=self._references.of(one.calibration_lines(frame, place), self._reference),
             mask=mask,
             acs=central_block(mask, grid.shape),
         )
@@ -69,15 +70,6 @@ class CartesianSampling:
 
     def _reference(self, lines: Index) -> Shape | None:
         """Return the size of the centre that is kept of a reference scan."""
-        if not len(lines):
-            return None
-        key = (int(lines[0]), int(lines[-1]), len(lines))
-        if key not in self._references:
-            self._references.clear()  # frames share the one of a slice, slices do not
-            self._references[key] = self._reference_shape(lines)
-        return self._references[key]
-
-    def _reference_shape(self, lines: Index) -> Shape | None:
         one, grid = self.acquisition, self.acquisition.calibration_grid(lines)
         counts, _ = self._counted(lines, grid)
         block = calibration_block(counts, grid)

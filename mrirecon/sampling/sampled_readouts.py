@@ -15,7 +15,7 @@ from mrirecon.sampling.trajectory_shape import (
 from mrirecon.types import Sample
 
 
-def plane_of(sample: Sample) -> SampledPlane:
+def sampled_plane_of(sample: Sample) -> SampledPlane:
     """Tell how a plane was sampled.
 
     Args:

@@ -19,7 +19,7 @@ from mrirecon.reconstructors.base import Reconstructor
 from mrirecon.reconstructors.learned.guarded import watched
 from mrirecon.sampled import ScanSampling
 from mrirecon.sampling import Coverage
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.scan import Scan, ScanHeader
 from mrirecon.selection import Selection
 from mrirecon.types import Sample, Transform, Volume
@@ -142,7 +142,7 @@ class Imaging:
         return planes
 
     def _count(self, sample: Sample) -> Sample:
-        self.measured.add(plane_of(sample))
+        self.measured.add(sampled_plane_of(sample))
         sample = self.prepare(sample)
-        self.sampled.add(plane_of(sample))
+        self.sampled.add(sampled_plane_of(sample))
         return sample

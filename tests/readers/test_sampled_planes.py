@@ -13,7 +13,7 @@ from mrirecon.errors import RawDataError
 from mrirecon.raw.mrd_records import AcquisitionFlag
 from mrirecon.readers import open_scan
 from mrirecon.sampling.sampled_plane import CartesianPlane
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.types import Sample
 from tests.readers import array_files as arrays, twix_files
 from tests.readers.mrd2_files import version2
@@ -137,7 +137,7 @@ def folder(tmp_path_factory):
 def test_headers_and_masks_tell_what_samples_tell(folder, name):
     scan = open_scan(folder / name)
     for index, sample in enumerate(scan):
-        told, found = scan.sampled(index), plane_of(sample)
+        told, found = scan.sampled(index), sampled_plane_of(sample)
         assert isinstance(told, CartesianPlane) and np.array_equal(told.mask, found.mask)
         for field in ("shape", "signal", "reference", "number", "acs"):
             assert getattr(told, field) == getattr(found, field), field
@@ -164,10 +164,10 @@ def test_what_is_damaged_beside_k_space_is_refused_as_by_samples(tmp_path):
 
 def test_planes_sampled_alike_have_masks_and_references_alike():
     kspace, mask = torch.ones(1, 4, 6, dtype=torch.complex64), torch.ones(1, 6, dtype=torch.bool)
-    plane = plane_of(Sample(kspace, mask))
-    assert plane.alike(plane_of(Sample(2 * kspace, mask)))
-    assert not plane.alike(plane_of(Sample(kspace, torch.arange(6)[None] > 1)))
-    assert not plane.alike(plane_of(Sample(kspace, mask, calibration=kspace)))
+    plane = sampled_plane_of(Sample(kspace, mask))
+    assert plane.alike(sampled_plane_of(Sample(2 * kspace, mask)))
+    assert not plane.alike(sampled_plane_of(Sample(kspace, torch.arange(6)[None] > 1)))
+    assert not plane.alike(sampled_plane_of(Sample(kspace, mask, calibration=kspace)))
 
 
 def test_inspection_imports_neither_torch_nor_what_draws(folder):

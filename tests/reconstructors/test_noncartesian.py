@@ -43,7 +43,7 @@ from mrirecon.reconstructors import (
 from mrirecon.reconstructors.parts.estimated_noise import estimated_noise
 from mrirecon.reconstructors.parts.kspace_consistency import KspaceStep
 from mrirecon.sampling import cells
-from mrirecon.sampling.sampled_readouts import plane_of
+from mrirecon.sampling.sampled_readouts import sampled_plane_of
 from mrirecon.sensitivity import Espirit, GivenMaps, LowResolutionMaps, Nlinv, Walsh
 from mrirecon.training.objectives.perturbations import FlipAndShift, RigidMotion
 from mrirecon.training.objectives.ssdu import Ssdu
@@ -246,7 +246,10 @@ def test_what_moves_places_of_the_grid_is_refused():
 
 def test_quality_pages_tell_what_inspect_tells():
     sample = trajectories.sampled(trajectories.spokes(16))
-    told, judged = plane_of(sample).description(), _mask(collate([sample]), scenes.scan().header, 0)
+    told, judged = (
+        sampled_plane_of(sample).description(),
+        _mask(collate([sample]), scenes.scan().header, 0),
+    )
     assert judged.acs == told.acs == (10, 10)
     assert judged.acceleration == told.acceleration == pytest.approx(math.pi / 2 * 32 / 16)
     assert judged.mask.sum() == cells(sample).sum()

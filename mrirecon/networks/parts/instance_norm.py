@@ -26,7 +26,10 @@ def normalized_leaky_relu_(
         slope: Slope of the negative part, positive.
     """
     if torch.compiler.is_compiling():  # compilers of some versions mistake what is written over
-        return F.leaky_relu(F.instance_norm(x.to(_wide(x)), eps=EPS), slope).to(x.dtype)
+        y = x.to(_wide(x))
+        y = y - y.mean((-2, -1), keepdim=True)
+        y = y * ((y * y).mean((-2, -1), keepdim=True) + EPS).rsqrt()
+        return F.leaky_relu(y, slope).to(x.dtype)
     result: Tensor = _NormalizedLeakyRelu.apply(x, slope)
     return result
 
